@@ -1,0 +1,76 @@
+"""`pack.yaml`: a pack's name, version, line formats and everything else about it that is not a prompt."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ace.errors import PromptPackError
+
+OPERATIONS = ("ADD", "UPDATE", "MERGE", "REMOVE")
+"""What a curator may propose."""
+
+_OPTIONAL_FIELDS = Literal[
+    "reasoning", "error_identification", "root_cause_analysis", "correct_approach", "reason", "bullet_ids", "bullet_tags"
+]
+_LINE_KEYS = ("bullet", "updated", "removed", "empty")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LineTexts(_Strict):
+    """How the playbook's lines read; see `ace.playbook.render.LineFormats`."""
+
+    bullet: str = "[$id] $content"
+    updated: str = "[$id] now $content"
+    removed: str = "[$id] removed"
+    empty: str = "(empty)"
+
+
+class SectionEntry(_Strict):
+    """A section that an empty playbook begins with."""
+
+    slug: Annotated[str, Field(pattern=r"^[a-z]{2,6}\Z")]
+    title: Annotated[str, Field(pattern=r"\S")]
+
+
+class Manifest(_Strict):
+    """The keys of pack.yaml. The four line formats may stand under `formats` or at the top."""
+
+    name: Annotated[str, Field(pattern=r"\S")]
+    version: int
+    formats: LineTexts = LineTexts()
+    retry: str = ""
+    insight: str = "- $insight"
+    insight_separator: str = ""
+    reflection: str = "$key_insight"
+    omit: tuple[_OPTIONAL_FIELDS, ...] = ()
+    operations: Annotated[tuple[Literal["ADD", "UPDATE", "MERGE", "REMOVE"], ...], Field(min_length=1)] = OPERATIONS
+    sections: tuple[SectionEntry, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_formats(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "formats" in data:
+            return data
+        lines = {key: data[key] for key in _LINE_KEYS if key in data}
+        return {**{key: value for key, value in data.items() if key not in lines}, "formats": lines}
+
+
+def read_manifest(text: str, source: str) -> Manifest:
+    """PromptPackError names `source`, the line or key, and what may stand there."""
+    try:
+        return Manifest.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise PromptPackError(f"{source}{line}: {getattr(error, 'problem', error)}", file=source) from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
+        allowed = f"; allowed: {', '.join(Manifest.model_fields)}" if problem["type"] == "extra_forbidden" else ""
+        raise PromptPackError(f"{source}: {key}: {problem['msg']}{allowed}", file=source, key=key) from error

@@ -1,0 +1,179 @@
+"""A prompt pack: one folder of text files, loaded, checked and hashed.
+
+`pack.yaml` holds what is not a prompt; `preamble.txt`, `generator.txt`, `reflector.txt` and `curator.txt` are the
+texts (their one trailing newline is not part of them). Every role sees the same system message - preamble, then the
+playbook - so that the engine's prefix cache serves it to all three; what differs stands in the one user message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from ace.errors import PromptPackError
+from ace.playbook.playbook import Section
+from ace.playbook.render import LineFormats
+from ace.prompts.manifest import OPERATIONS, Manifest, read_manifest
+from ace.prompts.template import PromptTemplate
+from ace.types import ROLES, Message, RoleName
+
+__all__ = ["OPERATIONS", "PromptPack", "load_pack", "packaged_packs"]
+
+PLACEHOLDERS: Mapping[RoleName, frozenset[str]] = {
+    "generator": frozenset({"question", "context", "reflection"}),
+    "reflector": frozenset({"question", "context", "reasoning", "answer", "feedback", "target", "bullets"}),
+    "curator": frozenset({"insights", "sections", "stats"}),
+}
+"""What each role's text may name."""
+
+REFLECTION_PLACEHOLDERS = frozenset(
+    {"error_identification", "root_cause_analysis", "correct_approach", "key_insight", "insight"}
+)
+"""What `insight` and `reflection` in pack.yaml may name; `$insight` is one part of the key insight."""
+
+_REQUIRED: Mapping[RoleName, frozenset[str]] = {
+    "generator": frozenset({"question"}),
+    "reflector": frozenset({"question", "answer"}),
+    "curator": frozenset({"insights"}),
+}
+_FILES = ("pack.yaml", "preamble.txt", "generator.txt", "reflector.txt", "curator.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPack:
+    """What the roles are told. `digest` is `sha256:` and the hash over the pack's files.
+
+    `omit` names answer fields that the pack does not ask for, `operations` the ones its curator may propose,
+    `sections` those that an empty playbook begins with.
+    """
+
+    name: str
+    version: int
+    digest: str
+    preamble: str
+    templates: Mapping[RoleName, PromptTemplate]
+    retry: PromptTemplate | None
+    insight: PromptTemplate
+    reflection: PromptTemplate
+    formats: LineFormats
+    insight_separator: str = ""
+    omit: frozenset[str] = frozenset()
+    operations: tuple[str, ...] = OPERATIONS
+    sections: tuple[Section, ...] = field(default=())
+
+    def messages(self, role: RoleName, playbook: str, values: Mapping[str, str]) -> tuple[Message, ...]:
+        """The conversation for one call; `values` must hold every placeholder that the role's text names.
+
+        The system message depends on the pack and the rendered `playbook` alone.
+        """
+        user = self.templates[role].fill(values)
+        if role == "generator" and self.retry is not None and values["reflection"].strip():
+            user += self.retry.fill(values)
+        return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
+
+
+def packaged_packs() -> tuple[str, ...]:
+    """Names of the packs that come with ace, sorted."""
+    return tuple(sorted(entry.name for entry in _packaged().iterdir() if entry.joinpath("pack.yaml").is_file()))
+
+
+def load_pack(name_or_path: str | Path) -> PromptPack:
+    """The packaged pack of that name, or else the one in that folder. PromptPackError names the file at fault."""
+    name = str(name_or_path)
+    names = packaged_packs()
+    if name in names:
+        return _load_packaged(name)
+    folder = Path(name_or_path)
+    if folder.is_dir():
+        return _load(folder, str(folder))
+    near = difflib.get_close_matches(name, names, n=1)
+    message = f"no prompt pack '{name}': not a folder, and ace brings {', '.join(names)}"
+    raise PromptPackError(message + (f"; did you mean '{near[0]}'?" if near else ""), file=name)
+
+
+def _packaged() -> Traversable:
+    return files("ace.prompts") / "packs"
+
+
+@cache
+def _load_packaged(name: str) -> PromptPack:
+    return _load(_packaged() / name, name)
+
+
+def _load(folder: Traversable, shown: str) -> PromptPack:
+    texts = {name: _read(folder, shown, name) for name in _FILES}
+    manifest = read_manifest(texts["pack.yaml"], f"{shown}/pack.yaml")
+    templates = {
+        role: PromptTemplate(
+            texts[f"{role}.txt"].removesuffix("\n"),
+            source=f"{shown}/{role}.txt",
+            allowed=PLACEHOLDERS[role],
+            required=_REQUIRED[role],
+        )
+        for role in ROLES
+    }
+    if not manifest.retry and "reflection" not in templates["generator"].placeholders:
+        raise PromptPackError(
+            f"{shown}/generator.txt: placeholder $reflection is missing",
+            file=f"{shown}/generator.txt",
+            placeholder="reflection",
+            hint="name it there, or set `retry` in pack.yaml",
+        )
+    return PromptPack(
+        name=manifest.name,
+        version=manifest.version,
+        digest=_digest(texts),
+        preamble=texts["preamble.txt"].removesuffix("\n"),
+        templates=templates,
+        retry=_retry(manifest, shown),
+        insight=_reflection_text(manifest.insight, f"{shown}/pack.yaml, insight"),
+        reflection=_reflection_text(manifest.reflection, f"{shown}/pack.yaml, reflection"),
+        formats=_formats(manifest, f"{shown}/pack.yaml"),
+        insight_separator=manifest.insight_separator,
+        omit=frozenset(manifest.omit),
+        operations=tuple(name for name in OPERATIONS if name in manifest.operations),
+        sections=tuple(Section(slug=entry.slug, title=entry.title) for entry in manifest.sections),
+    )
+
+
+def _read(folder: Traversable, shown: str, name: str) -> str:
+    """The file's text with newlines as `\\n`, so that a pack has one digest on every system."""
+    try:
+        return folder.joinpath(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PromptPackError(f"{shown}/{name} cannot be read: {error}", file=f"{shown}/{name}") from error
+
+
+def _retry(manifest: Manifest, shown: str) -> PromptTemplate | None:
+    if not manifest.retry:
+        return None
+    source = f"{shown}/pack.yaml, retry"
+    return PromptTemplate(
+        manifest.retry, source=source, allowed=PLACEHOLDERS["generator"], required=frozenset({"reflection"})
+    )
+
+
+def _reflection_text(text: str, source: str) -> PromptTemplate:
+    return PromptTemplate(text.removesuffix("\n"), source=source, allowed=REFLECTION_PLACEHOLDERS)
+
+
+def _formats(manifest: Manifest, source: str) -> LineFormats:
+    lines = manifest.formats
+    both = frozenset({"id", "content"})
+    for key, required in (("bullet", both), ("updated", both), ("removed", frozenset({"id"}))):
+        PromptTemplate(getattr(lines, key), source=f"{source}, formats.{key}", allowed=both, required=required)
+    return LineFormats(bullet=lines.bullet, updated=lines.updated, removed=lines.removed, empty=lines.empty)
+
+
+def _digest(texts: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    for name in _FILES:
+        content = texts[name].encode()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return "sha256:" + digest.hexdigest()

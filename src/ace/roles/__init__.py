@@ -1,0 +1,42 @@
+"""The three roles: generator, reflector, curator. One model call each, typed in and out."""
+
+from ace.roles.call import CallRecord, Complete, RoleResult
+from ace.roles.curator import bullet_stats, curate, insight_lines, tags_to_delta, to_delta
+from ace.roles.generator import generate
+from ace.roles.parse import parse
+from ace.roles.reflector import reflect, reflection_text
+from ace.roles.schemas import (
+    AddOp,
+    BulletTag,
+    Curation,
+    GeneratorAnswer,
+    MergeOp,
+    Reflection,
+    RemoveOp,
+    UpdateOp,
+    response_schema,
+)
+
+__all__ = [
+    "AddOp",
+    "BulletTag",
+    "CallRecord",
+    "Complete",
+    "Curation",
+    "GeneratorAnswer",
+    "MergeOp",
+    "Reflection",
+    "RemoveOp",
+    "RoleResult",
+    "UpdateOp",
+    "bullet_stats",
+    "curate",
+    "generate",
+    "insight_lines",
+    "parse",
+    "reflect",
+    "reflection_text",
+    "response_schema",
+    "tags_to_delta",
+    "to_delta",
+]

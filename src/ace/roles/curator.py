@@ -1,0 +1,104 @@
+"""The curator: turns what the reflections found into operations on the playbook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
+from ace.playbook.bullet import Provenance
+from ace.playbook.playbook import Playbook, Section
+from ace.prompts import PromptPack
+from ace.roles.call import Complete, RoleResult, call_role
+from ace.roles.reflector import reflection_values
+from ace.roles.schemas import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp, response_schema
+from ace.types import Request, Sampling
+
+
+async def curate(
+    complete: Complete,
+    pack: PromptPack,
+    playbook: str,
+    reflections: Sequence[Reflection],
+    *,
+    sections: Sequence[Section],
+    sampling: Sampling,
+    guided: bool,
+    stats: str = "",
+    round: int = 0,
+) -> RoleResult[Curation] | None:
+    """Curate `reflections` against the rendered `playbook`, or None, without a call, where they hold no insight.
+
+    `sections` are the playbook's: the only ones a guided curator can add to. `stats` is `bullet_stats` of the bullets
+    that the batch touched; it stands in the user message, because counters never enter the prefix.
+    """
+    lines = insight_lines(pack, reflections)
+    if not lines:
+        return None
+    values = {
+        "insights": "\n".join(lines),
+        "sections": "\n".join(f"- {section.slug}: {section.title}" for section in sections),
+        "stats": stats,
+    }
+    schema = response_schema(
+        Curation, omit=pack.omit, operations=pack.operations, sections=tuple(section.slug for section in sections)
+    )
+    request = Request(
+        messages=pack.messages("curator", playbook, values), sampling=sampling, schema=schema if guided else None
+    )
+    return await call_role(complete, request, Curation, role="curator", sample_id=None, round=round)
+
+
+def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[str, ...]:
+    """The pack's `insight` text of every distinct insight, in order. White space is folded: one insight cannot forge two."""
+    lines: dict[str, None] = {}
+    for reflection in reflections:
+        values = {name: " ".join(text.split()) for name, text in reflection_values(reflection).items()}
+        separator = pack.insight_separator
+        whole = reflection.key_insight
+        for part in whole.split(separator) if separator else (whole,):
+            if insight := " ".join(part.split()):
+                lines[pack.insight.fill({**values, "insight": insight})] = None
+    return tuple(lines)
+
+
+def bullet_stats(playbook: Playbook, ids: Iterable[str]) -> str:
+    """One line of counters for each live bullet among `ids`, in the playbook's order."""
+    wanted = set(ids)
+    return "\n".join(
+        f"- {bullet.id}: helpful {bullet.counters.helpful}, harmful {bullet.counters.harmful}, "
+        f"neutral {bullet.counters.neutral}, used {bullet.counters.uses}"
+        for bullet in playbook.bullets
+        if bullet.id in wanted
+    )
+
+
+def to_delta(curation: Curation, provenance: Provenance, sections: Sequence[Section] = ()) -> Delta:
+    """The curation as a delta. A section given by its title becomes the slug; an unknown one is left to `apply`."""
+    slugs = {name.casefold(): section.slug for section in sections for name in (section.title, section.slug)}
+    operations: list[Operation] = []
+    for op in curation.operations:
+        match op:
+            case AddOp():
+                section = slugs.get(op.section.casefold(), op.section)
+                operations.append(Add(section=section, content=op.content, reason=op.reason, provenance=provenance))
+            case UpdateOp():
+                operations.append(Update(id=op.id, content=op.content, reason=op.reason, provenance=provenance))
+            case MergeOp():
+                operations.append(
+                    Merge(
+                        ids=tuple(op.ids), content=op.content, section=None, reason=op.reason, provenance=provenance
+                    )
+                )
+            case _:
+                operations.append(Remove(id=op.id, reason=op.reason, provenance=provenance))
+    return Delta(operations=tuple(operations))
+
+
+def tags_to_delta(tags: Iterable[BulletTag], used: Iterable[str] = ()) -> Delta:
+    """One sample's tags as a delta: `used` first, then each tagged bullet once, its first tag counting."""
+    first: dict[str, BulletTag] = {}
+    for tag in tags:
+        first.setdefault(tag.id, tag)
+    operations: list[Operation] = [Tag(id=bullet, tag="used") for bullet in dict.fromkeys(used)]
+    operations.extend(Tag(id=tag.id, tag=tag.tag) for tag in first.values())
+    return Delta(operations=tuple(operations))

@@ -1,0 +1,35 @@
+"""The generator: answers a question with the help of the playbook and says which bullets it used."""
+
+from __future__ import annotations
+
+from ace.prompts import PromptPack
+from ace.roles.call import Complete, RoleResult, call_role
+from ace.roles.schemas import GeneratorAnswer, response_schema
+from ace.types import Request, Sample, Sampling
+
+
+async def generate(
+    complete: Complete,
+    pack: PromptPack,
+    playbook: str,
+    sample: Sample,
+    *,
+    sampling: Sampling,
+    guided: bool,
+    prompt: tuple[str, str] | None = None,
+    reflection: str = "",
+    round: int = 0,
+) -> RoleResult[GeneratorAnswer]:
+    """Answer `sample` behind the rendered `playbook` (ACE, section 3).
+
+    `prompt` is the task's (question, context), the sample's own fields if None. `reflection` is `reflection_text` of
+    the last reflection on a retry. `guided` sends the answer's JSON schema to the engine.
+    """
+    question, context = prompt or (sample.question, sample.context)
+    values = {"question": question, "context": context, "reflection": reflection}
+    request = Request(
+        messages=pack.messages("generator", playbook, values),
+        sampling=sampling,
+        schema=response_schema(GeneratorAnswer, omit=pack.omit) if guided else None,
+    )
+    return await call_role(complete, request, GeneratorAnswer, role="generator", sample_id=sample.id, round=round)

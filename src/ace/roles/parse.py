@@ -1,0 +1,107 @@
+"""The one tolerant parser: any text in, a model or a ParseError out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import json_repair
+from pydantic import BaseModel, ValidationError
+
+from ace.errors import ParseError
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+MOST_OBJECTS = 100
+"""How many places that look like the beginning of an object are tried."""
+MOST_REPAIRED = 32_000
+"""Characters up to which a broken object is repaired; beyond, repair takes too long."""
+
+# Digits stay as the model wrote them ("3.10", a thousand digits); raw newlines inside strings are forgiven.
+_DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str, parse_constant=str)
+_OBJECT = re.compile(r'\{\s*["}]')
+_FENCED = re.compile(r"\s*```\w*\n(.*)\n?```\s*", re.DOTALL)
+_UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def parse(
+    text: str, model: type[Answer], *, truncated: bool = False, left_out: list[str] | None = None
+) -> Answer:
+    """The answer in `text`: the last JSON object that fits `model`, whatever stands around it, else a repaired one.
+
+    `truncated` says that the engine stopped at max_tokens: nothing is repaired then, because half an answer is not one.
+    What had to be left out of a list is appended to `left_out`. ParseError is the only error, for any text.
+    """
+    problem = ""
+    for data in _candidates(text, repair=not truncated):
+        notes: list[str] = []
+        try:
+            answer = model.model_validate(_clean(data), context=notes)
+        except ValidationError as error:
+            problem = problem or _first_problem(error)
+        except RecursionError:
+            problem = problem or "nested too deeply"
+        else:
+            if left_out is not None:
+                left_out.extend(notes)
+            return answer
+    problem = problem or ("no JSON object in it" if text.strip() else "it is empty")
+    message = f"the answer does not fit {model.__name__}: {problem}"
+    if truncated:
+        hint = "raise the role's max_tokens"
+        raise ParseError(f"cut off at max_tokens: {message}", hint=hint, text=text, truncated=True)
+    raise ParseError(message, text=text, truncated=False)
+
+
+def _candidates(text: str, *, repair: bool) -> Iterator[Any]:
+    """Decoded values that may be the answer, likeliest first."""
+    body = text
+    for attempt in (text, text.rpartition("</think>")[2]):
+        fenced = _FENCED.fullmatch(attempt)
+        body = fenced.group(1) if fenced else attempt
+        try:
+            yield _DECODER.decode(body.strip())
+        except (ValueError, RecursionError):
+            continue
+    yield from reversed(list(_objects(body)))
+    start = body.find("{")
+    if repair and 0 <= start and len(body) - start <= MOST_REPAIRED:
+        try:
+            repaired = json_repair.loads(body[start:])
+        except Exception:  # a third party's parser of broken text: whatever it stumbles over, the text stays unreadable
+            return
+        yield from repaired if isinstance(repaired, list) else [repaired]
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """The whole objects in a text, outermost ones only."""
+    position = 0
+    for _ in range(MOST_OBJECTS):
+        begin = _OBJECT.search(text, position)
+        if begin is None:
+            return
+        try:
+            value, position = _DECODER.raw_decode(text, begin.start())
+        except (ValueError, RecursionError):
+            position = begin.start() + 1
+        else:
+            yield value
+
+
+def _clean(value: Any) -> Any:
+    """Without control characters and lone surrogates, which no prompt or store should meet."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", _UNWANTED.sub("", value))
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ": ".join([".".join(str(part) for part in first["loc"]) or "answer", first["msg"]])
