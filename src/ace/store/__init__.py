@@ -1,0 +1,35 @@
+"""The run store: what a run did, committed batch by batch. Loads SQLAlchemy; import it only where a store is opened."""
+
+from ace.store.files import replace_file
+from ace.store.reader import RunReader
+from ace.store.records import (
+    BatchInfo,
+    BatchRecord,
+    DeltaInfo,
+    EvaluationInfo,
+    EvaluationRecord,
+    OutcomeRecord,
+    OutcomeStatus,
+    Owner,
+    Run,
+    RunStatus,
+    VersionInfo,
+)
+from ace.store.store import RunStore
+
+__all__ = [
+    "BatchInfo",
+    "BatchRecord",
+    "DeltaInfo",
+    "EvaluationInfo",
+    "EvaluationRecord",
+    "OutcomeRecord",
+    "OutcomeStatus",
+    "Owner",
+    "Run",
+    "RunReader",
+    "RunStatus",
+    "RunStore",
+    "VersionInfo",
+    "replace_file",
+]

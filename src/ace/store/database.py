@@ -1,0 +1,185 @@
+"""Opens the database behind a store. The only file that knows which database it is; everything else is portable SQL."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, QueuePool, StaticPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from ace.errors import StoreError
+from ace.store.files import sync_folder
+
+BUSY_TIMEOUT_S = 30.0
+_WRITE = "ace_write"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A live engine. `name` is what messages call it (no password); `shared` is False for one in memory only."""
+
+    engine: Engine
+    name: str
+    shared: bool = True
+
+
+def open_database(url: str | Path, *, create: bool) -> Database:
+    """Connect to `url`: a path, `sqlite:///path`, `sqlite://` (memory), `postgresql://...`. `create` makes folders."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed, create=create)
+    if parsed.get_backend_name() == "postgresql":
+        return _open_postgresql(parsed)
+    raise StoreError(
+        f"store {parsed!r}: no support for {parsed.get_backend_name()}",
+        hint="use sqlite:///PATH or postgresql://HOST/NAME",
+    )
+
+
+@contextmanager
+def write_transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that is the only writer from its first statement on (SQLite); commits at the end, or not at all."""
+    with engine.connect().execution_options(**{_WRITE: True}) as connection, connection.begin():
+        yield connection
+
+
+def lock_schema(connection: Connection) -> None:
+    """Until the transaction ends, nobody else changes the schema. On SQLite any write transaction does that already."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4100251204)")
+
+
+@contextmanager
+def store_errors(name: str) -> Iterator[None]:
+    """Turns whatever the database raises into a StoreError that names the store and what to do."""
+    try:
+        yield
+    except DBAPIError as error:
+        text = str(error.orig)
+        raise StoreError(f"store {name}: {text}", hint=_hint(text)) from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"store {name}: {error}") from error
+
+
+_HINTS = (
+    ("database is locked", "another process is writing; try again, or see who has the file open"),
+    ("disk is full", "free some space; everything committed so far is safe"),
+    ("disk i/o error", "check the disk; keep a store off network folders, or use PostgreSQL"),
+    ("readonly", "make the file and its folder writable, or name another with store=sqlite:///PATH"),
+    ("unable to open", "make the file and its folder readable and writable, or name another with store=sqlite:///PATH"),
+    ("not a database", "this file is something else; name another with store=sqlite:///PATH"),
+    ("malformed", "the file is damaged; `sqlite3 FILE .recover` may save what it holds"),
+)
+
+
+def _hint(text: str) -> str:
+    lower = text.lower()
+    return next((hint for fragment, hint in _HINTS if fragment in lower), "")
+
+
+def _parse(url: str | Path) -> URL:
+    if isinstance(url, Path) or "://" not in url:
+        return URL.create("sqlite", database=str(url))
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise StoreError(
+            f"store {url.split('://')[0]}://...: not a URL", hint="use sqlite:///PATH or postgresql://HOST/NAME"
+        ) from error
+
+
+def _open_sqlite(url: URL, *, create: bool) -> Database:
+    if url.database in (None, "", ":memory:"):
+        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_SQLITE_ARGS)
+        _configure_sqlite(engine)
+        return Database(engine, "sqlite:// (memory)", shared=False)
+    path = Path(str(url.database)).expanduser()
+    if create:
+        _make_folder(path)
+    elif not path.is_file() or path.stat().st_size == 0:
+        raise StoreError(
+            f"no store at {path}", hint="start a run first, or name another with store=sqlite:///PATH", path=str(path)
+        )
+    if not create and _is_readable_only(path):
+        return Database(
+            create_engine("sqlite://", poolclass=QueuePool, creator=lambda: _connect_read_only(path)), str(path)
+        )
+    engine = create_engine(url.set(database=str(path)), connect_args=_SQLITE_ARGS)
+    _configure_sqlite(engine)
+    return Database(engine, str(path))
+
+
+def _is_readable_only(path: Path) -> bool:
+    """A store that nobody has open, in a folder of somebody else: SQLite could not even make its index of the log."""
+    return not path.with_name(path.name + "-wal").exists() and not os.access(path.parent, os.W_OK)
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    return sqlite3.connect(address, uri=True, check_same_thread=False)
+
+
+# isolation_level None: we say BEGIN ourselves, so that reads are consistent and writers queue before they read.
+_SQLITE_ARGS: dict[str, Any] = {"isolation_level": None, "timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+
+
+def _configure_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _pragmas(dbapi_connection: Any, record: object) -> None:
+        cursor = dbapi_connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")  # WAL's default would lose the last commits on power loss
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _make_folder(path: Path) -> None:
+    """The folder of `path`, made if needed and known to survive a power loss."""
+    try:
+        missing = [folder for folder in path.parents if not folder.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            sync_folder(folder.parent)
+        writable = os.access(path.parent, os.W_OK | os.X_OK) and (not path.exists() or os.access(path, os.W_OK))
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from error
+    if path.is_dir():
+        raise _unwritable(path, "is a folder, not a file")
+    if not writable:
+        raise _unwritable(path, "permission denied")
+
+
+def _unwritable(path: Path, why: str) -> StoreError:
+    folder = next((folder for folder in path.parents if folder.is_dir()), path.parent)
+    return StoreError(
+        f"cannot write the store {path}: {why}",
+        hint=f"make {folder} writable, or name another with store=sqlite:///PATH",
+        path=str(path),
+    )
+
+
+def _open_postgresql(url: URL) -> Database:
+    if "+" not in url.drivername:
+        url = url.set(drivername="postgresql+psycopg")
+    name = url.render_as_string(hide_password=True)
+    try:
+        engine = create_engine(url, pool_pre_ping=True)
+    except (ImportError, NoSuchModuleError) as error:
+        raise StoreError(f"store {name}: its driver is not installed", hint="pip install 'psycopg[binary]'") from error
+    try:
+        engine.connect().close()
+    except OperationalError as error:
+        raise StoreError(f"store {name}: {error.orig}", hint="check the address, the user and the password") from error
+    return Database(engine, name)

@@ -1,0 +1,117 @@
+"""Everything that can be read from a store. What only reads (views, most commands) asks for no more than this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from ace.errors import RunNotFoundError
+from ace.store import names, reading
+from ace.store.database import Database, store_errors
+from ace.store.records import BatchInfo, DeltaInfo, EvaluationInfo, OutcomeRecord, Run, VersionInfo
+from ace.types import RoleName, Usage
+
+if TYPE_CHECKING:
+    from ace.playbook.playbook import Playbook
+    from ace.roles.call import CallRecord
+
+
+class RunReader:
+    """Reads runs. Never waits for a writer, sees whole commits only, and never loads more than it returns.
+
+    Methods that take a run id raise RunNotFoundError for an unknown one.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._engine = database.engine
+
+    @property
+    def name(self) -> str:
+        """What messages call this store: its path, or its URL without the password."""
+        return self._database.name
+
+    def run(self, run_id: str) -> Run:
+        """The run of exactly this id."""
+        with self._reading(run_id) as connection:
+            return reading.runs(connection, run_id=run_id)[0]
+
+    def resolve(self, name: str) -> str:
+        """The id of which `name` is the whole or a unique beginning; "latest" is the newest run."""
+        with self._reading() as connection:
+            return names.resolve(name, reading.run_ids(connection))
+
+    def list_runs(self, limit: int | None = None) -> tuple[Run, ...]:
+        """Newest first."""
+        with self._reading() as connection:
+            return reading.runs(connection, limit=limit)
+
+    def playbook(self, run_id: str, version: int | None = None) -> Playbook:
+        """The last committed playbook; with `version` the last one of that number, RunNotFoundError if none is."""
+        with self._reading(run_id) as connection:
+            found = reading.playbook(connection, run_id, version)
+            if found is None:
+                low, high = reading.version_range(connection, run_id)
+                raise RunNotFoundError(
+                    f"run {run_id} has no playbook version {version}; it has versions {low} to {high}",
+                    run=run_id,
+                    version=version,
+                )
+            return found
+
+    def playbook_versions(self, run_id: str) -> tuple[VersionInfo, ...]:
+        """One entry for the initial playbook and one for each batch, in order."""
+        with self._reading(run_id) as connection:
+            return reading.playbook_versions(connection, run_id)
+
+    def deltas(self, run_id: str) -> tuple[DeltaInfo, ...]:
+        """What each batch did to the playbook, in order."""
+        with self._reading(run_id) as connection:
+            return reading.deltas(connection, run_id)
+
+    def batches(self, run_id: str) -> tuple[BatchInfo, ...]:
+        """The committed batches, in order."""
+        with self._reading(run_id) as connection:
+            return reading.batches(connection, run_id)
+
+    def last_batch(self, run_id: str) -> BatchInfo | None:
+        """The last committed batch, None before the first."""
+        with self._reading(run_id) as connection:
+            return next(iter(reading.batches(connection, run_id, last=True)), None)
+
+    def evaluations(self, run_id: str) -> tuple[EvaluationInfo, ...]:
+        """The committed evaluations, in order."""
+        with self._reading(run_id) as connection:
+            return reading.evaluations(connection, run_id)
+
+    def outcomes(
+        self, run_id: str, *, batch: int | None = None, evaluation: int | None = None
+    ) -> tuple[OutcomeRecord, ...]:
+        """Those of one batch, of one evaluation, or (neither given) of all batches in order."""
+        with self._reading(run_id) as connection:
+            return reading.outcomes(connection, run_id, batch=batch, evaluation=evaluation)
+
+    def calls(self, run_id: str, *, batch: int | None = None, evaluation: int | None = None) -> tuple[CallRecord, ...]:
+        """With their texts; selected as `outcomes` selects."""
+        with self._reading(run_id) as connection:
+            return reading.calls(connection, run_id, batch=batch, evaluation=evaluation)
+
+    def usage_by_role(self, run_id: str) -> dict[RoleName, tuple[int, Usage, int]]:
+        """{role: (calls, usage summed, parse failures)} over all batches and evaluations."""
+        with self._reading(run_id) as connection:
+            return reading.usage_by_role(connection, run_id)
+
+    @contextmanager
+    def _reading(self, run_id: str | None = None) -> Iterator[Connection]:
+        """A consistent view of the database, in which the run `run_id` exists."""
+        with store_errors(self.name), self._engine.connect() as connection:
+            if run_id is not None:
+                self._require(connection, run_id)
+            yield connection
+
+    def _require(self, connection: Connection, run_id: str) -> None:
+        if not reading.has_run(connection, run_id):
+            raise names.not_found(run_id, reading.run_ids(connection))

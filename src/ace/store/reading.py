@@ -1,0 +1,255 @@
+"""The queries of a run, its batches and what came of them. Each function reads in the caller's transaction.
+
+Only `calls` and `outcomes` load answers' texts; everything a list shows comes from narrow columns and sums.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, case, func, select
+
+from ace.playbook.apply import SkippedOperation
+from ace.playbook.delta import Delta
+from ace.playbook.playbook import Playbook
+from ace.roles.call import CallRecord
+from ace.store import schema
+from ace.store.lock import is_live, owner_of
+from ace.store.records import BatchInfo, DeltaInfo, EvaluationInfo, OutcomeRecord, Run, VersionInfo, utcnow
+from ace.types import RoleName, Usage
+
+_RUN_FIELDS = (
+    "id",
+    "name",
+    "created",
+    "finished",
+    "ace_version",
+    "settings",
+    "settings_digest",
+    "task",
+    "task_digest",
+    "pack",
+    "pack_digest",
+    "status",
+    "summary",
+    "best_version",
+)
+
+
+def runs(connection: Connection, *, run_id: str | None = None, limit: int | None = None) -> tuple[Run, ...]:
+    """The run `run_id`, or the newest `limit` ones, newest first."""
+    table = schema.runs
+    committed = (
+        select(func.count()).select_from(schema.batches).where(schema.batches.c.run_id == table.c.id).scalar_subquery()
+    )
+    query = select(table, committed.label("batches")).order_by(table.c.created.desc(), table.c.id.desc()).limit(limit)
+    if run_id is not None:
+        query = query.where(table.c.id == run_id)
+    now = utcnow()
+    found = []
+    for row in connection.execute(query):
+        owner = owner_of(row)
+        fields = {name: row._mapping[name] for name in _RUN_FIELDS}
+        found.append(Run(**fields, owner=owner, live=owner is not None and is_live(owner, now), batches=row.batches))
+    return tuple(found)
+
+
+def has_run(connection: Connection, run_id: str) -> bool:
+    """Whether the store has a run of exactly this id."""
+    return connection.execute(select(schema.runs.c.id).where(schema.runs.c.id == run_id)).first() is not None
+
+
+def run_ids(connection: Connection) -> list[str]:
+    """Every run's id, newest first."""
+    table = schema.runs
+    return list(connection.execute(select(table.c.id).order_by(table.c.created.desc(), table.c.id.desc())).scalars())
+
+
+def playbook(connection: Connection, run_id: str, version: int | None) -> Playbook | None:
+    """The last committed playbook (of `version`), None where there is none."""
+    table = schema.playbook_versions
+    query = select(table.c.playbook).where(table.c.run_id == run_id).order_by(table.c.step.desc()).limit(1)
+    if version is not None:
+        query = query.where(table.c.version == version)
+    body = connection.execute(query).scalar_one_or_none()
+    return None if body is None else Playbook.from_json(body)
+
+
+def version_range(connection: Connection, run_id: str) -> tuple[int, int]:
+    """The lowest and the highest playbook version of the run."""
+    table = schema.playbook_versions
+    query = select(func.min(table.c.version), func.max(table.c.version)).where(table.c.run_id == run_id)
+    low, high = connection.execute(query).one()
+    return low, high
+
+
+def playbook_versions(connection: Connection, run_id: str) -> tuple[VersionInfo, ...]:
+    """All committed playbooks without their text, in order."""
+    return tuple(
+        VersionInfo(
+            version=row.version,
+            batch=row.batch,
+            digest=row.digest,
+            bullets=row.bullets,
+            operations=dict(Counter(type(operation).__name__.upper() for operation in _delta(row).operations)),
+            skipped=len(row.skipped["reasons"]),
+            created=row.created,
+        )
+        for row in connection.execute(_steps(run_id))
+    )
+
+
+def deltas(connection: Connection, run_id: str) -> tuple[DeltaInfo, ...]:
+    """The delta of every batch, in order."""
+    return tuple(
+        DeltaInfo(batch=row.batch, version=row.version, delta=_delta(row), skipped=_skipped(row.skipped))
+        for row in connection.execute(_steps(run_id))
+        if row.batch is not None
+    )
+
+
+def _steps(run_id: str) -> Select[Any]:
+    table = schema.playbook_versions
+    narrow = [column for column in table.c if column.name != "playbook"]
+    return select(*narrow).where(table.c.run_id == run_id).order_by(table.c.step)
+
+
+def _delta(row: Row[*tuple[Any, ...]]) -> Delta:
+    return Delta.from_json(row.delta)
+
+
+def _skipped(body: Mapping[str, Any]) -> tuple[SkippedOperation, ...]:
+    operations = Delta.from_json(body["delta"]).operations
+    return tuple(SkippedOperation(o, reason) for o, reason in zip(operations, body["reasons"], strict=True))
+
+
+def batches(connection: Connection, run_id: str, *, last: bool = False) -> tuple[BatchInfo, ...]:
+    """The committed batches in order, or only the last one."""
+    batch, outcome, version = schema.batches, schema.outcomes, schema.playbook_versions
+    query = (
+        select(
+            batch,
+            version.c.version.label("playbook_version"),
+            func.count(outcome.c.seq).label("samples"),
+            _count(outcome.c.correct).label("correct"),
+            _count(outcome.c.status == "failed").label("failed"),
+            _count(outcome.c.correct & ~outcome.c.first_correct).label("corrected"),
+        )
+        .join(version, (version.c.run_id == batch.c.run_id) & (version.c.batch == batch.c.idx))
+        .outerjoin(outcome, (outcome.c.run_id == batch.c.run_id) & (outcome.c.batch == batch.c.idx))
+        .where(batch.c.run_id == run_id)
+        .group_by(*batch.c, version.c.version)
+        .order_by(batch.c.idx)
+    )
+    if last:
+        newest = select(func.max(batch.c.idx)).where(batch.c.run_id == run_id).scalar_subquery()
+        query = query.where(batch.c.idx == newest)
+    return tuple(
+        BatchInfo(
+            index=row.idx,
+            epoch=row.epoch,
+            playbook_version=row.playbook_version,
+            compacted=row.compacted,
+            window=row.window_info,
+            started=row.started,
+            finished=row.finished,
+            samples=row.samples,
+            correct=row.correct,
+            failed=row.failed,
+            corrected=row.corrected,
+        )
+        for row in connection.execute(query)
+    )
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def evaluations(connection: Connection, run_id: str) -> tuple[EvaluationInfo, ...]:
+    """The committed evaluations, in order."""
+    table = schema.evaluations
+    query = select(table).where(table.c.run_id == run_id).order_by(table.c.idx)
+    return tuple(
+        EvaluationInfo(
+            index=row.idx,
+            label=row.label,
+            split=row.split,
+            playbook_version=row.playbook_version,
+            after_batch=row.after_batch,
+            n=row.n,
+            correct=row.correct,
+            failed=row.failed,
+            started=row.started,
+            finished=row.finished,
+        )
+        for row in connection.execute(query)
+    )
+
+
+def outcomes(
+    connection: Connection, run_id: str, *, batch: int | None, evaluation: int | None
+) -> tuple[OutcomeRecord, ...]:
+    """The outcomes of a batch, of an evaluation, or (both None) of all batches in the order of commit."""
+    table = schema.outcomes
+    query = _of(table, run_id, batch, evaluation)
+    skip = {"run_id", "seq", "batch", "evaluation"}
+    names = [column.name for column in table.c if column.name not in skip]
+    return tuple(OutcomeRecord(**{name: row._mapping[name] for name in names}) for row in connection.execute(query))
+
+
+def calls(connection: Connection, run_id: str, *, batch: int | None, evaluation: int | None) -> tuple[CallRecord, ...]:
+    """The calls of a batch, of an evaluation, or (both None) of all batches, with their texts."""
+    return tuple(
+        CallRecord(
+            role=row.role,
+            sample_id=row.sample_id,
+            round=row.round,
+            digest=row.digest,
+            model=row.model,
+            usage=_usage(row),
+            finish_reason=row.finish_reason,
+            text=row.text,
+            parsed=row.parsed,
+            error=row.error,
+        )
+        for row in connection.execute(_of(schema.calls, run_id, batch, evaluation))
+    )
+
+
+def _of(table: FromClause, run_id: str, batch: int | None, evaluation: int | None) -> Select[Any]:
+    query = select(table).where(table.c.run_id == run_id).order_by(table.c.seq)
+    if evaluation is not None:
+        return query.where(table.c.evaluation == evaluation)
+    return query.where(table.c.batch.is_not(None) if batch is None else table.c.batch == batch)
+
+
+def usage_by_role(connection: Connection, run_id: str) -> dict[RoleName, tuple[int, Usage, int]]:
+    """{role: (calls, usage summed, parse failures)}."""
+    table = schema.calls
+    sums = ("prompt_tokens", "cached_tokens", "completion_tokens", "queue_s", "ttft_s", "total_s")
+    query = (
+        select(
+            table.c.role,
+            func.count().label("calls"),
+            *(func.sum(table.c[name]).label(name) for name in sums),
+            func.sum(case((table.c.parsed, 0), else_=1)).label("unparsed"),
+        )
+        .where(table.c.run_id == run_id)
+        .group_by(table.c.role)
+        .order_by(table.c.role)
+    )
+    return {row.role: (row.calls, _usage(row), int(row.unparsed)) for row in connection.execute(query)}
+
+
+def _usage(row: Row[*tuple[Any, ...]]) -> Usage:
+    return Usage(
+        prompt_tokens=int(row.prompt_tokens),
+        cached_tokens=int(row.cached_tokens),
+        completion_tokens=int(row.completion_tokens),
+        queue_s=row.queue_s,
+        ttft_s=row.ttft_s,
+        total_s=row.total_s,
+    )

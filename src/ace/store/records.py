@@ -1,0 +1,198 @@
+"""What goes into the store and what comes back: frozen values, all times aware datetimes in UTC.
+
+`*Record` is what the engine commits; `*Info` and `Run` are what a reader gets. Derived values are properties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ace.playbook.apply import SkippedOperation
+    from ace.playbook.delta import Delta
+    from ace.playbook.playbook import Playbook
+    from ace.roles.call import CallRecord
+
+RunStatus = Literal["running", "done", "interrupted", "failed", "budget"]
+OutcomeStatus = Literal["scored", "failed"]
+
+FINISHED: tuple[RunStatus, ...] = ("done", "interrupted", "failed", "budget")
+
+
+def utcnow() -> datetime:
+    """This moment as an aware datetime."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """How one sample ended. A failed one has `error` and no `value` or `correct`: it is never a wrong answer.
+
+    `position` is the sample's place in its batch or evaluation, from 0. `rounds` counts reflect-and-retry rounds;
+    `first_correct` is the grade of the first answer, None where there was none.
+    """
+
+    sample_id: str
+    position: int
+    status: OutcomeStatus = "scored"
+    answer: str = ""
+    value: float | None = None
+    correct: bool | None = None
+    rounds: int = 0
+    first_correct: bool | None = None
+    error: str | None = None
+
+    @property
+    def corrected(self) -> bool:
+        """Wrong at first, right after at least one round."""
+        return self.correct is True and self.first_correct is False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One batch, committed whole or not at all. `index` counts from 0 over the run without gaps.
+
+    `delta` is what the batch proposed after merge and dedup, `skipped` what `apply` left out of it, `playbook` the
+    result (its version unchanged if nothing changed). `window` is free JSON: what the engine needs to go on from here.
+    """
+
+    run: str
+    index: int
+    epoch: int
+    outcomes: tuple[OutcomeRecord, ...]
+    calls: tuple[CallRecord, ...]
+    delta: Delta
+    playbook: Playbook
+    skipped: tuple[SkippedOperation, ...] = ()
+    compacted: bool = False
+    window: Mapping[str, Any] = field(default_factory=dict)
+    started: datetime = field(default_factory=utcnow)
+    finished: datetime = field(default_factory=utcnow)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRecord:
+    """One evaluation, committed whole or not at all. `label` is "before", "after", "validation" or the user's.
+
+    `after_batch` is the index of the last batch committed before it, None where it preceded them all.
+    """
+
+    run: str
+    label: str
+    split: str
+    playbook_version: int
+    outcomes: tuple[OutcomeRecord, ...]
+    calls: tuple[CallRecord, ...]
+    after_batch: int | None = None
+    started: datetime = field(default_factory=utcnow)
+    finished: datetime = field(default_factory=utcnow)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that writes a run. `process` tells it from a later one with the same pid ("" where unknown)."""
+
+    pid: int
+    host: str
+    heartbeat: datetime
+    token: str
+    process: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as the store knows it. `batches` counts the committed ones; `live` says whether its owner still works."""
+
+    id: str
+    name: str
+    created: datetime
+    finished: datetime | None
+    ace_version: str
+    settings: Mapping[str, Any]
+    settings_digest: str
+    task: str
+    task_digest: str
+    pack: str
+    pack_digest: str
+    status: RunStatus
+    summary: Mapping[str, Any] | None
+    best_version: int | None
+    owner: Owner | None
+    live: bool
+    batches: int
+
+    @property
+    def abandoned(self) -> bool:
+        """Its process died without a word: it says "running", and nobody runs it."""
+        return self.status == "running" and not self.live
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInfo:
+    """A committed batch without its calls' texts. `samples` = `scored` + `failed`."""
+
+    index: int
+    epoch: int
+    playbook_version: int
+    compacted: bool
+    window: Mapping[str, Any]
+    started: datetime
+    finished: datetime
+    samples: int
+    correct: int
+    failed: int
+    corrected: int
+
+    @property
+    def scored(self) -> int:
+        return self.samples - self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """A committed playbook. `batch` is None for the one the run began with; `operations` counts the delta's by type.
+
+    A batch that changes nothing repeats the version of the one before it.
+    """
+
+    version: int
+    batch: int | None
+    digest: str
+    bullets: int
+    operations: Mapping[str, int]
+    skipped: int
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaInfo:
+    """The delta of one batch, the version it led to, and what `apply` skipped of it."""
+
+    batch: int
+    version: int
+    delta: Delta
+    skipped: tuple[SkippedOperation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationInfo:
+    """A committed evaluation. `index` counts from 0 over the run; `n` = correct + wrong + failed."""
+
+    index: int
+    label: str
+    split: str
+    playbook_version: int
+    after_batch: int | None
+    n: int
+    correct: int
+    failed: int
+    started: datetime
+    finished: datetime
+
+    @property
+    def accuracy(self) -> float:
+        """Correct among all `n`: a failed sample is not correct, nor is it wrong (see `failed`). 0.0 of none."""
+        return self.correct / self.n if self.n else 0.0

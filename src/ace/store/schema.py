@@ -1,0 +1,131 @@
+"""The tables as queries see them. `migrations.py` makes them; a test holds the two together.
+
+Every id is a number within its run, so that a run's rows are the same whichever database holds them. `step` 0 of
+`playbook_versions` is what the run began with, step i + 1 what batch i left. Calls and outcomes belong to a batch or
+to an evaluation, never to both. Long texts stand last: SQLite then reads the columns before them without their pages.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Double, Integer, MetaData, Table, Text
+
+from ace.store.columns import JsonText, SafeText, UtcTime
+
+metadata = MetaData()
+
+migrations = Table(
+    "schema_migrations",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("applied", UtcTime, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", SafeText, nullable=False),
+    Column("created", UtcTime, nullable=False),
+    Column("finished", UtcTime),
+    Column("ace_version", Text, nullable=False),
+    Column("settings", JsonText, nullable=False),
+    Column("settings_digest", Text, nullable=False),
+    Column("task", SafeText, nullable=False),
+    Column("task_digest", Text, nullable=False),
+    Column("pack", SafeText, nullable=False),
+    Column("pack_digest", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("summary", JsonText),
+    Column("best_version", Integer),
+    Column("owner_token", Text),
+    Column("owner_pid", Integer),
+    Column("owner_host", SafeText),
+    Column("owner_process", Text),
+    Column("owner_heartbeat", UtcTime),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("idx", Integer, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("compacted", Boolean, nullable=False),
+    Column("window_info", JsonText, nullable=False),
+    Column("started", UtcTime, nullable=False),
+    Column("finished", UtcTime, nullable=False),
+)
+
+playbook_versions = Table(
+    "playbook_versions",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("batch", Integer),
+    Column("created", UtcTime, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("bullets", Integer, nullable=False),
+    Column("delta", JsonText, nullable=False),
+    Column("skipped", JsonText, nullable=False),
+    Column("playbook", JsonText, nullable=False),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("idx", Integer, primary_key=True),
+    Column("label", SafeText, nullable=False),
+    Column("split", SafeText, nullable=False),
+    Column("playbook_version", Integer, nullable=False),
+    Column("after_batch", Integer),
+    Column("n", Integer, nullable=False),
+    Column("correct", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("started", UtcTime, nullable=False),
+    Column("finished", UtcTime, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("batch", Integer),
+    Column("evaluation", Integer),
+    Column("role", Text, nullable=False),
+    Column("sample_id", SafeText),
+    Column("round", Integer, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("model", SafeText, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("queue_s", Double),
+    Column("ttft_s", Double),
+    Column("total_s", Double, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("parsed", Boolean, nullable=False),
+    Column("error", SafeText),
+    Column("text", SafeText, nullable=False),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("batch", Integer),
+    Column("evaluation", Integer),
+    Column("position", Integer, nullable=False),
+    Column("sample_id", SafeText, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("value", Double),
+    Column("correct", Boolean),
+    Column("rounds", Integer, nullable=False),
+    Column("first_correct", Boolean),
+    Column("error", SafeText),
+    Column("answer", SafeText, nullable=False),
+)

@@ -1,0 +1,187 @@
+"""The run store: what the engine writes to. One transaction a batch, one owner a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import Connection, insert, update
+
+from ace.store import lock, names, schema, writing
+from ace.store.database import Database, open_database, store_errors, write_transaction
+from ace.store.migrations import migrate
+from ace.store.reader import RunReader
+from ace.store.records import BatchRecord, EvaluationRecord, RunStatus, utcnow
+
+if TYPE_CHECKING:
+    from ace.config import RunSettings
+    from ace.playbook.playbook import Playbook
+
+
+class RunStore(RunReader):
+    """Runs in one database. Synchronous, usable from several threads; a commit takes a few ms and one fsync.
+
+    Every method raises StoreError where the database fails, and RunNotFoundError for an unknown run id.
+    """
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._tokens: dict[str, str] = {}
+        self._heartbeat = lock.Heartbeat(database.engine)
+
+    @classmethod
+    def open(cls, url: str | Path, *, create: bool = True) -> RunStore:
+        """`url`: a path, `sqlite:///path`, `sqlite://` (memory), `postgresql://...`. Brings an older schema up to date.
+
+        StoreError (missing while `create` is False, unwritable, not a store), StoreVersionError (a newer schema).
+        """
+        database = open_database(url, create=create)
+        try:
+            with store_errors(database.name):
+                migrate(database.engine, database.name, create=create)
+        except BaseException:
+            database.engine.dispose()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Gives up every run that this store owns, then the connections. A second call does nothing."""
+        self._heartbeat.stop()
+        try:
+            for run_id in tuple(self._tokens):
+                self.release(run_id)
+        finally:
+            self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Writing: every method but create_run needs this store to own the run.
+
+    def create_run(
+        self,
+        settings: RunSettings,
+        *,
+        task_digest: str,
+        pack_digest: str,
+        playbook: Playbook,
+        task: str | None = None,
+        pack: str | None = None,
+    ) -> str:
+        """A new run with status "running" and its initial playbook, owned by this store. Returns its id.
+
+        `task` and `pack` are names for people, by default those of the settings.
+        """
+        now = utcnow()
+        run_id = names.new_run_id(settings.name, now)
+        owner = lock.new_owner()
+        with self._writing() as connection:
+            connection.execute(
+                insert(schema.runs).values(
+                    id=run_id,
+                    name=settings.name,
+                    created=now,
+                    ace_version=_ace_version(),
+                    settings=settings.model_dump(mode="json"),
+                    settings_digest=settings.digest,
+                    task=task or settings.task.name,
+                    task_digest=task_digest,
+                    pack=pack or settings.prompts,
+                    pack_digest=pack_digest,
+                    status="running",
+                )
+            )
+            lock.take(connection, run_id, owner)
+            writing.add_playbook(connection, run_id, 0, playbook, now)
+        self._own(run_id, owner.token)
+        return run_id
+
+    def acquire(self, run_id: str, *, reopen: bool = True) -> None:
+        """Own the run; RunLockedError where a live process does. `reopen` sets its status to "running" again."""
+        with self._writing() as connection:
+            self._require(connection, run_id)
+            if run_id in self._tokens:
+                lock.check(connection, run_id, self._tokens[run_id])
+                token = self._tokens[run_id]
+            else:
+                owner = lock.new_owner()
+                lock.take(connection, run_id, owner)
+                token = owner.token
+            if reopen:
+                connection.execute(
+                    update(schema.runs).where(schema.runs.c.id == run_id).values(status="running", finished=None)
+                )
+        self._own(run_id, token)
+
+    def release(self, run_id: str) -> None:
+        """Give the run up; nothing happens where this store does not own it."""
+        token = self._tokens.pop(run_id, None)
+        if token is None:
+            return
+        self._heartbeat.keep(frozenset(self._tokens.values()))
+        with self._writing() as connection:
+            lock.give_up(connection, run_id, token)
+
+    def commit_batch(self, record: BatchRecord) -> None:
+        """The whole batch in one transaction, on disk when this returns.
+
+        RunLockedError if the run was taken over; StoreError if `record.index` is not the run's next batch.
+        """
+        with self._writing(record.run) as connection:
+            writing.add_batch(connection, record)
+
+    def commit_evaluation(self, record: EvaluationRecord) -> int:
+        """The whole evaluation in one transaction. Returns its index in the run."""
+        with self._writing(record.run) as connection:
+            return writing.add_evaluation(connection, record)
+
+    def finish_run(
+        self,
+        run_id: str,
+        status: RunStatus,
+        *,
+        summary: Mapping[str, Any] | None = None,
+        best_version: int | None = None,
+    ) -> None:
+        """Set how the run ended and give it up. A None leaves the summary or best version that was there."""
+        values: dict[str, Any] = {"status": status, "finished": utcnow()}
+        if summary is not None:
+            values["summary"] = dict(summary)
+        if best_version is not None:
+            values["best_version"] = best_version
+        with self._writing(run_id) as connection:
+            connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(**values))
+            lock.give_up(connection, run_id, self._tokens[run_id])
+        self._disown(run_id)
+
+    @contextmanager
+    def _writing(self, owned_run: str | None = None) -> Iterator[Connection]:
+        with store_errors(self.name), write_transaction(self._engine) as connection:
+            if owned_run is not None:
+                lock.check(connection, owned_run, self._tokens.get(owned_run))
+            yield connection
+
+    def _own(self, run_id: str, token: str) -> None:
+        self._tokens[run_id] = token
+        if self._database.shared:
+            self._heartbeat.keep(frozenset(self._tokens.values()))
+
+    def _disown(self, run_id: str) -> None:
+        self._tokens.pop(run_id, None)
+        self._heartbeat.keep(frozenset(self._tokens.values()))
+
+
+def _ace_version() -> str:
+    try:
+        return version("ace-vllm")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"

@@ -1,0 +1,93 @@
+"""Real writers, killed with SIGKILL: the store opens, holds only whole batches, none acknowledged is gone."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ace.errors import RunLockedError
+from ace.store import RunStore
+
+WRITER = Path(__file__).with_name("writer.py")
+SOURCE = os.pathsep.join(sys.path)
+SAMPLES, CALLS = 64, 200
+
+
+def spawn(path: Path) -> subprocess.Popen[str]:
+    writer = subprocess.Popen(
+        [sys.executable, str(WRITER), str(path), str(SAMPLES), str(CALLS)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "ready\n"
+    return writer
+
+
+def kill(writer: subprocess.Popen[str]) -> list[int]:
+    """The indices that the writer acknowledged before it died."""
+    writer.send_signal(signal.SIGKILL)
+    assert writer.stdout is not None
+    with writer.stdout:
+        said = writer.stdout.read()
+    writer.wait(timeout=30)
+    return [int(line) for line in said.splitlines()]
+
+
+def check(path: Path) -> int:
+    """Every batch is whole and in its place; returns how many there are."""
+    with RunStore.open(path, create=False) as store:
+        run = store.resolve("latest")
+        batches = store.batches(run)
+        assert [(batch.index, batch.samples) for batch in batches] == [(i, SAMPLES) for i in range(len(batches))]
+        assert [entry.batch for entry in store.playbook_versions(run)] == [None, *range(len(batches))]
+        assert len(store.playbook(run)) == len(batches)
+    with closing(sqlite3.connect(path)) as raw:
+        calls = raw.execute("SELECT batch, count(*) FROM calls GROUP BY batch ORDER BY batch").fetchall()
+        assert calls == [(i, CALLS) for i in range(len(batches))]
+        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+    return len(batches)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_killed_writers_leave_whole_batches(path: Path) -> None:
+    moments = random.Random(0)
+    safe = 0
+    for _ in range(5):
+        writer = spawn(path)
+        time.sleep(moments.uniform(0.0, 0.15))
+        acknowledged = kill(writer)
+        assert acknowledged == list(range(safe, safe + len(acknowledged)))
+        found = check(path)
+        assert safe + len(acknowledged) <= found <= safe + len(acknowledged) + 1
+        safe = found
+    assert safe > 0
+
+
+def test_a_live_writer_keeps_its_run_and_a_dead_one_loses_it(path: Path) -> None:
+    writer = spawn(path)
+    try:
+        with RunStore.open(path) as store:
+            (run,) = store.list_runs()
+            assert run.live
+            assert not run.abandoned
+            with pytest.raises(RunLockedError, match=f"process {writer.pid}"):
+                store.acquire(run.id)
+            kill(writer)
+            assert store.run(run.id).abandoned
+            store.acquire(run.id)
+            assert store.run(run.id).live
+    finally:
+        if writer.poll() is None:
+            kill(writer)
