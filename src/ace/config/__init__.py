@@ -1,0 +1,34 @@
+"""Settings: what a run is told, checked before anything is loaded."""
+
+from ace.config.load import load_settings, settings_from
+from ace.config.settings import (
+    AdaptationSettings,
+    DedupSettings,
+    EvaluationSettings,
+    FieldSettings,
+    MicroSettings,
+    ModelSettings,
+    PlaybookSettings,
+    RoleSettings,
+    RolesSettings,
+    RunSettings,
+    SplitSettings,
+    TaskSettings,
+)
+
+__all__ = [
+    "AdaptationSettings",
+    "DedupSettings",
+    "EvaluationSettings",
+    "FieldSettings",
+    "MicroSettings",
+    "ModelSettings",
+    "PlaybookSettings",
+    "RoleSettings",
+    "RolesSettings",
+    "RunSettings",
+    "SplitSettings",
+    "TaskSettings",
+    "load_settings",
+    "settings_from",
+]

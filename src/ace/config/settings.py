@@ -1,0 +1,231 @@
+"""The settings of a run: frozen pydantic models in which an unknown key is an error.
+
+Every field has a working default except the task and the models. `RunSettings.digest` identifies what was run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ace.types import ROLES, RoleName
+
+Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
+TaskName = Literal["micro", "jsonl", "csv", "hf", "python"]
+GraderName = Literal["exact", "normalized", "numeric", "contains", "list", "choice", "regex"]
+Labels = Literal["given", "none"]
+
+
+class Settings(BaseModel):
+    """Base of all: unknown keys are refused, values are never changed after checking."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+
+
+class ModelSettings(Settings):
+    """A model and the provider that serves it. Two equal ones share one engine."""
+
+    provider: Provider = "auto"
+    model: str = Field(min_length=1)
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    max_model_len: int | None = Field(default=None, ge=1)
+    dtype: str = "auto"
+    gpu_memory_utilization: float = Field(default=0.9, gt=0.0, le=1.0)
+    trust_remote_code: bool = False
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+    max_retries: int = Field(default=4, ge=0)
+    timeout_s: float = Field(default=600.0, gt=0)
+    max_concurrency: int = Field(default=64, ge=1)
+
+
+class RoleSettings(Settings):
+    """Which of `models` plays the role, and how its answers are sampled."""
+
+    model: str = "main"
+    max_tokens: int = Field(default=2048, ge=1)
+    temperature: float = Field(default=0.1, ge=0.0)
+    top_p: float = Field(default=0.95, gt=0.0, le=1.0)
+
+
+class RolesSettings(Settings):
+    """The three roles."""
+
+    generator: RoleSettings = RoleSettings()
+    reflector: RoleSettings = RoleSettings()
+    curator: RoleSettings = RoleSettings()
+
+    def of(self, role: RoleName) -> RoleSettings:
+        """The settings of `role`."""
+        settings: RoleSettings = getattr(self, role)
+        return settings
+
+
+class SplitSettings(Settings):
+    """Cutting one file into splits: shares that add up to at most 1, by `seed`."""
+
+    train: float = Field(default=0.6, ge=0.0, le=1.0)
+    validation: float = Field(default=0.2, ge=0.0, le=1.0)
+    test: float = Field(default=0.2, ge=0.0, le=1.0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Self:
+        if self.train + self.validation + self.test > 1.0 + 1e-9:
+            raise ValueError("train + validation + test must not exceed 1")
+        return self
+
+
+class FieldSettings(Settings):
+    """Which field of a record holds what. A record without the `id` field is named after its file and line."""
+
+    id: str = "id"
+    question: str = "question"
+    target: str = "target"
+    context: str = "context"
+
+
+class MicroSettings(Settings):
+    """The micro world: a seed decides words, codes, sentences and splits."""
+
+    seed: int = Field(default=0, ge=0)
+    terms: int = Field(default=16, ge=1)
+    modifiers: int = Field(default=8, ge=1)
+    train: int = Field(default=40, ge=0)
+    validation: int = Field(default=24, ge=0)
+    test: int = Field(default=64, ge=0)
+
+
+class TaskSettings(Settings):
+    """Where the samples come from and how answers are graded.
+
+    `micro` takes `micro` alone. The file tasks take one `path`, cut by `split`, or a file for each split. `hf` takes a
+    data set's name or local folder as `path`. `python` takes `path: file.py:factory`.
+    """
+
+    name: TaskName
+    micro: MicroSettings = MicroSettings()
+    path: str | None = None
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    split: SplitSettings = SplitSettings()
+    fields: FieldSettings = FieldSettings()
+    instructions: str = ""
+    grader: GraderName = "exact"
+    tolerance: float = Field(default=0.0, ge=0.0)
+    limit: int | None = Field(default=None, ge=1)
+
+
+class AdaptationSettings(Settings):
+    """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number."""
+
+    epochs: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=1, ge=1)
+    max_rounds: int = Field(default=3, ge=0)
+    reflect_on_success: bool = True
+    curator_groups: int | Literal["auto"] = "auto"
+    validate_each_epoch: bool = True
+    labels: Labels = "given"
+    shuffle: bool = True
+
+    @model_validator(mode="after")
+    def _groups(self) -> Self:
+        if isinstance(self.curator_groups, int) and self.curator_groups < 1:
+            raise ValueError("curator_groups must be at least 1, or auto")
+        return self
+
+
+class EvaluationSettings(Settings):
+    """Whether the test split is evaluated with the first playbook and with the best one."""
+
+    before: bool = True
+    after: bool = True
+
+
+class DedupSettings(Settings):
+    """Finding bullets that say the same, without a model call. `model` is for the other embedders."""
+
+    enabled: bool = True
+    threshold: float = Field(default=0.92, gt=0.0, le=1.0)
+    embedder: Literal["ngram", "sentence-transformers", "vllm"] = "ngram"
+    model: str | None = None
+
+
+class PlaybookSettings(Settings):
+    """The playbook: where it starts, and the tokens (of the generator's tokenizer) that it may never exceed."""
+
+    initial: str | None = None
+    token_budget: int | None = Field(default=8192, ge=1)
+    dedup: DedupSettings = DedupSettings()
+    compaction: Literal["epoch", "never"] = "epoch"
+
+
+class RunSettings(Settings):
+    """Everything that decides a run."""
+
+    version: Literal[1] = 1
+    name: str = Field(default="run", min_length=1)
+    seed: int = Field(default=0, ge=0)
+    mode: Literal["offline", "online", "evaluate"] = "offline"
+    task: TaskSettings
+    models: dict[str, ModelSettings] = Field(min_length=1)
+    roles: RolesSettings = RolesSettings()
+    prompts: str = "standard"
+    adaptation: AdaptationSettings = AdaptationSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    playbook: PlaybookSettings = PlaybookSettings()
+    store: str = "sqlite:///runs/ace.db"
+
+    @model_validator(mode="after")
+    def _roles_name_models(self) -> Self:
+        for role in ROLES:
+            named = self.roles.of(role).model
+            if named not in self.models:
+                near = difflib.get_close_matches(named, self.models, n=1)
+                hint = f"; did you mean '{near[0]}'?" if near else ""
+                raise ValueError(f"roles.{role}.model: found {named!r}, allowed: {', '.join(self.models)}{hint}")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and the hash of the resolved settings' canonical JSON."""
+        body = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def to_yaml(self) -> str:
+        """The resolved settings as YAML that `load_settings` reads back."""
+        text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return text
+
+    def resolved(self, folder: Path) -> RunSettings:
+        """The same settings with relative paths made relative to `folder`, where the config file lies."""
+        task = self.task
+        paths = {
+            key: _beside(folder, value, task.name)
+            for key in ("path", "train", "validation", "test")
+            if (value := getattr(task, key)) is not None
+        }
+        playbook = self.playbook
+        if playbook.initial is not None:
+            playbook = playbook.model_copy(update={"initial": _beside(folder, playbook.initial, "jsonl")})
+        prompts = self.prompts
+        if "/" in prompts or prompts.startswith("."):
+            prompts = _beside(folder, prompts, "jsonl")
+        return self.model_copy(
+            update={"task": task.model_copy(update=paths), "playbook": playbook, "prompts": prompts}
+        )
+
+
+def _beside(folder: Path, value: str, task: str) -> str:
+    """`value` below `folder` unless it is absolute, or names a data set on a hub."""
+    path = folder / value
+    if task == "hf" and not path.exists():
+        return value
+    return str(path)

@@ -1,0 +1,114 @@
+"""Frozen value types that every room shares: messages, requests, completions, usage, samples, scores.
+
+Times are wall-clock seconds, token counts are the engine's own numbers. Nothing here holds behaviour beyond derived
+values, and nothing here imports more than the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+MessageRole = Literal["system", "user", "assistant"]
+RoleName = Literal["generator", "reflector", "curator"]
+FinishReason = Literal["stop", "length", "error"]
+
+ROLES: tuple[RoleName, ...] = ("generator", "reflector", "curator")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation. `content` is data: it can never become a control token."""
+
+    role: MessageRole
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to draw tokens; the defaults are those of DESIGN.md. `seed` None leaves it to the engine."""
+
+    max_tokens: int = 2048
+    temperature: float = 0.1
+    top_p: float = 0.95
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One model call: a conversation, how to sample, and (optionally) the JSON schema the answer must follow."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    schema: Mapping[str, Any] | None = None
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and the hash of the canonical JSON of everything that decides the answer."""
+        body = json.dumps(
+            {"messages": [asdict(m) for m in self.messages], "sampling": asdict(self.sampling), "schema": self.schema},
+            sort_keys=True,
+            ensure_ascii=False,
+        )
+        return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call cost. Tokens and seconds as the engine reports them; None where an engine cannot tell."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    queue_s: float | None = None
+    ttft_s: float | None = None
+    total_s: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.completion_tokens + other.completion_tokens,
+            _add(self.queue_s, other.queue_s),
+            _add(self.ttft_s, other.ttft_s),
+            self.total_s + other.total_s,
+        )
+
+
+def _add(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else a + b
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An engine's answer to one `Request`."""
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    model: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One item of a task. `target` is None where there is no label; `metadata` is never shown to a model."""
+
+    id: str
+    question: str
+    target: str | None = None
+    context: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A grade: `value` in [0, 1], whether that counts as correct, and one line or more of feedback for the reflector."""
+
+    value: float
+    correct: bool
+    feedback: str = ""
