@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ace.config import RunSettings, TaskSettings
+from ace.config import ModelSettings, RunSettings, TaskSettings
 from ace.playbook.apply import SkippedOperation, apply
 from ace.playbook.delta import Add, Delta, Remove
 from ace.playbook.playbook import Playbook
@@ -14,8 +14,9 @@ from ace.types import ROLES, Usage
 SAMPLES, CALLS = 4, 10
 
 
-def settings(name: str = "My run") -> RunSettings:
-    return RunSettings(name=name, task=TaskSettings(name="micro"))
+def settings(name: str = "My run", store: str = "sqlite:///runs/ace.db") -> RunSettings:
+    models = {"main": ModelSettings(provider="scripted", model="script")}
+    return RunSettings(name=name, task=TaskSettings(name="micro"), models=models, store=store)
 
 
 def start(store: RunStore, name: str = "My run", playbook: Playbook | None = None) -> str:

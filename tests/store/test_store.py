@@ -47,6 +47,13 @@ def test_a_new_run(store: RunStore) -> None:
     assert store.usage_by_role(run.id) == {}
 
 
+def test_a_password_does_not_get_into_the_store(store: RunStore) -> None:
+    secret = settings(store="postgresql://me:secret@host/ace")
+    run = store.create_run(secret, task_digest="t", pack_digest="p", playbook=Playbook.empty())
+    assert store.run(run).settings["store"] == "postgresql://me:***@host/ace"
+    assert store.run(run).settings_digest == secret.digest
+
+
 def test_batches_come_back(store: RunStore) -> None:
     run = start(store)
     records = commit(store, run, 3)

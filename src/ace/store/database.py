@@ -44,6 +44,15 @@ def open_database(url: str | Path, *, create: bool) -> Database:
     )
 
 
+def without_password(url: str) -> str:
+    """`url` as it may be shown and stored."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return url
+    return parsed.render_as_string(hide_password=True) if parsed.password else url
+
+
 @contextmanager
 def write_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that is the only writer from its first statement on (SQLite); commits at the end, or not at all."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import Connection, insert, update
 
 from ace.store import lock, names, schema, writing
-from ace.store.database import Database, open_database, store_errors, write_transaction
+from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
 from ace.store.migrations import migrate
 from ace.store.reader import RunReader
 from ace.store.records import BatchRecord, EvaluationRecord, RunStatus, utcnow
@@ -91,7 +91,7 @@ class RunStore(RunReader):
                     name=settings.name,
                     created=now,
                     ace_version=_ace_version(),
-                    settings=settings.model_dump(mode="json"),
+                    settings={**settings.model_dump(mode="json"), "store": without_password(settings.store)},
                     settings_digest=settings.digest,
                     task=task or settings.task.name,
                     task_digest=task_digest,
