@@ -1,0 +1,1 @@
+"""The micro world: a synthetic coding task that only a playbook can solve."""

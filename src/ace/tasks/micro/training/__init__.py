@@ -1,0 +1,1 @@
+"""Training of the shipped micro models. Only the files in here import torch."""
