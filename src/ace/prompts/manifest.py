@@ -9,11 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ace.errors import PromptPackError
 
-OPERATIONS = ("ADD", "UPDATE", "MERGE", "REMOVE")
+OperationName = Literal["ADD", "UPDATE", "MERGE", "REMOVE"]
+OPERATIONS: tuple[OperationName, ...] = ("ADD", "UPDATE", "MERGE", "REMOVE")
 """What a curator may propose."""
 
 _OPTIONAL_FIELDS = Literal[
-    "reasoning", "error_identification", "root_cause_analysis", "correct_approach", "reason", "bullet_ids", "bullet_tags"
+    "reasoning",
+    "error_identification",
+    "root_cause_analysis",
+    "correct_approach",
+    "reason",
+    "bullet_ids",
+    "bullet_tags",
 ]
 _LINE_KEYS = ("bullet", "updated", "removed", "empty")
 
@@ -34,7 +41,7 @@ class LineTexts(_Strict):
 class SectionEntry(_Strict):
     """A section that an empty playbook begins with."""
 
-    slug: Annotated[str, Field(pattern=r"^[a-z]{2,6}\Z")]
+    slug: Annotated[str, Field(pattern=r"^[a-z]{2,6}$")]
     title: Annotated[str, Field(pattern=r"\S")]
 
 
@@ -49,7 +56,7 @@ class Manifest(_Strict):
     insight_separator: str = ""
     reflection: str = "$key_insight"
     omit: tuple[_OPTIONAL_FIELDS, ...] = ()
-    operations: Annotated[tuple[Literal["ADD", "UPDATE", "MERGE", "REMOVE"], ...], Field(min_length=1)] = OPERATIONS
+    operations: Annotated[tuple[OperationName, ...], Field(min_length=1)] = OPERATIONS
     sections: tuple[SectionEntry, ...] = ()
 
     @model_validator(mode="before")

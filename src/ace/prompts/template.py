@@ -22,7 +22,7 @@ _MARKER = re.compile(r"\s*\{\{([?/])(\w*)\}\}\s*")
 class PromptTemplate:
     """A parsed text. `source` is the file (and key) it came from, for error messages.
 
-    PromptPackError for a placeholder outside `allowed`, one of `required` that is missing, a stray `$` or an open block.
+    PromptPackError for a placeholder outside `allowed`, a missing one of `required`, a stray `$` or an open block.
     """
 
     __slots__ = ("_parts", "placeholders", "source")

@@ -48,7 +48,7 @@ class RoleResult(Generic[Answer]):
 async def call_role(
     complete: Complete, request: Request, answer: type[Answer], *, role: RoleName, sample_id: str | None, round: int
 ) -> RoleResult[Answer]:
-    """Send `request` and parse what comes back. Inference errors pass through; a bad answer is a value, not an error."""
+    """Send `request` and parse what comes back. Inference errors pass through; a bad answer is a result."""
     completion = await complete(request)
     value: Answer | None = None
     error: ParseError | None = None

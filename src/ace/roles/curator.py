@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.bullet import Provenance
+from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, Section
 from ace.prompts import PromptPack
 from ace.roles.call import Complete, RoleResult, call_role
@@ -49,7 +49,7 @@ async def curate(
 
 
 def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[str, ...]:
-    """The pack's `insight` text of every distinct insight, in order. White space is folded: one insight cannot forge two."""
+    """The pack's `insight` text of every distinct insight, in order. White space is folded: one cannot forge two."""
     lines: dict[str, None] = {}
     for reflection in reflections:
         values = {name: " ".join(text.split()) for name, text in reflection_values(reflection).items()}
@@ -85,9 +85,7 @@ def to_delta(curation: Curation, provenance: Provenance, sections: Sequence[Sect
                 operations.append(Update(id=op.id, content=op.content, reason=op.reason, provenance=provenance))
             case MergeOp():
                 operations.append(
-                    Merge(
-                        ids=tuple(op.ids), content=op.content, section=None, reason=op.reason, provenance=provenance
-                    )
+                    Merge(ids=tuple(op.ids), content=op.content, section=None, reason=op.reason, provenance=provenance)
                 )
             case _:
                 operations.append(Remove(id=op.id, reason=op.reason, provenance=provenance))

@@ -17,19 +17,27 @@ Answer = TypeVar("Answer", bound=BaseModel)
 MOST_OBJECTS = 100
 """How many places that look like the beginning of an object are tried."""
 MOST_REPAIRED = 32_000
-"""Characters up to which a broken object is repaired; beyond, repair takes too long."""
+MOST_REPAIR_WORK = 400_000
+MOST_REPAIR_QUOTES = 1_000
+"""A broken object is repaired up to this many characters, characters x brackets, and quotes: json_repair's time grows
+with them, to minutes for what a runaway model can write."""
 
-# Digits stay as the model wrote them ("3.10", a thousand digits); raw newlines inside strings are forgiven.
-_DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str, parse_constant=str)
+
+class Number(str):
+    """A JSON number as the model wrote it: `3.10` stays `3.10`, and a thousand digits are no error."""
+
+    __slots__ = ()
+
+
+# strict=False forgives raw newlines inside strings.
+_DECODER = json.JSONDecoder(strict=False, parse_int=Number, parse_float=Number, parse_constant=Number)
 _OBJECT = re.compile(r'\{\s*["}]')
 _FENCED = re.compile(r"\s*```\w*\n(.*)\n?```\s*", re.DOTALL)
 _UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def parse(
-    text: str, model: type[Answer], *, truncated: bool = False, left_out: list[str] | None = None
-) -> Answer:
+def parse(text: str, model: type[Answer], *, truncated: bool = False, left_out: list[str] | None = None) -> Answer:
     """The answer in `text`: the last JSON object that fits `model`, whatever stands around it, else a repaired one.
 
     `truncated` says that the engine stopped at max_tokens: nothing is repaired then, because half an answer is not one.
@@ -67,13 +75,22 @@ def _candidates(text: str, *, repair: bool) -> Iterator[Any]:
         except (ValueError, RecursionError):
             continue
     yield from reversed(list(_objects(body)))
-    start = body.find("{")
-    if repair and 0 <= start and len(body) - start <= MOST_REPAIRED:
+    if repair and (broken := _repairable(body)):
         try:
-            repaired = json_repair.loads(body[start:])
+            repaired = json_repair.loads(broken)
         except Exception:  # a third party's parser of broken text: whatever it stumbles over, the text stays unreadable
             return
         yield from repaired if isinstance(repaired, list) else [repaired]
+
+
+def _repairable(body: str) -> str:
+    """The stretch that looks like one whole object, or "". What stops inside a string or a word is half an answer."""
+    body = body.strip().removesuffix("```").rstrip()
+    start, end = body.find("{"), len(body) if body.endswith(("}", "]", '"')) else body.rfind("}") + 1
+    broken = body[start:end] if start >= 0 else ""
+    work = len(broken) * (broken.count("{") + broken.count("["))
+    small = len(broken) <= MOST_REPAIRED and work <= MOST_REPAIR_WORK and broken.count('"') <= MOST_REPAIR_QUOTES
+    return broken if small else ""
 
 
 def _objects(text: str) -> Iterator[Any]:
@@ -93,6 +110,8 @@ def _objects(text: str) -> Iterator[Any]:
 
 def _clean(value: Any) -> Any:
     """Without control characters and lone surrogates, which no prompt or store should meet."""
+    if isinstance(value, Number):
+        return value
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", _UNWANTED.sub("", value))
     if isinstance(value, list):

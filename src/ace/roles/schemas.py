@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from ace.roles.parse import Number
 from ace.roles.response_schema import response_schema
 
 __all__ = [
@@ -46,7 +47,17 @@ def _text(value: Any) -> Any:
     """A text as it is; another JSON value as its JSON; null as nothing."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_json, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_json(key)}: {_json(item)}' for key, item in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _filled(value: str) -> str:
@@ -71,8 +82,10 @@ def _bullet_ids(value: Any, info: ValidationInfo) -> list[str]:
     return list(found)
 
 
-def _readable(model: Callable[[], TypeAdapter[Item]], what: str) -> Callable[[Any, ValidationInfo], list[Item]]:
-    """A validator that keeps the items of a list that fit, and fails where there are items and none fits."""
+def _readable(
+    model: Callable[[], TypeAdapter[Item]], what: str, *, required: bool
+) -> Callable[[Any, ValidationInfo], list[Item]]:
+    """A validator that keeps the items of a list that fit; it fails if `required` and there are items but none fits."""
 
     def read(value: Any, info: ValidationInfo) -> list[Item]:
         items = value if isinstance(value, list) else [] if value is None else [value]
@@ -85,8 +98,8 @@ def _readable(model: Callable[[], TypeAdapter[Item]], what: str) -> Callable[[An
                 first = error.errors(include_url=False, include_input=False)[0]
                 problem = ": ".join([*(str(part) for part in first["loc"]), first["msg"]])
                 _leave_out(info, what, item, problem)
-        if items and not kept and what == "operation":
-            raise ValueError(f"no operation can be read ({problem})")
+        if items and not kept and required:
+            raise ValueError(f"no {what} can be read ({problem})")
         return kept
 
     return read
@@ -103,7 +116,7 @@ class _Answer(BaseModel):
 
 Text = Annotated[str, BeforeValidator(_text)]
 FilledText = Annotated[str, BeforeValidator(_text), AfterValidator(_filled)]
-BulletId = Annotated[str, BeforeValidator(_bullet_id), Field(pattern=r"^[a-z]{2,6}-[0-9]{5}$")]
+BulletId = Annotated[str, Field(pattern=r"^[a-z]{2,6}-[0-9]{5}$"), BeforeValidator(_bullet_id)]
 BulletIds = Annotated[list[BulletId], BeforeValidator(_bullet_ids)]
 
 
@@ -141,7 +154,7 @@ class Reflection(_Answer):
     correct_approach: Text = ""
     key_insight: Text
     bullet_tags: Annotated[
-        list[BulletTag], BeforeValidator(_readable(lambda: _TAG, "tag")), BeforeValidator(_tag_items)
+        list[BulletTag], BeforeValidator(_readable(lambda: _TAG, "tag", required=False)), BeforeValidator(_tag_items)
     ] = []
 
 
@@ -198,7 +211,7 @@ class Curation(_Answer):
 
     reasoning: Text = ""
     operations: Annotated[
-        list[OperationAnswer], BeforeValidator(_readable(lambda: _OPERATION, "operation"))  # type: ignore[arg-type,return-value]
+        list[OperationAnswer], BeforeValidator(_readable(lambda: _OPERATION, "operation", required=True))
     ]
 
     @model_validator(mode="before")
