@@ -1,0 +1,1 @@
+"""ACE (Agentic Context Engineering, arXiv 2510.04618) at engine speed."""

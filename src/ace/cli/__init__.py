@@ -1,0 +1,1 @@
+"""The command `ace`: thin Typer commands over the other rooms, one file a command group."""
