@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, inspect
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from ace.errors import StoreError, StoreVersionError
@@ -23,13 +23,14 @@ def test_migrations_are_numbered_without_gaps() -> None:
 
 def test_queries_and_migrations_agree(store: RunStore) -> None:
     made = inspect(store._engine)
+    compiler = store._engine.dialect.type_compiler_instance
     assert set(made.get_table_names()) == set(metadata.tables)
     for table in metadata.tables.values():
         columns = made.get_columns(table.name)
         assert [column["name"] for column in columns] == [column.name for column in table.columns]
         assert [column["nullable"] for column in columns] == [column.nullable for column in table.columns]
         types = [str(column["type"]).replace("REAL", "DOUBLE") for column in columns]
-        assert types == [column.type.compile(sqlite.dialect()) for column in table.columns]
+        assert types == [compiler.process(column.type) for column in table.columns]
         assert made.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
 
 
@@ -78,6 +79,26 @@ def test_an_older_store_is_brought_up_to_date(path: Path) -> None:
         for _ in range(2):
             migrate(store._engine, store.name, create=False, steps=(*MIGRATIONS, following))
         assert "extra" in inspect(store._engine).get_table_names()
+
+
+def test_a_store_of_schema_1_stays_readable(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript((Path(__file__).parent / "fixtures" / "schema-1.sql").read_text(encoding="utf-8"))
+    with RunStore.open(path, create=False) as store:
+        run = store.resolve("latest")
+        assert store.run(run).status == "done"
+        assert store.run(run).summary == {"accuracy": 0.75}
+        assert [batch.samples for batch in store.batches(run)] == [4, 4]
+        assert len(store.playbook(run)) == 2
+        assert [entry.operations for entry in store.playbook_versions(run)] == [{}, *[{"ADD": 1, "REMOVE": 1}] * 2]
+        assert [entry.label for entry in store.evaluations(run)] == ["before"]
+        assert {role: count for role, (count, _, _) in store.usage_by_role(run).items()} == {
+            "generator": 8,
+            "reflector": 2,
+            "curator": 2,
+        }
+        assert store.calls(run, batch=1)[0].text == "answer \x00 0"
 
 
 def test_without_create_an_empty_database_stays_empty(tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from ace.errors import RunNotFoundError, StoreError
+from ace.playbook.apply import SkippedOperation
+from ace.playbook.bullet import Provenance
+from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook
 from ace.store import BatchRecord, OutcomeRecord, RunStore
 from ace.types import Usage
@@ -88,6 +91,24 @@ def test_versions_and_deltas(store: RunStore) -> None:
     assert [(info.batch, info.version, info.delta, info.skipped) for info in store.deltas(run)] == [
         (record.index, record.playbook.version, record.delta, record.skipped) for record in records
     ]
+
+
+def test_every_kind_of_operation_comes_back(store: RunStore) -> None:
+    run = start(store)
+    source = Provenance(run, 0, "s\x00\ud800", "curator", None)
+    operations: tuple[Operation, ...] = (
+        Add("rules", "a", "why", source),
+        Update("rules-00001", "b", "why", source),
+        Merge(("rules-00001", "rules-00002"), "c", None, "why", source),
+        Remove("rules-00001", "why", source),
+        Tag("rules-00001", "helpful", 3),
+    )
+    skipped = tuple(SkippedOperation(operation, f"reason {number}") for number, operation in enumerate(operations))
+    record = replace(batch(run, 0, Playbook.empty()), delta=Delta(operations), skipped=skipped)
+    store.commit_batch(record)
+    (info,) = store.deltas(run)
+    assert (info.delta, info.skipped) == (record.delta, skipped)
+    assert store.playbook_versions(run)[1].operations == {"ADD": 1, "UPDATE": 1, "MERGE": 1, "REMOVE": 1, "TAG": 1}
 
 
 def test_a_batch_that_changes_nothing_keeps_the_version(store: RunStore) -> None:

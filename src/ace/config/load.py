@@ -112,7 +112,9 @@ def _problem(detail: Any) -> ConfigError:
         near = difflib.get_close_matches(str(path[-1]), valid, n=1, cutoff=0.5)
         prefix = ".".join(str(part) for part in path[:-1])
         nearest = ".".join(filter(None, (prefix, near[0]))) if near else None
-        return ConfigError.at(key, found, f"no such key; {prefix or 'a config'} has {', '.join(valid)}", nearest=nearest)
+        return ConfigError.at(
+            key, found, f"no such key; {prefix or 'a config'} has {', '.join(valid)}", nearest=nearest
+        )
     if kind == "missing":
         return ConfigError(f"{key}: missing, and it has no default", key=key)
     if kind == "value_error":

@@ -218,9 +218,7 @@ class RunSettings(Settings):
         prompts = self.prompts
         if "/" in prompts or prompts.startswith("."):
             prompts = _beside(folder, prompts, "jsonl")
-        return self.model_copy(
-            update={"task": task.model_copy(update=paths), "playbook": playbook, "prompts": prompts}
-        )
+        return self.model_copy(update={"task": task.model_copy(update=paths), "playbook": playbook, "prompts": prompts})
 
 
 def _beside(folder: Path, value: str, task: str) -> str:

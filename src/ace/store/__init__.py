@@ -1,6 +1,5 @@
 """The run store: what a run did, committed batch by batch. Loads SQLAlchemy; import it only where a store is opened."""
 
-from ace.store.files import replace_file
 from ace.store.reader import RunReader
 from ace.store.records import (
     BatchInfo,
@@ -31,5 +30,4 @@ __all__ = [
     "RunStatus",
     "RunStore",
     "VersionInfo",
-    "replace_file",
 ]

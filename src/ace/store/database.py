@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, QueuePool, StaticPool, create_en
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from ace.errors import StoreError
-from ace.store.files import sync_folder
+from ace.files import sync_folder
 
 BUSY_TIMEOUT_S = 30.0
 _WRITE = "ace_write"

@@ -93,7 +93,7 @@ def playbook_versions(connection: Connection, run_id: str) -> tuple[VersionInfo,
             batch=row.batch,
             digest=row.digest,
             bullets=row.bullets,
-            operations=dict(Counter(type(operation).__name__.upper() for operation in _delta(row).operations)),
+            operations=dict(Counter(operation.type for operation in _delta(row).operations)),
             skipped=len(row.skipped["reasons"]),
             created=row.created,
         )

@@ -1,0 +1,95 @@
+"""Adaptation: the batches of a run in order, offline over epochs or online over one stream.
+
+Everything here is owed work: what the store already holds is skipped, so that a resumed run does exactly the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ace.engine.batch import run_batch
+from ace.engine.context import RunContext
+from ace.engine.evaluate import evaluate
+from ace.engine.schedule import BatchPlan, plan_batches
+from ace.playbook import Playbook
+from ace.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A playbook version and its accuracy on the validation split."""
+
+    version: int
+    accuracy: float
+
+
+def plan(context: RunContext) -> tuple[BatchPlan, ...]:
+    """The batches of this run. Online, the stream is read once and in order."""
+    settings = context.settings
+    online = settings.mode == "online"
+    return plan_batches(
+        context.task.splits.train,
+        epochs=1 if online else settings.adaptation.epochs,
+        batch_size=settings.adaptation.batch_size,
+        shuffle=settings.adaptation.shuffle and not online,
+        seed=settings.seed,
+    )
+
+
+async def adapt(context: RunContext, plans: Sequence[BatchPlan]) -> int:
+    """Work off the batches that the store does not hold yet and return the best playbook's version.
+
+    Online, each window's first answers are predictions made before the window is learned from, and the last version is
+    kept. Offline, the version with the best validation accuracy is kept, the later one on a tie; the last without one.
+    """
+    last = context.store.last_batch(context.run)
+    done = last.index if last else -1
+    playbook = context.store.playbook(context.run)
+    validated: list[Validated] = []
+    for planned in plans:
+        if planned.index > done:
+            playbook = await run_batch(context, playbook, planned)
+        if _validates(context, planned):
+            validated.append(await _validate(context, planned))
+    if not validated:
+        return playbook.version
+    return max(validated, key=lambda v: (v.accuracy, v.version)).version
+
+
+async def ensure_evaluation(
+    context: RunContext,
+    playbook: Playbook,
+    samples: Sequence[Sample],
+    *,
+    label: str,
+    split: str,
+    after_batch: int | None,
+) -> float:
+    """The accuracy of this evaluation: from the store if it is there, else evaluated now."""
+    for known in context.store.evaluations(context.run):
+        if (known.label, known.playbook_version, known.after_batch) == (label, playbook.version, after_batch):
+            return known.accuracy
+    record = await evaluate(context, playbook, samples, label=label, split=split, after_batch=after_batch)
+    return record.accuracy
+
+
+def _validates(context: RunContext, planned: BatchPlan) -> bool:
+    settings = context.settings.adaptation
+    if context.settings.mode == "online" or not settings.validate_each_epoch or not context.task.splits.validation:
+        return False
+    return planned.ends_epoch
+
+
+async def _validate(context: RunContext, planned: BatchPlan) -> Validated:
+    version = next(b.playbook_version for b in context.store.batches(context.run) if b.index == planned.index)
+    playbook = context.store.playbook(context.run, version)
+    accuracy = await ensure_evaluation(
+        context,
+        playbook,
+        context.task.splits.validation,
+        label="validation",
+        split="validation",
+        after_batch=planned.index,
+    )
+    return Validated(version, accuracy)

@@ -1,0 +1,65 @@
+"""One batch: its samples flow at once from one playbook version, and one transaction commits what they led to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ace.engine.context import RunContext
+from ace.engine.curation import curate_batch
+from ace.engine.events import BatchCommitted, BatchStarted
+from ace.engine.flow import flow
+from ace.engine.sample import SampleResult, work_sample
+from ace.engine.schedule import BatchPlan
+from ace.playbook import Playbook
+from ace.store.records import BatchRecord, utcnow
+
+
+async def run_batch(context: RunContext, playbook: Playbook, plan: BatchPlan) -> Playbook:
+    """Work all samples of `plan` off, curate, apply, commit, and return the new playbook.
+
+    Nothing is in the store before the one commit at the end: an error or a cancellation on the way abandons the batch.
+    """
+    started = utcnow()
+    context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), playbook.version))
+    prefix = context.render(playbook)
+    purpose = f"batch-{plan.index}"
+    results = await flow(
+        work_sample(context, prefix, sample, position, purpose=purpose) for position, sample in enumerate(plan.samples)
+    )
+    curated = await curate_batch(context, playbook, prefix, results, batch=plan.index)
+    after = curated.playbook.compacted() if _compacts(context, plan) else curated.playbook
+    context.store.commit_batch(
+        BatchRecord(
+            run=context.run,
+            index=plan.index,
+            epoch=plan.epoch,
+            outcomes=tuple(result.outcome for result in results),
+            calls=tuple(call for result in results for call in result.calls) + curated.calls,
+            delta=curated.delta,
+            playbook=after,
+            skipped=curated.skipped,
+            compacted=_compacts(context, plan),
+            started=started,
+            finished=utcnow(),
+        )
+    )
+    context.listener(_committed(plan, results, after, len(curated.delta.operations)))
+    return after
+
+
+def _compacts(context: RunContext, plan: BatchPlan) -> bool:
+    return plan.ends_epoch and context.settings.playbook.compaction == "epoch"
+
+
+def _committed(plan: BatchPlan, results: Sequence[SampleResult], playbook: Playbook, operations: int) -> BatchCommitted:
+    outcomes = [result.outcome for result in results]
+    return BatchCommitted(
+        index=plan.index,
+        epoch=plan.epoch,
+        correct=sum(outcome.first_correct is True for outcome in outcomes),
+        failed=sum(outcome.status == "failed" for outcome in outcomes),
+        samples=len(outcomes),
+        playbook_version=playbook.version,
+        bullets=len(playbook),
+        operations=operations,
+    )

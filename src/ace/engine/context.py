@@ -1,0 +1,134 @@
+"""What every part of a run's loop needs, and the three model calls with the run's settings filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from ace.config import RunSettings
+from ace.engine.events import CallFinished, Listener, silent
+from ace.engine.schedule import derive_seed
+from ace.inference import Backend
+from ace.playbook import Embedder, Playbook, render
+from ace.prompts import PromptPack
+from ace.roles import (
+    Curation,
+    GeneratorAnswer,
+    Reflection,
+    RoleResult,
+    bullet_stats,
+    curate,
+    generate,
+    reflect,
+)
+from ace.store import RunStore
+from ace.tasks import Task
+from ace.types import RoleName, Sample, Sampling, Score
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """One run's settings and live parts. Frozen: the loop's state is the playbook, which is handed on by value.
+
+    Every call raises what its backend raises; an answer that cannot be parsed is a value.
+    """
+
+    run: str
+    settings: RunSettings
+    task: Task
+    pack: PromptPack
+    backends: Mapping[RoleName, Backend]
+    store: RunStore
+    embedder: Embedder
+    listener: Listener = silent
+
+    def render(self, playbook: Playbook) -> str:
+        """The playbook as prompts show it: the part of the prefix that all roles share."""
+        return render(playbook, self.pack.formats)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` by the generator's own tokenizer."""
+        return self.backends["generator"].count_tokens(text)
+
+    async def generate(
+        self, prefix: str, sample: Sample, *, reflection: str, purpose: str, round: int
+    ) -> RoleResult[GeneratorAnswer]:
+        """Let the generator answer `sample` behind the rendered playbook `prefix`."""
+        backend = self.backends["generator"]
+        result = await generate(
+            backend.complete,
+            self.pack,
+            prefix,
+            sample,
+            sampling=self._sampling("generator", purpose, sample.id, str(round)),
+            guided=backend.info.structured_outputs,
+            prompt=self.task.prompt(sample),
+            reflection=reflection,
+            round=round,
+        )
+        return self._heard(result)
+
+    async def reflect(
+        self, prefix: str, sample: Sample, output: GeneratorAnswer, score: Score, *, purpose: str, round: int
+    ) -> RoleResult[Reflection]:
+        """Let the reflector look at one graded answer."""
+        backend = self.backends["reflector"]
+        result = await reflect(
+            backend.complete,
+            self.pack,
+            prefix,
+            sample,
+            output,
+            score,
+            sampling=self._sampling("reflector", purpose, sample.id, str(round)),
+            guided=backend.info.structured_outputs,
+            prompt=self.task.prompt(sample),
+            round=round,
+        )
+        return self._heard(result)
+
+    async def curate(
+        self,
+        playbook: Playbook,
+        prefix: str,
+        reflections: Sequence[Reflection],
+        *,
+        touched: Sequence[str],
+        purpose: str,
+        group: int,
+    ) -> RoleResult[Curation] | None:
+        """Let the curator look at one group of reflections and the counters of the bullets they `touched`.
+
+        None, without a call, where the reflections hold no insight.
+        """
+        backend = self.backends["curator"]
+        result = await curate(
+            backend.complete,
+            self.pack,
+            prefix,
+            reflections,
+            sections=playbook.sections,
+            sampling=self._sampling("curator", purpose, str(group)),
+            guided=backend.info.structured_outputs,
+            stats=bullet_stats(playbook, touched),
+        )
+        return result and self._heard(result)
+
+    def _sampling(self, role: RoleName, *parts: str) -> Sampling:
+        settings = getattr(self.settings.roles, role)
+        return Sampling(
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            seed=derive_seed(self.settings.seed, role, *parts),
+        )
+
+    def _heard(self, result: RoleResult[Answer]) -> RoleResult[Answer]:
+        call = result.call
+        self.listener(CallFinished(call.role, call.usage, call.parsed))
+        return result

@@ -1,0 +1,117 @@
+"""From a batch's reflections to one playbook version: group, curate against one snapshot, merge, dedup, apply, budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from ace.engine.context import RunContext
+from ace.engine.events import CurationFailed
+from ace.engine.flow import flow
+from ace.engine.sample import SAMPLE_ERRORS, SampleResult
+from ace.playbook import (
+    Delta,
+    Playbook,
+    Provenance,
+    SkippedOperation,
+    apply,
+    dedup_delta,
+    enforce_budget,
+    merge_deltas,
+)
+from ace.roles import CallRecord, tags_to_delta, to_delta
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class CuratedBatch:
+    """The batch's merged delta, what it made of the playbook, and the curators' calls."""
+
+    playbook: Playbook
+    delta: Delta
+    skipped: tuple[SkippedOperation, ...]
+    calls: tuple[CallRecord, ...]
+
+
+async def curate_batch(
+    context: RunContext, playbook: Playbook, prefix: str, results: Sequence[SampleResult], *, batch: int
+) -> CuratedBatch:
+    """Make one playbook version of all that the batch's samples propose, in sample order: tags first, then operations.
+
+    A curator call that fails loses its group's insights and nothing else.
+    """
+    insightful = [result for result in results if result.reflections and result.reflections[-1].key_insight.strip()]
+    groups = split_groups(insightful, context.settings.adaptation.curator_groups)
+    curated = await flow(
+        _curate(context, playbook, prefix, group, batch=batch, number=number) for number, group in enumerate(groups)
+    )
+    proposed = [*(_tags(result) for result in results), *(delta for delta, _ in curated)]
+    return _apply(context, playbook, proposed, tuple(call for _, calls in curated for call in calls))
+
+
+def split_groups(items: Sequence[Item], groups: int | Literal["auto"]) -> list[tuple[Item, ...]]:
+    """Cut `items` into that many groups, in order and of even size.
+
+    `auto` makes ceil(sqrt(n)): one curator over too many reflections loses what they said (Combee, arXiv 2604.04247).
+    """
+    if not items:
+        return []
+    count = math.ceil(math.sqrt(len(items))) if groups == "auto" else min(groups, len(items))
+    cuts = [len(items) * number // count for number in range(count + 1)]
+    return [tuple(items[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+
+
+async def _curate(
+    context: RunContext,
+    playbook: Playbook,
+    prefix: str,
+    group: Sequence[SampleResult],
+    *,
+    batch: int,
+    number: int,
+) -> tuple[Delta, tuple[CallRecord, ...]]:
+    reflections = [result.reflections[-1] for result in group]
+    touched = [bullet for result in group for bullet in result.used]
+    try:
+        result = await context.curate(
+            playbook, prefix, reflections, touched=touched, purpose=f"batch-{batch}", group=number
+        )
+    except SAMPLE_ERRORS as error:
+        context.listener(CurationFailed(batch, number, f"{type(error).__name__}: {error}"))
+        return Delta(()), ()
+    if result is None:
+        return Delta(()), ()
+    if result.value is None:
+        return Delta(()), (result.call,)
+    provenance = Provenance(
+        run=context.run,
+        batch=batch,
+        sample=", ".join(member.sample.id for member in group),
+        role="curator",
+        model=result.call.model,
+    )
+    return to_delta(result.value, provenance, playbook.sections), (result.call,)
+
+
+def _tags(result: SampleResult) -> Delta:
+    """What one sample says of the bullets: its first reflection judges the answer that the playbook alone led to."""
+    tags = result.reflections[0].bullet_tags if result.reflections else ()
+    return tags_to_delta(tags, result.used)
+
+
+def _apply(
+    context: RunContext, playbook: Playbook, proposed: Sequence[Delta], calls: tuple[CallRecord, ...]
+) -> CuratedBatch:
+    settings = context.settings.playbook
+    delta = merge_deltas(playbook, proposed)
+    if settings.dedup.enabled:
+        delta = dedup_delta(playbook, delta, context.embedder, settings.dedup.threshold)
+    applied = apply(playbook, delta)
+    if settings.token_budget is None:
+        return CuratedBatch(applied.playbook, delta, applied.skipped, calls)
+    held = enforce_budget(applied.playbook, context.count_tokens, settings.token_budget, context.pack.formats)
+    evictions = Delta((*delta.operations, *held.delta.operations))
+    return CuratedBatch(held.playbook, evictions, applied.skipped, calls)

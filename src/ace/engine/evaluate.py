@@ -1,0 +1,71 @@
+"""Evaluation: every sample of a split answered once with one playbook, all of them in flight at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ace.engine.context import RunContext
+from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
+from ace.engine.flow import flow
+from ace.engine.sample import Attempt, attempt
+from ace.playbook import Playbook
+from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow
+from ace.types import Sample
+
+
+async def evaluate(
+    context: RunContext,
+    playbook: Playbook,
+    samples: Sequence[Sample],
+    *,
+    label: str,
+    split: str,
+    after_batch: int | None,
+) -> EvaluationRecord:
+    """Answer `samples` with `playbook`, commit the evaluation in one transaction and return it.
+
+    A failed sample is recorded as failed; it stays in the denominator of the accuracy.
+    """
+    started = utcnow()
+    context.listener(EvaluationStarted(label, split, len(samples), playbook.version))
+    prefix = context.render(playbook)
+    done = correct = 0
+
+    async def answer(sample: Sample) -> Attempt:
+        nonlocal done, correct
+        result = await attempt(context, prefix, sample, purpose=label)
+        done += 1
+        correct += bool(result.score and result.score.correct)
+        context.listener(EvaluationProgress(label, done, len(samples), correct))
+        return result
+
+    attempts = await flow(answer(sample) for sample in samples)
+    record = EvaluationRecord(
+        run=context.run,
+        label=label,
+        split=split,
+        playbook_version=playbook.version,
+        outcomes=tuple(_outcome(i, sample, a) for i, (sample, a) in enumerate(zip(samples, attempts, strict=True))),
+        calls=tuple(call for a in attempts for call in a.calls),
+        after_batch=after_batch,
+        started=started,
+        finished=utcnow(),
+    )
+    context.store.commit_evaluation(record)
+    failed = sum(a.score is None for a in attempts)
+    accuracy = correct / len(samples) if samples else 0.0
+    context.listener(EvaluationFinished(label, split, len(samples), correct, failed, accuracy, playbook.version))
+    return record
+
+
+def _outcome(position: int, sample: Sample, result: Attempt) -> OutcomeRecord:
+    if result.score is None:
+        return OutcomeRecord(sample.id, position, "failed", answer=result.answer, error=result.error)
+    return OutcomeRecord(
+        sample.id,
+        position,
+        answer=result.answer,
+        value=result.score.value,
+        correct=result.score.correct,
+        first_correct=result.score.correct,
+    )

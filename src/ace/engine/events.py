@@ -1,0 +1,143 @@
+"""What a run tells whoever watches it. Views read these; nothing in the loop depends on a listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ace.types import RoleName, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """A backend is up. `start_s` is its own start-up time in seconds; `reason` says why it was chosen."""
+
+    provider: str
+    model: str
+    device: str
+    start_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run has an identity in the store. `resumed_at` is the number of batches that were already committed."""
+
+    run: str
+    mode: str
+    samples: int
+    batches: int
+    resumed_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished:
+    """One model call came back."""
+
+    role: RoleName
+    usage: Usage
+    parsed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStarted:
+    """A batch begins from playbook version `playbook_version`."""
+
+    index: int
+    epoch: int
+    samples: int
+    playbook_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFinished:
+    """A sample of the running batch is done. `correct` is None where the sample failed."""
+
+    sample: str
+    first_correct: bool | None
+    correct: bool | None
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurationFailed:
+    """One curator call failed while the engine is well: its group's insights are lost, and nothing else."""
+
+    batch: int
+    group: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCommitted:
+    """The batch is in the store. Nothing of it can be lost any more."""
+
+    index: int
+    epoch: int
+    correct: int
+    failed: int
+    samples: int
+    playbook_version: int
+    bullets: int
+    operations: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationStarted:
+    """An evaluation of `samples` samples of `split` begins."""
+
+    label: str
+    split: str
+    samples: int
+    playbook_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationProgress:
+    """One more sample of the running evaluation is answered."""
+
+    label: str
+    done: int
+    samples: int
+    correct: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFinished:
+    """An evaluation is in the store; `accuracy` counts failed samples as not correct."""
+
+    label: str
+    split: str
+    samples: int
+    correct: int
+    failed: int
+    accuracy: float
+    playbook_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run has ended with `status` (done, interrupted or failed)."""
+
+    run: str
+    status: str
+
+
+Event = (
+    EngineReady
+    | RunStarted
+    | CallFinished
+    | BatchStarted
+    | SampleFinished
+    | CurationFailed
+    | BatchCommitted
+    | EvaluationStarted
+    | EvaluationProgress
+    | EvaluationFinished
+    | RunFinished
+)
+Listener = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """The listener of nobody."""

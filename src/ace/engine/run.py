@@ -1,0 +1,211 @@
+"""A whole run: check everything that can be wrong, start the engines, evaluate, adapt, evaluate, close.
+
+What is wrong with the settings, the data, the prompts or the store is found before an engine is loaded. Whatever ends
+the run, what was committed stays, and the engines are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from ace.config import RunSettings
+from ace.engine.adapt import adapt, ensure_evaluation, plan
+from ace.engine.context import RunContext
+from ace.engine.events import EngineReady, Listener, RunFinished, RunStarted, silent
+from ace.engine.summary import RunSummary, Timing, summarise
+from ace.errors import InterruptedRunError, StoreVersionError
+from ace.inference import Backend, create_backends
+from ace.playbook import Playbook, create_embedder, read_playbook
+from ace.prompts import PromptPack, load_pack
+from ace.store import RunStore
+from ace.store.records import RunStatus
+from ace.tasks import Task, load_task
+from ace.types import RoleName
+
+
+_INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt)
+
+
+async def run(
+    settings: RunSettings,
+    *,
+    listener: Listener = silent,
+    resume: str | None = None,
+    backends: Mapping[RoleName, Backend] | None = None,
+) -> RunSummary:
+    """Run `settings` from the start, or go on with the stored run `resume` that was made from them.
+
+    `backends` given are used and left open; otherwise the settings' models are started and closed. Raises
+    InterruptedRunError, after the run is marked as interrupted, on Ctrl-C, SIGTERM or cancellation.
+    """
+    started = time.perf_counter()
+    parts = _prepare(settings)
+    with RunStore.open(settings.store) as store:
+        run_id = _own(store, settings, parts, resume)
+        try:
+            async with _engines(settings, backends, listener) as live:
+                context = RunContext(
+                    run=run_id,
+                    settings=settings,
+                    task=parts.task,
+                    pack=parts.pack,
+                    backends=live,
+                    store=store,
+                    embedder=create_embedder(settings.playbook.dedup),
+                    listener=listener,
+                )
+                with _terminable():
+                    version, timing = await _work(context)
+            info = context.backends["generator"].info
+            summary = summarise(
+                store,
+                run_id,
+                status="done",
+                provider=info.provider,
+                model=info.model,
+                version=version,
+                timing=replace(timing, wall_s=time.perf_counter() - started),
+            )
+            store.finish_run(run_id, "done", summary=summary.to_json(), best_version=version)
+        except BaseException as error:
+            status: RunStatus = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
+            store.finish_run(run_id, status)
+            listener(RunFinished(run_id, status))
+            if status == "failed":
+                raise
+            raise InterruptedRunError(
+                f"run {run_id} was interrupted; its committed batches are safe", hint=f"ace resume {run_id}", run=run_id
+            ) from None
+    listener(RunFinished(run_id, "done"))
+    return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a run is made of, loaded and checked before any engine."""
+
+    task: Task
+    pack: PromptPack
+    playbook: Playbook
+
+    @property
+    def task_digest(self) -> str:
+        digest = hashlib.sha256()
+        splits = self.task.splits
+        for name, samples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
+            for sample in samples:
+                fields = (name, sample.id, sample.question, sample.context, sample.target or "")
+                digest.update("\x1f".join(fields).encode("utf-8", "surrogatepass") + b"\x1e")
+        return "sha256:" + digest.hexdigest()
+
+
+def _prepare(settings: RunSettings) -> _Parts:
+    task = load_task(settings.task, labels=settings.adaptation.labels)
+    pack = load_pack(settings.prompts)
+    initial = settings.playbook.initial
+    playbook = read_playbook(initial) if initial else Playbook.empty(sections=pack.sections)
+    return _Parts(task, pack, playbook)
+
+
+def _own(store: RunStore, settings: RunSettings, parts: _Parts, resume: str | None) -> str:
+    """Own a new run, or the one to resume, whose task and prompts must be what they were."""
+    if resume is None:
+        return store.create_run(
+            settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
+        )
+    run_id = store.resolve(resume)
+    known = store.run(run_id)
+    for what, then, now in (
+        ("task data", known.task_digest, parts.task_digest),
+        ("prompt pack", known.pack_digest, parts.pack.digest),
+    ):
+        if then != now:
+            raise StoreVersionError(
+                f"run {run_id} cannot go on: its {what} was {then}, and is {now} now",
+                hint=f"restore the {what}, or start a new run",
+            )
+    store.acquire(run_id)
+    return run_id
+
+
+@contextlib.asynccontextmanager
+async def _engines(
+    settings: RunSettings, given: Mapping[RoleName, Backend] | None, listener: Listener
+) -> AsyncIterator[Mapping[RoleName, Backend]]:
+    """The roles' backends. Roles that name the same model share one; those started here are closed here."""
+    backends = given if given is not None else create_backends(settings)
+    distinct = list({id(backend): backend for backend in backends.values()}.values())
+    try:
+        for backend in distinct:
+            info = backend.info
+            listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason))
+        yield backends
+    finally:
+        if given is None:
+            for backend in distinct:
+                await backend.close()
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM cancel the running task, as `asyncio.run` lets Ctrl-C; only the main thread can."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _work(context: RunContext) -> tuple[int, Timing]:
+    """Evaluate the first playbook, adapt, evaluate the best one. Gives back its version and what took how long."""
+    store, settings = context.store, context.settings
+    plans = plan(context)
+    done = store.last_batch(context.run)
+    resumed_at = done.index + 1 if done else 0
+    context.listener(RunStarted(context.run, settings.mode, len(context.task.splits.train), len(plans), resumed_at))
+    first = store.playbook(context.run, store.playbook_versions(context.run)[0].version)
+    clock = _Clock()
+    with clock.measure("before"):
+        if settings.evaluation.before:
+            await _held_out(context, first, "before", None)
+    with clock.measure("adapt"):
+        version = await adapt(context, plans)
+    with clock.measure("after"):
+        if settings.evaluation.after:
+            await _held_out(context, store.playbook(context.run, version), "after", len(plans) - 1)
+    start = sum({id(b): b.info.start_s for b in context.backends.values()}.values())
+    return version, Timing(
+        engine_start_s=start,
+        adapt_s=clock.seconds["adapt"],
+        evaluate_s=clock.seconds["before"] + clock.seconds["after"],
+    )
+
+
+async def _held_out(context: RunContext, playbook: Playbook, label: str, after_batch: int | None) -> None:
+    """Evaluate on the test split, where there is one."""
+    if samples := context.task.splits.test:
+        await ensure_evaluation(context, playbook, samples, label=label, split="test", after_batch=after_batch)
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Wall-clock seconds by name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started

@@ -1,0 +1,149 @@
+"""One sample's way through the loop: generate -> grade -> reflect and retry until corrected -> what it proposes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ace.engine.context import RunContext
+from ace.engine.events import SampleFinished
+from ace.errors import PromptTooLongError, RequestRejectedError, TransientError
+from ace.roles import CallRecord, GeneratorAnswer, Reflection, reflection_text
+from ace.store.records import OutcomeRecord
+from ace.types import Sample, Score
+
+SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
+"""What can go wrong with one sample while the engine is well: recorded for that sample, and the run goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One answer and its grade. `score` is None where there is none, and `error` says why."""
+
+    calls: tuple[CallRecord, ...]
+    output: GeneratorAnswer | None = None
+    score: Score | None = None
+    error: str | None = None
+
+    @property
+    def answer(self) -> str:
+        return self.output.final_answer if self.output else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    """What one sample brings to its batch: an outcome, its calls, and the material for the batch's delta.
+
+    `reflection` is the last one that could be read; `used` are the bullets that the first answer named.
+    """
+
+    sample: Sample
+    outcome: OutcomeRecord
+    calls: tuple[CallRecord, ...]
+    reflections: tuple[Reflection, ...] = ()
+    used: tuple[str, ...] = field(default=())
+
+
+async def attempt(
+    context: RunContext, prefix: str, sample: Sample, *, purpose: str, reflection: str = "", round: int = 0
+) -> Attempt:
+    """Let the generator answer `sample` behind `prefix` and grade the answer."""
+    try:
+        result = await context.generate(prefix, sample, reflection=reflection, purpose=purpose, round=round)
+    except SAMPLE_ERRORS as error:
+        return Attempt(calls=(), error=f"{type(error).__name__}: {error}")
+    if result.value is None:
+        return Attempt(calls=(result.call,), error=f"ParseError: {result.error}")
+    score = context.task.grade(sample, result.value.final_answer)
+    return Attempt(calls=(result.call,), output=result.value, score=score)
+
+
+async def work_sample(context: RunContext, prefix: str, sample: Sample, position: int, *, purpose: str) -> SampleResult:
+    """Carry one sample through the loop of the paper (ACE, section 3).
+
+    A wrong answer gets up to `max_rounds` reflections with a retry after each, until one is right. A right one gets a
+    single reflection that tags the bullets, unless `reflect_on_success` is off.
+    """
+    first = await attempt(context, prefix, sample, purpose=purpose)
+    trail = _Trail(first, calls=list(first.calls), error=first.error)
+    settings = context.settings.adaptation
+    if first.score is not None and first.score.correct:
+        if settings.reflect_on_success:
+            await _reflect(context, prefix, sample, trail, purpose=purpose, round=0)
+    elif first.score is not None:
+        for round in range(1, settings.max_rounds + 1):
+            if not await _reflect_and_retry(context, prefix, sample, trail, purpose=purpose, round=round):
+                break
+    outcome = _outcome(sample, position, first, trail)
+    context.listener(SampleFinished(sample.id, outcome.first_correct, outcome.correct, trail.rounds))
+    return SampleResult(
+        sample=sample,
+        outcome=outcome,
+        calls=tuple(trail.calls),
+        reflections=tuple(trail.reflections),
+        used=tuple(dict.fromkeys(first.output.bullet_ids)) if first.output else (),
+    )
+
+
+@dataclass(slots=True)
+class _Trail:
+    """What has happened to a sample so far; `last` is the latest answer that could be graded."""
+
+    last: Attempt
+    calls: list[CallRecord]
+    reflections: list[Reflection] = field(default_factory=list)
+    rounds: int = 0
+    error: str | None = None
+
+
+async def _reflect_and_retry(
+    context: RunContext, prefix: str, sample: Sample, trail: _Trail, *, purpose: str, round: int
+) -> bool:
+    """One round. True if another one makes sense: all went well and the answer is still wrong."""
+    trail.rounds = round
+    reflection = await _reflect(context, prefix, sample, trail, purpose=purpose, round=round)
+    if reflection is None:
+        return False
+    text = reflection_text(context.pack, reflection)
+    retry = await attempt(context, prefix, sample, purpose=purpose, reflection=text, round=round)
+    trail.calls.extend(retry.calls)
+    if retry.score is None:
+        trail.error = retry.error
+        return False
+    trail.last = retry
+    return not retry.score.correct
+
+
+async def _reflect(
+    context: RunContext, prefix: str, sample: Sample, trail: _Trail, *, purpose: str, round: int
+) -> Reflection | None:
+    """Reflect on the last answer. None, with the trail's `error` set, if there is no readable reflection."""
+    assert trail.last.output is not None and trail.last.score is not None
+    try:
+        result = await context.reflect(
+            prefix, sample, trail.last.output, trail.last.score, purpose=purpose, round=round
+        )
+    except SAMPLE_ERRORS as error:
+        trail.error = f"{type(error).__name__}: {error}"
+        return None
+    trail.calls.append(result.call)
+    if result.value is None:
+        trail.error = f"ParseError: {result.error}"
+        return None
+    trail.reflections.append(result.value)
+    return result.value
+
+
+def _outcome(sample: Sample, position: int, first: Attempt, trail: _Trail) -> OutcomeRecord:
+    score = trail.last.score
+    if first.score is None or score is None:
+        return OutcomeRecord(sample.id, position, "failed", answer=first.answer, error=trail.error)
+    return OutcomeRecord(
+        sample.id,
+        position,
+        answer=trail.last.answer,
+        value=score.value,
+        correct=score.correct,
+        rounds=trail.rounds,
+        first_correct=first.score.correct,
+        error=trail.error,
+    )

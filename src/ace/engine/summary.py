@@ -1,0 +1,109 @@
+"""What a run amounts to, made from the store alone: the same numbers whoever asks, whenever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ace.store import RunStore
+from ace.types import ROLES
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTokens:
+    """Tokens of one role's calls, as the engine counted them."""
+
+    prompt: int
+    cached: int
+    completion: int
+
+    @property
+    def cache_hit_rate(self) -> float | None:
+        """Share of the prompt tokens that came from the prefix cache; None without prompt tokens."""
+        return self.cached / self.prompt if self.prompt else None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Wall-clock seconds of one process: the engine's start, adaptation with validation, evaluations, and all of it."""
+
+    engine_start_s: float = 0.0
+    adapt_s: float = 0.0
+    evaluate_s: float = 0.0
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """The outcome of a run. Accuracies are shares of all samples: a failed sample counts as not right.
+
+    `samples` counts the samples worked off in batches; `accuracy_online` is the share of first answers that were right
+    before their window was learned from. Rates and accuracies are None where nothing was measured.
+    """
+
+    run: str
+    status: str
+    mode: str
+    provider: str
+    model: str
+    samples: int
+    failed_samples: int
+    accuracy_before: float | None
+    accuracy_after: float | None
+    accuracy_online: float | None
+    evaluated_samples: int
+    engine_start_s: float
+    adapt_s: float
+    evaluate_s: float
+    wall_s: float
+    prefix_cache_hit_rate: float | None
+    calls: Mapping[str, int]
+    tokens: Mapping[str, RoleTokens]
+    parse_failures: int
+    playbook_version: int
+    playbook_bullets: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, one key a field."""
+        return asdict(self)
+
+
+def summarise(
+    store: RunStore, run: str, *, status: str, provider: str, model: str, version: int, timing: Timing
+) -> RunSummary:
+    """Count up run `run`, whose best playbook is `version`."""
+    known = store.run(run)
+    usage = store.usage_by_role(run)
+    tokens = {
+        role: RoleTokens(total.prompt_tokens, total.cached_tokens, total.completion_tokens)
+        for role, (_, total, _) in usage.items()
+    }
+    outcomes = store.outcomes(run)
+    evaluations = {evaluation.label: evaluation for evaluation in store.evaluations(run)}
+    before, after = evaluations.get("before"), evaluations.get("after")
+    prompt = sum(t.prompt for t in tokens.values())
+    first_right = sum(outcome.first_correct is True for outcome in outcomes)
+    return RunSummary(
+        run=run,
+        status=status,
+        mode=str(known.settings["mode"]),
+        provider=provider,
+        model=model,
+        samples=len(outcomes),
+        failed_samples=sum(o.status == "failed" for o in outcomes) + sum(e.failed for e in evaluations.values()),
+        accuracy_before=before.accuracy if before else None,
+        accuracy_after=after.accuracy if after else None,
+        accuracy_online=first_right / len(outcomes) if outcomes and known.settings["mode"] == "online" else None,
+        evaluated_samples=after.n if after else 0,
+        engine_start_s=round(timing.engine_start_s, 3),
+        adapt_s=round(timing.adapt_s, 3),
+        evaluate_s=round(timing.evaluate_s, 3),
+        wall_s=round(timing.wall_s, 3),
+        prefix_cache_hit_rate=sum(t.cached for t in tokens.values()) / prompt if prompt else None,
+        calls={role: usage[role][0] if role in usage else 0 for role in ROLES},
+        tokens=tokens,
+        parse_failures=sum(failures for _, _, failures in usage.values()),
+        playbook_version=version,
+        playbook_bullets=len(store.playbook(run, version)),
+    )

@@ -1,0 +1,49 @@
+"""The playbook: bullets, deltas that change them, and how prompts and files show them."""
+
+from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply
+from ace.playbook.budget import Budgeted, enforce_budget
+from ace.playbook.bullet import Bullet, Counters, Provenance
+from ace.playbook.dedup import Deduped, dedup_delta
+from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
+from ace.playbook.diff import PlaybookDiff, diff
+from ace.playbook.embed import Embedder, NgramEmbedder, create_embedder
+from ace.playbook.formats import dumps, loads, read_playbook, write_playbook
+from ace.playbook.merge import merge_deltas
+from ace.playbook.playbook import Playbook, PrefixLine, Section
+from ace.playbook.render import LineFormats, render
+
+__all__ = [
+    "Add",
+    "Applied",
+    "AppliedOperation",
+    "Budgeted",
+    "Bullet",
+    "Counters",
+    "Deduped",
+    "Delta",
+    "Embedder",
+    "LineFormats",
+    "Merge",
+    "NgramEmbedder",
+    "Operation",
+    "Playbook",
+    "PlaybookDiff",
+    "PrefixLine",
+    "Provenance",
+    "Remove",
+    "Section",
+    "SkippedOperation",
+    "Tag",
+    "Update",
+    "apply",
+    "create_embedder",
+    "dedup_delta",
+    "diff",
+    "dumps",
+    "enforce_budget",
+    "loads",
+    "merge_deltas",
+    "read_playbook",
+    "render",
+    "write_playbook",
+]

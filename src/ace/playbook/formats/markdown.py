@@ -1,0 +1,62 @@
+"""Markdown for people to read and review: `## Title (slug)` over a list item for each bullet. Reads back what it wrote,
+but for provenance."""
+
+from __future__ import annotations
+
+import re
+
+from ace.errors import PlaybookFormatError
+from ace.playbook.bullet import Bullet, Counters
+from ace.playbook.playbook import Playbook, Section
+
+_INDENT = "  "
+_HEADER = re.compile(r"## (.*) \(([a-z]{2,6})\)")
+_ITEM = re.compile(r"- `([a-z]{2,6})-([0-9]{5})` \(helpful (\d+), harmful (\d+), neutral (\d+), uses (\d+)\) (.*)")
+_NEXT = re.compile(r"<!-- next number: (\d+) -->")
+
+
+def dump_markdown(playbook: Playbook) -> str:
+    """The playbook as Markdown, sections in order, bullets in creation order within them."""
+    parts = ["# Playbook", "", f"<!-- next number: {playbook.next_number} -->"]
+    for section in playbook.sections:
+        parts += ["", f"## {section.title} ({section.slug})", ""]
+        parts += [_item(bullet) for bullet in playbook.bullets if bullet.section == section.slug]
+    return "\n".join(parts) + "\n"
+
+
+def _item(bullet: Bullet) -> str:
+    c = bullet.counters
+    content = f"\n{_INDENT}".join(bullet.content.split("\n"))
+    head = f"- `{bullet.id}` (helpful {c.helpful}, harmful {c.harmful}, neutral {c.neutral}, uses {c.uses})"
+    return f"{head} {content}"
+
+
+def load_markdown(text: str, source: str = "<markdown>") -> Playbook:
+    """The playbook in Markdown that `dump_markdown` wrote. PlaybookFormatError names the line."""
+    sections: list[Section] = []
+    drafts: list[tuple[Bullet, list[str]]] = []
+    following = 1
+    for number, line in enumerate(text.split("\n"), 1):
+        if match := _ITEM.fullmatch(line):
+            slug, digits, *counts, content = match.groups()
+            if all(section.slug != slug for section in sections):
+                raise _error(source, number, f"bullet {slug}-{digits} stands under no section of its slug")
+            counters = Counters(*(int(count) for count in counts))
+            drafts.append((Bullet(f"{slug}-{digits}", slug, "", counters), [content]))
+        elif match := _HEADER.fullmatch(line):
+            sections.append(Section(match.group(2), match.group(1)))
+        elif match := _NEXT.fullmatch(line):
+            following = int(match.group(1))
+        elif drafts and line.startswith(_INDENT):
+            drafts[-1][1].append(line.removeprefix(_INDENT))
+        elif line.strip() and line != "# Playbook":
+            raise _error(source, number, f"not a line of a playbook: {line[:60]!r}")
+    bullets = [
+        Bullet(draft.id, draft.section, "\n".join(lines), draft.counters)
+        for draft, lines in sorted(drafts, key=lambda pair: pair[0].number)
+    ]
+    return Playbook.of(bullets, sections, next_number=following)
+
+
+def _error(source: str, line: int, problem: str) -> PlaybookFormatError:
+    return PlaybookFormatError(f"{source}:{line}: {problem}", path=source, line=line)

@@ -1,0 +1,132 @@
+"""The playbook: an immutable value of live bullets, and the prefix that prompts show of it.
+
+Prompts do not show the bullets directly but the prefix log: a line for each bullet as it was when the log began, then
+one appended line for whatever happened since. So the rendered prefix only ever grows, and an engine's prefix cache
+stays warm, until a compaction writes the log anew from the live bullets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from ace.errors import PlaybookError
+from ace.playbook.bullet import SLUG, Bullet
+
+LineKind = Literal["bullet", "updated", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading that bullets stand under; `slug` begins their ids."""
+
+    slug: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixLine:
+    """One line of the prefix log. A `removed` line holds what the bullet said last."""
+
+    kind: LineKind
+    id: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Playbook:
+    """Live bullets in creation order, and the log behind the prefix.
+
+    `version` counts the deltas that changed something; `next_number` is the number of the next bullet, higher than any
+    ever used. PlaybookError where a number is used twice or a section is missing.
+    """
+
+    version: int
+    next_number: int
+    sections: tuple[Section, ...]
+    bullets: tuple[Bullet, ...]
+    prefix: tuple[PrefixLine, ...]
+
+    def __post_init__(self) -> None:
+        numbers = [bullet.number for bullet in self.bullets]
+        if len(set(numbers)) != len(numbers):
+            twice = next(b.id for i, b in enumerate(self.bullets) if numbers.index(b.number) != i)
+            raise PlaybookError(f"bullet number of {twice} is used twice")
+        if numbers and max(numbers) >= self.next_number:
+            raise PlaybookError(f"next_number {self.next_number} was already given to a bullet")
+        slugs = {section.slug for section in self.sections}
+        if len(slugs) != len(self.sections) or not all(SLUG.fullmatch(slug) for slug in slugs):
+            raise PlaybookError("section slugs must be distinct and 2 to 6 letters a-z each")
+        for bullet in self.bullets:
+            if bullet.section not in slugs:
+                raise PlaybookError(f"bullet {bullet.id} stands in section {bullet.section!r}, which does not exist")
+
+    @classmethod
+    def empty(cls, sections: Sequence[Section] = ()) -> Playbook:
+        """No bullets yet; the first one gets number 1."""
+        return cls(version=0, next_number=1, sections=tuple(sections), bullets=(), prefix=())
+
+    @classmethod
+    def of(cls, bullets: Sequence[Bullet], sections: Sequence[Section], *, next_number: int | None = None) -> Playbook:
+        """A playbook, version 0, that starts with `bullets`. Numbers go on above the highest one."""
+        highest = max((bullet.number for bullet in bullets), default=0)
+        number = max(highest + 1, next_number or 1)
+        return cls(0, number, tuple(sections), tuple(bullets), _lines(bullets))
+
+    def __len__(self) -> int:
+        return len(self.bullets)
+
+    @cached_property
+    def by_id(self) -> dict[str, Bullet]:
+        """The live bullets by id."""
+        return {bullet.id: bullet for bullet in self.bullets}
+
+    def get(self, identity: str) -> Bullet | None:
+        """The live bullet of that id, None where there is none."""
+        return self.by_id.get(identity)
+
+    @property
+    def dead_lines(self) -> int:
+        """Lines of the prefix that a compaction would save."""
+        return len(self.prefix) - len(self.bullets)
+
+    def compacted(self) -> Playbook:
+        """The same playbook with its log written anew: one line for each live bullet, in creation order."""
+        return replace(self, prefix=_lines(self.bullets))
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and the hash of the canonical JSON."""
+        body = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False)
+        return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "next_number": self.next_number,
+            "sections": [asdict(section) for section in self.sections],
+            "bullets": [bullet.to_json() for bullet in self.bullets],
+            "prefix": [asdict(line) for line in self.prefix],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Playbook:
+        """The reverse of `to_json`. PlaybookError if the data breaks a rule or lacks a key."""
+        try:
+            return cls(
+                version=int(data["version"]),
+                next_number=int(data["next_number"]),
+                sections=tuple(Section(**section) for section in data["sections"]),
+                bullets=tuple(Bullet.from_json(bullet) for bullet in data["bullets"]),
+                prefix=tuple(PrefixLine(**line) for line in data["prefix"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise PlaybookError(f"not a playbook: {error!r}") from error
+
+
+def _lines(bullets: Sequence[Bullet]) -> tuple[PrefixLine, ...]:
+    return tuple(PrefixLine("bullet", bullet.id, bullet.content) for bullet in bullets)

@@ -1,0 +1,43 @@
+"""The playbook as prompts show it: the prefix log, line by line.
+
+Between compactions every next rendering is the last one with lines appended, which is what lets an engine's prefix
+cache serve it. Counters, versions and dates are not in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Template
+
+from ace.playbook.playbook import Playbook, PrefixLine
+
+CONTINUATION = "\n    "
+"""How a bullet's further lines begin: indented, so that no content can forge a line of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineFormats:
+    """`string.Template` texts with `$id` and `$content` for the kinds of lines; `empty` stands for an empty playbook.
+
+    In `removed`, `$content` is what the bullet said last.
+    """
+
+    bullet: str = "[$id] $content"
+    updated: str = "[$id] now $content"
+    removed: str = "[$id] removed"
+    empty: str = "(empty)"
+
+
+def render(playbook: Playbook, formats: LineFormats) -> str:
+    """The prefix log as text, a line for each entry and no newline at the end."""
+    templates = {kind: Template(getattr(formats, kind)) for kind in ("bullet", "updated", "removed")}
+    return "\n".join(_line(templates[line.kind], line) for line in playbook.prefix) or formats.empty
+
+
+def render_line(line: PrefixLine, formats: LineFormats) -> str:
+    """One line of `render`."""
+    return _line(Template(getattr(formats, line.kind)), line)
+
+
+def _line(template: Template, line: PrefixLine) -> str:
+    return template.substitute(id=line.id, content=CONTINUATION.join(line.content.splitlines()))
