@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, inspect
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateColumn, CreateTable
 
 from ace.errors import StoreError, StoreVersionError
 from ace.store import RunStore
@@ -23,14 +23,14 @@ def test_migrations_are_numbered_without_gaps() -> None:
 
 def test_queries_and_migrations_agree(store: RunStore) -> None:
     made = inspect(store._engine)
-    compiler = store._engine.dialect.type_compiler_instance
+    dialect = store._engine.dialect
     assert set(made.get_table_names()) == set(metadata.tables)
     for table in metadata.tables.values():
         columns = made.get_columns(table.name)
         assert [column["name"] for column in columns] == [column.name for column in table.columns]
         assert [column["nullable"] for column in columns] == [column.nullable for column in table.columns]
         types = [str(column["type"]).replace("REAL", "DOUBLE") for column in columns]
-        assert types == [compiler.process(column.type) for column in table.columns]
+        assert types == [str(CreateColumn(column).compile(dialect=dialect)).split()[1] for column in table.columns]
         assert made.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
 
 
