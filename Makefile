@@ -1,0 +1,55 @@
+# Every target creates what it needs, and is fast when that is already there.
+
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := $(VENV)/bin
+SETUP := scripts/environment.py
+INPUTS := pyproject.toml constraints/cpu.txt constraints/overrides-cpu.txt $(SETUP)
+ARGS ?=
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test check lint types imports format bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+quickstart: $(VENV)/.ready-run ## set everything up and run ACE on the micro world (ARGS="--seed 1" ...)
+	@$(BIN)/ace quickstart $(ARGS)
+
+test: check ## set everything up, then lint, types, room imports and all tests (PYTEST_ARGS="-k name")
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types imports ## lint, types and room imports, without tests
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.ready-dev
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready-dev ## format the code and fix what ruff can fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready-run ## measure on this machine (ARGS=...)
+	@$(BIN)/ace bench $(ARGS)
+
+clean: ## remove caches and build outputs (not the environment .venv, not the runs)
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests scripts -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps are written last: an interrupted set-up is taken up again.
+$(VENV)/.ready-run: $(INPUTS)
+	@test -n "$(PYTHON)" || { echo "ace needs Python 3.11 or newer: make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) $(SETUP) $(VENV) cpu
+	@touch $@
+
+$(VENV)/.ready-dev: $(INPUTS) | $(VENV)/.ready-run
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai dev
+	@touch $@

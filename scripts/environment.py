@@ -1,0 +1,100 @@
+"""Create or complete the project's virtual environment: `python3 scripts/environment.py VENV EXTRA...`.
+
+Needs nothing but Python 3.11+. Packages are installed by uv (several times faster than pip), which reads none of pip's
+settings: the package index, find-links, certificate and proxy that pip is configured with on this machine are handed on.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CARRIED_OVER = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "no-index": "UV_NO_INDEX",
+    "trusted-host": "UV_INSECURE_HOST",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "cert": "SSL_CERT_FILE",
+    "client-cert": "SSL_CLIENT_CERT",
+    "proxy": "ALL_PROXY",
+}
+"""pip's setting and the variable by which uv is told the same."""
+
+
+def main(venv: Path, extras: list[str]) -> int:
+    """Install the project, editable, with `extras` into `venv`. Gives back the exit status."""
+    python = venv / "bin" / "python"
+    if not python.exists():
+        print(f"creating {venv} with Python {sys.version.split()[0]}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    uv = venv / "bin" / "uv"
+    if not uv.exists():
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
+    settings = pip_settings(python)
+    print(f"installing ace-vllm[{','.join(extras)}] into {venv}", flush=True)
+    run(
+        *(uv, "pip", "install", "--python", python, "--editable", f"{ROOT}[{','.join(extras)}]"),
+        *("--constraints", ROOT / "constraints" / "cpu.txt"),
+        *("--overrides", ROOT / "constraints" / "overrides-cpu.txt"),
+        *([] if has_cpu_torch(settings) else ["--torch-backend", "cpu"]),
+        environment=uv_environment(settings),
+    )
+    return 0
+
+
+def run(*command: str | Path, environment: dict[str, str] | None = None) -> None:
+    subprocess.run([str(part) for part in command], check=True, cwd=ROOT, env=environment)
+
+
+def pip_settings(python: Path) -> dict[str, str]:
+    """pip's own settings from its files and environment, the strongest source last: global, install, environment."""
+    listed = subprocess.run(
+        [str(python), "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
+    ).stdout
+    settings: dict[str, str] = {}
+    for source in ("global.", "install.", ":env:."):
+        for line in listed.splitlines():
+            name, equals, value = line.partition("=")
+            if equals and name.startswith(source):
+                settings[name.removeprefix(source)] = str(ast.literal_eval(value))
+    return settings
+
+
+def uv_environment(settings: dict[str, str]) -> dict[str, str]:
+    """The environment in which uv sees what pip would. A variable of uv's that is already set is left alone."""
+    environment = {**os.environ, "VIRTUAL_ENV": ""}
+    for name, variable in CARRIED_OVER.items():
+        if value := " ".join(settings.get(name, "").split()):
+            separated = value.replace(" ", ",") if variable == "UV_FIND_LINKS" else value
+            environment.setdefault(variable, separated)
+    if "UV_INDEX" in environment:
+        # pip looks for the best version in all indexes; uv, unless told, only in the first that knows the package.
+        environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+    environment.setdefault("UV_LINK_MODE", "hardlink" if same_device(ROOT, Path.home()) else "copy")
+    return environment
+
+
+def has_cpu_torch(settings: dict[str, str]) -> bool:
+    """Whether find-links brings the CPU build of torch, which the usual index lacks."""
+    places = settings.get("find-links", "").split()
+    return any("://" in place or any(Path(place).expanduser().glob("torch-*cpu*.whl")) for place in places)
+
+
+def same_device(one: Path, other: Path) -> bool:
+    return one.stat().st_dev == other.stat().st_dev
+
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 11):
+        sys.exit(f"ace needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 ...")
+    try:
+        sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"setting up failed: {' '.join(map(str, error.cmd[:4]))} ... ended with status {error.returncode}")
