@@ -10,6 +10,7 @@ import ast
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,8 +29,8 @@ CARRIED_OVER = {
 """pip's setting and the variable by which uv is told the same."""
 
 
-def main(venv: Path, extras: list[str]) -> int:
-    """Install the project, editable, with `extras` into `venv`. Gives back the exit status."""
+def main(venv: Path, extras: list[str]) -> None:
+    """Install the project, editable, with `extras` into `venv`."""
     python = venv / "bin" / "python"
     if not python.exists():
         print(f"creating {venv} with Python {sys.version.split()[0]}", flush=True)
@@ -38,15 +39,16 @@ def main(venv: Path, extras: list[str]) -> int:
     if not uv.exists():
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
     settings = pip_settings(python)
-    print(f"installing ace-vllm[{','.join(extras)}] into {venv}", flush=True)
+    print(f"installing ace-vllm[{','.join(extras)}] into {venv} (a minute or two, the first time)", flush=True)
+    started = time.monotonic()
     run(
-        *(uv, "pip", "install", "--python", python, "--editable", f"{ROOT}[{','.join(extras)}]"),
+        *(uv, "pip", "install", "--quiet", "--python", python, "--editable", f"{ROOT}[{','.join(extras)}]"),
         *("--constraints", ROOT / "constraints" / "cpu.txt"),
         *("--overrides", ROOT / "constraints" / "overrides-cpu.txt"),
         *([] if has_cpu_torch(settings) else ["--torch-backend", "cpu"]),
         environment=uv_environment(settings),
     )
-    return 0
+    print(f"ready after {time.monotonic() - started:.0f} s", flush=True)
 
 
 def run(*command: str | Path, environment: dict[str, str] | None = None) -> None:
@@ -95,6 +97,6 @@ if __name__ == "__main__":
     if sys.version_info < (3, 11):
         sys.exit(f"ace needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 ...")
     try:
-        sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+        main(Path(sys.argv[1]), sys.argv[2:])
     except subprocess.CalledProcessError as error:
         sys.exit(f"setting up failed: {' '.join(map(str, error.cmd[:4]))} ... ended with status {error.returncode}")
