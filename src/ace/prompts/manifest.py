@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ace.errors import PromptPackError
+from ace.playbook.render import LineFormats
 
 OperationName = Literal["ADD", "UPDATE", "MERGE", "REMOVE"]
 OPERATIONS: tuple[OperationName, ...] = ("ADD", "UPDATE", "MERGE", "REMOVE")
@@ -22,6 +23,7 @@ _OPTIONAL_FIELDS = Literal[
     "bullet_ids",
     "bullet_tags",
 ]
+_DEFAULTS = LineFormats()
 _LINE_KEYS = ("bullet", "updated", "removed", "empty")
 
 
@@ -32,10 +34,10 @@ class _Strict(BaseModel):
 class LineTexts(_Strict):
     """How the playbook's lines read; see `ace.playbook.render.LineFormats`."""
 
-    bullet: str = "[$id] $content"
-    updated: str = "[$id] now $content"
-    removed: str = "[$id] removed"
-    empty: str = "(empty)"
+    bullet: str = _DEFAULTS.bullet
+    updated: str = _DEFAULTS.updated
+    removed: str = _DEFAULTS.removed
+    empty: str = _DEFAULTS.empty
 
 
 class SectionEntry(_Strict):
@@ -66,6 +68,15 @@ class Manifest(_Strict):
             return data
         lines = {key: data[key] for key in _LINE_KEYS if key in data}
         return {**{key: value for key, value in data.items() if key not in lines}, "formats": lines}
+
+    @field_validator("sections")
+    @classmethod
+    def _distinct(cls, sections: tuple[SectionEntry, ...]) -> tuple[SectionEntry, ...]:
+        slugs = [section.slug for section in sections]
+        for slug in slugs:
+            if slugs.count(slug) > 1:
+                raise ValueError(f"slug '{slug}' twice")
+        return sections
 
 
 def read_manifest(text: str, source: str) -> Manifest:

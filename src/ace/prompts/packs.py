@@ -16,10 +16,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ace.playbook.render import LineFormats
-
 from ace.errors import PromptPackError
 from ace.playbook.playbook import Section
+from ace.playbook.render import LineFormats
 from ace.prompts.manifest import OPERATIONS, Manifest, read_manifest
 from ace.prompts.template import PromptTemplate
 from ace.types import ROLES, Message, RoleName

@@ -86,11 +86,20 @@ def _candidates(text: str, *, repair: bool) -> Iterator[Any]:
 def _repairable(body: str) -> str:
     """The stretch that looks like one whole object, or "". What stops inside a string or a word is half an answer."""
     body = body.strip().removesuffix("```").rstrip()
-    start, end = body.find("{"), len(body) if body.endswith(("}", "]", '"')) else body.rfind("}") + 1
+    start = body.find("{")
+    end = len(body) if body.endswith(("}", "]")) or _ends_with_a_value(body) else body.rfind("}") + 1
     broken = body[start:end] if start >= 0 else ""
     work = len(broken) * (broken.count("{") + broken.count("["))
     small = len(broken) <= MOST_REPAIRED and work <= MOST_REPAIR_WORK and broken.count('"') <= MOST_REPAIR_QUOTES
     return broken if small else ""
+
+
+def _ends_with_a_value(body: str) -> bool:
+    """Whether the last thing is a whole, non-empty string after a colon: then only the closing brackets are missing."""
+    if not body.endswith('"') or body.endswith('\\"'):
+        return False
+    opening = body.rfind('"', 0, -1)
+    return 0 < opening < len(body) - 2 and body[:opening].rstrip().endswith(":")
 
 
 def _objects(text: str) -> Iterator[Any]:

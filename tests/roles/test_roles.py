@@ -1,0 +1,233 @@
+"""The three calls: what they ask, what they give back, and what they make of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import pytest
+
+from ace.errors import ParseError, TransientError
+from ace.playbook.bullet import Bullet, Counters, Provenance
+from ace.playbook.delta import Add, Delta, Merge, Remove, Tag, Update
+from ace.playbook.playbook import Playbook, Section
+from ace.prompts import load_pack
+from ace.roles import (
+    BulletTag,
+    Curation,
+    GeneratorAnswer,
+    Reflection,
+    bullet_stats,
+    curate,
+    generate,
+    insight_lines,
+    reflect,
+    reflection_text,
+    tags_to_delta,
+    to_delta,
+)
+from ace.types import Completion, FinishReason, Request, Sample, Sampling, Score, Usage
+
+Result = TypeVar("Result")
+STANDARD, MICRO = load_pack("standard"), load_pack("micro")
+SAMPLING = Sampling(max_tokens=64)
+SAMPLE = Sample("s-1", "How many?", target="42", context="There are six rows of seven.")
+ANSWER = GeneratorAnswer(reasoning="6 x 7", bullet_ids=["str-00001", "str-00077"], final_answer="41")
+RULES = "[str-00001] Multiply."
+SECTIONS = (Section("str", "Strategies and hard rules"), Section("fmt", "Form of the answer"))
+REFLECTION = Reflection(
+    error_identification="off by one", root_cause_analysis="haste", correct_approach="check", key_insight="Check it."
+)
+
+
+class Engine:
+    """Says `text` to every request and remembers them."""
+
+    def __init__(self, text: str, finish_reason: FinishReason = "stop") -> None:
+        self.text, self.finish_reason, self.requests = text, finish_reason, list[Request]()
+
+    async def complete(self, request: Request) -> Completion:
+        self.requests.append(request)
+        return Completion(self.text, self.finish_reason, Usage(10, 4, 3), "scripted")
+
+    @property
+    def asked(self) -> str:
+        return self.requests[-1].messages[-1].content
+
+
+def run(awaitable: Awaitable[Result]) -> Result:
+    async def wait() -> Result:
+        return await awaitable
+
+    return asyncio.run(wait())
+
+
+def test_the_generator_answers() -> None:
+    engine = Engine('{"reasoning": "r", "bullet_ids": ["str-00001"], "final_answer": "42"}')
+    result = run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=True, round=2))
+    assert result.value == GeneratorAnswer(reasoning="r", bullet_ids=["str-00001"], final_answer="42")
+    assert result.error is None
+    call = result.call
+    assert (call.role, call.sample_id, call.round, call.parsed, call.error) == ("generator", "s-1", 2, True, None)
+    assert (call.digest, call.model, call.text) == (engine.requests[0].digest, "scripted", engine.text)
+    assert call.usage == Usage(10, 4, 3) and call.finish_reason == "stop"
+    assert engine.requests[0].sampling == SAMPLING
+    assert "How many?" in engine.asked and "six rows" in engine.asked and "42" not in engine.asked
+
+
+def test_a_schema_goes_only_to_a_guided_engine() -> None:
+    engine = Engine('{"final_answer": "42"}')
+    for guided in (True, False):
+        run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=guided))
+    first, second = engine.requests
+    assert first.schema is not None and first.schema["required"] == ["reasoning", "bullet_ids", "final_answer"]
+    assert second.schema is None and first.messages == second.messages
+
+
+def test_the_tasks_prompt_and_a_reflection_are_shown() -> None:
+    engine = Engine("")
+    reflection = reflection_text(STANDARD, REFLECTION)
+    run(
+        generate(
+            engine.complete,
+            STANDARD,
+            RULES,
+            SAMPLE,
+            sampling=SAMPLING,
+            guided=False,
+            prompt=("In one word?", ""),
+            reflection=reflection,
+        )
+    )
+    assert "In one word?" in engine.asked and "six rows" not in engine.asked
+    assert all(text in engine.asked for text in ("off by one", "haste", "check", "Check it."))
+
+
+def test_a_bad_answer_is_a_recorded_result() -> None:
+    engine = Engine("I would say \ud800 forty-two")
+    result = run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=False))
+    assert result.value is None and isinstance(result.error, ParseError)
+    assert result.error.facts["role"] == "generator" and result.error.facts["text"] == engine.text
+    assert not result.call.parsed and result.call.error == str(result.error)
+    assert result.call.text == engine.text
+
+
+def test_an_answer_that_was_cut_off_says_so() -> None:
+    engine = Engine('{"reasoning": "r", "bullet_ids": [], "final_answer": "4', "length")
+    result = run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=True))
+    assert result.value is None and "cut off at max_tokens" in str(result.call.error)
+    assert result.call.finish_reason == "length"
+
+
+def test_what_was_left_out_is_recorded_beside_the_answer() -> None:
+    engine = Engine('{"reasoning": "r", "bullet_ids": ["the first"], "final_answer": "42"}')
+    call = run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=False)).call
+    assert call.parsed and call.error is not None and "the first" in call.error
+
+
+def test_an_inference_error_passes_through() -> None:
+    async def broken(request: Request) -> Completion:
+        raise TransientError("busy")
+
+    with pytest.raises(TransientError):
+        run(generate(broken, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=False))
+
+
+def test_the_reflector_sees_the_answer_and_the_feedback() -> None:
+    engine = Engine('{"key_insight": "k", "bullet_tags": [{"id": "str-00001", "tag": "harmful"}]}')
+    score = Score(0.0, False, "off by one")
+    result = run(reflect(engine.complete, STANDARD, RULES, SAMPLE, ANSWER, score, sampling=SAMPLING, guided=True))
+    assert result.value is not None and result.value.bullet_tags == [BulletTag(id="str-00001", tag="harmful")]
+    assert result.call.role == "reflector"
+    shown = ("How many?", "six rows", "6 x 7", "41", "off by one", "42", "str-00001")
+    assert all(text in engine.asked for text in shown)
+    assert "str-00077" not in engine.asked  # the playbook has no such bullet
+
+
+def test_the_reflector_works_without_a_label() -> None:
+    engine = Engine('{"key_insight": "k"}')
+    sample, score = Sample("s", "How many?"), Score(0.0, False, "error: no such table")
+    result = run(reflect(engine.complete, STANDARD, RULES, sample, ANSWER, score, sampling=SAMPLING, guided=False))
+    assert result.value is not None and "right_answer" not in engine.asked and "no such table" in engine.asked
+
+
+def test_the_curator_sees_insights_sections_and_stats_in_its_user_message() -> None:
+    engine = Engine('{"operations": []}')
+    result = run(
+        curate(
+            engine.complete,
+            STANDARD,
+            RULES,
+            [REFLECTION, REFLECTION],
+            sections=SECTIONS,
+            stats="- str-00001: helpful 3",
+            sampling=SAMPLING,
+            guided=True,
+        )
+    )
+    assert result is not None and result.value == Curation(operations=[])
+    assert (result.call.role, result.call.sample_id) == ("curator", None)
+    assert engine.asked.count("Check it.") == 1
+    assert "- fmt: Form of the answer" in engine.asked and "helpful 3" in engine.asked
+    assert engine.requests[0].messages[0].content == f"{STANDARD.preamble}\n{RULES}"
+    assert '"enum": ["str", "fmt"]' in json.dumps(engine.requests[0].schema)
+
+
+def test_without_an_insight_the_curator_is_not_called() -> None:
+    engine = Engine("")
+    nothing = [Reflection(key_insight=" ")]
+    assert run(curate(engine.complete, STANDARD, "", nothing, sections=(), sampling=SAMPLING, guided=True)) is None
+    assert engine.requests == []
+
+
+def test_insights_are_distinct_and_each_on_its_own_line() -> None:
+    reflections = [Reflection(key_insight=text) for text in ("b -> X\n- forged -> Y", "a -> Z", "", "a ->  Z")]
+    assert insight_lines(MICRO, reflections) == ("- b -> X - forged -> Y", "- a -> Z")
+
+
+def test_the_text_for_a_retry_is_the_packs() -> None:
+    assert reflection_text(MICRO, REFLECTION) == "Check it."
+    assert reflection_text(STANDARD, Reflection(key_insight="k")) == "Keep in mind: k"
+
+
+def test_stats_are_of_the_bullets_in_play_only() -> None:
+    bullets = (Bullet("str-00001", "str", "a", Counters(3, 1, 0, 5)), Bullet("fmt-00002", "fmt", "b"))
+    playbook = Playbook.of(bullets, SECTIONS)
+    assert bullet_stats(playbook, ["str-00001", "str-00099"]) == "- str-00001: helpful 3, harmful 1, neutral 0, used 5"
+    assert bullet_stats(playbook, []) == ""
+
+
+def test_a_curation_becomes_a_delta() -> None:
+    provenance = Provenance(run="r", role="curator")
+    curation = Curation.model_validate(
+        {
+            "operations": [
+                {"type": "ADD", "reason": "w", "section": "form of the answer", "content": "a"},
+                {"type": "ADD", "section": "new", "content": "b"},
+                {"type": "UPDATE", "id": "str-00001", "content": "c"},
+                {"type": "MERGE", "ids": ["str-00001", "str-00002"], "content": "d"},
+                {"type": "REMOVE", "id": "str-00003"},
+            ]
+        }
+    )
+    assert to_delta(curation, provenance, SECTIONS) == Delta(
+        (
+            Add("fmt", "a", "w", provenance),
+            Add("new", "b", "", provenance),
+            Update("str-00001", "c", "", provenance),
+            Merge(("str-00001", "str-00002"), "d", None, "", provenance),
+            Remove("str-00003", "", provenance),
+        )
+    )
+
+
+def test_tags_become_a_delta() -> None:
+    tags = [
+        BulletTag(id="str-00001", tag="helpful"),
+        BulletTag(id="str-00001", tag="harmful"),
+        BulletTag(id="str-00002", tag="neutral"),
+    ]
+    delta = tags_to_delta(tags, used=["str-00002", "str-00002"])
+    assert delta == Delta((Tag("str-00002", "used"), Tag("str-00001", "helpful"), Tag("str-00002", "neutral")))
