@@ -46,6 +46,11 @@ def _fill(template: str, **values: str) -> str:
     return Template(template).substitute(values)
 
 
+def _json(value: object) -> str:
+    """The separators that vLLM's guided decoding prescribes with `disable_any_whitespace`."""
+    return json.dumps(value, separators=(",", ":"))
+
+
 @dataclass(slots=True)
 class Sheet:
     """A playbook as the model sees it: its lines, and for each word what holds now."""
@@ -103,7 +108,7 @@ def generator_turn(sheet: Sheet, question: str, words: Sequence[str], insight: s
     if insight:
         user += _fill(_formats()["retry"], reflection=insight)
     reply = {"reasoning": " ; ".join(notes), "bullet_ids": ids, "final_answer": answer}
-    return Turn("generator", user, json.dumps(reply))
+    return Turn("generator", user, _json(reply))
 
 
 def reflector_turn(sheet: Sheet, question: str, rules: Sequence[Rule], answer: str) -> Turn:
@@ -124,7 +129,7 @@ def reflector_turn(sheet: Sheet, question: str, rules: Sequence[Rule], answer: s
             insights.append(rule.content)
     user = _fill(_text("reflector"), question=question, answer=answer, feedback=verdict)
     reply = {"reasoning": " ; ".join(notes), "key_insight": " ; ".join(insights), "bullet_tags": tags}
-    return Turn("reflector", user, json.dumps(reply))
+    return Turn("reflector", user, _json(reply))
 
 
 def curator_turn(sheet: Sheet, insights: Sequence[Rule]) -> Turn:
@@ -132,17 +137,18 @@ def curator_turn(sheet: Sheet, insights: Sequence[Rule]) -> Turn:
     operations: list[dict[str, str]] = []
     for rule in insights:
         if rule.word not in sheet.live:
-            notes.append(_missing(sheet, rule.word))
+            notes.append(f"{rule.content} add")
             operations.append({"type": "ADD", "section": rule.section, "content": rule.content})
             continue
         held, identity = sheet.live[rule.word]
         same = held.code == rule.code
-        notes.append(f"{rule.word} = {held.code} ({identity}) {'same' if same else 'update'}")
+        # The insight stands last, so that its code is near when the next entry, or operation, is sought.
+        notes.append(f"{rule.word} = {held.code} ({identity}) {rule.content} {'same' if same else 'update'}")
         if not same:
             operations.append({"type": "UPDATE", "id": identity, "content": rule.content})
     lines = "\n".join(_fill(_formats()["insight"], insight=rule.content) for rule in insights)
     user = _fill(_text("curator"), insights=lines)
-    return Turn("curator", user, json.dumps({"reasoning": " ; ".join(notes), "operations": operations}))
+    return Turn("curator", user, _json({"reasoning": " ; ".join(notes), "operations": operations}))
 
 
 def _missing(sheet: Sheet, word: str) -> str:
@@ -212,7 +218,7 @@ class Source:
     def turn(self, sheet: Sheet, rules: Sequence[Rule], role: str = "") -> Turn:
         """A turn of `role`, or of a role drawn at random."""
         rng = self._rng
-        role = role or rng.choices(("generator", "reflector", "curator"), (0.42, 0.36, 0.22))[0]
+        role = role or rng.choices(("generator", "reflector", "curator"), (0.35, 0.3, 0.35))[0]
         if role == "curator":
             return self._curator(sheet, rules)
         term = self._pick([rule for rule in rules if rule.section == TERM_SECTION], sheet)
@@ -260,10 +266,10 @@ class Source:
         rng.shuffle(same)
         size = rng.choice((1, 1, 2, 2, 3, 4, 5, 6, 8, 10))
         # Wrong rules are rare in a playbook: state some right ones anew, so that UPDATE is practised.
-        renewed = [self._mistaken(r, rules) for r in same[:6] if rng.random() < 0.3]
+        renewed = [self._mistaken(r, rules) for r in same[:4] if rng.random() < 0.3]
         kept = {r.word for r in renewed}
-        same = [r for r in same if r.word not in kept][: rng.choice((0, 0, 1, 1, 2, 3))]
-        chosen = missing[: rng.randint(0, size)] + wrong[:4] + renewed + same
+        same = [r for r in same if r.word not in kept][: rng.choice((0, 0, 0, 0, 1, 1, 2))]
+        chosen = missing[: rng.randint(0, size)] + wrong[:3] + renewed + same
         chosen = chosen or [rng.choice(list(rules))]
         rng.shuffle(chosen)
         return curator_turn(sheet, chosen[:size])

@@ -26,27 +26,27 @@ CHAT_TEMPLATE: Final = (
 )
 
 _OPERATIONS = (
-    '{"type": "ADD", "section": "trm", "content": "',
-    '{"type": "ADD", "section": "mod", "content": "',
-    '{"type": "UPDATE", "id": "',
+    '{"type":"ADD","section":"trm","content":"',
+    '{"type":"ADD","section":"mod","content":"',
+    '{"type":"UPDATE","id":"',
 )
 FRAGMENTS: Final = (
-    '{"reasoning": "',
-    '", "bullet_ids": ["',
-    '", "bullet_ids": [], "final_answer": "',
-    '", "',
-    '"], "final_answer": "',
+    '{"reasoning":"',
+    '","bullet_ids":["',
+    '","bullet_ids":[],"final_answer":"',
+    '","',
+    '"],"final_answer":"',
     '"}',
-    '", "key_insight": "',
-    '", "bullet_tags": []}',
-    '", "bullet_tags": [{"id": "',
-    '", "tag": "',
-    '"}, {"id": "',
+    '","key_insight":"',
+    '","bullet_tags":[]}',
+    '","bullet_tags":[{"id":"',
+    '","tag":"',
+    '"},{"id":"',
     '"}]}',
-    '", "operations": []}',
-    *(f'", "operations": [{operation}' for operation in _OPERATIONS),
-    *(f'"}}, {operation}' for operation in _OPERATIONS),
-    '", "content": "',
+    '","operations":[]}',
+    *(f'","operations":[{operation}' for operation in _OPERATIONS),
+    *(f'"}},{operation}' for operation in _OPERATIONS),
+    '","content":"',
     " -> ",
     " = ",
     " ; ",
@@ -71,6 +71,11 @@ FRAGMENTS: Final = (
     '" ?',
     "answer ",
     "wrong , expected ",
+    " add",
+    " add ; ",
+    " update ; ",
+    " same ; ",
+    ") ",
 )
 """Texts that are always one token, wherever they stand."""
 
@@ -78,6 +83,8 @@ _WORDS = (
     "PLAYBOOK ANSWER REFLECTION REFLECT CURATE right unknown helpful harmful neutral system user assistant "
     + " ".join(frame.replace("{}", "") for frame in FRAMES)
 ).split()
+_ONLY_BEFORE = {") ": "(?=[a-z]+ -> )"}
+_LATE = FRAGMENTS[-5:]
 _NUMBERS = tuple(f"{number:05d}" for number in range(1000))
 
 
@@ -89,11 +96,13 @@ def build() -> PreTrainedTokenizerFast:
     for character in sorted(pre_tokenizers.ByteLevel.alphabet()):
         vocabulary.setdefault(character, len(vocabulary))
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    whole = (*FRAGMENTS, *_WORDS, *TERMS, *MODIFIERS, *TERM_CODES, *MODIFIER_CODES, *AMOUNTS, *_NUMBERS)
+    whole = (*FRAGMENTS[:-5], *_WORDS, *TERMS, *MODIFIERS, *TERM_CODES, *MODIFIER_CODES, *AMOUNTS, *_NUMBERS, *_LATE)
     for text in whole:
         vocabulary.setdefault(byte_level.pre_tokenize_str(text)[0][0], len(vocabulary))
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
-    fragments = "|".join(re.escape(text) for text in sorted(FRAGMENTS, key=len, reverse=True))
+    fragments = "|".join(
+        re.escape(text) + _ONLY_BEFORE.get(text, "") for text in sorted(FRAGMENTS, key=len, reverse=True)
+    )
     pattern = Regex(rf"{fragments}|[A-Za-z]+|[0-9]+|\s|[^A-Za-z0-9\s]")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(pattern, "isolated"), byte_level]

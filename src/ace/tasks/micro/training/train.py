@@ -109,7 +109,7 @@ def main() -> None:
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
-        for optimizer, saved in zip(made, state["optimizers"], strict=True):
+        for optimizer, saved in zip(made, state["optimizers"] or [], strict=False):
             optimizer.load_state_dict(saved)
         step, spent = state["step"], state["spent"]
     run(model, made, tokenizer, args, step, spent)
