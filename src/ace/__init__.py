@@ -1,1 +1,78 @@
-"""ACE (Agentic Context Engineering, arXiv 2510.04618) at engine speed."""
+"""ACE (Agentic Context Engineering, arXiv 2510.04618) at engine speed.
+
+The names below are the public surface. Each is loaded when it is first used, so that `import ace` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ace.config import RunSettings, load_settings
+    from ace.engine import Event, Listener, RunSummary, run
+    from ace.errors import AceError
+    from ace.inference import Backend, LLMClient, ScriptedBackend, create_backend
+    from ace.playbook import Bullet, Delta, Playbook, apply, read_playbook, write_playbook
+    from ace.store import RunStore
+    from ace.types import Completion, Message, Request, Sample, Sampling, Score, Usage
+
+__all__ = [
+    "AceError",
+    "Backend",
+    "Bullet",
+    "Completion",
+    "Delta",
+    "Event",
+    "LLMClient",
+    "Listener",
+    "Message",
+    "Playbook",
+    "Request",
+    "RunSettings",
+    "RunStore",
+    "RunSummary",
+    "Sample",
+    "Sampling",
+    "Score",
+    "ScriptedBackend",
+    "Usage",
+    "__version__",
+    "apply",
+    "create_backend",
+    "load_settings",
+    "read_playbook",
+    "run",
+    "write_playbook",
+]
+
+_ROOMS = {
+    "ace.config": ("RunSettings", "load_settings"),
+    "ace.engine": ("Event", "Listener", "RunSummary", "run"),
+    "ace.errors": ("AceError",),
+    "ace.inference": ("Backend", "LLMClient", "ScriptedBackend", "create_backend"),
+    "ace.playbook": ("Bullet", "Delta", "Playbook", "apply", "read_playbook", "write_playbook"),
+    "ace.store": ("RunStore",),
+    "ace.types": ("Completion", "Message", "Request", "Sample", "Sampling", "Score", "Usage"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            value: Any = version("ace-vllm")
+        except PackageNotFoundError:  # a source tree that is not installed
+            value = "unknown"
+    elif name in _ROOM_OF:
+        value = getattr(import_module(_ROOM_OF[name]), name)
+    else:
+        raise AttributeError(f"module 'ace' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
