@@ -70,8 +70,7 @@ async def ensure_evaluation(
     for known in context.store.evaluations(context.run):
         if (known.label, known.playbook_version, known.after_batch) == (label, playbook.version, after_batch):
             return known.accuracy
-    record = await evaluate(context, playbook, samples, label=label, split=split, after_batch=after_batch)
-    return record.accuracy
+    return await evaluate(context, playbook, samples, label=label, split=split, after_batch=after_batch)
 
 
 def _validates(context: RunContext, planned: BatchPlan) -> bool:

@@ -106,12 +106,14 @@ def _apply(
     context: RunContext, playbook: Playbook, proposed: Sequence[Delta], calls: tuple[CallRecord, ...]
 ) -> CuratedBatch:
     settings = context.settings.playbook
-    delta = merge_deltas(playbook, proposed)
+    delta = merge_deltas(proposed)
+    dropped: tuple[SkippedOperation, ...] = ()
     if settings.dedup.enabled:
-        delta = dedup_delta(playbook, delta, context.embedder, settings.dedup.threshold)
+        deduped = dedup_delta(playbook, delta, context.embedder, settings.dedup.threshold)
+        delta, dropped = deduped.delta, deduped.dropped
     applied = apply(playbook, delta)
-    if settings.token_budget is None:
-        return CuratedBatch(applied.playbook, delta, applied.skipped, calls)
-    held = enforce_budget(applied.playbook, context.count_tokens, settings.token_budget, context.pack.formats)
-    evictions = Delta((*delta.operations, *held.delta.operations))
-    return CuratedBatch(held.playbook, evictions, applied.skipped, calls)
+    after, operations = applied.playbook, delta.operations
+    if settings.token_budget is not None:
+        held = enforce_budget(after, context.count_tokens, settings.token_budget, context.pack.formats)
+        after, operations = held.playbook, operations + held.delta.operations
+    return CuratedBatch(after, Delta(operations), dropped + applied.skipped, calls)

@@ -21,8 +21,8 @@ async def evaluate(
     label: str,
     split: str,
     after_batch: int | None,
-) -> EvaluationRecord:
-    """Answer `samples` with `playbook`, commit the evaluation in one transaction and return it.
+) -> float:
+    """Answer `samples` with `playbook`, commit the evaluation in one transaction and return the accuracy.
 
     A failed sample is recorded as failed; it stays in the denominator of the accuracy.
     """
@@ -55,7 +55,7 @@ async def evaluate(
     failed = sum(a.score is None for a in attempts)
     accuracy = correct / len(samples) if samples else 0.0
     context.listener(EvaluationFinished(label, split, len(samples), correct, failed, accuracy, playbook.version))
-    return record
+    return accuracy
 
 
 def _outcome(position: int, sample: Sample, result: Attempt) -> OutcomeRecord:

@@ -75,7 +75,7 @@ def summarise(
     """Count up run `run`, whose best playbook is `version`."""
     known = store.run(run)
     usage = store.usage_by_role(run)
-    tokens = {
+    tokens: dict[str, RoleTokens] = {
         role: RoleTokens(total.prompt_tokens, total.cached_tokens, total.completion_tokens)
         for role, (_, total, _) in usage.items()
     }

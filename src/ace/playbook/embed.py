@@ -101,7 +101,8 @@ class VllmEmbedder:
 
         outputs = self._engine.embed(list(texts), use_tqdm=False)
         vectors = np.asarray([output.outputs.embedding for output in outputs], dtype=np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+        return np.asarray(vectors / lengths, dtype=np.float32)
 
 
 def create_embedder(settings: DedupSettings) -> Embedder:

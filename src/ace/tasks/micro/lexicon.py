@@ -56,7 +56,23 @@ def _build() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     taken = {"crab", "crib", "drab", "drag", "drip", "drop", "drum", "flag", "flap", "flat", "flip", "flop"}
     taken |= {"grab", "gram", "grid", "grin", "grip", "plan", "plot", "plug", "plum", "skin", "skip", "stab"}
     taken |= {"stem", "step", "stop", "trap", "trim", "trip", "trot", "flag", "stun", "stud", "brag", "bran"}
-    taken |= {"brim", "slip", "plod", "trek", "skid", "skim", "star", "stir", "grub", "flog", "flab", "crop", "crud", "stag", "drug"}
+    taken |= {
+        "brim",
+        "slip",
+        "plod",
+        "trek",
+        "skid",
+        "skim",
+        "star",
+        "stir",
+        "grub",
+        "flog",
+        "flab",
+        "crop",
+        "crud",
+        "stag",
+        "drug",
+    }
     terms = _distinct(_term, _TERM_COUNT, taken, rng)
     modifiers = _distinct(_modifier, _MODIFIER_COUNT, taken, rng)
     return terms, modifiers, _distinct(_term_code, _TERM_CODE_COUNT, set(), rng)

@@ -94,15 +94,15 @@ def make_world(
     modifier_words = rng.sample(MODIFIERS, modifiers)
     term_rules = [Rule(TERM_SECTION, w, c) for w, c in zip(term_words, rng.sample(TERM_CODES, terms), strict=True)]
     modifier_rules = [
-        Rule(MODIFIER_SECTION, w, c)
-        for w, c in zip(modifier_words, rng.sample(MODIFIER_CODES, modifiers), strict=True)
+        Rule(MODIFIER_SECTION, w, c) for w, c in zip(modifier_words, rng.sample(MODIFIER_CODES, modifiers), strict=True)
     ]
     pairs = _pairs(term_rules, modifier_rules)
     rest = pairs[train:]
     rng.shuffle(rest)
     ordered = pairs[:train]
     rng.shuffle(ordered)
-    splits: list[Split] = ["train"] * train + ["validation"] * validation + ["test"] * test
+    names: tuple[tuple[Split, int], ...] = (("train", train), ("validation", validation), ("test", test))
+    splits = [name for name, size in names for _ in range(size)]
     questions = []
     numbers = {"train": 0, "validation": 0, "test": 0}
     for (term, modifier), split in zip(ordered + rest, splits, strict=False):
@@ -127,9 +127,7 @@ def feedback(answer: str, target: str) -> str:
 def _pairs(terms: list[Rule], modifiers: list[Rule]) -> list[tuple[Rule, Rule]]:
     """All pairs, in rounds that use every term once and the modifiers evenly."""
     count = len(modifiers)
-    return [
-        (term, modifiers[(index + turn) % count]) for turn in range(count) for index, term in enumerate(terms)
-    ]
+    return [(term, modifiers[(index + turn) % count]) for turn in range(count) for index, term in enumerate(terms)]
 
 
 def _check(terms: int, modifiers: int, train: int, validation: int, test: int) -> None:

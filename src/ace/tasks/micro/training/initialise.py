@@ -38,7 +38,7 @@ class Shape:
     identity: int
 
 
-TARGET = Shape(hidden=256, layers=4, heads=4, intermediate=512, identity=44)
+TARGET = Shape(hidden=256, layers=5, heads=4, intermediate=512, identity=44)
 DRAFT = Shape(hidden=192, layers=2, heads=3, intermediate=256, identity=32)
 SHAPES = {"target": TARGET, "draft": DRAFT}
 
@@ -72,11 +72,15 @@ def initialise(shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int = 0) 
         builder.embeddings(tokenizer)
         for head, distance in enumerate((1, 2, 3)):
             builder.previous_token(head, distance)
-        builder.match(0, {"cur": ("d1", 7.0), "d1": ("d2", 14.0)}, {"cur": "out"}, 0.3)
-        builder.match(1, {"cur": ("d1", 14.0)}, {"cur": "out"}, 0.1)
-        builder.match(2, {"d3": ("cur", 14.0)}, {"d1": "spare"}, 0.15)
+        builder.match(1, 0, {"cur": ("d1", 7.0), "d1": ("d2", 14.0)}, {"cur": "out"}, 0.3)
+        builder.match(1, 1, {"cur": ("d1", 14.0)}, {"cur": "out"}, 0.1)
+        builder.match(1, 2, {"d3": ("cur", 14.0)}, {"d1": "spare"}, 0.15)
         if shape.heads > 3:
-            builder.match(3, {"cur": ("cur", 14.0)}, {"d1": "spare"}, 0.15)
+            builder.match(1, 3, {"cur": ("cur", 14.0)}, {"d1": "spare"}, 0.15)
+        if shape.layers > 3:
+            builder.match(2, 0, {"cur": ("d2", 14.0)}, {"cur": "out"}, 0.05)
+            builder.match(2, 1, {"d2": ("d2", 14.0)}, {"cur": "out"}, 0.05)
+            builder.match(2, 2, {"d1": ("d2", 14.0)}, {"d1": "spare"}, 0.05)
     return model
 
 
@@ -101,7 +105,7 @@ class _Builder:
         for index, layer in enumerate(self.model.model.layers):
             layer.self_attn.o_proj.weight *= 0.1
             layer.mlp.down_proj.weight *= 0.2
-            if index < 2:
+            if index < 3:
                 layer.self_attn.q_proj.weight *= 0.1
                 layer.self_attn.k_proj.weight *= 0.1
                 layer.self_attn.v_proj.weight *= 0.2
@@ -127,10 +131,15 @@ class _Builder:
         self._copy(0, head, {"cur": f"d{distance}"}, 1.0 / math.sqrt(self.hidden))
 
     def match(
-        self, head: int, pairs: dict[str, tuple[str, float]], copied: dict[str, str], gain: float
+        self,
+        layer: int,
+        head: int,
+        pairs: dict[str, tuple[str, float]],
+        copied: dict[str, str],
+        gain: float,
     ) -> None:
-        """A layer-1 head: the query's subspace is compared with another subspace of the key."""
-        attention = self.model.model.layers[1].self_attn
+        """A head that compares one subspace of the query with another subspace of the key."""
+        attention = self.model.model.layers[layer].self_attn
         start = head * self.size
         # Four subspaces of norm 1 enter RMSNorm, so each leaves it with this norm.
         norm = math.sqrt(self.hidden) / 2
@@ -141,7 +150,7 @@ class _Builder:
             scale = math.sqrt(score * math.sqrt(self.size) / (norm * norm * kept))
             attention.q_proj.weight[rows, self.spaces[query]] += scale * rotation
             attention.k_proj.weight[rows, self.spaces[key]] += scale * rotation
-        self._copy(1, head, copied, gain)
+        self._copy(layer, head, copied, gain)
 
     def _copy(self, layer: int, head: int, copied: dict[str, str], gain: float) -> None:
         attention = self.model.model.layers[layer].self_attn

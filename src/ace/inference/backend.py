@@ -1,0 +1,41 @@
+"""What every provider offers, and nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ace.types import Completion, Request
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """A live backend. `max_model_len` is in tokens, None where unknown; `start_s` is what starting it took, in seconds.
+
+    `structured_outputs` says whether a request's schema guides the answer; `reason` says why this provider was chosen.
+    """
+
+    provider: str
+    model: str
+    device: str
+    max_model_len: int | None
+    structured_outputs: bool
+    start_s: float
+    reason: str = ""
+
+
+class Backend(Protocol):
+    """A live engine or endpoint. It raises errors of `ace.errors` alone."""
+
+    @property
+    def info(self) -> BackendInfo:
+        """What this is."""
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request. Many may be under way at once; cancelling the call gives the request up."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens `text` is, by the model's own tokenizer where there is one."""
+
+    async def close(self) -> None:
+        """Free everything: memory, threads, processes, connections. Closing twice does nothing."""

@@ -1,0 +1,156 @@
+"""`LLMClient`: the simple way in, for a script or a notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pydantic import ValidationError
+
+from ace.config import ModelSettings
+from ace.errors import AceError, ConfigError
+from ace.inference.backend import Backend, BackendInfo
+from ace.inference.registry import create_backend
+from ace.types import Completion, Message, Request, Sampling, Usage
+
+T = TypeVar("T")
+Conversation = Sequence[Message] | Sequence[Mapping[str, str]]
+Prompt = str | Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStats:
+    """What a client has done so far; `usage` sums the calls that were answered."""
+
+    calls: int = 0
+    errors: int = 0
+    retries: int = 0
+    usage: Usage = Usage()
+
+
+class LLMClient:
+    """A model behind any provider, for prompts or whole conversations, one or many at a time.
+
+    `settings` are the other fields of `ace.config.ModelSettings` (max_model_len, dtype, engine_args, base_url, ...).
+    The engine starts with the client. Use it as a context manager, sync or async, or call `close`.
+    """
+
+    def __init__(self, provider: str = "auto", model: str = "micro-target", **settings: Any) -> None:
+        try:
+            checked = ModelSettings.model_validate({"provider": provider, "model": model, **settings})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError.at(
+                ".".join(map(str, first["loc"])),
+                first.get("input"),
+                f"{first['msg']}; fields: {', '.join(ModelSettings.model_fields)}",
+            ) from None
+        self._backend: Backend = create_backend(checked)
+        self._stats = ClientStats()
+        self._lock = threading.Lock()
+        self._runner: asyncio.Runner | None = None
+
+    @property
+    def info(self) -> BackendInfo:
+        """Which provider and model this is, and why it was chosen."""
+        return self._backend.info
+
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling: Sampling | None = None,
+        *,
+        schema: Mapping[str, Any] | None = None,
+    ) -> list[Completion]:
+        """Answer all prompts at once, in order. A string is one user message; a conversation is a list of messages.
+
+        Raises the first error of `ace.errors` that a call ends with. Not to be called inside a running event loop.
+        """
+        return self._run(self.agenerate(prompts, sampling, schema=schema))
+
+    async def agenerate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling: Sampling | None = None,
+        *,
+        schema: Mapping[str, Any] | None = None,
+    ) -> list[Completion]:
+        """`generate` for async code."""
+        requests = [Request(messages, sampling or Sampling(), schema) for messages in _conversations(prompts)]
+        return list(await asyncio.gather(*(self._complete(request) for request in requests)))
+
+    def stats(self) -> ClientStats:
+        """Calls, errors, retries and usage so far."""
+        return self._stats
+
+    def close(self) -> None:
+        """Free the engine. Closing twice does nothing."""
+        self._run(self._backend.close())
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    async def aclose(self) -> None:
+        """`close` for async code."""
+        await self._backend.close()
+
+    async def _complete(self, request: Request) -> Completion:
+        try:
+            completion = await self._backend.complete(request)
+        except AceError:
+            self._count(errors=1)
+            raise
+        self._count(retries=completion.attempts - 1, usage=completion.usage)
+        return completion
+
+    def _count(self, *, errors: int = 0, retries: int = 0, usage: Usage | None = None) -> None:
+        with self._lock:
+            held = self._stats
+            total = held.usage + usage if usage else held.usage
+            self._stats = ClientStats(held.calls + 1, held.errors + errors, held.retries + retries, total)
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner.run(coroutine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _conversations(prompts: Prompt | Sequence[Prompt]) -> list[tuple[Message, ...]]:
+    """One conversation each. A list whose items are messages is itself one."""
+    if isinstance(prompts, str):
+        return [(Message("user", prompts),)]
+    if prompts and all(isinstance(item, (Message, Mapping)) for item in prompts):
+        return [tuple(_message(item) for item in prompts)]
+    return [
+        (Message("user", item),) if isinstance(item, str) else tuple(_message(turn) for turn in item)  # type: ignore[union-attr]
+        for item in prompts
+    ]
+
+
+def _message(turn: Any) -> Message:
+    if isinstance(turn, Message):
+        return turn
+    try:
+        return Message(turn["role"], turn["content"])
+    except (KeyError, TypeError):
+        raise ConfigError.at("message", turn, "a Message, or a mapping with role and content") from None

@@ -1,0 +1,75 @@
+"""From settings to live backends. A provider's packages are imported only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol
+
+from ace.config import ModelSettings, RunSettings
+from ace.errors import ConfigError, ProviderMissingError
+from ace.inference.auto import resolve_auto
+from ace.inference.backend import Backend
+from ace.inference.retry import RetryingBackend
+from ace.types import ROLES, RoleName
+
+_MODULES: Mapping[str, str] = {
+    "vllm": "ace.inference.vllm",
+    "huggingface": "ace.inference.huggingface",
+    "openai": "ace.inference.openai",
+}
+_COMMANDS: Mapping[str, str] = {
+    "vllm": "pip install 'ace-vllm[cpu]', or 'ace-vllm[vllm]' on a GPU",
+    "huggingface": "pip install 'ace-vllm[hf]'",
+    "openai": "pip install 'ace-vllm[openai]'",
+}
+
+
+class _Factory(Protocol):
+    def __call__(self, settings: ModelSettings, reason: str) -> Backend: ...
+
+
+def create_backend(settings: ModelSettings) -> Backend:
+    """Start the backend that `settings` name, with retries around it.
+
+    Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
+    installs what is missing, ModelNotFoundError and ProviderStartError.
+    """
+    provider, reason = (settings.provider, "asked for") if settings.provider != "auto" else resolve_auto()
+    if provider not in _MODULES:
+        why = {
+            "ray": "a Ray cluster is not in this version",
+            "scripted": "a script is given in Python: run(settings, backends=...)",
+        }[provider]
+        raise ConfigError.at("provider", provider, ", ".join(("auto", *_MODULES)), hint=why)
+    factory: _Factory = _load(provider)
+    return RetryingBackend(factory(settings, reason), settings.max_retries)
+
+
+def create_backends(settings: RunSettings) -> dict[RoleName, Backend]:
+    """A backend for each role. Roles whose models have equal settings share one engine."""
+    live: list[tuple[ModelSettings, Backend]] = []
+    roles: dict[RoleName, Backend] = {}
+    for role in ROLES:
+        wanted = settings.models[settings.roles.of(role).model]
+        backend = next((held for known, held in live if known == wanted), None)
+        if backend is None:
+            backend = create_backend(wanted)
+            live.append((wanted, backend))
+        roles[role] = backend
+    return roles
+
+
+def _load(provider: str) -> _Factory:
+    try:
+        factory: _Factory = import_module(_MODULES[provider]).create
+    except ModuleNotFoundError as error:
+        command = _COMMANDS[provider]
+        raise ProviderMissingError(
+            f"provider '{provider}' needs the package '{error.name}', which is not installed",
+            hint=command,
+            provider=provider,
+            package=error.name,
+            command=command,
+        ) from error
+    return factory

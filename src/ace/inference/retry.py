@@ -1,0 +1,50 @@
+"""The only retry loop: around any backend, for errors that say of themselves that another try may help."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from ace.errors import AceError
+from ace.inference.backend import Backend, BackendInfo
+from ace.types import Completion, Request
+
+_BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
+
+
+class RetryingBackend:
+    """Repeats a failed call up to `max_retries` times, with jittered exponential back-off or as long as a server asks."""
+
+    def __init__(self, inner: Backend, max_retries: int) -> None:
+        self._inner = inner
+        self._retrying = AsyncRetrying(
+            stop=stop_after_attempt(max_retries + 1), wait=_wait, retry=retry_if_exception(_retryable), reraise=True
+        )
+
+    @property
+    def info(self) -> BackendInfo:
+        return self._inner.info
+
+    async def complete(self, request: Request) -> Completion:
+        async for attempt in self._retrying.copy():
+            with attempt:
+                completion = await self._inner.complete(request)
+                return replace(completion, attempts=attempt.retry_state.attempt_number)
+        raise AssertionError("tenacity reraises the last error")
+
+    def count_tokens(self, text: str) -> int:
+        return self._inner.count_tokens(text)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def _retryable(error: BaseException) -> bool:
+    return isinstance(error, AceError) and error.retryable
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.facts.get("retry_after_s") if isinstance(error, AceError) else None
+    return float(asked) if asked is not None else _BACKOFF(state)

@@ -1,0 +1,101 @@
+"""Tasks over data sets: questions with targets, and a grader by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ace.config import TaskSettings
+from ace.errors import ConfigError, DataError, ProviderMissingError
+from ace.tasks.graders import Grader, grader
+from ace.tasks.loaders import load_samples, samples_from
+from ace.tasks.splits import split_samples
+from ace.tasks.task import Splits
+from ace.types import Sample, Score
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class DataTask:
+    """Samples from files or a data set. An answer is right when its grade is 1."""
+
+    name: str
+    splits: Splits
+    grader: Grader
+    instructions: str = ""
+
+    def prompt(self, sample: Sample) -> tuple[str, str]:
+        context = "\n\n".join(filter(None, (self.instructions, sample.context)))
+        return sample.question, context
+
+    def grade(self, sample: Sample, answer: str) -> Score:
+        """Raises DataError for a sample without a target: there is nothing to grade by."""
+        if sample.target is None:
+            raise DataError(f"sample {sample.id!r} has no target to grade by", sample=sample.id)
+        value = self.grader(answer, sample.target)
+        correct = value >= 1.0
+        return Score(value, correct, "correct" if correct else f"wrong; expected: {sample.target}")
+
+
+def load_data_task(settings: TaskSettings, *, labels: bool) -> DataTask:
+    """The task of `jsonl`, `csv` and `hf` settings. ConfigError, DataError, ProviderMissingError."""
+    if not labels:
+        raise ConfigError.at(
+            "adaptation.labels",
+            "none",
+            f"given, with task '{settings.name}': its graders compare with targets",
+            hint="a python task can grade without labels",
+        )
+    given = {name: value for name in SPLITS if (value := getattr(settings, name)) is not None}
+    if settings.path is not None and given:
+        raise ConfigError.at(
+            "task.path", settings.path, f"nothing, beside task.{next(iter(given))}: one file, or one a split"
+        )
+    if settings.name == "hf":
+        splits = _hf(settings, labels)
+    elif settings.path is not None:
+        splits = split_samples(load_samples(settings.path, settings.fields, labels=labels), settings.split)
+    elif given:
+        loaded = {name: load_samples(path, settings.fields, labels=labels) for name, path in given.items()}
+        splits = Splits(**loaded)
+    else:
+        raise ConfigError("task.path: missing, and so are task.train, task.validation and task.test", key="task.path")
+    name = Path(settings.path or next(iter(given.values()))).stem
+    return DataTask(name, _limited(splits, settings.limit), grader(settings), settings.instructions)
+
+
+def _limited(splits: Splits, limit: int | None) -> Splits:
+    return Splits(splits.train[:limit], splits.validation[:limit], splits.test[:limit])
+
+
+def _hf(settings: TaskSettings, labels: bool) -> Splits:
+    if settings.path is None:
+        raise ConfigError("task.path: missing: the data set's name on the hub, or a local folder", key="task.path")
+    try:
+        import datasets
+    except ImportError as error:
+        command = "pip install datasets"
+        raise ProviderMissingError(
+            "task 'hf' needs the package 'datasets', which is not installed",
+            hint=command,
+            provider="hf",
+            package="datasets",
+            command=command,
+        ) from error
+    try:
+        loaded: Mapping[str, Any] = datasets.load_dataset(settings.path)
+    except Exception as error:  # noqa: BLE001 - the library raises whatever its file readers and the hub raise
+        raise DataError(f"data set {settings.path!r} cannot be loaded: {error}", path=settings.path) from error
+    found = {
+        name: samples_from(
+            enumerate(loaded[name], 1), settings.fields, source=f"{settings.path}[{name}]", stem=name, labels=labels
+        )
+        for name in SPLITS
+        if name in loaded
+    }
+    if len(found) == 1:
+        return split_samples(next(iter(found.values())), settings.split)
+    return Splits(**found)

@@ -1,0 +1,71 @@
+"""From settings to a task, checked."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from ace.config import TaskSettings
+from ace.errors import ConfigError, DataError
+from ace.tasks.data import load_data_task
+from ace.tasks.micro.task import MicroTask
+from ace.tasks.splits import check_splits
+from ace.tasks.task import Task
+
+
+def load_task(settings: TaskSettings, *, labels: str = "given") -> Task:
+    """The task that `settings` name, with at least one sample and none in two splits. ConfigError, DataError."""
+    task: Task
+    if settings.name == "micro":
+        if labels == "none":
+            raise ConfigError.at("adaptation.labels", labels, "given, with task 'micro': only a target can grade it")
+        task = MicroTask.make(settings.micro)
+    elif settings.name == "python":
+        task = _python(settings)
+    else:
+        task = load_data_task(settings, labels=labels == "given")
+    splits = check_splits(task.splits)
+    if not (splits.train or splits.validation or splits.test):
+        raise DataError(f"task '{task.name}' has no samples")
+    if labels == "none":
+        _refuse_labels(task)
+    return task
+
+
+def _refuse_labels(task: Task) -> None:
+    for samples in (task.splits.train, task.splits.validation, task.splits.test):
+        for sample in samples:
+            if sample.target is not None:
+                raise DataError(
+                    f"sample {sample.id!r} has a label where none is allowed: labels are 'none'", sample=sample.id
+                )
+
+
+def _python(settings: TaskSettings) -> Task:
+    """The task that the factory in `path: file.py:factory` gives."""
+    file, colon, factory = (settings.path or "").rpartition(":")
+    if not colon or not file or not factory:
+        raise ConfigError.at("task.path", settings.path, "file.py:factory")
+    path = Path(file)
+    if not path.is_file():
+        raise ConfigError.at("task.path", settings.path, "an existing Python file before the colon")
+    spec = importlib.util.spec_from_file_location(f"ace_task_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001 - it is the user's code, which may raise anything
+        raise ConfigError(f"task.path: {path} cannot be imported: {error!r}", key="task.path") from error
+    make: Any = getattr(module, factory, None)
+    if not callable(make):
+        raise ConfigError.at("task.path", settings.path, f"a function of {path}; it has no '{factory}'")
+    task: Task = make()
+    missing = [name for name in ("name", "splits", "prompt", "grade") if not hasattr(task, name)]
+    if missing:
+        raise ConfigError(
+            f"task.path: what {factory}() gives has no {', '.join(missing)}: see ace.tasks.Task", key="task.path"
+        )
+    return task
