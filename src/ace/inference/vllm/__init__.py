@@ -1,4 +1,4 @@
-"""vLLM in this process, on a GPU or a CPU: the first-class provider."""
+"""vLLM in this process, on a GPU or a CPU. vllm itself is imported when the first engine starts."""
 
 from ace.inference.vllm.backend import VllmBackend, create
 

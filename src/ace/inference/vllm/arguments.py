@@ -1,82 +1,94 @@
-"""From `ModelSettings` to vLLM's engine arguments."""
+"""From settings to vLLM's engine arguments, with defaults that differ between CPU and GPU."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 from ace.config import ModelSettings
-from ace.errors import ConfigError
+from ace.errors import ConfigError, ModelNotFoundError
 
 DEFAULT_MAX_MODEL_LEN = 4096
-CPU_BLOCK_SIZE = 32
-"""Tokens in a block of KV cache. On the CPU vLLM's own default is 128; smaller blocks share prefixes more finely."""
+LOAD_FORMATS = ("safetensors", "dummy", "fastsafetensors", "runai_streamer")
+"""Formats that cannot carry code. `dummy` draws random weights: for speed measurements."""
 
-_LEAST_KV, _MOST_KV = 64 << 20, 4 << 30
-_FULL_SEQUENCES = 8
+_OWN_KEYS = ("model", "max_model_len", "dtype", "gpu_memory_utilization", "trust_remote_code")
+_GUIDED = {"backend": "xgrammar", "disable_any_whitespace": True}
+_KV_TOKENS_PER_SEQUENCE = 512
+_KV_WHOLE_PROMPTS = 4
 
 
-def engine_arguments(settings: ModelSettings, model: str, *, gpu: bool) -> dict[str, Any]:
-    """Keyword arguments for vLLM's `EngineArgs`; `engine_args` of the settings win over every default.
-
-    ConfigError for a key that EngineArgs does not have.
-    """
-    from vllm import EngineArgs
-
-    if settings.trust_remote_code:
-        warnings.warn(f"trust_remote_code: code that comes with {model} will run on this machine", stacklevel=2)
-    config = _read_config(model)
-    arguments: dict[str, Any] = {
-        "model": model,
-        "dtype": settings.dtype if settings.dtype != "auto" or gpu else "bfloat16",
-        "max_model_len": settings.max_model_len or _max_model_len(config),
+def engine_arguments(settings: ModelSettings, path: str, engine_args: type[Any], *, cpu: bool) -> dict[str, Any]:
+    """Keyword arguments for vLLM's `EngineArgs` (the class `engine_args`). ConfigError for a key that it lacks."""
+    check_keys(settings.engine_args, [field.name for field in dataclasses.fields(engine_args)])
+    chosen: dict[str, Any] = {
+        "model": path,
+        "served_model_name": settings.model,
+        "max_model_len": settings.max_model_len,
+        "dtype": settings.dtype,
+        "gpu_memory_utilization": settings.gpu_memory_utilization,
         "trust_remote_code": settings.trust_remote_code,
-        "enable_prefix_caching": True,
-        "disable_log_stats": False,
-        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
+        "load_format": "safetensors",
         "use_tqdm_on_load": False,
+        "enable_prefix_caching": True,
+        "structured_outputs_config": dict(_GUIDED),
     }
-    if Path(model).is_dir():
-        arguments["load_format"] = "safetensors"
-    if gpu:
-        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization
-    else:
-        arguments["enforce_eager"] = True
-        arguments["block_size"] = CPU_BLOCK_SIZE
-        arguments["kv_cache_memory_bytes"] = _kv_bytes(config, arguments["max_model_len"])
-        arguments["max_num_seqs"] = 128
-    known = [field.name for field in dataclasses.fields(EngineArgs)]
-    for key in settings.engine_args:
+    if cpu:
+        chosen |= {
+            "dtype": "bfloat16" if settings.dtype == "auto" else settings.dtype,
+            "enforce_eager": True,
+            "block_size": 32,
+            "max_num_seqs": settings.max_concurrency,
+        }
+    return chosen | settings.engine_args
+
+
+def check_keys(given: dict[str, Any], known: list[str]) -> None:
+    """Refuse keys that vLLM does not have, that have a setting of their own, or that load unsafe weights."""
+    for key, value in given.items():
+        where = f"engine_args.{key}"
+        if key in _OWN_KEYS:
+            raise ConfigError.at(where, value, f"nothing here: it is a key of the model itself, '{key}'", nearest=key)
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise ConfigError.at(
-                f"engine_args.{key}",
-                settings.engine_args[key],
-                "an argument of vllm.EngineArgs",
-                nearest=near[0] if near else None,
-            )
-    return {**arguments, **settings.engine_args}
+            near = difflib.get_close_matches(key.replace("-", "_"), known, n=1, cutoff=0.5)
+            nearest = f"engine_args.{near[0]}" if near else None
+            raise ConfigError.at(where, value, "an engine argument of the installed vLLM", nearest=nearest)
+        if key == "load_format" and value not in LOAD_FORMATS:
+            raise ConfigError.at(where, value, ", ".join(LOAD_FORMATS), hint="other formats can run code")
 
 
-def _read_config(model: str) -> dict[str, Any]:
-    """A local model's config.json; nothing for a hub id, whose config vLLM fetches."""
-    path = Path(model) / "config.json"
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return loaded
+def check_folder(path: str, settings: ModelSettings) -> None:
+    """ModelNotFoundError for a local folder that vLLM could not load. A hub id is left to vLLM."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return
+    if not (folder / "config.json").is_file():
+        raise ModelNotFoundError(f"no model in {folder}: config.json is missing", model=settings.model)
+    if settings.engine_args.get("load_format") != "dummy" and not any(folder.glob("*.safetensors")):
+        raise ModelNotFoundError(
+            f"no weights in {folder}: there is no *.safetensors file",
+            hint="other formats can run code; convert them with save_pretrained",
+            model=settings.model,
+        )
 
 
-def _max_model_len(config: dict[str, Any]) -> int:
-    return min(DEFAULT_MAX_MODEL_LEN, int(config.get("max_position_embeddings", DEFAULT_MAX_MODEL_LEN)))
+def warn_of_remote_code(settings: ModelSettings) -> None:
+    """A warning where the model's own code may run."""
+    if settings.trust_remote_code:
+        warnings.warn(f"trust_remote_code is on: code from '{settings.model}' runs on this machine", stacklevel=2)
 
 
-def _kv_bytes(config: dict[str, Any], max_model_len: int) -> int:
-    """Room for a few full sequences at 2 bytes a number: prompts share their prefix, so that many more fit."""
-    heads = int(config.get("num_attention_heads", 32))
-    size = int(config.get("head_dim") or config.get("hidden_size", 4096) // heads)
-    kv_heads = int(config.get("num_key_value_heads", heads))
-    per_token = 2 * int(config.get("num_hidden_layers", 32)) * kv_heads * size * 2
-    return min(_MOST_KV, max(_LEAST_KV, per_token * max_model_len * _FULL_SEQUENCES))
+def kv_cache_bytes(vllm_config: Any, available: int) -> int:
+    """Bytes of KV cache on a CPU: four whole prompts and 512 tokens for each concurrent sequence, within 40% of the
+    memory that is `available`, and never less than one prompt of the full length needs."""
+    model, scheduler = vllm_config.model_config, vllm_config.scheduler_config
+    parallel = vllm_config.parallel_config
+    width = 2 * model.get_num_kv_heads(parallel) * model.get_head_size()
+    per_token = width * model.get_num_layers(parallel) * model.dtype.itemsize
+    tokens = _KV_WHOLE_PROMPTS * model.max_model_len + _KV_TOKENS_PER_SEQUENCE * scheduler.max_num_seqs
+    block = vllm_config.cache_config.block_size or 128
+    least = per_token * (model.max_model_len + 2 * block)
+    return int(max(least, min(per_token * tokens, available * 2 // 5)))

@@ -1,188 +1,137 @@
-"""The `Backend` over an in-process vLLM engine."""
+"""`VllmBackend`: requests of any asyncio loop, answered by an engine in this process."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
+import itertools
 import time
-from itertools import count
-from pathlib import Path
-from typing import Any
+from importlib.util import find_spec
 
 from ace.config import ModelSettings
-from ace.errors import (
-    AceError,
-    EngineDeadError,
-    ModelNotFoundError,
-    PromptTooLongError,
-    ProviderMissingError,
-    ProviderStartError,
-)
-from ace.inference.auto import has_gpu
+from ace.errors import EngineDeadError, PromptTooLongError, RequestRejectedError
 from ace.inference.backend import BackendInfo
 from ace.inference.chat import ChatEncoder
-from ace.inference.models import model_path
-from ace.inference.vllm.arguments import engine_arguments
-from ace.inference.vllm.environment import prepare
-from ace.inference.vllm.stepper import EngineHandle, stepper
+from ace.inference.vllm.arguments import warn_of_remote_code
+from ace.inference.vllm.errors import missing, rejected
+from ace.inference.vllm.resident import Finished, Resident, Ticket
+from ace.inference.vllm.start import start_engine
+from ace.inference.vllm.stepping import SteppingThread
 from ace.types import Completion, FinishReason, Request, Usage
 
-_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
-def create(settings: ModelSettings, reason: str) -> VllmBackend:
-    """Start an engine. Blocks until it is up. Raises ProviderMissingError, ModelNotFoundError, ProviderStartError."""
-    started = time.perf_counter()
-    model = model_path(settings.model)
-    gpu = has_gpu()
-    prepare(gpu=gpu, local=Path(model).is_dir())
-    handle, facts = stepper().submit(lambda: _start(settings, model, gpu)).result()
-    info = BackendInfo(
-        provider="vllm",
-        model=settings.model,
-        device=facts["device"],
-        max_model_len=facts["max_model_len"],
-        structured_outputs=True,
-        start_s=time.perf_counter() - started,
-        reason=reason,
-    )
-    return VllmBackend(handle, facts["tokenizer"], info)
+def create(settings: ModelSettings, reason: str = "asked for") -> VllmBackend:
+    """Start an engine for `settings` and wait until it is up.
+
+    Raises ProviderMissingError without vllm, ModelNotFoundError, ConfigError for an unknown engine argument, and
+    ProviderStartError with the engine's words for everything else.
+    """
+    if find_spec("vllm") is None:
+        raise missing()
+    warn_of_remote_code(settings)
+    return VllmBackend(settings, reason)
 
 
 class VllmBackend:
-    """Continuous batching: every call that arrives joins the engine's running batch at its next step."""
+    """A vLLM engine on the process's stepping thread; requests that arrive at any time join the running batch."""
 
-    def __init__(self, handle: EngineHandle, tokenizer: Any, info: BackendInfo) -> None:
-        self.info = info
-        self._handle = handle
-        self._chat = ChatEncoder(tokenizer)
-        self._keys = count()
+    def __init__(self, settings: ModelSettings, reason: str = "asked for") -> None:
+        began = time.perf_counter()
+        self._thread = SteppingThread.lease()
+        try:
+            started = self._thread.wait_for(self._thread.call(lambda: start_engine(settings)))
+            self._resident = Resident(started.engine, settings.model)
+            self._thread.wait_for(self._thread.call(lambda: self._thread.adopt(self._resident)))
+        except BaseException:
+            self._thread.release()
+            raise
+        self._chat = ChatEncoder(started.tokenizer)
+        self._numbers = itertools.count()
         self._closed = False
+        self.info = BackendInfo(
+            provider="vllm",
+            model=settings.model,
+            device=started.device,
+            max_model_len=started.max_model_len,
+            structured_outputs=True,
+            start_s=time.perf_counter() - began,
+            reason=reason,
+        )
+        self.version = started.version
 
     async def complete(self, request: Request) -> Completion:
-        """Raises PromptTooLongError and RequestRejectedError before the engine sees the request; EngineDeadError."""
+        """Answer one request. Cancelling it takes it out of the engine.
+
+        Raises PromptTooLongError, RequestRejectedError, and EngineDeadError once the engine has failed or is closed.
+        The answer is cut short where the context ends, with finish reason "length".
+        """
+        from ace.inference.vllm.sampling import sampling_params  # imports vllm
+
+        began = time.perf_counter()
         if self._closed:
-            raise EngineDeadError("the vLLM engine is closed")
-        started = time.perf_counter()
-        ids = self._chat.encode(request.messages)
-        limit = self.info.max_model_len or len(ids) + request.sampling.max_tokens
-        if len(ids) >= limit:
-            raise PromptTooLongError(
-                f"the prompt has {len(ids)} tokens, and the model's context holds {limit} with the answer",
-                hint="raise max_model_len if the model allows it, or lower playbook.token_budget",
-                prompt_tokens=len(ids),
-                max_model_len=limit,
-            )
-        params = _sampling(request, limit - len(ids))
-        output = await self._engine_answer({"prompt_token_ids": ids}, params)
-        answer = output.outputs[0]
-        return Completion(
-            text=answer.text,
-            finish_reason=_FINISH.get(answer.finish_reason, "error"),
-            usage=_usage(output, time.perf_counter() - started),
-            model=self.info.model,
-        )
+            raise EngineDeadError(f"the vLLM engine of {self.info.model} was closed", model=self.info.model)
+        token_ids = self._chat.encode(request.messages)
+        room = self._room(token_ids)
+        try:
+            params = sampling_params(request, room)
+        except Exception as error:
+            raise rejected(error) from error
+        loop = asyncio.get_running_loop()
+        ticket = Ticket(loop, loop.create_future())
+        request_id = f"ace-{next(self._numbers)}"
+        self._thread.post(lambda: self._resident.add(request_id, token_ids, params, ticket))
+        try:
+            finished = await ticket.future
+        except asyncio.CancelledError:
+            self._thread.post(lambda: self._resident.abort(request_id))
+            raise
+        return self._completion(finished, began)
 
     def count_tokens(self, text: str) -> int:
+        """Tokens of `text` as data, by the model's own tokenizer."""
         return self._chat.count(text)
 
     async def close(self) -> None:
+        """Shut the engine down and free its memory. Closing twice does nothing."""
         if self._closed:
             return
         self._closed = True
-        await asyncio.wrap_future(stepper().submit(lambda: _stop(self._handle)))
-
-    async def _engine_answer(self, prompt: dict[str, Any], params: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        key = str(next(self._keys))
-        stepper().submit(lambda: self._handle.add(key, prompt, params, (loop, future)))
         try:
-            return await future
-        except asyncio.CancelledError:
-            stepper().submit(lambda: self._handle.abort(key))
-            raise
+            await asyncio.wrap_future(self._thread.call(lambda: self._thread.drop(self._resident)))
+        finally:
+            self._thread.release()
 
+    def _room(self, token_ids: list[int]) -> int:
+        """How many tokens of answer the context has left."""
+        limit = self.info.max_model_len
+        assert limit is not None
+        if not token_ids:
+            raise RequestRejectedError("the prompt is empty")
+        if len(token_ids) >= limit:
+            raise PromptTooLongError(
+                f"the prompt has {len(token_ids)} tokens, and {self.info.model} takes {limit} with its answer",
+                hint="raise max_model_len, or lower playbook.token_budget",
+                prompt_tokens=len(token_ids),
+                max_model_len=limit,
+            )
+        return limit - len(token_ids)
 
-def _start(settings: ModelSettings, model: str, gpu: bool) -> tuple[EngineHandle, dict[str, Any]]:
-    """Build the engine; on the stepper's thread."""
-    try:
-        from vllm import EngineArgs, LLMEngine
-        from vllm.platforms import current_platform
-    except ImportError as error:
-        command = f"pip install 'ace-vllm[{'vllm' if gpu else 'cpu'}]'"
-        raise ProviderMissingError(
-            f"provider 'vllm' cannot be imported: {error}",
-            hint=command,
-            provider="vllm",
-            package="vllm",
-            command=command,
-        ) from error
-    arguments = engine_arguments(settings, model, gpu=gpu)
-    try:
-        engine = LLMEngine.from_engine_args(EngineArgs(**arguments))
-    except AceError:
-        raise
-    except Exception as error:  # noqa: BLE001 - vLLM starts in many ways and fails in more
-        raise _start_error(settings.model, error) from error
-    handle = EngineHandle(engine)
-    stepper().handles.append(handle)
-    facts = {
-        "device": current_platform.device_type,
-        "max_model_len": engine.model_config.max_model_len,
-        "tokenizer": engine.get_tokenizer(),
-    }
-    return handle, facts
-
-
-def _start_error(model: str, error: Exception) -> ProviderStartError:
-    text = " ".join(str(error).split())
-    missing = (
-        "not a valid model identifier",
-        "couldn't connect",
-        "offline mode",
-        "Repository Not Found",
-        "does not appear",
-    )
-    if isinstance(error, FileNotFoundError) or any(sign.casefold() in text.casefold() for sign in missing):
-        return ModelNotFoundError(
-            f"no model '{model}': it is no folder here, and no hub gave it: {text[:300]}", model=model
+    def _completion(self, finished: Finished, began: float) -> Completion:
+        output = finished.output
+        answer = output.outputs[0]
+        if answer.finish_reason not in _REASONS:
+            raise RequestRejectedError(
+                f"vLLM gave the request up (finish reason {answer.finish_reason!r})",
+                hint="a schema that xgrammar cannot compile ends like this",
+            )
+        stats = output.metrics
+        usage = Usage(
+            prompt_tokens=len(output.prompt_token_ids),
+            cached_tokens=output.num_cached_tokens or 0,
+            completion_tokens=len(answer.token_ids),
+            queue_s=max(0.0, stats.scheduled_ts - stats.queued_ts) if stats else None,
+            ttft_s=stats.first_token_latency if stats else None,
+            total_s=finished.at - began,
         )
-    return ProviderStartError(f"vLLM could not start '{model}': {type(error).__name__}: {text[:600]}", model=model)
-
-
-def _stop(handle: EngineHandle) -> None:
-    """Shut the engine down; on the stepper's thread."""
-    stepper().handles.remove(handle)
-    handle.dead = handle.dead or "closed"
-    handle.engine.engine_core.shutdown()
-    handle.engine = None
-    gc.collect()
-
-
-def _sampling(request: Request, room: int) -> Any:
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
-
-    sampling = request.sampling
-    return SamplingParams(
-        max_tokens=min(sampling.max_tokens, room),
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        seed=sampling.seed if sampling.temperature > 0 else None,
-        stop=list(sampling.stop) or None,
-        structured_outputs=StructuredOutputsParams(json=dict(request.schema)) if request.schema is not None else None,
-        output_kind=RequestOutputKind.FINAL_ONLY,
-    )
-
-
-def _usage(output: Any, total_s: float) -> Usage:
-    stats = output.metrics
-    return Usage(
-        prompt_tokens=len(output.prompt_token_ids),
-        cached_tokens=output.num_cached_tokens or 0,
-        completion_tokens=len(output.outputs[0].token_ids),
-        queue_s=stats.scheduled_ts - stats.queued_ts if stats else None,
-        ttft_s=stats.first_token_latency if stats else None,
-        total_s=total_s,
-    )
+        return Completion(answer.text, _REASONS[answer.finish_reason], usage, self.info.model)

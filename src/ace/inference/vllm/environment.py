@@ -1,37 +1,52 @@
-"""The environment that vLLM needs before it is imported. What the user has set stays as it is."""
+"""What has to stand in the environment before vllm is imported. What the user has set is never touched."""
 
 from __future__ import annotations
 
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-ALWAYS = {
-    # One process: nothing can be orphaned, and the engine is up in a third of the time.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+SMALL_MODEL_BYTES = 512 << 20
+"""Below this, a second core costs more in hand-over than it brings."""
+
+_ALWAYS = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine lives on our stepping thread, not in a process of its own
     "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_LEVEL": "ERROR",  # at WARNING a start on a CPU writes nine lines over the progress display
     "TORCH_CPP_LOG_LEVEL": "ERROR",
-    # An empty list: plugins of other packages are not looked for at every start.
-    "VLLM_PLUGINS": "",
+    "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process with threads may hang
 }
-
-ON_CPU = {
-    # Spinning OpenMP threads make the in-process engine many times slower as soon as anything else runs.
-    "OMP_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",
+_ON_CPU = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # libgomp spins otherwise: 25 times slower as soon as anything else runs
     "NUMBA_NUM_THREADS": "1",
 }
 
 
-def prepare(*, gpu: bool, local: bool) -> None:
-    """Set what is not set. `local` says that the model lies on this machine, so that no hub is asked for it."""
-    wanted = ALWAYS if gpu else {**ALWAYS, **ON_CPU}
-    if local:
-        wanted = {**wanted, "HF_HUB_OFFLINE": "1"}
+def prepare(*, cpu: bool, threads: int) -> None:
+    """Set what is not set yet. `threads` is for the CPU's matrix kernels."""
+    wanted = {**_ALWAYS, **_ON_CPU, "OMP_NUM_THREADS": str(threads)} if cpu else _ALWAYS
+    if "VLLM_LOGGING_LEVEL" not in os.environ:
+        logging.getLogger("vllm").setLevel(logging.ERROR)  # for what it says before it configures its own logging
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(torch|vllm|transformers)\b")
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(torch|vllm|transformers|_pytest)\b")
+
+
+def threads_for(model: str) -> int:
+    """One thread for a small model on disk, every core that we may use for any other."""
+    weights = sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))
+    if 0 < weights < SMALL_MODEL_BYTES:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep other packages' deprecation warnings off the terminal while they are imported and started."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
