@@ -1,0 +1,49 @@
+"""The command `ace`. Nothing heavy is imported before a command needs it, so that `ace --help` is quick."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ace.cli import doctor, playbook, quickstart, run, runs
+from ace.cli.terminal import Commands
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="ACE: make a language model better at a task by growing a playbook, at the speed of the inference engine.",
+)
+
+app.command("quickstart")(quickstart.quickstart)
+app.command("run")(run.run)
+app.command("eval")(run.evaluate)
+app.command("resume")(run.resume)
+app.command("runs")(runs.runs)
+app.command("show")(runs.show_run)
+app.command("doctor")(doctor.doctor)
+app.add_typer(playbook.app, name="playbook")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import ace
+
+        typer.echo(f"ace {ace.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """The options of `ace` itself."""
+
+
+def main() -> None:
+    """The entry point of the command `ace`."""
+    app(prog_name="ace")

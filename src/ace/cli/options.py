@@ -1,0 +1,38 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_STORE = "sqlite:///runs/ace.db"
+
+RunName = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's id, an unambiguous beginning of it, or 'latest'.", show_default=False),
+]
+Store = Annotated[
+    str, typer.Option("--store", metavar="URL", help="The run store: a path, sqlite:///PATH or postgresql://...")
+]
+Overrides = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a key of the config, such as adaptation.epochs=3. Can be given several times.",
+        show_default=False,
+    ),
+]
+JsonPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="PATH",
+        dir_okay=False,
+        writable=True,
+        help="Also write the summary to PATH as JSON, replacing it whole.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,90 @@
+"""`ace run`, `ace eval`, `ace resume`: the commands that put an engine to work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ace.cli.options import DEFAULT_STORE, JsonPath, Overrides, RunName, Store
+from ace.cli.terminal import message_console
+from ace.cli.work import finish, work
+
+if TYPE_CHECKING:
+    from ace.config import RunSettings
+
+
+def run(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's YAML config.", show_default=False)],
+    overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
+    json_path: JsonPath = None,
+) -> None:
+    """Adapt a playbook to a task, and evaluate it before and after."""
+    from ace.config import load_settings
+
+    finish(work(ctx, load_settings(config, overrides), json_path))
+
+
+def evaluate(
+    ctx: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG|RUN", help="A YAML config, or a run whose best playbook is evaluated.", show_default=False
+        ),
+    ],
+    overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
+    store: Store = DEFAULT_STORE,
+    json_path: JsonPath = None,
+) -> None:
+    """Evaluate a playbook on the test split, without adapting it."""
+    from ace.config import load_settings
+
+    only = ["mode=evaluate", "evaluation.before=false", "evaluation.after=true"]
+    if Path(source).suffix in (".yaml", ".yml") or Path(source).is_file():
+        finish(work(ctx, load_settings(source, [*overrides, *only]), json_path))
+        return
+    with TemporaryDirectory(prefix="ace-eval-") as folder:
+        stored, playbook = _of_run(source, store, Path(folder))
+        settings = load_settings(
+            None, [*overrides, f"playbook.initial={playbook}", *only], base=stored.model_dump(mode="json")
+        )
+        finish(work(ctx, settings, json_path))
+
+
+def resume(ctx: typer.Context, run: RunName, store: Store = DEFAULT_STORE, json_path: JsonPath = None) -> None:
+    """Go on with a run after its last committed batch."""
+    from rich.text import Text
+
+    from ace.store import RunStore
+
+    with RunStore.open(store, create=False) as opened:
+        known = opened.run(opened.resolve(run))
+        settings = _settings(known.settings, store)
+    if known.status == "done":
+        message_console().print(Text(f"run {known.id} is done already; see: ace show {known.id}"), soft_wrap=True)
+        return
+    finish(work(ctx, settings, json_path, resume=known.id))
+
+
+def _of_run(name: str, store: str, folder: Path) -> tuple[RunSettings, Path]:
+    """The settings of a stored run, and its best playbook as a file in `folder`."""
+    from ace.playbook import write_playbook
+    from ace.store import RunStore
+
+    with RunStore.open(store, create=False) as opened:
+        known = opened.run(opened.resolve(name))
+        path = folder / f"{known.id}.json"
+        write_playbook(opened.playbook(known.id, known.best_version), path)
+        return _settings(known.settings, store), path
+
+
+def _settings(stored: object, store: str) -> RunSettings:
+    """Settings as the store keeps them. It keeps its own URL without the password: the one given now is put in."""
+    from ace.config import settings_from
+
+    assert isinstance(stored, dict)
+    return settings_from({**stored, "store": store})

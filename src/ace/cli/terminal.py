@@ -1,0 +1,59 @@
+"""Where commands write: results to stdout, progress and errors to stderr. And the one place that makes exit codes.
+
+0 done; 2 wrong usage, settings, data or store; 3 a provider cannot do its work; 4 finished, with failed samples;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
+from typer.core import TyperGroup
+
+from ace.errors import AceError
+
+FAILED_SAMPLES = 4
+INTERRUPTED = 130
+PIPE_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe, where nothing says how wide it may be."""
+
+
+class Commands(TyperGroup):
+    """Turns what a command raises into a red line and an exit code. Only a bug in ace shows a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AceError as error:
+            report(error)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            message_console().print(Text("interrupted", style="yellow"))
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def report(error: AceError) -> None:
+    """One red line with what is wrong, and one with what to do about it."""
+    from ace.views.text import visible_lines
+
+    console = message_console()
+    console.print(Text(f"error: {visible_lines(error.message)}", style="red"), soft_wrap=True)
+    if error.hint:
+        console.print(Text(f"hint: {visible_lines(error.hint)}"), soft_wrap=True)
+
+
+def message_console() -> Console:
+    """For progress, messages and errors."""
+    return Console(stderr=True, highlight=False)
+
+
+def show(*results: RenderableType) -> None:
+    """Print results to stdout."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    for result in results:
+        console.print(result)

@@ -1,0 +1,44 @@
+"""What all commands that run something share: run with progress, print the summary, write it, choose the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ace.cli.terminal import FAILED_SAMPLES, message_console, show
+
+if TYPE_CHECKING:
+    from ace.config import RunSettings
+    from ace.engine import RunSummary
+    from ace.inference import Backend
+    from ace.types import RoleName
+
+
+def work(ctx: typer.Context, settings: RunSettings, json_path: Path | None, *, resume: str | None = None) -> RunSummary:
+    """Run `settings` with progress on stderr, write the summary to `json_path` and print it.
+
+    Live backends in `ctx.obj` are used instead of the settings' models: programs and tests that embed `ace` pass them.
+    """
+    from ace.engine import run
+    from ace.files import replace_file
+    from ace.views.progress import progress_view
+    from ace.views.summary import summary_view
+
+    backends: Mapping[RoleName, Backend] | None = ctx.obj
+    with progress_view(message_console()) as view:
+        summary = asyncio.run(run(settings, listener=view, resume=resume, backends=backends))
+    if json_path is not None:
+        replace_file(json_path, json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
+    show(summary_view(summary.to_json()))
+    return summary
+
+
+def finish(summary: RunSummary) -> None:
+    """Leave with 4 where samples failed."""
+    if summary.failed_samples:
+        raise typer.Exit(FAILED_SAMPLES)

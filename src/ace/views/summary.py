@@ -1,0 +1,85 @@
+"""A run's summary as a table: what it achieved, what it cost, where the time went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ace.types import ROLES
+from ace.views.text import cell, count, percent, seconds
+
+
+def summary_view(summary: Mapping[str, Any]) -> RenderableType:
+    """The tables of a RunSummary's JSON (`RunSummary.to_json()`, or what the store kept of it)."""
+    return Group(_outcome(summary), Text(), _roles(summary))
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """Accuracy before and after in one line; online runs have one accuracy."""
+    before, after, online = (summary[f"accuracy_{key}"] for key in ("before", "after", "online"))
+    if before is not None and after is not None:
+        points = (after - before) * 100
+        return f"accuracy {percent(before)} -> {percent(after)} ({points:+.1f} points)"
+    if online is not None:
+        return f"online accuracy {percent(online)}"
+    return f"accuracy {percent(before if after is None else after)}"
+
+
+def _outcome(summary: Mapping[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 3))
+    table.add_column(style="dim")
+    table.add_column()
+    rows: list[tuple[str, Text]] = [
+        ("run", cell(f"{summary['run']}  ({summary['status']}, {summary['mode']})")),
+        ("engine", cell(f"{summary['provider']} with {summary['model']}")),
+        ("result", Text(headline(summary), style="bold")),
+        ("evaluated on", Text(f"{summary['evaluated_samples']} samples of the test split")),
+        ("adapted on", Text(f"{summary['samples']} samples")),
+        ("failed samples", _alarming(summary["failed_samples"])),
+        ("answers not understood", _alarming(summary["parse_failures"])),
+        ("playbook", Text(f"version {summary['playbook_version']}, {summary['playbook_bullets']} bullets")),
+        ("prefix-cache hits", Text(f"{percent(summary['prefix_cache_hit_rate'])} of all prompt tokens")),
+        ("time", Text(_times(summary))),
+    ]
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _alarming(number: int) -> Text:
+    return Text(str(number), style="yellow" if number else "")
+
+
+def _times(summary: Mapping[str, Any]) -> str:
+    parts = {"engine start": "engine_start_s", "evaluation": "evaluate_s", "adaptation": "adapt_s"}
+    split = ", ".join(f"{name} {seconds(summary[key])}" for name, key in parts.items())
+    rest = summary["wall_s"] - sum(summary[key] for key in parts.values())
+    return f"{seconds(summary['wall_s'])}: {split}, rest {seconds(max(rest, 0.0))}"
+
+
+def _roles(summary: Mapping[str, Any]) -> Table:
+    calls = {role: summary["calls"].get(role, 0) for role in ROLES}
+    none = {"prompt": 0, "cached": 0, "completion": 0}
+    return usage_table({role: (calls[role], {**none, **summary["tokens"].get(role, {})}) for role in ROLES})
+
+
+def usage_table(usage: Mapping[str, tuple[int, dict[str, int]]]) -> Table:
+    """Calls and tokens {prompt, cached, completion} of each role, and their sums."""
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("role")
+    for name in ("calls", "prompt tokens", "from cache", "hit rate", "generated tokens"):
+        table.add_column(name, justify="right")
+    for role, (calls, tokens) in usage.items():
+        table.add_row(role, *_usage_cells(calls, tokens))
+    total = {key: sum(tokens[key] for _, tokens in usage.values()) for key in ("prompt", "cached", "completion")}
+    table.add_row("all", *_usage_cells(sum(calls for calls, _ in usage.values()), total), style="bold")
+    return table
+
+
+def _usage_cells(calls: int, tokens: dict[str, int]) -> tuple[str, ...]:
+    rate = tokens["cached"] / tokens["prompt"] if tokens["prompt"] else None
+    return count(calls), count(tokens["prompt"]), count(tokens["cached"]), percent(rate), count(tokens["completion"])

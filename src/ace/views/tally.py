@@ -1,0 +1,80 @@
+"""What the events seen so far add up to: the numbers behind any progress display."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ace.engine.events import (
+    BatchCommitted,
+    BatchStarted,
+    CallFinished,
+    Event,
+    RunStarted,
+    SampleFinished,
+)
+
+
+class Tally:
+    """Adds up events. Accuracy counts the first answers of the batches, failed samples as not right."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = self._adapting_since = clock()
+        self._resumed_at = 0
+        self._in_batch = self._batch_size = 0
+        self._prompt = self._cached = 0
+        self.batches = self.batches_done = 0
+        self.samples_done = self.first_right = self.completion_tokens = 0
+
+    def add(self, event: Event) -> None:
+        """Take note of one event."""
+        match event:
+            case RunStarted(batches=batches, resumed_at=resumed_at):
+                self._began = self._adapting_since = self._clock()
+                self.batches, self.batches_done, self._resumed_at = batches, resumed_at, resumed_at
+            case CallFinished(usage=usage):
+                self._prompt += usage.prompt_tokens
+                self._cached += usage.cached_tokens
+                self.completion_tokens += usage.completion_tokens
+            case BatchStarted(index=index, samples=samples):
+                if index == self._resumed_at:
+                    self._adapting_since = self._clock()
+                self._in_batch, self._batch_size = 0, samples
+            case SampleFinished(first_correct=first_correct):
+                self._in_batch += 1
+                self.samples_done += 1
+                self.first_right += first_correct is True
+            case BatchCommitted(index=index):
+                self.batches_done, self._in_batch, self._batch_size = index + 1, 0, 0
+            case _:
+                pass
+
+    @property
+    def progress(self) -> float:
+        """Batches worked off, counting part of the running one."""
+        return self.batches_done + (self._in_batch / (self._batch_size + 1) if self._batch_size else 0.0)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the samples so far whose first answer was right."""
+        return self.first_right / self.samples_done if self.samples_done else None
+
+    @property
+    def cache_hit_rate(self) -> float | None:
+        """Share of the prompt tokens that came from the prefix cache."""
+        return self._cached / self._prompt if self._prompt else None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Generated tokens a second since the run began."""
+        elapsed = self._clock() - self._began
+        return self.completion_tokens / elapsed if elapsed > 0 and self.completion_tokens else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the adaptation, if the rest goes on as fast; None before anything is done."""
+        done = self.progress - self._resumed_at
+        if done <= 0 or not self.batches:
+            return None
+        return (self._clock() - self._adapting_since) / done * (self.batches - self.progress)
