@@ -107,7 +107,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A grade: `value` in [0, 1], whether that counts as correct, and one line or more of feedback for the reflector."""
+    """A grade: `value` in [0, 1], whether that counts as correct, and feedback for the reflector."""
 
     value: float
     correct: bool

@@ -1,10 +1,11 @@
-"""From a batch's reflections to one playbook version: group, curate against one snapshot, merge, dedup, apply, budget."""
+"""From a batch's reflections to one playbook version: group, curate, merge, dedup, apply, keep the budget."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeVar
 
 from ace.engine.context import RunContext
@@ -61,7 +62,7 @@ def split_groups(items: Sequence[Item], groups: int | Literal["auto"]) -> list[t
         return []
     count = math.ceil(math.sqrt(len(items))) if groups == "auto" else min(groups, len(items))
     cuts = [len(items) * number // count for number in range(count + 1)]
-    return [tuple(items[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [tuple(items[start:end]) for start, end in pairwise(cuts)]
 
 
 async def _curate(

@@ -29,7 +29,6 @@ from ace.store.records import RunStatus
 from ace.tasks import Task, load_task
 from ace.types import RoleName
 
-
 _INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt)
 
 

