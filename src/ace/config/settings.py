@@ -174,6 +174,7 @@ class RunSettings(Settings):
     name: str = Field(default="run", min_length=1)
     seed: int = Field(default=0, ge=0)
     mode: Literal["offline", "online", "evaluate"] = "offline"
+    """Learn over epochs, learn from a stream, or only evaluate the initial playbook."""
     task: TaskSettings
     models: dict[str, ModelSettings] = Field(min_length=1)
     roles: RolesSettings = RolesSettings()

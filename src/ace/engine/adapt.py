@@ -25,8 +25,10 @@ class Validated:
 
 
 def plan(context: RunContext) -> tuple[BatchPlan, ...]:
-    """The batches of this run. Online, the stream is read once and in order."""
+    """The batches of this run: online, the stream is read once and in order; none where nothing is learned."""
     settings = context.settings
+    if settings.mode == "evaluate":
+        return ()
     online = settings.mode == "online"
     return plan_batches(
         context.task.splits.train,

@@ -172,17 +172,17 @@ async def _work(context: RunContext) -> tuple[int, Timing]:
     plans = plan(context)
     done = store.last_batch(context.run)
     resumed_at = done.index + 1 if done else 0
-    context.listener(RunStarted(context.run, settings.mode, len(context.task.splits.train), len(plans), resumed_at))
+    context.listener(RunStarted(context.run, settings.mode, sum(len(p.samples) for p in plans), len(plans), resumed_at))
     first = store.playbook(context.run, store.playbook_versions(context.run)[0].version)
     clock = _Clock()
     with clock.measure("before"):
-        if settings.evaluation.before:
+        if settings.evaluation.before and plans:
             await _held_out(context, first, "before", None)
     with clock.measure("adapt"):
         version = await adapt(context, plans)
     with clock.measure("after"):
         if settings.evaluation.after:
-            await _held_out(context, store.playbook(context.run, version), "after", len(plans) - 1)
+            await _held_out(context, store.playbook(context.run, version), "after", len(plans) - 1 if plans else None)
     start = sum({id(b): b.info.start_s for b in context.backends.values()}.values())
     return version, Timing(
         engine_start_s=start,
