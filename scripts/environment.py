@@ -1,7 +1,7 @@
 """Create or complete the project's virtual environment: `python3 scripts/environment.py VENV EXTRA...`.
 
 Needs nothing but Python 3.11+. Packages are installed by uv (several times faster than pip), which reads none of pip's
-settings: the package index, find-links, certificate and proxy that pip is configured with on this machine are handed on.
+settings: the package index, find-links, certificate and proxy that pip is configured with here are handed on.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def same_device(one: Path, other: Path) -> bool:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is run by whatever Python the machine has
         sys.exit(f"ace needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 ...")
     try:
         main(Path(sys.argv[1]), sys.argv[2:])

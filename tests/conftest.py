@@ -1,4 +1,4 @@
-"""Shared by all tests: what an environment lacks is skipped, never failed. Rooms keep their own fixtures beside them."""
+"""Shared by all tests: what an environment lacks is skipped, never failed. Rooms keep their fixtures with them."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PACKAGES = (
 
 
 def doctor() -> None:
-    """Say what is installed, which engine will be used and why, and what to install for more."""
+    """Say what is installed and which engine will be used."""
     from rich.text import Text
 
     from ace.errors import ProviderMissingError

@@ -12,6 +12,7 @@ from ace.cli.terminal import Commands
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: typer's rich help alone costs half of the time that `ace --help` may take
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="ACE: make a language model better at a task by growing a playbook, at the speed of the inference engine.",

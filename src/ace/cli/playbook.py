@@ -13,7 +13,7 @@ from ace.cli.terminal import message_console, show
 if TYPE_CHECKING:
     from ace.playbook import Playbook
 
-app = typer.Typer(no_args_is_help=True, help="Show, compare, export and import playbooks.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, compare, export and import playbooks.")
 
 SUFFIXES = (".txt", ".json", ".md")
 
@@ -21,7 +21,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="RUN|FILE",
-        help="A run (its best playbook, or the one of --version), or a file ending in .json, .md or .txt.",
+        help="A run, or a playbook file ending in .json, .md or .txt.",
         show_default=False,
     ),
 ]
@@ -43,7 +43,7 @@ def diff_playbooks(
     source: Source,
     other: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN|FILE]", help="Compare with this one's playbook instead.", show_default=False),
+        typer.Argument(metavar="RUN|FILE", help="Compare with this one's playbook instead.", show_default=False),
     ] = None,
     before: Annotated[
         int | None, typer.Option("--from", help="The version to compare from; the run's first if not given.")

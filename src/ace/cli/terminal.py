@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console, RenderableType
-from rich.text import Text
 from typer.core import TyperGroup
 
 from ace.errors import AceError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 FAILED_SAMPLES = 4
 INTERRUPTED = 130
@@ -31,12 +32,16 @@ class Commands(TyperGroup):
             report(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
+            from rich.text import Text
+
             message_console().print(Text("interrupted", style="yellow"))
             raise typer.Exit(INTERRUPTED) from None
 
 
 def report(error: AceError) -> None:
     """One red line with what is wrong, and one with what to do about it."""
+    from rich.text import Text
+
     from ace.views.text import visible_lines
 
     console = message_console()
@@ -47,13 +52,18 @@ def report(error: AceError) -> None:
 
 def message_console() -> Console:
     """For progress, messages and errors."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False)
 
 
 def show(*results: RenderableType) -> None:
     """Print results to stdout."""
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     for result in results:
-        console.print(result)
+        console.print(result, soft_wrap=isinstance(result, Text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +23,8 @@ def work(ctx: typer.Context, settings: RunSettings, json_path: Path | None, *, r
 
     Live backends in `ctx.obj` are used instead of the settings' models: programs and tests that embed `ace` pass them.
     """
+    import asyncio
+
     from ace.engine import run
     from ace.files import replace_file
     from ace.views.progress import progress_view

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Column
 
 from ace.engine.events import (
     BatchCommitted,
@@ -26,6 +27,10 @@ from ace.engine.events import (
 )
 from ace.views.tally import Tally
 from ace.views.text import UNKNOWN, cell, percent, seconds, visible
+
+
+WIDE = 105
+"""Columns of a terminal from which on there is room for a bar beside the numbers."""
 
 
 class View(Protocol):
@@ -51,11 +56,12 @@ class LiveView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._tally = Tally()
+        bar = [BarColumn(bar_width=24)] if console.width >= WIDE else []
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<11}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[note]}", markup=False),
+            TextColumn("{task.description:<10}", markup=False, table_column=Column(no_wrap=True, min_width=10)),
+            *bar,
+            TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True)),
             console=console,
             transient=True,
         )
@@ -75,8 +81,8 @@ class LiveView:
 
     def __call__(self, event: Event) -> None:
         self._tally.add(event)
-        if (line := describe(event, self._tally)) is not None:
-            self._console.print(cell(line))
+        if not isinstance(event, BatchCommitted) and (line := describe(event, self._tally)) is not None:
+            self._console.print(cell(line), soft_wrap=True)
         match event:
             case RunStarted():
                 self._remove(self._starting)
@@ -85,7 +91,7 @@ class LiveView:
                 self._evaluating = self._bars.add_task(visible(label), total=samples, note="")
             case EvaluationProgress(done=done, samples=samples, correct=correct):
                 if self._evaluating is not None:
-                    note = f"{done}/{samples} samples  accuracy {percent(correct / done)}{self._rates()}"
+                    note = f"{done}/{samples} samples  {percent(correct / done)} right{self._rates()}"
                     self._bars.update(self._evaluating, completed=done, note=note)
             case EvaluationFinished():
                 self._remove(self._evaluating)
@@ -102,8 +108,8 @@ class LiveView:
         if self._adapting is None:
             return
         note = (
-            f"batch {min(tally.batches_done + 1, tally.batches)}/{tally.batches}  {tally.samples_done} samples  "
-            f"accuracy {percent(tally.accuracy)}{self._rates()}  left {seconds(tally.seconds_left)}"
+            f"{min(tally.batches_done + 1, tally.batches)}/{tally.batches}  {tally.samples_done} samples  "
+            f"{percent(tally.accuracy)} right{self._rates()}  {seconds(tally.seconds_left)} left"
         )
         self._bars.update(self._adapting, completed=tally.progress, note=note)
         if tally.batches_done == tally.batches:
@@ -113,7 +119,7 @@ class LiveView:
     def _rates(self) -> str:
         speed = self._tally.tokens_per_s
         shown = UNKNOWN if speed is None else f"{speed:.0f}"
-        return f"  {shown} tokens/s  cache hits {percent(self._tally.cache_hit_rate)}"
+        return f"  {shown} tokens/s  cache {percent(self._tally.cache_hit_rate)}"
 
     def _remove(self, task: TaskID | None) -> None:
         if task is not None:

@@ -38,7 +38,7 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
         ("engine", cell(f"{summary['provider']} with {summary['model']}")),
         ("result", Text(headline(summary), style="bold")),
         ("evaluated on", Text(f"{summary['evaluated_samples']} samples of the test split")),
-        ("adapted on", Text(f"{summary['samples']} samples")),
+        ("adapted on", Text(f"{summary['samples']} samples, counted each epoch")),
         ("failed samples", _alarming(summary["failed_samples"])),
         ("answers not understood", _alarming(summary["parse_failures"])),
         ("playbook", Text(f"version {summary['playbook_version']}, {summary['playbook_bullets']} bullets")),
