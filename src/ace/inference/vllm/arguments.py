@@ -15,9 +15,12 @@ DEFAULT_MAX_MODEL_LEN = 4096
 LOAD_FORMATS = ("safetensors", "dummy", "fastsafetensors", "runai_streamer")
 """Formats that cannot carry code. `dummy` draws random weights: for speed measurements."""
 
+CPU_SEQUENCES = 128
+"""Requests in a batch on a CPU: 128 answer 1.6 times as much as 64, more bring nothing."""
+
 _OWN_KEYS = ("model", "max_model_len", "dtype", "gpu_memory_utilization", "trust_remote_code")
 _GUIDED = {"backend": "xgrammar", "disable_any_whitespace": True}
-_KV_TOKENS_PER_SEQUENCE = 512
+_KV_TOKENS_PER_SEQUENCE = 256
 _KV_WHOLE_PROMPTS = 4
 
 
@@ -41,7 +44,7 @@ def engine_arguments(settings: ModelSettings, path: str, engine_args: type[Any],
             "dtype": "bfloat16" if settings.dtype == "auto" else settings.dtype,
             "enforce_eager": True,
             "block_size": 32,
-            "max_num_seqs": settings.max_concurrency,
+            "max_num_seqs": max(CPU_SEQUENCES, settings.max_concurrency),
         }
     return chosen | settings.engine_args
 
@@ -82,7 +85,7 @@ def warn_of_remote_code(settings: ModelSettings) -> None:
 
 
 def kv_cache_bytes(vllm_config: Any, available: int) -> int:
-    """Bytes of KV cache on a CPU: four whole prompts and 512 tokens for each concurrent sequence, within 40% of the
+    """Bytes of KV cache on a CPU: four whole prompts and 256 tokens for each concurrent sequence, within 40% of the
     memory that is `available`, and never less than one prompt of the full length needs."""
     model, scheduler = vllm_config.model_config, vllm_config.scheduler_config
     parallel = vllm_config.parallel_config

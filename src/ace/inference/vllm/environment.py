@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 SMALL_MODEL_BYTES = 512 << 20
@@ -30,10 +31,10 @@ _ON_CPU = {
 def prepare(*, cpu: bool, threads: int) -> None:
     """Set what is not set yet. `threads` is for the CPU's matrix kernels."""
     wanted = {**_ALWAYS, **_ON_CPU, "OMP_NUM_THREADS": str(threads)} if cpu else _ALWAYS
-    if "VLLM_LOGGING_LEVEL" not in os.environ:
-        logging.getLogger("vllm").setLevel(logging.ERROR)  # for what it says before it configures its own logging
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+    # For what vllm says before it configures its own logging.
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
 
 
 def threads_for(model: str) -> int:
@@ -42,6 +43,14 @@ def threads_for(model: str) -> int:
     if 0 < weights < SMALL_MODEL_BYTES:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def limit_threads() -> None:
+    """Make this thread obey OMP_NUM_THREADS even where torch was imported before it was set."""
+    count = os.environ.get("OMP_NUM_THREADS", "")
+    if count.isdecimal():
+        # vLLM replaces `torch.set_num_threads` by a function that does nothing.
+        import_module("torch")._C.set_num_threads(int(count))
 
 
 @contextmanager

@@ -88,12 +88,12 @@ class Resident:
             if output.finished and (ticket := self._tickets.pop(output.request_id, None)):
                 ticket.give(Finished(output, time.perf_counter()))
 
-    def shut_down(self) -> None:
+    def shut_down(self, *, last: bool) -> None:
         """Free the engine's memory and workers; requests that still wait hear that it is gone."""
         self._fail(EngineDeadError(f"the vLLM engine of {self._model} was closed", model=self._model))
         engine, self.engine = self.engine, None
         with quiet(), contextlib.suppress(Exception):
-            engine.engine_core.shutdown()
+            _shut_down(engine, last)
         del engine
         gc.unfreeze()  # vLLM froze its start-up heap, which would keep the weights for ever
         gc.collect()
@@ -106,3 +106,15 @@ class Resident:
         tickets, self._tickets = self._tickets, {}
         for ticket in tickets.values():
             ticket.give(death)
+
+
+def _shut_down(engine: Any, last: bool) -> None:
+    client = engine.engine_core
+    core = getattr(client, "engine_core", None)
+    if last or core is None:
+        client.shutdown()
+        return
+    # vLLM's own shutdown also takes down torch.distributed, which the other engines of this process still need.
+    client._finalizer.detach()
+    core.model_executor.shutdown()
+    core.scheduler.shutdown()

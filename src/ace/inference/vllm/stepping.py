@@ -31,8 +31,8 @@ class Steppable(Protocol):
     def step(self) -> None:
         """One step. Must not raise."""
 
-    def shut_down(self) -> None:
-        """Free everything. Must not raise."""
+    def shut_down(self, *, last: bool) -> None:
+        """Free everything; `last` says that no other engine is left. Must not raise."""
 
 
 class Abandoned(BaseException):
@@ -111,7 +111,7 @@ class SteppingThread:
         """Never step `engine` again, and shut it down. On the thread."""
         if engine in self._engines:
             self._engines.remove(engine)
-            engine.shut_down()
+            engine.shut_down(last=not self._engines)
 
     def _run(self) -> None:
         while not self._stopping:
