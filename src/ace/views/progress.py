@@ -28,7 +28,6 @@ from ace.engine.events import (
 from ace.views.tally import Tally
 from ace.views.text import UNKNOWN, cell, percent, seconds, visible
 
-
 WIDE = 105
 """Columns of a terminal from which on there is room for a bar beside the numbers."""
 
@@ -162,7 +161,7 @@ def describe(event: Event, tally: Tally) -> str | None:
             return f"engine: {provider} with {model} on {device}, started in {seconds(start_s)}{why}"
         case RunStarted(run, mode, samples, batches, resumed_at):
             resumed = f", going on after batch {resumed_at}" if resumed_at else ""
-            return f"run {run}: {mode}, {samples} samples to learn from, {batches} batches{resumed}"
+            return f"run {run}: {mode}, {samples} samples in {batches} batches{resumed}"
         case BatchCommitted(index, epoch, correct, failed, samples, version, bullets, operations):
             failures = f", {failed} failed" if failed else ""
             speed = tally.tokens_per_s

