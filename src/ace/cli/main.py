@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ace.cli import doctor, playbook, quickstart, run, runs
+from ace.cli import bench, doctor, playbook, quickstart, run, runs
 from ace.cli.terminal import Commands
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("runs")(runs.runs)
 app.command("show")(runs.show_run)
 app.command("doctor")(doctor.doctor)
 app.add_typer(playbook.app, name="playbook")
+app.add_typer(bench.app, name="bench")
 
 
 def _version(asked: bool) -> None:

@@ -1,0 +1,83 @@
+"""The huggingface provider on the shipped micro model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import pytest
+
+from ace.config import ModelSettings
+from ace.errors import EngineDeadError, ModelNotFoundError, PromptTooLongError
+from ace.inference import Backend, create_backend
+from ace.types import Completion, Message, Request, Sampling
+
+pytest.importorskip("transformers")
+pytestmark = pytest.mark.engine
+
+T = TypeVar("T")
+PLAYBOOK = "PLAYBOOK\nkujant -> KQT [trm-00001]"
+
+
+def settings(**values: Any) -> ModelSettings:
+    return ModelSettings(provider="huggingface", model="micro-target", max_retries=0, **values)
+
+
+def with_backend(work: Callable[[Backend], Coroutine[Any, Any, T]], **values: Any) -> T:
+    async def run() -> T:
+        backend = create_backend(settings(**values))
+        try:
+            return await work(backend)
+        finally:
+            await backend.close()
+
+    return asyncio.run(run())
+
+
+def request(text: str, **sampling: Any) -> Request:
+    values = {"max_tokens": 12, "temperature": 0.0, **sampling}
+    return Request((Message("system", PLAYBOOK), Message("user", text)), Sampling(**values))
+
+
+def test_a_batch_answers_like_single_calls_and_counts_its_tokens() -> None:
+    requests = [request("ANSWER\n" + "x " * n, max_tokens=4 + n) for n in range(4)]
+
+    async def work(backend: Backend) -> tuple[list[Completion], list[Completion]]:
+        together = await asyncio.gather(*(backend.complete(r) for r in requests))
+        alone = [await backend.complete(r) for r in requests]
+        return together, alone
+
+    together, alone = with_backend(work, dtype="float32")
+    assert [c.text for c in together] == [c.text for c in alone]
+    for n, completion in enumerate(together):
+        usage = completion.usage
+        assert 0 < usage.completion_tokens <= 4 + n
+        assert completion.finish_reason == ("length" if usage.completion_tokens == 4 + n else "stop")
+        assert usage.cached_tokens == 0
+        assert usage.ttft_s is not None and 0 < usage.ttft_s <= usage.total_s
+    assert len({c.usage.prompt_tokens for c in together}) == 4
+
+
+def test_a_prompt_that_does_not_fit_is_refused_with_both_lengths() -> None:
+    async def work(backend: Backend) -> None:
+        await backend.complete(request("x " * 300))
+
+    with pytest.raises(PromptTooLongError) as caught:
+        with_backend(work, max_model_len=64)
+    assert caught.value.facts["max_model_len"] == 64
+    assert caught.value.facts["prompt_tokens"] > 300
+
+
+def test_after_closing_it_says_so() -> None:
+    async def work(backend: Backend) -> None:
+        await backend.close()
+        await backend.complete(request("x"))
+
+    with pytest.raises(EngineDeadError, match="closed"):
+        with_backend(work)
+
+
+def test_a_missing_model_is_named() -> None:
+    with pytest.raises(ModelNotFoundError, match="/nowhere/model"):
+        create_backend(ModelSettings(provider="huggingface", model="/nowhere/model"))
