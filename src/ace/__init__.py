@@ -1,6 +1,6 @@
 """ACE (Agentic Context Engineering, arXiv 2510.04618) at engine speed.
 
-The names below are the public surface. Each is loaded when it is first used, so that `import ace` costs next to nothing.
+The names below are the public surface. Each is loaded when it is first used, so that `import ace` costs almost nothing.
 """
 
 from __future__ import annotations
