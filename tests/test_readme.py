@@ -1,0 +1,43 @@
+"""What the README shows works: its Python runs, its commands and its files exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ace.cli.main import app
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = sorted({match.split()[0] for match in re.findall(r"^\$ ace ([a-z]+)", README, re.MULTILINE)})
+LINKS = sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README)))
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.parametrize("code", BLOCKS, ids=[f"block-{number}" for number in range(len(BLOCKS))])
+def test_the_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_readme_shows_python() -> None:
+    assert len(BLOCKS) == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_readme_exist(command: str) -> None:
+    assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_the_links_of_the_readme_lead_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
