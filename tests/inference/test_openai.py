@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from endpoint import Body, Handler, Respond, serving
 
 from ace.config import ModelSettings
 from ace.errors import (
@@ -19,8 +20,6 @@ from ace.errors import (
 )
 from ace.inference import create_backend
 from ace.types import Completion, Message, Request, Sampling
-
-from .endpoint import Body, Handler, Respond, serving
 
 pytest.importorskip("openai")
 
