@@ -21,6 +21,7 @@ from ace.inference.vllm.arguments import (
 )
 from ace.inference.vllm.environment import prepare, threads_for
 from ace.inference.vllm.errors import starting, words
+from ace.inference.vllm.hub import local_folder
 
 
 @dataclasses.dataclass
@@ -91,6 +92,14 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     check_folder(str(tmp_path), settings)
     check_folder("some/hub-id", settings)
+
+
+@pytest.mark.parametrize("name", ["ace-vllm/no-such-model-8f3a", "no-such-model-8f3a", "not a name"])
+def test_a_hub_id_that_leads_nowhere_is_refused_with_or_without_a_network(name: str) -> None:
+    pytest.importorskip("huggingface_hub")
+    with pytest.raises(ModelNotFoundError, match="no model") as caught:
+        local_folder(ModelSettings(model=name))
+    assert caught.value.hint
 
 
 def test_remote_code_is_announced() -> None:

@@ -64,7 +64,7 @@ def check_keys(given: dict[str, Any], known: list[str]) -> None:
 
 
 def check_folder(path: str, settings: ModelSettings) -> None:
-    """ModelNotFoundError for a local folder that vLLM could not load. A hub id is left to vLLM."""
+    """ModelNotFoundError for a local folder that vLLM could not load; a URL is left to vLLM."""
     folder = Path(path)
     if not folder.is_dir():
         return

