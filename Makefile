@@ -10,7 +10,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check lint types imports format bench clean
+.PHONY: help quickstart test check lint types imports format docs bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ imports: $(VENV)/.ready-dev
 format: $(VENV)/.ready-dev ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.ready-dev ## write the help texts of the commands to docs/cli.md
+	$(BIN)/python scripts/help_texts.py
 
 bench: $(VENV)/.ready-run ## measure on this machine (ARGS=...)
 	@$(BIN)/ace bench $(ARGS)

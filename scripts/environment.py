@@ -22,6 +22,7 @@ CARRIED_OVER = {
     "no-index": "UV_NO_INDEX",
     "trusted-host": "UV_INSECURE_HOST",
     "timeout": "UV_HTTP_TIMEOUT",
+    "default-timeout": "UV_HTTP_TIMEOUT",
     "cert": "SSL_CERT_FILE",
     "client-cert": "SSL_CLIENT_CERT",
     "proxy": "ALL_PROXY",
@@ -84,9 +85,10 @@ def uv_environment(settings: dict[str, str]) -> dict[str, str]:
 
 
 def has_cpu_torch(settings: dict[str, str]) -> bool:
-    """Whether find-links brings the CPU build of torch, which the usual index lacks."""
+    """Whether find-links brings the CPU build of torch for this Python, which the usual index lacks."""
+    wheel = f"torch-*cpu-cp{sys.version_info.major}{sys.version_info.minor}-*.whl"
     places = settings.get("find-links", "").split()
-    return any("://" in place or any(Path(place).expanduser().glob("torch-*cpu*.whl")) for place in places)
+    return any("://" in place or any(Path(place).expanduser().glob(wheel)) for place in places)
 
 
 def same_device(one: Path, other: Path) -> bool:

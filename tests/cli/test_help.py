@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,3 +45,10 @@ def test_every_command_and_option_has_help(path: str) -> None:
     assert command.help, f"{path} has no help"
     for parameter in command.params:
         assert getattr(parameter, "help", None), f"{path}: {parameter.name} has no help"
+
+
+def test_the_help_texts_in_the_docs_are_the_current_ones() -> None:
+    root = Path(__file__).parent.parent.parent
+    code = "import sys; sys.path.insert(0, 'scripts'); from help_texts import help_texts; print(help_texts(), end='')"
+    now = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert now == (root / "docs" / "cli.md").read_text(encoding="utf-8"), "write them anew with: make docs"
