@@ -10,7 +10,8 @@ ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check lint types imports format docs bench clean
+.NOTPARALLEL:
+.PHONY: help quickstart test check lint types imports tests format docs bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +19,7 @@ help: ## show this list
 quickstart: $(VENV)/.ready-run ## set everything up and run ACE on the micro world (ARGS="--seed 1" ...)
 	@$(BIN)/ace quickstart $(ARGS)
 
-test: check ## set everything up, then lint, types, room imports and all tests (PYTEST_ARGS="-k name")
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: lint types imports tests ## set everything up, then lint, types, room imports and all tests (PYTEST_ARGS="-k name")
 
 check: lint types imports ## lint, types and room imports, without tests
 
@@ -32,6 +32,9 @@ types: $(VENV)/.ready-dev
 
 imports: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
+
+tests: $(VENV)/.ready-dev ## the tests alone
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 format: $(VENV)/.ready-dev ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
