@@ -43,7 +43,17 @@ def main(venv: Path, extras: list[str]) -> None:
     print(f"installing ace-vllm[{','.join(extras)}] into {venv} (a minute or two, the first time)", flush=True)
     started = time.monotonic()
     run(
-        *(uv, "pip", "install", "--quiet", "--python", python, "--editable", f"{ROOT}[{','.join(extras)}]"),
+        *(
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            python,
+            "--editable",
+            f"{ROOT}[{','.join(extras)}]",
+        ),
         *("--constraints", ROOT / "constraints" / "cpu.txt"),
         *("--overrides", ROOT / "constraints" / "overrides-cpu.txt"),
         *([] if has_cpu_torch(settings) else ["--torch-backend", "cpu"]),
