@@ -1,0 +1,163 @@
+"""What goes wrong in a run, and what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from players import cast, perfect, play, role_of, settings
+
+from ace.engine import RunSummary, run
+from ace.errors import (
+    AceError,
+    EngineDeadError,
+    InterruptedRunError,
+    PromptTooLongError,
+    RequestRejectedError,
+    StoreVersionError,
+)
+from ace.inference import ScriptedBackend
+from ace.playbook import Playbook
+from ace.store import RunStore
+from ace.store.records import OutcomeRecord, Run
+from ace.types import Completion, Request
+
+FIRST = "micro-3-train-000"
+
+
+class Faulty(ScriptedBackend):
+    """Plays without a mistake, but raises `error` at the calls whose numbers are `hits`."""
+
+    def __init__(self, error: BaseException, hits: set[int]) -> None:
+        super().__init__(play)
+        self._error, self._hits = error, hits
+        self._calls = itertools.count()
+
+    async def complete(self, request: Request) -> Completion:
+        if next(self._calls) in self._hits:
+            raise self._error
+        await asyncio.sleep(0)
+        return await super().complete(request)
+
+
+def go(folder: Path, backend: ScriptedBackend, resume: str | None = None, **changes: object) -> RunSummary:
+    options = {"evaluation__before": False, "adaptation__validate_each_epoch": False, **changes}
+    return asyncio.run(run(settings(folder, **options), backends=cast(backend), resume=resume))
+
+
+def outcomes(folder: Path, name: str = "latest") -> tuple[OutcomeRecord, ...]:
+    with RunStore.open(f"sqlite:///{folder}/ace.db", create=False) as store:
+        return store.outcomes(store.resolve(name))
+
+
+def latest(folder: Path) -> tuple[Run, Playbook]:
+    with RunStore.open(f"sqlite:///{folder}/ace.db", create=False) as store:
+        run_id = store.resolve("latest")
+        return store.run(run_id), store.playbook(run_id)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PromptTooLongError("the prompt has 9 tokens, 5 fit", prompt_tokens=9, max_model_len=5),
+        RequestRejectedError("no"),
+    ],
+)
+def test_a_sample_that_cannot_be_asked_is_recorded_and_the_run_goes_on(tmp_path: Path, error: AceError) -> None:
+    summary = go(tmp_path, Faulty(error, {0}))
+    failed = [outcome for outcome in outcomes(tmp_path) if outcome.status == "failed"]
+    assert [(type(error).__name__ in str(o.error), error.message in str(o.error)) for o in failed] == [(True, True)]
+    assert (failed[0].correct, failed[0].value) == (None, None)
+    assert (summary.status, summary.failed_samples, summary.samples) == ("done", 1, 6)
+
+
+def test_an_unreadable_answer_is_a_failed_sample_with_its_text_kept(tmp_path: Path) -> None:
+    def babble(request: Request) -> str:
+        return (
+            "well,"
+            if role_of(request) == "generator" and "REFLECTION" not in request.messages[-1].content
+            else play(request)
+        )
+
+    summary = go(tmp_path, ScriptedBackend(babble), evaluation__after=False)
+    assert (summary.failed_samples, summary.parse_failures) == (6, 6)
+    with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
+        assert {(call.text, call.parsed) for call in store.calls(summary.run)} == {("well,", False)}
+
+
+def test_an_unreadable_reflection_loses_its_insight_alone(tmp_path: Path) -> None:
+    def mute(request: Request) -> str:
+        return "hm" if role_of(request) == "reflector" else play(request)
+
+    summary = go(tmp_path, ScriptedBackend(mute), evaluation__after=False)
+    assert (summary.failed_samples, summary.parse_failures, summary.playbook_bullets) == (0, 6, 0)
+    assert all("ParseError" in str(outcome.error) and outcome.correct is False for outcome in outcomes(tmp_path))
+
+
+def test_an_unreadable_curation_changes_nothing(tmp_path: Path) -> None:
+    def lazy(request: Request) -> str:
+        return "later" if role_of(request) == "curator" else play(request)
+
+    summary = go(tmp_path, ScriptedBackend(lazy), evaluation__after=False)
+    assert (summary.playbook_bullets, summary.failed_samples) == (0, 0)
+    assert summary.parse_failures == summary.calls["curator"] > 0
+
+
+def test_a_dead_engine_ends_the_run_with_what_was_committed(tmp_path: Path) -> None:
+    with pytest.raises(EngineDeadError):
+        go(tmp_path, Faulty(EngineDeadError("gone"), {12}))
+    known, playbook = latest(tmp_path)
+    assert (known.status, known.batches) == ("failed", 1)
+    assert 0 < len(playbook) < 7
+
+
+@pytest.mark.parametrize("stop", [0, 5, 9, 14, 17])
+def test_an_interrupted_run_is_resumed_to_the_same_playbook(tmp_path: Path, stop: int) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    go(whole, perfect())
+    with pytest.raises(InterruptedRunError, match="ace resume"):
+        go(broken, Faulty(asyncio.CancelledError(), {stop}))
+    assert latest(broken)[0].status == "interrupted"
+    summary = go(broken, perfect(), resume="latest")
+    assert (summary.status, summary.accuracy_after) == ("done", 1.0)
+    assert bare(latest(broken)[1]) == bare(latest(whole)[1])
+    assert [o.sample_id for o in outcomes(broken)] == [o.sample_id for o in outcomes(whole)]
+
+
+def bare(playbook: Playbook) -> object:
+    """The playbook without the runs' names, which differ."""
+    data = playbook.to_json()
+    for bullet in data["bullets"]:
+        bullet["created"]["run"] = None
+        if bullet["updated"]:
+            bullet["updated"]["run"] = None
+    return json.loads(json.dumps(data))
+
+
+def test_a_finished_part_is_not_done_again(tmp_path: Path) -> None:
+    with pytest.raises(EngineDeadError):
+        go(tmp_path, Faulty(EngineDeadError("gone"), {12}))
+    backend = perfect()
+    go(tmp_path, backend, resume="latest", evaluation__after=False)
+    asked = {request.messages[-1].content for request in backend.requests if role_of(request) == "generator"}
+    assert sum("REFLECTION" not in text for text in asked) == 4
+
+
+def test_a_run_is_not_resumed_with_other_data(tmp_path: Path) -> None:
+    with pytest.raises(EngineDeadError):
+        go(tmp_path, Faulty(EngineDeadError("gone"), {0}))
+    with pytest.raises(StoreVersionError, match="task data"):
+        go(tmp_path, perfect(), resume="latest", task__micro__seed=4)
+
+
+def test_a_backend_given_from_outside_stays_open(tmp_path: Path) -> None:
+    backend = perfect()
+    go(tmp_path, backend)
+    assert not backend.closed
+    assert dataclasses.asdict(backend.info)["provider"] == "scripted"
