@@ -3,7 +3,8 @@
     [str-00001] helpful=5 harmful=0 :: content
 
 Lines `[id] content` without counters are read too. A bullet's further lines are indented by four spaces, which the
-original skips. The format has no neutral and use counters, no provenance and no next number: those do not survive it.
+original skips. The format has no neutral and use counters, no provenance and no next number: those do not survive it,
+nor do carriage returns at the ends of lines.
 """
 
 from __future__ import annotations
