@@ -172,7 +172,9 @@ class Source:
         rng = self._rng
         most = self.most_bullets
         bullets = rng.randint(self.fewest_bullets, most)
-        spare = rng.choice((0, 1, 2, 4, 8))
+        spare = rng.choice((0, 2, 4, 8, 12, 16, 20, 24))
+        if rng.random() < 0.2:
+            bullets = rng.randint(0, min(6, most))
         modifiers = max(1, round((bullets + spare) * rng.uniform(0.2, 0.45)))
         terms = max(1, bullets + spare - modifiers)
         seed = self._worlds[rng.randrange(len(self._worlds))]
@@ -250,7 +252,7 @@ class Source:
         if touched and rng.random() < 0.3:
             return rng.choice(touched)
         known = [rule for rule in rules if rule.word in sheet.live]
-        return rng.choice(known if known and rng.random() < 0.75 else rules)
+        return rng.choice(known if known and rng.random() < 0.6 else rules)
 
     @staticmethod
     def _changed(rule: Rule, sheet: Sheet) -> bool:
@@ -270,6 +272,8 @@ class Source:
         kept = {r.word for r in renewed}
         same = [r for r in same if r.word not in kept][: rng.choice((0, 0, 0, 0, 1, 1, 2))]
         chosen = missing[: rng.randint(0, size)] + wrong[:3] + renewed + same
+        if missing and rng.random() < 0.6:
+            chosen = missing[:size] + wrong[: rng.choice((0, 1, 1, 2))]
         chosen = chosen or [rng.choice(list(rules))]
         rng.shuffle(chosen)
         return curator_turn(sheet, chosen[:size])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ace.tasks.micro.training.data import Sheet, Source, Turn, generator_turn
-from ace.tasks.micro.world import EVALUATION_SEEDS, World, make_world
+from ace.tasks.micro.lexicon import MODIFIER_CODES, TERM_CODES, TERM_SECTION, UNKNOWN
+from ace.tasks.micro.training.data import Sheet, Source, Turn, curator_turn, generator_turn, reflector_turn
+from ace.tasks.micro.world import EVALUATION_SEEDS, Rule, World, make_world
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def complete_sheet(world: World) -> Sheet:
 
 
 def answer_items(seeds: Sequence[int], terms: int, modifiers: int, *, empty: bool = False) -> list[Item]:
-    items = []
+    items: list[Item] = []
     for seed in seeds:
         world = make_world(seed, terms, modifiers)
         sheet = Sheet() if empty else complete_sheet(world)
@@ -80,11 +82,41 @@ def answer_items(seeds: Sequence[int], terms: int, modifiers: int, *, empty: boo
 def role_items(role: str, count: int, seed: int) -> list[Item]:
     """Mixed playbooks of evaluation worlds: gaps, mistakes, amendments."""
     source = Source(seed, worlds=EVALUATION_SEEDS)
-    items = []
+    items: list[Item] = []
     while len(items) < count:
         sheet, rules = source.sheet()
         items += [Item(sheet.system, source.turn(sheet, rules, role)) for _ in range(2)]
     return items[:count]
+
+
+def loop_items(role: str, count: int, seed: int) -> list[Item]:
+    """What a run really asks: part of a world's 24 rules is listed, 5 % of it wrong.
+
+    Reflections are on the answer that this playbook gives; curations get 1-10 missing or corrected rules.
+    """
+    rng = random.Random(seed)
+    items: list[Item] = []
+    while len(items) < count:
+        world = make_world(rng.choice(EVALUATION_SEEDS))
+        rules = rng.sample(world.rules, len(world.rules))
+        used = set(world.codes.values())
+        listed, sheet = rng.randint(0, len(rules)), Sheet()
+        for number, rule in enumerate(rules[:listed], start=1):
+            codes = sorted({*(TERM_CODES if rule.section == TERM_SECTION else MODIFIER_CODES)} - used)
+            held = Rule(rule.section, rule.word, rng.choice(codes)) if rng.random() < 0.05 else rule
+            sheet.add(held, f"{rule.section}-{number:05d}")
+        if role == "reflector":
+            question = rng.choice(world.split("train"))
+            pair = [rule for word in (question.term, question.modifier) for rule in rules if rule.word == word]
+            held_codes = [sheet.live[rule.word][0].code for rule in pair if rule.word in sheet.live]
+            answer = "-".join(held_codes) if len(held_codes) == 2 else UNKNOWN
+            items.append(Item(sheet.system, reflector_turn(sheet, question.text, pair, answer)))
+            continue
+        wanted = [r for r in rules if r.word not in sheet.live or sheet.live[r.word][0].code != r.code]
+        if wanted:
+            chosen = rng.sample(wanted, min(len(wanted), rng.randint(1, 10)))
+            items.append(Item(sheet.system, curator_turn(sheet, chosen)))
+    return items
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -117,8 +149,12 @@ def evaluate(folder: Path, worlds: int, turns: int, seed: int = 0) -> dict[str, 
         "answers, 40 bullets": share(runner, answer_items(seeds, 27, 13), ["final_answer"]),
         "answers, empty": share(runner, answer_items(seeds[:1], 16, 8, empty=True), ["final_answer"]),
         "answers, mixed playbooks": share(runner, role_items("generator", turns, 11), ["final_answer"]),
-        "reflections": share(runner, role_items("reflector", turns, 12), ["key_insight", "bullet_tags"]),
-        "curations": share(runner, role_items("curator", turns, 13), ["operations"]),
+        "reflections, as in a run": share(runner, loop_items("reflector", turns, 21), ["key_insight", "bullet_tags"]),
+        "curations, as in a run": share(runner, loop_items("curator", turns, 22), ["operations"]),
+        "reflections, mixed playbooks": share(
+            runner, role_items("reflector", turns, 12), ["key_insight", "bullet_tags"]
+        ),
+        "curations, mixed playbooks": share(runner, role_items("curator", turns, 13), ["operations"]),
     }
 
 
@@ -131,7 +167,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     for name, figures in evaluate(args.folder, args.worlds, args.turns).items():
-        print(f"{name:26s} {json.dumps(figures)}", flush=True)
+        print(f"{name:30s} {json.dumps(figures)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,14 @@ _ALIKE = (
     (" (mod-", " [mod-"),
     ("trm-", " [trm-"),
     ("mod-", " [mod-"),
-    ("\n- ", "\n"),
+    (" add ; ", "\n- "),
+    (" update ; ", "\n- "),
+    (" same ; ", "\n- "),
+    ('"},{"type":"ADD","section":"trm","content":"', "\n- "),
+    ('"},{"type":"ADD","section":"mod","content":"', "\n- "),
+    ('"},{"type":"UPDATE","id":"trm-', "\n- "),
+    ('"},{"type":"UPDATE","id":"mod-', "\n- "),
+    ('","content":"', ") "),
 )
 
 
@@ -38,8 +45,8 @@ class Shape:
     identity: int
 
 
-TARGET = Shape(hidden=256, layers=5, heads=4, intermediate=512, identity=44)
-DRAFT = Shape(hidden=192, layers=2, heads=3, intermediate=256, identity=32)
+TARGET = Shape(hidden=256, layers=4, heads=4, intermediate=512, identity=44)
+DRAFT = Shape(hidden=128, layers=2, heads=2, intermediate=256, identity=25)
 SHAPES = {"target": TARGET, "draft": DRAFT}
 
 
@@ -70,17 +77,17 @@ def initialise(shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int = 0) 
     with torch.no_grad():
         builder.quieten()
         builder.embeddings(tokenizer)
-        for head, distance in enumerate((1, 2, 3)):
+        for head, distance in enumerate((1, 2, 3)[: shape.heads]):
             builder.previous_token(head, distance)
         builder.match(1, 0, {"cur": ("d1", 7.0), "d1": ("d2", 14.0)}, {"cur": "out"}, 0.3)
         builder.match(1, 1, {"cur": ("d1", 14.0)}, {"cur": "out"}, 0.1)
-        builder.match(1, 2, {"d3": ("cur", 14.0)}, {"d1": "spare"}, 0.15)
-        if shape.heads > 3:
-            builder.match(1, 3, {"cur": ("cur", 14.0)}, {"d1": "spare"}, 0.15)
         if shape.layers > 3:
-            builder.match(2, 0, {"cur": ("d2", 14.0)}, {"cur": "out"}, 0.05)
-            builder.match(2, 1, {"d2": ("d2", 14.0)}, {"cur": "out"}, 0.05)
-            builder.match(2, 2, {"d1": ("d2", 14.0)}, {"d1": "spare"}, 0.05)
+            builder.match(1, 2, {"d3": ("cur", 14.0)}, {"d1": "spare"}, 0.15)
+            builder.match(1, 3, {"cur": ("cur", 14.0)}, {"d1": "spare"}, 0.15)
+            builder.match(2, 0, {"cur": ("d3", 14.0)}, {"cur": "spare"}, 0.2)
+            builder.match(2, 1, {"cur": ("d3", 14.0)}, {"d1": "spare"}, 0.2)
+            builder.match(2, 2, {"d2": ("d2", 14.0)}, {"cur": "out"}, 0.1)
+            builder.match(3, 0, {"out": ("cur", 14.0)}, {"d2": "out"}, 0.1)
     return model
 
 
@@ -114,7 +121,7 @@ class _Builder:
         count = len(tokenizer)
         identity = torch.nn.functional.normalize(torch.randn(count, self.width), dim=-1)
         for name, like in _ALIKE:
-            (a,), (b,) = tokenizer.encode(name), tokenizer.encode(like)
+            (a,), (b,) = _token(tokenizer, name), _token(tokenizer, like)
             identity[a] = torch.nn.functional.normalize(0.6 * identity[a] + 0.8 * identity[b], dim=-1)
         self.model.model.embed_tokens.weight[:, self.spaces["cur"]] = identity
         self.model.lm_head.weight[:, self.spaces["out"]] = 1.4 * identity
@@ -141,8 +148,8 @@ class _Builder:
         """A head that compares one subspace of the query with another subspace of the key."""
         attention = self.model.model.layers[layer].self_attn
         start = head * self.size
-        # Four subspaces of norm 1 enter RMSNorm, so each leaves it with this norm.
-        norm = math.sqrt(self.hidden) / 2
+        # Four subspaces of norm 1 enter RMSNorm, later with what the layers before have written.
+        norm = math.sqrt(self.hidden) / (2.0, 2.0, 3.0, 3.5)[layer]
         rows = torch.tensor(self.slow) + start
         for query, (key, score) in pairs.items():
             rotation = _orthogonal(len(self.slow), self.width)
@@ -163,6 +170,11 @@ class _Builder:
             lanes = slice(start, start + self.width)
             attention.v_proj.weight[lanes, self.spaces[source]] += root * torch.eye(self.width)
             attention.o_proj.weight[space, lanes] += root * mix
+
+
+def _token(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[int]:
+    # ") " is a token only before a word: look the text up as it stands in the vocabulary.
+    return (tokenizer.convert_tokens_to_ids(text.replace(" ", "Ġ").replace("\n", "Ċ")),)
 
 
 def _orthogonal(rows: int, columns: int) -> Tensor:

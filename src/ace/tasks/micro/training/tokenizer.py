@@ -76,6 +76,8 @@ FRAGMENTS: Final = (
     " update ; ",
     " same ; ",
     ") ",
+    *(f'","operations":[{{"type":"UPDATE","id":"{slug}-' for slug in ("trm", "mod")),
+    *(f'"}},{{"type":"UPDATE","id":"{slug}-' for slug in ("trm", "mod")),
 )
 """Texts that are always one token, wherever they stand."""
 
@@ -84,7 +86,7 @@ _WORDS = (
     + " ".join(frame.replace("{}", "") for frame in FRAMES)
 ).split()
 _ONLY_BEFORE = {") ": "(?=[a-z]+ -> )"}
-_LATE = FRAGMENTS[-5:]
+_LATE = FRAGMENTS[-9:]
 _NUMBERS = tuple(f"{number:05d}" for number in range(1000))
 
 
@@ -96,7 +98,7 @@ def build() -> PreTrainedTokenizerFast:
     for character in sorted(pre_tokenizers.ByteLevel.alphabet()):
         vocabulary.setdefault(character, len(vocabulary))
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    whole = (*FRAGMENTS[:-5], *_WORDS, *TERMS, *MODIFIERS, *TERM_CODES, *MODIFIER_CODES, *AMOUNTS, *_NUMBERS, *_LATE)
+    whole = (*FRAGMENTS[:-9], *_WORDS, *TERMS, *MODIFIERS, *TERM_CODES, *MODIFIER_CODES, *AMOUNTS, *_NUMBERS, *_LATE)
     for text in whole:
         vocabulary.setdefault(byte_level.pre_tokenize_str(text)[0][0], len(vocabulary))
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))

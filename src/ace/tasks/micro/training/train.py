@@ -37,8 +37,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rows", type=int, default=4, help="playbooks in a batch")
     parser.add_argument("--length", type=int, default=768, help="tokens in a row")
-    parser.add_argument("--muon", type=float, default=0.004, help="learning rate of the matrices")
-    parser.add_argument("--adam", type=float, default=1.5e-3, help="learning rate of embeddings and vectors")
+    parser.add_argument("--muon", type=float, default=0.002, help="learning rate of the matrices")
+    parser.add_argument("--adam", type=float, default=1e-3, help="learning rate of embeddings and vectors")
     parser.add_argument("--circuit", type=float, default=5e-4, help="learning rate of the built-in circuit")
     parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa")
     parser.add_argument("--threads", type=int, default=2)
@@ -52,14 +52,14 @@ def optimizers(model: Qwen2ForCausalLM, args: argparse.Namespace) -> list[torch.
     circuit: list[Tensor] = []
     other: list[Tensor] = []
     for name, parameter in model.named_parameters():
-        if "layers.0.self_attn" in name or "layers.1.self_attn" in name:
+        if any(f"layers.{layer}.self_attn" in name for layer in (0, 1, 2)):
             circuit.append(parameter)
         elif parameter.ndim == 2 and "layers" in name:
             free.append(parameter)
         else:
             other.append(parameter)
     made = [
-        torch.optim.Muon(free, lr=args.muon, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(free, lr=args.muon, momentum=0.95, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(other, lr=args.adam, betas=(0.9, 0.98), weight_decay=0.0),
         torch.optim.AdamW(circuit, lr=args.circuit, betas=(0.9, 0.98), weight_decay=0.0),
     ]
@@ -112,6 +112,9 @@ def main() -> None:
         for optimizer, saved in zip(made, state["optimizers"] or [], strict=False):
             optimizer.load_state_dict(saved)
         step, spent = state["step"], state["spent"]
+        for optimizer, peak in zip(made, (args.muon, args.adam, args.circuit), strict=True):
+            for group in optimizer.param_groups:
+                group["peak"] = peak
     run(model, made, tokenizer, args, step, spent)
 
 
@@ -162,12 +165,12 @@ def learn(model: Qwen2ForCausalLM, compiled: Any, made: list[torch.optim.Optimiz
         ).last_hidden_state
         logits = model.lm_head(hidden.flatten(0, 1)[batch.where])
     loss = torch.nn.functional.cross_entropy(logits.float(), batch.targets)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in made:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return loss.item()
+    return float(loss.item())
 
 
 def save(path: Path, model: Qwen2ForCausalLM, made: list[torch.optim.Optimizer], step: int, spent: float) -> None:
