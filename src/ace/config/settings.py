@@ -8,11 +8,12 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from pathlib import Path
-from typing import Any, Literal, Self
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from ace.types import ROLES, RoleName
 
@@ -22,10 +23,34 @@ GraderName = Literal["exact", "normalized", "numeric", "contains", "list", "choi
 Labels = Literal["given", "none"]
 
 
+def refused(key: str, found: object, allowed: str, *, nearest: str | None = None) -> PydanticCustomError:
+    """A problem at `key`, relative to the model whose validator raises it; "" is the value itself."""
+    facts = {"key": key, "found": found, "allowed": allowed, "nearest": nearest}
+    return PydanticCustomError("refused", "{key} must be {allowed}", facts)
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types of a union, `Annotated` or not; those that a container holds are not meant."""
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        return set().union(*map(_kinds, get_args(annotation)))
+    return {annotation} if isinstance(annotation, type) else set()
+
+
 class Settings(BaseModel):
     """Base of all: unknown keys are refused, values are never changed after checking."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's `yes` and `on` are booleans, which pydantic takes for 1."""
+        kinds = _kinds(cls.model_fields[info.field_name or ""].annotation)
+        if isinstance(value, bool) and bool not in kinds and (int in kinds or float in kinds):
+            raise refused("", value, "a number")
+        return value
 
 
 class ModelSettings(Settings):
@@ -77,18 +102,29 @@ class SplitSettings(Settings):
 
     @model_validator(mode="after")
     def _at_most_all(self) -> Self:
-        if self.train + self.validation + self.test > 1.0 + 1e-9:
-            raise ValueError("train + validation + test must not exceed 1")
+        total = self.train + self.validation + self.test
+        if not 0.0 < total <= 1.0 + 1e-9:
+            raise refused("", round(total, 9), "shares train + validation + test above 0 and at most 1 together")
         return self
 
 
 class FieldSettings(Settings):
-    """Which field of a record holds what. A record without the `id` field is named after its file and line."""
+    """Which field of a record holds what. A record without the `id` field is named after its file and line.
+
+    Where `question` and `context` name the same field, it is the question, and there is no context.
+    """
 
     id: str = "id"
     question: str = "question"
     target: str = "target"
     context: str = "context"
+
+    @model_validator(mode="after")
+    def _target_is_hidden(self) -> Self:
+        for shown in ("question", "context"):
+            if getattr(self, shown) == self.target:
+                raise refused("target", self.target, f"another field than {shown}, which the models see")
+        return self
 
 
 class MicroSettings(Settings):
@@ -106,7 +142,8 @@ class TaskSettings(Settings):
     """Where the samples come from and how answers are graded.
 
     `micro` takes `micro` alone. The file tasks take one `path`, cut by `split`, or a file for each split. `hf` takes a
-    data set's name or local folder as `path`. `python` takes `path: file.py:factory`.
+    data set's name or local folder as `path`. `python` takes `path: file.py:factory`. `tolerance` is for the numeric
+    grader, relative to the target. `limit` is the most samples of any one split.
     """
 
     name: TaskName
@@ -122,6 +159,26 @@ class TaskSettings(Settings):
     tolerance: float = Field(default=0.0, ge=0.0)
     limit: int | None = Field(default=None, ge=1)
 
+    @model_validator(mode="after")
+    def _keys_fit_the_task(self) -> Self:
+        allowed = _TASK_KEYS[self.name]
+        for key, field in type(self).model_fields.items():
+            value = getattr(self, key)
+            if key not in ("name", *allowed) and value != field.default:
+                found = value.model_dump(mode="json") if isinstance(value, Settings) else value
+                raise refused(key, found, f"nothing, with task '{self.name}', which takes {', '.join(allowed)}")
+        return self
+
+
+_GRADED = ("split", "fields", "instructions", "grader", "tolerance", "limit")
+_TASK_KEYS: dict[str, tuple[str, ...]] = {
+    "micro": ("micro",),
+    "jsonl": ("path", "train", "validation", "test", *_GRADED),
+    "csv": ("path", "train", "validation", "test", *_GRADED),
+    "hf": ("path", *_GRADED),
+    "python": ("path",),
+}
+
 
 class AdaptationSettings(Settings):
     """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number."""
@@ -130,16 +187,10 @@ class AdaptationSettings(Settings):
     batch_size: int = Field(default=1, ge=1)
     max_rounds: int = Field(default=3, ge=0)
     reflect_on_success: bool = True
-    curator_groups: int | Literal["auto"] = "auto"
+    curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     validate_each_epoch: bool = True
     labels: Labels = "given"
     shuffle: bool = True
-
-    @model_validator(mode="after")
-    def _groups(self) -> Self:
-        if isinstance(self.curator_groups, int) and self.curator_groups < 1:
-            raise ValueError("curator_groups must be at least 1, or auto")
-        return self
 
 
 class EvaluationSettings(Settings):
@@ -189,9 +240,8 @@ class RunSettings(Settings):
         for role in ROLES:
             named = self.roles.of(role).model
             if named not in self.models:
-                near = difflib.get_close_matches(named, self.models, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else ""
-                raise ValueError(f"roles.{role}.model: found {named!r}, allowed: {', '.join(self.models)}{hint}")
+                near = next(iter(difflib.get_close_matches(named, self.models, n=1)), None)
+                raise refused(f"roles.{role}.model", named, f"a key of models: {', '.join(self.models)}", nearest=near)
         return self
 
     @property
@@ -204,27 +254,3 @@ class RunSettings(Settings):
         """The resolved settings as YAML that `load_settings` reads back."""
         text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         return text
-
-    def resolved(self, folder: Path) -> RunSettings:
-        """The same settings with relative paths made relative to `folder`, where the config file lies."""
-        task = self.task
-        paths = {
-            key: _beside(folder, value, task.name)
-            for key in ("path", "train", "validation", "test")
-            if (value := getattr(task, key)) is not None
-        }
-        playbook = self.playbook
-        if playbook.initial is not None:
-            playbook = playbook.model_copy(update={"initial": _beside(folder, playbook.initial, "jsonl")})
-        prompts = self.prompts
-        if "/" in prompts or prompts.startswith("."):
-            prompts = _beside(folder, prompts, "jsonl")
-        return self.model_copy(update={"task": task.model_copy(update=paths), "playbook": playbook, "prompts": prompts})
-
-
-def _beside(folder: Path, value: str, task: str) -> str:
-    """`value` below `folder` unless it is absolute, or names a data set on a hub."""
-    path = folder / value
-    if task == "hf" and not path.exists():
-        return value
-    return str(path)
