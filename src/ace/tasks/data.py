@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ace.config import TaskSettings
+from ace.config import GraderName, TaskSettings
 from ace.errors import ConfigError, DataError, ProviderMissingError
-from ace.tasks.graders import Grader, grader
+from ace.tasks.graders import Grader, grader, unfit_target
 from ace.tasks.loaders import load_samples, samples_from
 from ace.tasks.splits import split_samples
 from ace.tasks.task import Splits
@@ -42,6 +43,14 @@ class DataTask:
 
 def load_data_task(settings: TaskSettings, *, labels: bool) -> DataTask:
     """The task of `jsonl`, `csv` and `hf` settings. ConfigError, DataError, ProviderMissingError."""
+    given = {name: value for name in SPLITS if (value := getattr(settings, name)) is not None}
+    if settings.path is not None and given:
+        raise ConfigError.at(
+            "task.path", settings.path, f"nothing, beside task.{next(iter(given))}: one file, or one a split"
+        )
+    if settings.path is None and (settings.name == "hf" or not given):
+        raise _no_path(settings)
+    splits = _hf(settings, labels) if settings.name == "hf" else _files(settings, given, labels)
     if not labels:
         raise ConfigError.at(
             "adaptation.labels",
@@ -49,22 +58,39 @@ def load_data_task(settings: TaskSettings, *, labels: bool) -> DataTask:
             f"given, with task '{settings.name}': its graders compare with targets",
             hint="a python task can grade without labels",
         )
-    given = {name: value for name in SPLITS if (value := getattr(settings, name)) is not None}
-    if settings.path is not None and given:
-        raise ConfigError.at(
-            "task.path", settings.path, f"nothing, beside task.{next(iter(given))}: one file, or one a split"
-        )
-    if settings.name == "hf":
-        splits = _hf(settings, labels)
-    elif settings.path is not None:
-        splits = split_samples(load_samples(settings.path, settings.fields, labels=labels), settings.split)
-    elif given:
-        loaded = {name: load_samples(path, settings.fields, labels=labels) for name, path in given.items()}
-        splits = Splits(**loaded)
-    else:
-        raise ConfigError("task.path: missing, and so are task.train, task.validation and task.test", key="task.path")
+    _check_targets(splits, settings.grader)
     name = Path(settings.path or next(iter(given.values()))).stem
     return DataTask(name, _limited(splits, settings.limit), grader(settings), settings.instructions)
+
+
+def _no_path(settings: TaskSettings) -> ConfigError:
+    if settings.name == "hf":
+        return ConfigError.at("task.path", None, "the data set's name on the hub, or a local folder")
+    return ConfigError.at("task.path", None, "a file; or files as task.train, task.validation and task.test")
+
+
+def _files(settings: TaskSettings, given: Mapping[str, str], labels: bool) -> Splits:
+    """Splits from one file, or from a file each; the ids of files of the same name begin with the split's name."""
+    load = partial(
+        load_samples, fields=settings.fields, labels=labels, format="csv" if settings.name == "csv" else "jsonl"
+    )
+    if settings.path is not None:
+        return split_samples(load(settings.path), settings.split)
+    stems = {split: Path(path).stem for split, path in given.items()}
+    if len(set(stems.values())) < len(stems):
+        stems = {split: f"{split}-{stem}" for split, stem in stems.items()}
+    return Splits(**{split: load(path, stem=stems[split]) for split, path in given.items()})
+
+
+def _check_targets(splits: Splits, name: GraderName) -> None:
+    for split in SPLITS:
+        for sample in getattr(splits, split):
+            allowed = unfit_target(name, sample.target)
+            if allowed is not None:
+                raise DataError(
+                    f"sample {sample.id!r} in {split}: target {sample.target!r}, allowed by grader '{name}': {allowed}",
+                    sample=sample.id,
+                )
 
 
 def _limited(splits: Splits, limit: int | None) -> Splits:
@@ -72,8 +98,7 @@ def _limited(splits: Splits, limit: int | None) -> Splits:
 
 
 def _hf(settings: TaskSettings, labels: bool) -> Splits:
-    if settings.path is None:
-        raise ConfigError("task.path: missing: the data set's name on the hub, or a local folder", key="task.path")
+    assert settings.path is not None
     try:
         import datasets
     except ImportError as error:
@@ -96,6 +121,9 @@ def _hf(settings: TaskSettings, labels: bool) -> Splits:
         for name in SPLITS
         if name in loaded
     }
+    if not found:
+        problem = f"no split train, validation or test; it has {', '.join(map(str, loaded)) or 'none'}"
+        raise DataError(f"data set {settings.path!r}: {problem}", path=settings.path)
     if len(found) == 1:
         return split_samples(next(iter(found.values())), settings.split)
     return Splits(**found)

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from ace.config import TaskSettings
+from ace.config import GraderName, TaskSettings
 
 Grader = Callable[[str, str], float]
 
-_NUMBER = re.compile(r"-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"([-−]?)[$€£¥]?([-−]?)((?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)((?:[eE][-+]?\d+)?)")
+_CHOICE = re.compile(r"\s*(?:answer(?:\s+is)?\s*:?\s*)?(?:\(([A-Z])\)|([A-Z])(?=[.):]|\s*$))", re.IGNORECASE)
 
 
 def exact(answer: str, target: str) -> float:
@@ -26,18 +27,19 @@ def normalized(answer: str, target: str) -> float:
 
 def contains(answer: str, target: str) -> float:
     """The target stands somewhere in the answer, case and white space aside."""
-    return float(_normal(target) in _normal(answer))
+    wanted = _normal(target)
+    return float(wanted in _normal(answer) if wanted else target.strip() in answer)
 
 
 def numeric(answer: str, target: str, *, tolerance: float = 0.0) -> float:
-    """The same number: `$1,000`, `50%` and `1e3` are read; `tolerance` is relative to the target.
+    """The same number: `$1,000`, `50%` (as 50) and `1e3` are read; `tolerance` is relative to the target.
 
-    An answer without exactly one number, or a target without any, is not right.
+    An answer without exactly one number is not right.
     """
     found, wanted = numbers(answer), numbers(target)
     if len(found) != 1 or len(wanted) != 1:
         return 0.0
-    return float(math.isclose(found[0], wanted[0], rel_tol=tolerance, abs_tol=1e-9))
+    return float(math.isclose(found[0], wanted[0], rel_tol=0.0, abs_tol=max(1e-9, tolerance * abs(wanted[0]))))
 
 
 def listed(answer: str, target: str) -> float:
@@ -72,9 +74,27 @@ def grader(settings: TaskSettings) -> Grader:
     return graders[settings.grader]
 
 
+def unfit_target(name: GraderName, target: str) -> str | None:
+    """Why the grader could never find an answer right by `target`; None where it can."""
+    if name == "numeric" and len(numbers(target)) != 1:
+        return "exactly one number"
+    if name == "choice" and _letter(target) is None:
+        return "an option letter such as B or (b)"
+    if name == "regex":
+        try:
+            re.compile(target)
+        except (re.error, RecursionError, OverflowError) as error:
+            return f"a regular expression; this is none: {error}"
+    return None
+
+
 def numbers(text: str) -> list[float]:
-    """All numbers in `text`, a percentage as its number."""
-    return [float(match.replace(",", "")) for match in _NUMBER.findall(text)]
+    """All finite numbers in `text`, a percentage as its number."""
+    found = []
+    for before, after, digits, exponent in _NUMBER.findall(text):
+        number = float(digits.replace(",", "") + exponent)
+        found.append(-number if before or after else number)
+    return [number for number in found if math.isfinite(number)]
 
 
 def _normal(text: str) -> str:
@@ -82,7 +102,5 @@ def _normal(text: str) -> str:
 
 
 def _letter(text: str) -> str | None:
-    match = re.fullmatch(
-        r"\s*(?:answer\s*(?:is)?\s*:?\s*)?\(?([A-Za-z])\)?(?:[.):\s].*)?", text, re.IGNORECASE | re.DOTALL
-    )
-    return match.group(1).upper() if match else None
+    match = _CHOICE.match(text)
+    return (match.group(1) or match.group(2)).upper() if match else None

@@ -6,59 +6,69 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ace.config import FieldSettings
 from ace.errors import DataError
 from ace.types import Sample
 
+FileFormat = Literal["jsonl", "csv"]
 Record = tuple[int, Mapping[str, Any]]
 
 
-def load_samples(path: str | Path, fields: FieldSettings, *, labels: bool) -> tuple[Sample, ...]:
-    """The samples in a .jsonl or .csv file. Without `labels` no record may have a target.
+def load_samples(
+    path: str | Path, fields: FieldSettings, *, labels: bool, format: FileFormat = "jsonl", stem: str = ""
+) -> tuple[Sample, ...]:
+    """The samples in a JSONL or CSV file (UTF-8). Without `labels` no record may have a target.
 
-    DataError for a missing, empty or undecodable file, a line that is not what its format says, a record without a
-    question, with a missing or forbidden label, with a value that is not text or a number, or with an id used twice.
+    `stem` (default: the file's) begins the ids of records that have none. DataError for a missing, empty or
+    undecodable file, a line that is not what its format says, a record without a question, with a missing or forbidden
+    label, with a value that is not text or a number, or with an id used twice.
     """
     path = Path(path)
     text = _read(path)
-    records = _csv(path, text, fields) if path.suffix.lower() == ".csv" else _jsonl(path, text)
-    samples = samples_from(records, fields, source=str(path), stem=path.stem, labels=labels)
+    records = _csv(path, text, fields, labels=labels) if format == "csv" else _jsonl(path, text)
+    samples = samples_from(records, fields, source=str(path), stem=stem or path.stem, labels=labels)
     if not samples:
         raise DataError(f"{path}: no samples in this file", path=str(path))
     return samples
 
 
 def samples_from(
-    records: Iterator[Record], fields: FieldSettings, *, source: str, stem: str, labels: bool
+    records: Iterable[Record], fields: FieldSettings, *, source: str, stem: str, labels: bool
 ) -> tuple[Sample, ...]:
     """Samples of `(line, record)` pairs; ids default to `<stem>-<line>`."""
     samples: list[Sample] = []
     lines: dict[str, int] = {}
     for line, record in records:
-        reader = _Fields(record, source, line)
-        identity = reader.text(fields.id) or f"{stem}-{line}"
-        if identity in lines:
+        sample = _sample(_Fields(record, source, line), fields, f"{stem}-{line}", labels)
+        if sample.id in lines:
             raise DataError(
-                f"{source}:{line}: id {identity!r} was used on line {lines[identity]} already",
+                f"{source}:{line}: field '{fields.id}': {sample.id!r} was used on line {lines[sample.id]} already",
                 path=source,
                 line=line,
                 field=fields.id,
             )
-        lines[identity] = line
-        question = reader.text(fields.question)
-        if not question or not question.strip():
-            raise reader.error(fields.question, "missing: every sample needs a question")
-        target = reader.text(fields.target)
-        if labels and target is None:
-            raise reader.error(fields.target, "missing: labels are 'given', so that every sample needs a target")
-        if not labels and target is not None:
-            raise reader.error(fields.target, "a label where none is allowed: labels are 'none'")
-        samples.append(Sample(identity, question, target, reader.text(fields.context) or ""))
+        lines[sample.id] = line
+        samples.append(sample)
     return tuple(samples)
+
+
+def _sample(reader: _Fields, fields: FieldSettings, default_id: str, labels: bool) -> Sample:
+    question = reader.text(fields.question)
+    if question is None:
+        raise reader.error(fields.question, "missing: every sample needs a question")
+    target = reader.text(fields.target)
+    if labels and target is None:
+        raise reader.error(fields.target, "missing: adaptation.labels is 'given', so every sample needs a target")
+    if not labels and target is not None:
+        raise reader.error(
+            fields.target, "a label where none is allowed: adaptation.labels is 'none'", hint="or set it to 'given'"
+        )
+    context = reader.text(fields.context) if fields.context != fields.question else None
+    return Sample((reader.text(fields.id) or default_id).strip(), question, target, context or "")
 
 
 class _Fields:
@@ -68,20 +78,31 @@ class _Fields:
         self._record, self._source, self._line = record, source, line
 
     def text(self, field: str) -> str | None:
+        """The field's text; None where there is none, or only white space."""
         value = self._record.get(field)
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.error(field, f"found {type(value).__name__}, allowed: text or a number")
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise self.error(field, f"found {_kind(value)}, allowed: text or a number")
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(field, f"found {value}, allowed: text or a finite number")
-        return str(value)
+        text = str(value)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise self.error(field, "found half of a surrogate pair, allowed: valid Unicode text")
+        return text if text.strip() else None
 
-    def error(self, field: str, problem: str) -> DataError:
+    def error(self, field: str, problem: str, *, hint: str = "") -> DataError:
         message = f"{self._source}:{self._line}: field '{field}': {problem}"
         if field not in self._record:
             message += f"; this record has {', '.join(map(str, self._record)) or 'no fields'}"
-        return DataError(message, path=self._source, line=self._line, field=field)
+        return DataError(message, hint=hint, path=self._source, line=self._line, field=field)
+
+
+def _kind(value: object) -> str:
+    """What JSON calls it."""
+    if isinstance(value, bool):
+        return "a boolean"
+    return {"dict": "an object", "list": "a list"}.get(type(value).__name__, type(value).__name__)
 
 
 def _read(path: Path) -> str:
@@ -104,29 +125,49 @@ def _jsonl(path: Path, text: str) -> Iterator[Record]:
             continue
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also a number of thousands of digits
             raise DataError(f"{path}:{number}: not JSON: {error}", path=str(path), line=number) from None
         if not isinstance(record, dict):
             raise DataError(
-                f"{path}:{number}: a sample is a JSON object, found {type(record).__name__}",
+                f"{path}:{number}: a sample is a JSON object, found {_kind(record)}",
                 path=str(path),
                 line=number,
             )
         yield number, record
 
 
-def _csv(path: Path, text: str, fields: FieldSettings) -> Iterator[Record]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
+def _csv(path: Path, text: str, fields: FieldSettings, *, labels: bool) -> Iterator[Record]:
+    """Records by the columns of the first row, with the line on which each begins; an empty cell is a missing field."""
+    columns: list[str] = []
+    for line, row in _rows(path, text):
+        if not columns:
+            columns = row
+            _check_header(path, line, columns, [fields.question, *([fields.target] if labels else [])])
+            continue
+        if len(row) > len(columns):
+            problem = f"{len(row)} cells in {len(columns)} columns"
+            raise DataError(f"{path}:{line}: {problem}", path=str(path), line=line)
+        yield line, {column: cell or None for column, cell in zip(columns, row, strict=False)}
+
+
+def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, with the line on which each begins."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
     try:
-        columns = reader.fieldnames or []
-        if columns and fields.question not in columns:
-            raise DataError(
-                f"{path}:1: no column '{fields.question}'; this file has {', '.join(columns)}",
-                path=str(path),
-                line=1,
-                field=fields.question,
-            )
-        for record in reader:
-            yield reader.line_num, {key: value or None for key, value in record.items() if key is not None}
+        for row in reader:
+            if len(row) > 1 or (row and row[0].strip()):
+                yield line, row
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: not CSV: {error}", path=str(path), line=reader.line_num) from None
+        raise DataError(f"{path}:{line}: not CSV: {error}", path=str(path), line=line) from None
+
+
+def _check_header(path: Path, line: int, columns: list[str], needed: list[str]) -> None:
+    for column in columns:
+        if columns.count(column) > 1:
+            raise DataError(f"{path}:{line}: column '{column}' stands twice", path=str(path), line=line, field=column)
+    for column in needed:
+        if column not in columns:
+            problem = f"no column '{column}'; this file has {', '.join(columns)}"
+            raise DataError(f"{path}:{line}: {problem}", path=str(path), line=line, field=column)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ace.config import TaskSettings
-from ace.errors import ConfigError, DataError
+from ace.errors import AceError, ConfigError, DataError
 from ace.tasks.data import load_data_task
 from ace.tasks.micro.task import MicroTask
 from ace.tasks.splits import check_splits
-from ace.tasks.task import Task
+from ace.tasks.task import Splits, Task
+from ace.types import Sample
 
 
 def load_task(settings: TaskSettings, *, labels: str = "given") -> Task:
@@ -49,23 +51,47 @@ def _python(settings: TaskSettings) -> Task:
     if not colon or not file or not factory:
         raise ConfigError.at("task.path", settings.path, "file.py:factory")
     path = Path(file)
-    if not path.is_file():
-        raise ConfigError.at("task.path", settings.path, "an existing Python file before the colon")
-    spec = importlib.util.spec_from_file_location(f"ace_task_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    if not path.is_file() or path.suffix != ".py":
+        raise ConfigError.at("task.path", settings.path, "an existing .py file before the colon")
+    make = getattr(_module(path), factory, None)
+    if not callable(make):
+        raise ConfigError.at("task.path", settings.path, f"a function of {path}; it has no '{factory}'")
+    try:
+        task = make()
+    except AceError:
+        raise
+    except Exception as error:  # it is the user's code, which may raise anything
+        raise ConfigError(f"task.path: {factory}() of {path} failed: {error!r}", key="task.path") from error
+    _check_protocol(task, f"{factory}() of {path}")
+    checked: Task = task
+    return checked
+
+
+def _module(path: Path) -> ModuleType:
+    name = f"ace_task_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # it is a .py file
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[name] = module  # dataclasses and pickle look their module up
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # it is the user's code, which may raise anything
+        del sys.modules[name]
         raise ConfigError(f"task.path: {path} cannot be imported: {error!r}", key="task.path") from error
-    make: Any = getattr(module, factory, None)
-    if not callable(make):
-        raise ConfigError.at("task.path", settings.path, f"a function of {path}; it has no '{factory}'")
-    task: Task = make()
+    return module
+
+
+def _check_protocol(task: Any, source: str) -> None:
     missing = [name for name in ("name", "splits", "prompt", "grade") if not hasattr(task, name)]
     if missing:
         raise ConfigError(
-            f"task.path: what {factory}() gives has no {', '.join(missing)}: see ace.tasks.Task", key="task.path"
+            f"task.path: what {source} gives has no {', '.join(missing)}: see ace.tasks.Task", key="task.path"
         )
-    return task
+    if not isinstance(task.splits, Splits):
+        found = type(task.splits).__name__
+        raise ConfigError(f"task.path: {source}: splits is {found}, allowed: ace.tasks.Splits", key="task.path")
+    samples: tuple[Any, ...] = (*task.splits.train, *task.splits.validation, *task.splits.test)
+    for sample in samples:
+        if not isinstance(sample, Sample):
+            found = type(sample).__name__
+            raise DataError(f"{source}: a split holds {found}, allowed: ace.types.Sample", path=source)

@@ -10,27 +10,42 @@ from ace.errors import DataError
 from ace.tasks.task import Splits
 from ace.types import Sample
 
+Asked = tuple[str, str]
+"""A sample's question and context."""
+
 
 def split_samples(samples: Sequence[Sample], settings: SplitSettings) -> Splits:
-    """Cut `samples` by the settings' shares, shuffled by its seed. Samples beyond the shares are left out."""
-    order = list(samples)
+    """Cut `samples` by the settings' shares, shuffled by its seed. Samples beyond the shares are left out.
+
+    Samples that ask the same stay together, so that a share can be missed by as many as there are of them.
+    """
+    groups: dict[Asked, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(_asked(sample), []).append(sample)
+    order = list(groups.values())
     random.Random(settings.seed).shuffle(order)
-    first = round(len(order) * settings.train)
-    second = first + round(len(order) * settings.validation)
-    third = min(len(order), second + round(len(order) * settings.test))
-    return Splits(tuple(order[:first]), tuple(order[first:second]), tuple(order[second:third]))
+    train = settings.train
+    validation = train + settings.validation
+    ends = [round(len(order) * share) for share in (train, validation, min(1.0, validation + settings.test))]
+    cuts = (order[: ends[0]], order[ends[0] : ends[1]], order[ends[1] : ends[2]])
+    return Splits(*(tuple(sample for group in cut for sample in group) for cut in cuts))
 
 
 def check_splits(splits: Splits) -> Splits:
-    """DataError, naming the sample, if an id or a whole question stands in two splits."""
+    """DataError, naming the sample, if an id stands twice or a whole question stands in two splits."""
     ids: dict[str, str] = {}
-    questions: dict[tuple[str, str], tuple[str, str]] = {}
+    questions: dict[Asked, tuple[str, str]] = {}
     for name, samples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
         for sample in samples:
-            if ids.setdefault(sample.id, name) != name:
-                raise DataError(f"sample {sample.id!r} is in {ids[sample.id]} and in {name}", sample=sample.id)
-            asked = (sample.question, sample.context)
-            other, held = questions.setdefault(asked, (sample.id, name))
+            if sample.id in ids:
+                where = f"twice in {name}" if ids[sample.id] == name else f"in {ids[sample.id]} and in {name}"
+                raise DataError(f"sample {sample.id!r} is {where}", sample=sample.id)
+            ids[sample.id] = name
+            other, held = questions.setdefault(_asked(sample), (sample.id, name))
             if held != name:
                 raise DataError(f"{other!r} in {held} and {sample.id!r} in {name} ask the same", sample=sample.id)
     return splits
+
+
+def _asked(sample: Sample) -> Asked:
+    return sample.question.strip(), sample.context.strip()
