@@ -5,10 +5,10 @@ from ace.playbook.budget import Budgeted, enforce_budget
 from ace.playbook.bullet import Bullet, Counters, Provenance
 from ace.playbook.dedup import Deduped, dedup_delta
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
-from ace.playbook.diff import PlaybookDiff, diff
+from ace.playbook.diff import Change, PlaybookDiff, diff
 from ace.playbook.embed import Embedder, NgramEmbedder, create_embedder
 from ace.playbook.formats import dumps, loads, read_playbook, write_playbook
-from ace.playbook.merge import merge_deltas
+from ace.playbook.merge import Merged, merge_deltas, resolve_deltas
 from ace.playbook.playbook import Playbook, PrefixLine, Section
 from ace.playbook.render import LineFormats, render
 
@@ -18,12 +18,14 @@ __all__ = [
     "AppliedOperation",
     "Budgeted",
     "Bullet",
+    "Change",
     "Counters",
     "Deduped",
     "Delta",
     "Embedder",
     "LineFormats",
     "Merge",
+    "Merged",
     "NgramEmbedder",
     "Operation",
     "Playbook",
@@ -45,5 +47,6 @@ __all__ = [
     "merge_deltas",
     "read_playbook",
     "render",
+    "resolve_deltas",
     "write_playbook",
 ]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Final
 
-from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, bullet_id
+from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, bullet_id, clean_text
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, PrefixLine, Section
+
+_FIELDS: Final = {"helpful": "helpful", "harmful": "harmful", "neutral": "neutral", "used": "uses"}
+"""Tags, and the counters that they raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,9 @@ def apply(playbook: Playbook, delta: Delta) -> Applied:
     """Carry out `delta` in order. What cannot be done is skipped with its reason; nothing raises.
 
     The version rises by one if anything changed. Every change of a bullet appends to the prefix log; tags do not.
+    Skipped are: whatever names a bullet that is not live (a MERGE goes on without it while two are left), contents that
+    are empty or that a live bullet has word for word, sections that cannot be slugs, counts below 1, and new bullets
+    once all numbers are used up. An unknown section is made.
     """
     work = _Work(playbook)
     done: list[AppliedOperation] = []
@@ -60,7 +68,7 @@ class _Work:
     def __init__(self, playbook: Playbook) -> None:
         self._from = playbook
         self._bullets = dict(playbook.by_id)
-        self._sections = list(playbook.sections)
+        self._sections = {section.slug: section for section in playbook.sections}
         self._lines: list[PrefixLine] = []
         self._next = playbook.next_number
         self._contents = {_key(bullet.content): bullet.id for bullet in playbook.bullets}
@@ -69,7 +77,7 @@ class _Work:
         return Playbook(
             version=self._from.version + 1,
             next_number=self._next,
-            sections=tuple(self._sections),
+            sections=tuple(self._sections.values()),
             bullets=tuple(self._bullets.values()),
             prefix=(*self._from.prefix, *self._lines),
         )
@@ -77,11 +85,9 @@ class _Work:
     def carry_out(self, operation: Operation) -> str:
         match operation:
             case Add():
-                self._fresh(operation.content)
-                section = self._section(operation.section)
-                return self._create(
-                    Bullet(self._identity(section), section, operation.content, created=operation.provenance)
-                )
+                content = self._fresh(operation.content)
+                identity = self._identity(operation.section)
+                return self._create(Bullet(identity, operation.section, content, created=operation.provenance))
             case Update():
                 return self._update(operation)
             case Merge():
@@ -94,31 +100,31 @@ class _Work:
 
     def _update(self, operation: Update) -> str:
         held = self._live(operation.id)
-        self._fresh(operation.content)
-        self._contents.pop(_key(held.content), None)
-        self._contents[_key(operation.content)] = held.id
-        self._bullets[held.id] = replace(held, content=operation.content, updated=operation.provenance)
-        self._lines.append(PrefixLine("updated", held.id, operation.content))
+        content = self._fresh(operation.content)
+        self._forget(held)
+        self._contents[_key(content)] = held.id
+        self._bullets[held.id] = replace(held, content=content, updated=operation.provenance)
+        self._lines.append(PrefixLine("updated", held.id, content))
         return held.id
 
     def _merge(self, operation: Merge) -> str:
-        sources = [self._live(identity) for identity in dict.fromkeys(operation.ids)]
+        sources = [self._bullets[identity] for identity in dict.fromkeys(operation.ids) if identity in self._bullets]
         if len(sources) < 2:
-            raise _SkippedError("a merge needs at least two bullets")
-        self._fresh(operation.content, besides={source.id for source in sources})
-        section = self._section(operation.section or sources[0].section)
+            raise _SkippedError("a merge needs at least two live bullets")
+        content = self._fresh(operation.content, besides={source.id for source in sources})
+        section = operation.section or sources[0].section
         identity = self._identity(section)
         counters = sum((source.counters for source in sources), Counters())
         for source in sources:
             self._drop(source)
-        return self._create(Bullet(identity, section, operation.content, counters, operation.provenance))
+        return self._create(Bullet(identity, section, content, counters, operation.provenance))
 
     def _tag(self, operation: Tag) -> str:
         held = self._live(operation.id)
         if operation.count < 1:
             raise _SkippedError(f"count {operation.count} is not positive")
-        field = "uses" if operation.tag == "used" else operation.tag
-        if not hasattr(held.counters, field):
+        field = _FIELDS.get(operation.tag)
+        if field is None:
             raise _SkippedError(f"unknown tag {operation.tag!r}")
         counters = replace(held.counters, **{field: getattr(held.counters, field) + operation.count})
         self._bullets[held.id] = replace(held, counters=counters)
@@ -130,23 +136,23 @@ class _Work:
             raise _SkippedError(f"no live bullet {identity}")
         return held
 
-    def _fresh(self, content: str, besides: frozenset[str] | set[str] = frozenset()) -> None:
-        if not content.strip():
+    def _fresh(self, content: str, besides: Collection[str] = ()) -> str:
+        """The content as bullets hold it, if it says something that no bullet but `besides` says already."""
+        content = clean_text(content)
+        if not content:
             raise _SkippedError("the content is empty")
         same = self._contents.get(_key(content))
         if same is not None and same not in besides:
             raise _SkippedError(f"{same} says the same")
-
-    def _section(self, slug: str) -> str:
-        if not SLUG.fullmatch(slug):
-            raise _SkippedError(f"section {slug!r} is not 2 to 6 letters a-z")
-        if all(section.slug != slug for section in self._sections):
-            self._sections.append(Section(slug, slug))
-        return slug
+        return content
 
     def _identity(self, section: str) -> str:
+        """The next id in `section`, which is made if there is none."""
+        if not SLUG.fullmatch(section):
+            raise _SkippedError(f"section {section!r} is not 2 to 6 letters a-z")
         if self._next > LAST_NUMBER:
             raise _SkippedError(f"all {LAST_NUMBER} bullet numbers are used up")
+        self._sections.setdefault(section, Section(section, section))
         self._next += 1
         return bullet_id(section, self._next - 1)
 
@@ -158,8 +164,13 @@ class _Work:
 
     def _drop(self, bullet: Bullet) -> None:
         del self._bullets[bullet.id]
-        self._contents.pop(_key(bullet.content), None)
+        self._forget(bullet)
         self._lines.append(PrefixLine("removed", bullet.id, bullet.content))
+
+    def _forget(self, bullet: Bullet) -> None:
+        """Two bullets of one content can come from a file: then the content stays known by the other."""
+        if self._contents.get(_key(bullet.content)) == bullet.id:
+            del self._contents[_key(bullet.content)]
 
 
 def _key(content: str) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ace.playbook.apply import apply
 from ace.playbook.bullet import Bullet
 from ace.playbook.delta import Delta, Remove
 from ace.playbook.playbook import Playbook
 from ace.playbook.render import LineFormats, render, render_line
 
+HEADROOM = 0.1
+"""The part of the budget that an eviction leaves free. Without it a full playbook would be evicted from, and its whole
+prefix computed anew, after every batch that adds a bullet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budgeted:
-    """A playbook within its budget, and the removals that brought it there."""
+    """A playbook within its budget, and the removals that brought it there. `compacted`: its log was written anew."""
 
     playbook: Playbook
     delta: Delta
@@ -22,36 +25,56 @@ class Budgeted:
 
 
 def enforce_budget(
-    playbook: Playbook, count_tokens: Callable[[str], int], limit: int, formats: LineFormats
+    playbook: Playbook,
+    count_tokens: Callable[[str], int],
+    limit: int,
+    formats: LineFormats,
+    *,
+    headroom: float = HEADROOM,
 ) -> Budgeted:
     """Bring the rendered playbook to at most `limit` tokens: first by compaction, then by evicting the weakest bullets.
 
-    The weakest is the one with the lowest helpful minus harmful, then the fewest uses, then the lowest number: new
-    bullets have had no chance yet, and go last among equals. The version does not rise: a budget is part of its batch.
+    A bullet that is over the limit on its own goes first. Then the weakest is the one with the lowest helpful minus
+    harmful, then the fewest uses, then the lowest number: new bullets have had no chance yet, and go last among equals.
+    Once it has to evict, it leaves `headroom` of the limit free. The version does not rise: a budget is part of its
+    batch. What an empty playbook renders to is not counted.
     """
     if count_tokens(render(playbook, formats)) <= limit:
         return Budgeted(playbook, Delta(()), False)
     held = playbook.compacted()
-    removals: list[Remove] = []
-    while held.bullets and (over := count_tokens(render(held, formats)) - limit) > 0:
-        victims = _weakest(held, count_tokens, over, formats)
-        removals += victims
-        held = replace(apply(held, Delta(tuple(victims))).playbook.compacted(), version=playbook.version)
-    return Budgeted(held, Delta(tuple(removals)), True)
+    costs = {line.id: count_tokens(render_line(line, formats)) for line in held.prefix}
+    evicted = [bullet for bullet in held.bullets if costs[bullet.id] > limit]
+    held = _without(held, evicted)
+    full = count_tokens(render(held, formats)) > limit
+    goal = limit - int(limit * headroom) if full else limit
+    while held.bullets and (over := count_tokens(render(held, formats)) - goal) > 0:
+        weakest = _weakest(held, costs, over)
+        evicted += weakest
+        held = _without(held, weakest)
+    return Budgeted(held, Delta(tuple(_removal(bullet) for bullet in evicted)), True)
 
 
-def _weakest(playbook: Playbook, count_tokens: Callable[[str], int], over: int, formats: LineFormats) -> list[Remove]:
-    """Removals that should save `over` tokens, one at the least."""
-    lines = {line.id: render_line(line, formats) for line in playbook.prefix}
-    removals: list[Remove] = []
+def _weakest(playbook: Playbook, costs: Mapping[str, int], over: int) -> list[Bullet]:
+    """The bullets that should save `over` tokens, one at the least."""
+    weakest: list[Bullet] = []
     for bullet in sorted(playbook.bullets, key=_evidence):
-        if removals and over <= 0:
+        if over <= 0 and weakest:
             break
-        over -= count_tokens(lines[bullet.id])
-        counters = bullet.counters
-        reason = f"over the token budget; helpful {counters.helpful}, harmful {counters.harmful}, uses {counters.uses}"
-        removals.append(Remove(bullet.id, reason))
-    return removals
+        over -= costs[bullet.id]
+        weakest.append(bullet)
+    return weakest
+
+
+def _without(playbook: Playbook, bullets: Sequence[Bullet]) -> Playbook:
+    gone = {bullet.id for bullet in bullets}
+    return replace(playbook, bullets=tuple(b for b in playbook.bullets if b.id not in gone)).compacted()
+
+
+def _removal(bullet: Bullet) -> Remove:
+    known = bullet.counters
+    return Remove(
+        bullet.id, f"over the token budget; helpful {known.helpful}, harmful {known.harmful}, uses {known.uses}"
+    )
 
 
 def _evidence(bullet: Bullet) -> tuple[int, int, int]:

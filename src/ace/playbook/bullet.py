@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,10 +13,26 @@ SLUG = re.compile(r"[a-z]{2,6}")
 BULLET_ID = re.compile(r"([a-z]{2,6})-([0-9]{5})")
 LAST_NUMBER = 99_999
 
+_BREAKS = re.compile("\\r\\n|[\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029]")
+_CONTROLS = re.compile("[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x9f]")
+_SURROGATES = re.compile("[\\ud800-\\udfff]")
+
+
+def clean_text(text: str) -> str:
+    r"""`text` as bullets hold it: `\n` the only line break, no control characters, no lone surrogates, stripped.
+
+    What a model or a file says can then be stored, exported and read back by any of them without turning into other
+    lines. Idempotent.
+    """
+    if not text.isprintable():
+        text = _CONTROLS.sub("", _BREAKS.sub("\n", text))
+        text = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text.strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What is known of a bullet's worth. Kept out of every prompt: counters change, the prefix may not."""
+    """What is known of a bullet's worth. Kept out of the prefix: counters change, the prefix may not."""
 
     helpful: int = 0
     harmful: int = 0
@@ -29,6 +46,14 @@ class Counters:
             self.neutral + other.neutral,
             self.uses + other.uses,
         )
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Counters:
+        """Counters from whole numbers of at least 0; those that are not given are 0. TypeError or ValueError."""
+        for name, count in data.items():
+            if type(count) is not int or count < 0:
+                raise ValueError(f"{name} is {count!r}, not a whole number of at least 0")
+        return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +69,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Bullet:
-    """`id` is `<section slug>-<five digits>`; the digits are unique over the whole playbook."""
+    """`id` is `<section slug>-<five digits>`; the digits are unique over the whole playbook.
+
+    `content` may have several lines; it is held as `clean_text` leaves it.
+    """
 
     id: str
     section: str
@@ -52,6 +80,9 @@ class Bullet:
     counters: Counters = field(default_factory=Counters)
     created: Provenance = field(default_factory=Provenance)
     updated: Provenance | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", clean_text(self.content))
 
     @property
     def number(self) -> int:
@@ -62,12 +93,13 @@ class Bullet:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Bullet:
+    def from_json(cls, data: Mapping[str, Any]) -> Bullet:
+        """The reverse of `to_json`. KeyError, TypeError, ValueError or AttributeError if that is not what `data` is."""
         return cls(
             id=data["id"],
             section=data["section"],
             content=data["content"],
-            counters=Counters(**data["counters"]),
+            counters=Counters.from_json(data["counters"]),
             created=Provenance(**data["created"]),
             updated=Provenance(**data["updated"]) if data["updated"] else None,
         )

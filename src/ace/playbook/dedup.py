@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ace.playbook.apply import SkippedOperation
+from ace.playbook.apply import SkippedOperation, apply
 from ace.playbook.delta import Add, Delta, Operation
-from ace.playbook.embed import Embedder
+from ace.playbook.embed import Embedder, NgramEmbedder
+from ace.playbook.likeness import Signature, adds_a_word, signature
 from ace.playbook.playbook import Playbook
 
-SHORT = 12
-"""Texts of fewer words are duplicates only if they have the same words: one word makes another rule of them."""
-
-Signature = tuple[tuple[str, ...], tuple[str, ...]]
-_WORD = re.compile(r"\w+")
-_HARD = re.compile(
-    r"""
-      (?P<number> \d[\d.,:/%-]* )
-    | (?P<quoted> `[^`]+` | "[^"]+" )
-    | (?P<name> \b(?: \w+(?:[._]\w+)+ | [A-Z][A-Z0-9]+ | [a-z]+[A-Z]\w* )\b )
-    """,
-    re.VERBOSE,
-)
-_TURNS = frozenset(
-    {"not", "no", "never", "without", "except", "unless", "cannot", "only", "before", "after", "more", "less"}
-)
+if TYPE_CHECKING:
+    from ace.playbook.embed import Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +28,80 @@ class Deduped:
 def dedup_delta(playbook: Playbook, delta: Delta, embedder: Embedder, threshold: float) -> Deduped:
     """Drop every ADD whose vector is within `threshold` (cosine) of a live bullet or an earlier ADD, and says the same.
 
-    Likeness is not enough: texts whose numbers, names, quotations or negations differ are different rules, however
-    alike they read, and short texts must agree in every word. So only texts of one signature are compared at all.
+    Likeness is not enough: `ace.playbook.likeness` says what must be equal besides. Bullets are compared as the rest
+    of the delta leaves them, so that the new wording of a bullet that it removes gets in.
     """
-    rivals: dict[Signature, list[tuple[str, str]]] = defaultdict(list)
-    if any(isinstance(operation, Add) for operation in delta.operations):
-        for bullet in playbook.bullets:
-            rivals[signature(bullet.content)].append((bullet.id, bullet.content))
+    additions = [operation for operation in delta.operations if isinstance(operation, Add)]
+    if not additions:
+        return Deduped(delta, ())
+    rivals = _Rivals(playbook, delta, additions, embedder, threshold)
     kept: list[Operation] = []
     dropped: list[SkippedOperation] = []
     for operation in delta.operations:
-        if isinstance(operation, Add):
-            group = rivals[signature(operation.content)]
-            if same := _same(operation.content, group, embedder, threshold):
-                dropped.append(SkippedOperation(operation, f"duplicate of {same}"))
-                continue
-            group.append((f"another ADD of this batch ({operation.content[:40]!r})", operation.content))
-        kept.append(operation)
+        if isinstance(operation, Add) and (same := rivals.same_as(operation)):
+            dropped.append(SkippedOperation(operation, f"duplicate of {same}"))
+        else:
+            kept.append(operation)
     return Deduped(Delta(tuple(kept)), tuple(dropped))
 
 
-def signature(text: str) -> Signature:
-    """What two texts must share to be one rule: names, numbers and negations, and every word if they are short."""
-    words = _WORD.findall(text.casefold().replace("n't", " not"))
-    telling = words if len(words) < SHORT else [word for word in words if word in _TURNS]
-    hard = (match.group().strip('`".,:/-') for match in _HARD.finditer(text))
-    return tuple(sorted(hard)), tuple(sorted(telling))
+@dataclass(slots=True)
+class _Group:
+    """Texts of one signature: live bullets, then ADDs. The first `size` of them count."""
+
+    names: list[str]
+    texts: list[str]
+    vectors: Vectors
+    size: int
 
 
-def _same(text: str, group: Sequence[tuple[str, str]], embedder: Embedder, threshold: float) -> str | None:
-    """The name of the likest text in `group` if it is like enough."""
-    if not group:
+class _Rivals:
+    """What each ADD of a delta may repeat. Every text is embedded once, in one call."""
+
+    def __init__(
+        self, playbook: Playbook, delta: Delta, additions: Sequence[Add], embedder: Embedder, threshold: float
+    ) -> None:
+        self._threshold = threshold
+        self._by_spelling = isinstance(embedder, NgramEmbedder)
+        rest = Delta(tuple(operation for operation in delta.operations if not isinstance(operation, Add)))
+        members: dict[Signature, list[tuple[str, str]]] = {signature(addition.content): [] for addition in additions}
+        for bullet in apply(playbook, rest).playbook.bullets:
+            if (found := members.get(signature(bullet.content))) is not None:
+                found.append((bullet.id, bullet.content))
+        sizes = {key: len(found) for key, found in members.items()}
+        for addition in additions:
+            name = f"another ADD of this batch ({addition.content[:40]!r})"
+            members[signature(addition.content)].append((name, addition.content))
+        texts = list(dict.fromkeys(text for found in members.values() for _, text in found if len(found) > 1))
+        vectors = embedder.embed(texts)
+        places = {text: place for place, text in enumerate(texts)}
+        self._groups = {
+            key: _Group(
+                [name for name, _ in found],
+                [text for _, text in found],
+                vectors[[places[text] for _, text in found]],
+                sizes[key],
+            )
+            for key, found in members.items()
+            if len(found) > 1
+        }
+        self._next: dict[Signature, int] = defaultdict(int, sizes)
+
+    def same_as(self, addition: Add) -> str | None:
+        """The name of the likest text that says what `addition` says. To be asked once for each ADD, in order."""
+        key = signature(addition.content)
+        group = self._groups.get(key)
+        if group is None:
+            return None
+        place = self._next[key]
+        self._next[key] += 1
+        likeness = group.vectors[: group.size] @ group.vectors[place]
+        for best in map(int, (-likeness).argsort(kind="stable")):
+            if likeness[best] < self._threshold:
+                break
+            if not self._by_spelling or not adds_a_word(addition.content, group.texts[best]):
+                return group.names[best]
+        group.names[group.size], group.texts[group.size] = group.names[place], group.texts[place]
+        group.vectors[group.size] = group.vectors[place]
+        group.size += 1
         return None
-    vectors = embedder.embed([text, *(content for _, content in group)])
-    likeness = vectors[1:] @ vectors[0]
-    best = int(likeness.argmax())
-    return group[best][0] if likeness[best] >= threshold else None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from ace.errors import PlaybookError
 from ace.playbook.bullet import Provenance
@@ -86,21 +86,40 @@ class Delta:
         return {"operations": [{"type": operation.type, **asdict(operation)} for operation in self.operations]}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Delta:
+    def from_json(cls, data: object) -> Delta:
         """The reverse of `to_json`. PlaybookError names the operation at fault."""
-        return cls(tuple(_operation(number, item) for number, item in enumerate(data["operations"])))
+        items = data.get("operations") if isinstance(data, Mapping) else None
+        if not isinstance(items, Sequence) or isinstance(items, str):
+            raise PlaybookError("a delta is an object with a list `operations`")
+        return cls(tuple(_operation(number, item) for number, item in enumerate(items)))
 
 
-def _operation(number: int, item: Mapping[str, Any]) -> Operation:
+def _operation(number: int, item: object) -> Operation:
+    if not isinstance(item, Mapping):
+        raise PlaybookError(f"operation {number}: found {item!r}, allowed: an object with a `type`")
     values = dict(item)
     kind = _TYPES.get(str(values.pop("type", None)))
     if kind is None:
         raise PlaybookError(f"operation {number}: type {item.get('type')!r}, allowed: {', '.join(_TYPES)}")
     try:
-        if "provenance" in values:
-            values["provenance"] = Provenance(**values["provenance"])
-        if "ids" in values:
-            values["ids"] = tuple(values["ids"])
-        return kind(**values)
-    except TypeError as error:
+        if values.get("section", "") is None:
+            del values["section"]
+        return kind(**{name: _checked(name, value) for name, value in values.items()})
+    except (TypeError, ValueError) as error:
         raise PlaybookError(f"operation {number} ({kind.type}): {error}") from error
+
+
+def _checked(name: str, value: Any) -> Any:
+    """The value of the field `name`, of the type it must have."""
+    match name:
+        case "provenance":
+            return Provenance(**value)
+        case "ids" if isinstance(value, Sequence) and not isinstance(value, str):
+            return tuple(_checked("id", identity) for identity in value)
+        case "tag" if value in get_args(TagName):
+            return value
+        case "count" if type(value) is int:
+            return value
+        case "id" | "content" | "reason" | "section" if isinstance(value, str):
+            return value
+    raise ValueError(f"{name}: found {value!r}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,11 +29,14 @@ class Embedder(Protocol):
 
 
 class NgramEmbedder:
-    """Hashed words and character n-grams (3 to 5) with sublinear counts: near-duplicates by wording, no model."""
+    """Hashed words and character n-grams (3 to 5) with sublinear counts: near-duplicates by wording, no model.
+
+    It cannot tell a synonym from an antonym, so texts that swap a word are alike to it: `dedup_delta` looks again.
+    """
 
     def __init__(self, dimensions: int = 1024) -> None:
         self._dimensions = dimensions
-        self._one = lru_cache(maxsize=200_000)(self._embed_one)
+        self._one = lru_cache(maxsize=20_000)(self._embed_one)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
@@ -46,13 +48,12 @@ class NgramEmbedder:
     def _embed_one(self, text: str) -> Vectors:
         import numpy as np
 
-        vector = np.zeros(self._dimensions, dtype=np.float32)
-        for feature, count in Counter(_features(text)).items():
-            code = zlib.crc32(feature.encode("utf-8", "surrogatepass"))
-            sign = 1.0 if code & 0x80000000 else -1.0
-            vector[code % self._dimensions] += sign * (1.0 + np.log(count))
+        codes, counts = np.unique(_features(text), return_counts=True)
+        weights = (1.0 + np.log(counts)) * np.where(codes >> np.uint64(63), 1.0, -1.0)
+        places = (codes % np.uint64(self._dimensions)).astype(np.intp)
+        vector = np.bincount(places, weights, minlength=self._dimensions)
         norm = np.linalg.norm(vector)
-        return vector / norm if norm else vector
+        return (vector / norm if norm else vector).astype(np.float32)
 
 
 class SentenceTransformerEmbedder:
@@ -62,7 +63,7 @@ class SentenceTransformerEmbedder:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
-            command = "pip install sentence-transformers"
+            command = "pip install 'sentence-transformers'"
             raise ProviderMissingError(
                 "playbook.dedup.embedder 'sentence-transformers' needs a package that is not installed",
                 hint=command,
@@ -80,7 +81,7 @@ class SentenceTransformerEmbedder:
 
 
 class VllmEmbedder:
-    """A pooling model in an in-process vLLM engine of its own."""
+    """A pooling model in an in-process vLLM engine of its own, small enough to stand beside the one that answers."""
 
     def __init__(self, model: str) -> None:
         try:
@@ -94,7 +95,14 @@ class VllmEmbedder:
                 package="vllm",
                 command=command,
             ) from error
-        self._engine: Any = LLM(model=model, runner="pooling", convert="embed", enforce_eager=True)
+        self._engine: Any = LLM(
+            model=model,
+            runner="pooling",
+            convert="embed",
+            enforce_eager=True,
+            gpu_memory_utilization=0.1,
+            kv_cache_memory_bytes=256 << 20,
+        )
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
@@ -118,10 +126,17 @@ def create_embedder(settings: DedupSettings) -> Embedder:
     return SentenceTransformerEmbedder(settings.model)
 
 
-def _features(text: str) -> Iterator[str]:
-    for word in _WORD.findall(text.casefold()):
-        yield f"w:{word}"
-        padded = f" {word} "
-        for size in (3, 4, 5):
-            for start in range(len(padded) - size + 1):
-                yield padded[start : start + size]
+def _features(text: str) -> npt.NDArray[np.uint64]:
+    """A 64-bit code for every word and for every run of 3 to 5 characters, the same on every machine."""
+    import numpy as np
+
+    words = _WORD.findall(text.casefold())
+    letters = np.frombuffer(f" {' '.join(words)} ".encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
+    parts = [np.array([zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in words], dtype=np.uint64)]
+    for size in (3, 4, 5):
+        codes = np.full(max(len(letters) - size + 1, 0), size, dtype=np.uint64)
+        for offset in range(size):
+            codes = codes * np.uint64(0x100000001B3) + letters[offset : offset + len(codes)]
+        parts.append(codes)
+    codes = np.concatenate(parts) * np.uint64(0x9E3779B97F4A7C15)
+    return codes ^ (codes >> np.uint64(29))

@@ -7,55 +7,123 @@ The rules, where proposals meet (earlier means earlier in the given order, which
 - MERGEs that share a bullet: the earlier takes it; the later goes on with the rest, if that is two bullets or more.
 - UPDATE or REMOVE of a bullet that a MERGE takes: dropped, the merged wording stands.
 - REMOVE against UPDATE: the UPDATE stands, because knowledge is easier to remove later than to find again.
-- Duplicate ADDs (the same words, white space and case aside) and repeated REMOVEs: the earlier stands.
+- Duplicate ADDs (the same words, white space aside) and repeated REMOVEs: the earlier stands.
+- What could not be carried out takes nothing from others: empty contents; and, where the snapshot is given, MERGEs of
+  fewer than two live bullets and UPDATEs that change nothing.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
+from ace.playbook.apply import SkippedOperation
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
+from ace.playbook.playbook import Playbook
 
 
-def merge_deltas(deltas: Sequence[Delta]) -> Delta:
-    """One delta: tags, updates, merges, removals, additions, each in the given order. Idempotent on its own result."""
-    operations = [operation for delta in deltas for operation in delta.operations]
-    merges = list(_merges([operation for operation in operations if isinstance(operation, Merge)]))
-    taken = {identity for merge in merges for identity in merge.ids}
-    updates = list(_updates([o for o in operations if isinstance(o, Update) and o.id not in taken]))
-    taken.update(update.id for update in updates)
-    removals: dict[str, Remove] = {}
-    additions: dict[str, Add] = {}
-    for operation in operations:
-        if isinstance(operation, Remove) and operation.id not in taken:
-            removals.setdefault(operation.id, operation)
-        elif isinstance(operation, Add):
-            additions.setdefault(_key(operation.content), operation)
-    kept: list[Operation] = [operation for operation in operations if isinstance(operation, Tag)]
-    kept += updates
-    kept += merges
-    kept += removals.values()
-    kept += additions.values()
-    return Delta(tuple(kept))
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One delta of many, and the operations that lost a conflict, with the reason."""
+
+    delta: Delta
+    dropped: tuple[SkippedOperation, ...]
 
 
-def _merges(merges: Sequence[Merge]) -> Iterator[Merge]:
-    taken: set[str] = set()
-    for merge in merges:
-        free = tuple(identity for identity in dict.fromkeys(merge.ids) if identity not in taken)
-        if len(free) > 1:
-            taken.update(free)
-            yield replace(merge, ids=free)
+def merge_deltas(deltas: Iterable[Delta], snapshot: Playbook | None = None) -> Delta:
+    """The delta of `resolve_deltas`, without what was dropped."""
+    return resolve_deltas(deltas, snapshot).delta
 
 
-def _updates(updates: Sequence[Update]) -> Iterator[Update]:
-    for identity in dict.fromkeys(update.id for update in updates):
-        rivals = [update for update in updates if update.id == identity]
-        votes = Counter(_key(update.content) for update in rivals)
-        yield max(rivals, key=lambda update: votes[_key(update.content)])
+def resolve_deltas(deltas: Iterable[Delta], snapshot: Playbook | None = None) -> Merged:
+    """One delta: tags, updates, merges, removals, additions, each in the given order. Idempotent on its own result.
+
+    `snapshot` is the playbook that all of them were proposed against.
+    """
+    work = _Work(snapshot)
+    operations = [o for delta in deltas for o in delta.operations if isinstance(o, Tag) or work.says_something(o)]
+    merges = work.merges([o for o in operations if isinstance(o, Merge)])
+    updates = work.updates([o for o in operations if isinstance(o, Update)])
+    removals = work.removals([o for o in operations if isinstance(o, Remove)])
+    additions = work.additions([o for o in operations if isinstance(o, Add)])
+    tags = [o for o in operations if isinstance(o, Tag)]
+    return Merged(Delta((*tags, *updates, *merges, *removals, *additions)), tuple(work.dropped))
+
+
+@dataclass(slots=True)
+class _Work:
+    snapshot: Playbook | None
+    taken: dict[str, str] = field(default_factory=dict)
+    """Bullets that an operation has claimed, and by what."""
+    dropped: list[SkippedOperation] = field(default_factory=list)
+
+    def drop(self, operation: Operation, reason: str) -> None:
+        self.dropped.append(SkippedOperation(operation, reason))
+
+    def says_something(self, operation: Operation) -> bool:
+        if isinstance(operation, Add | Update | Merge) and not operation.content.strip():
+            self.drop(operation, "the content is empty")
+            return False
+        if isinstance(operation, Update) and self.snapshot:
+            held = self.snapshot.get(operation.id)
+            if held and _key(held.content) == _key(operation.content):
+                self.drop(operation, f"{held.id} says the same")
+                return False
+        return True
+
+    def merges(self, proposed: Sequence[Merge]) -> list[Merge]:
+        kept = []
+        for merge in proposed:
+            ids = dict.fromkeys(merge.ids)
+            live = [identity for identity in ids if self.snapshot is None or self.snapshot.get(identity)]
+            free = tuple(identity for identity in live if identity not in self.taken)
+            if len(free) > 1:
+                self.taken.update(dict.fromkeys(free, "a MERGE"))
+                kept.append(replace(merge, ids=free) if free != merge.ids else merge)
+            elif len(live) > 1:
+                self.drop(merge, "an earlier MERGE took its bullets")
+            else:
+                self.drop(merge, "a merge needs at least two live bullets")
+        return kept
+
+    def updates(self, proposed: Sequence[Update]) -> list[Update]:
+        rivals: dict[str, dict[str, list[Update]]] = defaultdict(lambda: defaultdict(list))
+        for update in proposed:
+            if by := self.taken.get(update.id):
+                self.drop(update, f"{by} of {update.id} stands")
+            else:
+                rivals[update.id][_key(update.content)].append(update)
+        kept = []
+        for identity, wordings in rivals.items():
+            chosen = max(wordings.values(), key=len).pop(0)
+            kept.append(chosen)
+            for update in (update for same in wordings.values() for update in same):
+                self.drop(update, f"another UPDATE of {identity} stands")
+            self.taken[identity] = "an UPDATE"
+        return kept
+
+    def removals(self, proposed: Sequence[Remove]) -> list[Remove]:
+        kept = []
+        for removal in proposed:
+            if by := self.taken.get(removal.id):
+                self.drop(removal, f"{by} of {removal.id} stands")
+            else:
+                self.taken[removal.id] = "an earlier REMOVE"
+                kept.append(removal)
+        return kept
+
+    def additions(self, proposed: Sequence[Add]) -> list[Add]:
+        kept: dict[str, Add] = {}
+        for addition in proposed:
+            key = _key(addition.content)
+            if key in kept:
+                self.drop(addition, f"an earlier ADD says the same ({addition.content[:40]!r})")
+            else:
+                kept[key] = addition
+        return list(kept.values())
 
 
 def _key(content: str) -> str:
-    return " ".join(content.split()).casefold()
+    """What two contents share that say the same to the letter, white space aside. Case tells codes apart."""
+    return " ".join(content.split())

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ace.errors import PlaybookError
-from ace.playbook.bullet import SLUG, Bullet
+from ace.playbook.bullet import SLUG, Bullet, clean_text
 
 LineKind = Literal["bullet", "updated", "removed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading that bullets stand under; `slug` begins their ids."""
+    """A heading that bullets stand under; `slug` begins their ids. A title is one line."""
 
     slug: str
     title: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", " ".join(clean_text(self.title).split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +55,20 @@ class Playbook:
     prefix: tuple[PrefixLine, ...]
 
     def __post_init__(self) -> None:
-        numbers = [bullet.number for bullet in self.bullets]
-        if len(set(numbers)) != len(numbers):
-            twice = next(b.id for i, b in enumerate(self.bullets) if numbers.index(b.number) != i)
-            raise PlaybookError(f"bullet number of {twice} is used twice")
-        if numbers and max(numbers) >= self.next_number:
-            raise PlaybookError(f"next_number {self.next_number} was already given to a bullet")
         slugs = {section.slug for section in self.sections}
         if len(slugs) != len(self.sections) or not all(SLUG.fullmatch(slug) for slug in slugs):
             raise PlaybookError("section slugs must be distinct and 2 to 6 letters a-z each")
+        numbers: set[int] = set()
         for bullet in self.bullets:
+            if bullet.number in numbers:
+                raise PlaybookError(f"bullet number of {bullet.id} is used twice")
+            if bullet.number >= self.next_number:
+                raise PlaybookError(f"next_number {self.next_number} was already given to a bullet: {bullet.id}")
             if bullet.section not in slugs:
                 raise PlaybookError(f"bullet {bullet.id} stands in section {bullet.section!r}, which does not exist")
+            if not bullet.id.startswith(f"{bullet.section}-"):
+                raise PlaybookError(f"bullet {bullet.id} stands in section {bullet.section!r}, its id says another")
+            numbers.add(bullet.number)
 
     @classmethod
     def empty(cls, sections: Sequence[Section] = ()) -> Playbook:
@@ -94,6 +99,17 @@ class Playbook:
         """Lines of the prefix that a compaction would save."""
         return len(self.prefix) - len(self.bullets)
 
+    @property
+    def prefix_is_true(self) -> bool:
+        """Whether the prefix log, read to its end, says what the live bullets say. False after an edit by hand."""
+        said: dict[str, str] = {}
+        for line in self.prefix:
+            if line.kind == "removed":
+                said.pop(line.id, None)
+            else:
+                said[line.id] = line.content
+        return said == {bullet.id: bullet.content for bullet in self.bullets}
+
     def compacted(self) -> Playbook:
         """The same playbook with its log written anew: one line for each live bullet, in creation order."""
         return replace(self, prefix=_lines(self.bullets))
@@ -114,7 +130,7 @@ class Playbook:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Playbook:
+    def from_json(cls, data: Mapping[str, Any]) -> Playbook:
         """The reverse of `to_json`. PlaybookError if the data breaks a rule or lacks a key."""
         try:
             return cls(
@@ -122,10 +138,17 @@ class Playbook:
                 next_number=int(data["next_number"]),
                 sections=tuple(Section(**section) for section in data["sections"]),
                 bullets=tuple(Bullet.from_json(bullet) for bullet in data["bullets"]),
-                prefix=tuple(PrefixLine(**line) for line in data["prefix"]),
+                prefix=tuple(_line(line) for line in data["prefix"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PlaybookError(f"not a playbook: {error!r}") from error
+
+
+def _line(data: Mapping[str, Any]) -> PrefixLine:
+    line = PrefixLine(**data)
+    if line.kind not in get_args(LineKind) or type(line.id) is not str or type(line.content) is not str:
+        raise ValueError(f"{line!r} is not a line of the prefix")
+    return line
 
 
 def _lines(bullets: Sequence[Bullet]) -> tuple[PrefixLine, ...]:

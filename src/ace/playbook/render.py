@@ -40,4 +40,4 @@ def render_line(line: PrefixLine, formats: LineFormats) -> str:
 
 
 def _line(template: Template, line: PrefixLine) -> str:
-    return template.substitute(id=line.id, content=CONTINUATION.join(line.content.splitlines()))
+    return template.substitute(id=line.id, content=CONTINUATION.join(line.content.strip().splitlines()))

@@ -21,7 +21,7 @@ _SUFFIXES: dict[str, Format] = {".txt": "text", ".json": "json", ".md": "markdow
 
 
 def dumps(playbook: Playbook, format: Format) -> str:
-    """The playbook in `format`. Only JSON keeps everything."""
+    """The playbook in `format`. Only JSON keeps everything: version, provenance, and the amendments of the prefix."""
     if format == "text":
         return dump_text(playbook)
     if format == "markdown":
@@ -74,6 +74,8 @@ def _format(path: Path) -> Format:
 def _load_json(text: str, source: str) -> Playbook:
     try:
         data = json.loads(text)
+    except RecursionError as error:
+        raise PlaybookFormatError(f"{source}: nested too deeply", path=source) from error
     except json.JSONDecodeError as error:
         raise PlaybookFormatError(
             f"{source}:{error.lineno}: not JSON: {error.msg}", path=source, line=error.lineno
@@ -81,4 +83,5 @@ def _load_json(text: str, source: str) -> Playbook:
     found = data.get("schema_version") if isinstance(data, dict) else None
     if found != SCHEMA_VERSION:
         raise PlaybookFormatError(f"{source}: schema_version {found!r}, allowed: {SCHEMA_VERSION}", path=source)
-    return Playbook.from_json(data)
+    playbook = Playbook.from_json(data)
+    return playbook if playbook.prefix_is_true else playbook.compacted()

@@ -1,5 +1,7 @@
-"""Markdown for people to read and review: `## Title (slug)` over a list item for each bullet. Reads back what it wrote,
-but for provenance."""
+"""Markdown for people to read and review: `## Title (slug)` over a list item for each bullet.
+
+Reads back what it wrote, all but the version and the provenance; a bullet's further lines are indented.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,10 @@ from ace.playbook.playbook import Playbook, Section
 
 _INDENT = "  "
 _HEADER = re.compile(r"## (.*) \(([a-z]{2,6})\)")
-_ITEM = re.compile(r"- `([a-z]{2,6})-([0-9]{5})` \(helpful (\d+), harmful (\d+), neutral (\d+), uses (\d+)\) (.*)")
-_NEXT = re.compile(r"<!-- next number: (\d+) -->")
+_ITEM = re.compile(
+    r"- `([a-z]{2,6})-([0-9]{5})` \(helpful (\d{1,15}), harmful (\d{1,15}), neutral (\d{1,15}), uses (\d{1,15})\) (.*)"
+)
+_NEXT = re.compile(r"<!-- next number: (\d{1,6}) -->")
 
 
 def dump_markdown(playbook: Playbook) -> str:
@@ -36,7 +40,7 @@ def load_markdown(text: str, source: str = "<markdown>") -> Playbook:
     sections: list[Section] = []
     drafts: list[tuple[Bullet, list[str]]] = []
     following = 1
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if match := _ITEM.fullmatch(line):
             slug, digits, *counts, content = match.groups()
             if all(section.slug != slug for section in sections):
@@ -47,7 +51,7 @@ def load_markdown(text: str, source: str = "<markdown>") -> Playbook:
             sections.append(Section(match.group(2), match.group(1)))
         elif match := _NEXT.fullmatch(line):
             following = int(match.group(1))
-        elif drafts and line.startswith(_INDENT):
+        elif drafts and (line.startswith(_INDENT) or not line.strip()):
             drafts[-1][1].append(line.removeprefix(_INDENT))
         elif line.strip() and line != "# Playbook":
             raise _error(source, number, f"not a line of a playbook: {line[:60]!r}")

@@ -1,0 +1,85 @@
+"""What two texts must share to be the same rule, however alike a vector says they are.
+
+A number, a name or a negation makes another rule of a text, and no embedder can be trusted with that. So the hard
+tokens of two texts must be equal, in order, before they are compared at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import lru_cache
+
+SHORT = 12
+"""Texts of fewer words are the same rule only if they have the same words: one word makes another rule of them."""
+
+Signature = tuple[tuple[str, ...], tuple[str, ...]]
+"""Hard tokens in order; and of short texts all words in order, of others the words that turn a rule round."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_WORD = re.compile(r"\w+")
+_HARD = re.compile(
+    r"""
+      (?P<quoted>   `[^`]+` | "[^"]+" | “[^”]+” | (?<!\w)'[^']{1,80}'(?!\w) )
+    | (?P<link>     \w+://\S+ | (?<![\w/])/\w[\w/.-]* | (?<![\w-])--?[a-z][\w-]* )
+    | (?P<number>   (?<!\w)[-+]?\d[\d.,:/%-]* )
+    | (?P<name>     \b(?: \w*\d\w* | \w+(?:[._]\w+)+ | [A-Z][A-Z0-9]+ | [A-Z]?[a-z]+[A-Z]\w* )\b )
+    | (?P<proper>   (?<=[\w,;:(]\ )[A-Z]\w* )
+    | (?P<variable> [$@#]\w+ | <\w+> | \{\w+\} )
+    | (?P<arrow>    [-=]+> | [→⇒] )
+    | (?P<operator> [<>=!+*^&|%~]+ | [≤≥≠±×÷] )
+    """,
+    re.VERBOSE,
+)
+_TURNS = _words(
+    "not no nor never without except unless cannot only before after more less least most first last "
+    "until above below over under min max minimum maximum instead"
+)
+_ARTICLES = frozenset({"a", "an", "the", "An", "The"})
+_FUNCTION_WORDS = _words(
+    "a an the this that these those it its is are was were be been being do does did of to in on at for with and as by "
+    "so then also you your please must should shall will would can could may might"
+)
+_ENDINGS = frozenset({"", "s", "es", "d", "ed", "ing", "e", "ly", "y", "ies"})
+
+
+@lru_cache(maxsize=50_000)
+def signature(text: str) -> Signature:
+    """The part of `text` that a duplicate of it must have as well."""
+    words = _WORD.findall(text.replace("n't", " not").replace("n’t", " not"))
+    if len(words) < SHORT:
+        telling = tuple(word.casefold() for word in words if word not in _ARTICLES)
+    else:
+        telling = tuple(word for word in map(str.casefold, words) if word in _TURNS)
+    hard = ("->" if match.lastgroup == "arrow" else match.group().strip("`\"“”'.,:") for match in _HARD.finditer(text))
+    return tuple(hard), telling
+
+
+def adds_a_word(text: str, held: str) -> bool:
+    """Whether `text` has a word that `held` lacks, function words and other endings of the same word aside.
+
+    For embedders that see spelling only: `text` then says something that `held` does not.
+    """
+    mine, other = (Counter(_WORD.findall(words.casefold())) for words in (text, held))
+    left = list((other - mine).elements())
+    for word in (mine - other).elements():
+        if word in _FUNCTION_WORDS:
+            continue
+        twin = next((candidate for candidate in left if _same_stem(word, candidate)), None)
+        if twin is None:
+            return True
+        left.remove(twin)
+    return False
+
+
+def _same_stem(word: str, other: str) -> bool:
+    shared = 0
+    for a, b in zip(word, other, strict=False):
+        if a != b:
+            break
+        shared += 1
+    return shared >= 4 and word[shared:] in _ENDINGS and other[shared:] in _ENDINGS
