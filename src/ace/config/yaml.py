@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -24,11 +24,17 @@ def parse_yaml(text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         raise YamlProblem(str(problem), mark.line + 1 if mark else None) from error
-    except (ValueError, RecursionError) as error:  # a date such as 2026-13-01; brackets without end
+    except (ValueError, RecursionError) as error:  # a number of too many digits; brackets without end
         raise YamlProblem(str(error), None) from error
 
 
 class _Loader(yaml.SafeLoader):
+    # A table of its own: other packages change the one that all loaders share. And a date is text here.
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, Any]]]] = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:

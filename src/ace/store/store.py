@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from ace.store import lock, names, schema, writing
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
@@ -82,9 +82,11 @@ class RunStore(RunReader):
         `task` and `pack` are names for people, by default those of the settings.
         """
         now = utcnow()
-        run_id = names.new_run_id(settings.name, now)
         owner = lock.new_owner()
         with self._writing() as connection:
+            run_id = names.new_run_id(settings.name, now)
+            while connection.scalar(select(schema.runs.c.id).where(schema.runs.c.id == run_id)) is not None:
+                run_id = names.new_run_id(settings.name, now)
             connection.execute(
                 insert(schema.runs).values(
                     id=run_id,
