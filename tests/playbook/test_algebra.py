@@ -1,109 +1,215 @@
-"""What holds of apply, merge, render and the formats for any playbook and any delta."""
+"""What holds of apply, merge, render, the budget and the formats for any playbook and any delta."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-from strategies import deltas, playbooks
+import contextlib
+import itertools
+import re
+from collections import Counter
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from playbook_strategies import MICRO, STANDARD, deltas, deltas_for, histories, playbooks
+
+from ace.errors import PlaybookFormatError
 from ace.playbook import (
     Delta,
     LineFormats,
+    Merge,
     Playbook,
+    Remove,
     Tag,
+    Update,
     apply,
     dumps,
     enforce_budget,
     loads,
     merge_deltas,
     render,
+    resolve_deltas,
 )
-from ace.playbook.render import CONTINUATION
+from ace.playbook.bullet import clean_text
+from ace.playbook.render import CONTINUATION, render_line
 
-FORMATS = LineFormats()
+quick = settings(max_examples=60, deadline=None)
+line_formats = st.sampled_from([LineFormats(), STANDARD, MICRO])
+playbooks_and_deltas = playbooks.flatmap(
+    lambda playbook: st.tuples(st.just(playbook), st.lists(deltas_for(playbook), min_size=1, max_size=3))
+)
 
 
+def words(text: str) -> int:
+    return len(text.split())
+
+
+@quick
 @given(playbooks, deltas)
-def test_apply_is_total_deterministic_and_accounts_for_every_operation(playbook: Playbook, delta: Delta) -> None:
-    before = playbook.to_json()
-    applied = apply(playbook, delta)
-    assert playbook.to_json() == before
-    assert apply(playbook, delta) == applied
-    assert len(applied.done) + len(applied.skipped) == len(delta)
-    assert applied.playbook.version == playbook.version + bool(applied.done)
-    assert all(skipped.reason for skipped in applied.skipped)
+def test_apply_is_total_pure_and_deterministic(playbook: Playbook, delta: Delta) -> None:
+    before = playbook.digest
+    first, second = apply(playbook, delta), apply(playbook, delta)
+    assert first == second
+    assert playbook.digest == before
+    assert len(first.done) + len(first.skipped) == len(delta)
+    assert first.playbook.version == playbook.version + bool(first.done)
+    assert all(skipped.reason for skipped in first.skipped)
 
 
-@given(playbooks, deltas)
-def test_no_id_is_ever_used_again(playbook: Playbook, delta: Delta) -> None:
+@quick
+@given(playbooks_and_deltas)
+def test_numbers_are_never_used_twice_and_the_log_only_grows(pair: tuple[Playbook, list[Delta]]) -> None:
+    playbook, (delta, *_) = pair
     after = apply(playbook, delta).playbook
-    new = [bullet.number for bullet in after.bullets if bullet.id not in playbook.by_id]
-    assert all(number >= playbook.next_number for number in new)
-    assert len({bullet.number for bullet in after.bullets}) == len(after)
+    fresh = {bullet.number for bullet in after.bullets} - {bullet.number for bullet in playbook.bullets}
+    assert all(number >= playbook.next_number for number in fresh)
+    assert after.next_number >= playbook.next_number
+    assert after.prefix[: len(playbook.prefix)] == playbook.prefix
+    assert after.prefix_is_true
 
 
-@given(playbooks, deltas)
-def test_the_next_prefix_extends_the_last_one_until_compaction(playbook: Playbook, delta: Delta) -> None:
-    after = apply(playbook, delta).playbook
-    if playbook.prefix:
-        assert (render(after, FORMATS) + "\n").startswith(render(playbook, FORMATS) + "\n")
-    compact = after.compacted()
-    assert compact.bullets == after.bullets
-    assert compact.dead_lines == 0
-    assert render(compact, FORMATS) == render(Playbook.of(after.bullets, after.sections), FORMATS)
+@quick
+@given(playbooks_and_deltas)
+def test_one_delta_after_another_is_their_concatenation(pair: tuple[Playbook, list[Delta]]) -> None:
+    playbook, parts = pair
+    step = playbook
+    for part in parts:
+        step = apply(step, part).playbook
+    whole = apply(playbook, Delta(tuple(o for part in parts for o in part.operations))).playbook
+    assert (step.bullets, step.prefix, step.next_number) == (whole.bullets, whole.prefix, whole.next_number)
 
 
-@given(playbooks)
-def test_no_content_can_forge_a_line(playbook: Playbook) -> None:
-    lines = render(playbook, FORMATS).replace(CONTINUATION, " ").split("\n")
-    assert len(lines) == max(1, len(playbook.prefix))
-    for line, entry in zip(lines, playbook.prefix, strict=False):
-        assert line.startswith(f"[{entry.id}]")
+@quick
+@given(histories(), line_formats)
+def test_the_prefix_is_extended_except_at_compaction(versions: list[Playbook], formats: LineFormats) -> None:
+    for before, after in itertools.pairwise(versions):
+        if before.prefix and after != before.compacted():
+            assert (render(after, formats) + "\n").startswith(render(before, formats) + "\n")
+            assert (render(after, formats) == render(before, formats)) == (after.prefix == before.prefix)
 
 
+@quick
+@given(playbooks, line_formats)
+def test_compaction_shows_the_live_bullets_and_nothing_else(playbook: Playbook, formats: LineFormats) -> None:
+    compact = playbook.compacted()
+    assert (compact.bullets, compact.version, compact.dead_lines) == (playbook.bullets, playbook.version, 0)
+    assert compact.compacted() == compact and compact.prefix_is_true
+    assert render(compact, formats) == render(Playbook.of(playbook.bullets, playbook.sections), formats)
+
+
+@quick
+@given(playbooks, line_formats)
+def test_no_content_can_forge_a_line(playbook: Playbook, formats: LineFormats) -> None:
+    """Whoever reads only lines that are not indented reads the log, entry by entry."""
+    text = render(playbook, formats)
+    assert text.splitlines() == text.split("\n")
+    lines = text.replace(CONTINUATION, "\f").split("\n")
+    assert not any(line.startswith((" ", "\f")) for line in lines)
+    expected = [render_line(line, formats).replace(CONTINUATION, "\f") for line in playbook.prefix]
+    assert lines == (expected or [formats.empty])
+
+
+@quick
+@given(playbooks, st.lists(deltas, max_size=4))
+def test_merging_is_deterministic_and_idempotent_and_keeps_tags(playbook: Playbook, proposed: list[Delta]) -> None:
+    for snapshot in (None, playbook):
+        merged = merge_deltas(proposed, snapshot)
+        assert merged == merge_deltas(iter(proposed), snapshot)
+        assert merge_deltas([merged], snapshot) == merged
+        tags = [o for delta in proposed for o in delta.operations if isinstance(o, Tag)]
+        assert [o for o in merged.operations if isinstance(o, Tag)] == tags
+
+
+@quick
 @given(st.lists(deltas, max_size=4))
-def test_merging_is_deterministic_and_idempotent_and_keeps_tags(proposed: list[Delta]) -> None:
-    merged = merge_deltas(proposed)
-    assert merge_deltas([merged]) == merged
-    tags = [o for delta in proposed for o in delta.operations if isinstance(o, Tag)]
-    assert [o for o in merged.operations if isinstance(o, Tag)] == tags
+def test_every_operation_is_kept_or_dropped_with_a_reason(proposed: list[Delta]) -> None:
+    found = resolve_deltas(proposed)
+    assert len(found.delta) + len(found.dropped) == sum(len(delta) for delta in proposed)
+    assert all(skipped.reason for skipped in found.dropped)
 
 
+@quick
+@given(playbooks_and_deltas)
+def test_no_two_operations_of_a_merge_claim_one_bullet(pair: tuple[Playbook, list[Delta]]) -> None:
+    playbook, proposed = pair
+    claims: Counter[str] = Counter()
+    for operation in merge_deltas(proposed, playbook).operations:
+        if isinstance(operation, Merge):
+            claims.update(operation.ids)
+        elif isinstance(operation, Update | Remove):
+            claims[operation.id] += 1
+    assert all(count == 1 for count in claims.values())
+
+
+@quick
 @given(deltas)
 def test_deltas_survive_json(delta: Delta) -> None:
     assert Delta.from_json(delta.to_json()) == delta
 
 
+@quick
 @given(playbooks)
 def test_json_keeps_everything(playbook: Playbook) -> None:
-    assert loads(dumps(playbook, "json"), "json") == playbook
+    back = loads(dumps(playbook, "json"), "json")
+    assert back == playbook and back.digest == playbook.digest
 
 
+@quick
 @given(playbooks)
-def test_markdown_keeps_bullets_counters_and_the_next_number(playbook: Playbook) -> None:
+def test_markdown_keeps_all_but_version_and_provenance(playbook: Playbook) -> None:
     back = loads(dumps(playbook, "markdown"), "markdown")
     assert [(b.id, b.content, b.counters) for b in back.bullets] == [
         (b.id, b.content, b.counters) for b in playbook.bullets
     ]
-    assert back.next_number == playbook.next_number
+    assert (back.next_number, back.sections) == (playbook.next_number, playbook.sections)
 
 
+@quick
 @given(playbooks)
-def test_the_original_text_format_keeps_bullets_and_its_two_counters(playbook: Playbook) -> None:
-    back = loads(dumps(playbook, "text"), "text")
-    assert [(b.id, b.content, b.counters.helpful, b.counters.harmful) for b in back.bullets] == [
-        (b.id, _without_cr(b.content), b.counters.helpful, b.counters.harmful) for b in playbook.bullets
-    ]
+def test_text_keeps_ids_contents_sections_numbers_and_its_two_counters(playbook: Playbook) -> None:
+    text = dumps(playbook, "text")
+    for read in (text, text.replace("\n", "\r\n")):
+        back = loads(read, "text")
+        assert [(b.id, b.content, b.counters.helpful, b.counters.harmful) for b in back.bullets] == [
+            (b.id, b.content, b.counters.helpful, b.counters.harmful) for b in playbook.bullets
+        ]
+        assert (back.next_number, back.sections) == (playbook.next_number, playbook.sections)
 
 
-def _without_cr(content: str) -> str:
-    return "\n".join(line.removesuffix("\r") for line in content.split("\n"))
+@quick
+@given(playbooks)
+def test_the_original_release_reads_no_forged_bullet_or_header_from_our_text(playbook: Playbook) -> None:
+    """Read as the original reads: line by line, each stripped."""
+    lines = [line.strip() for line in dumps(playbook, "text").splitlines()]
+    bullet = re.compile(r"\[([^\]]+)\]\s*helpful=(\d+)\s*harmful=(\d+)\s*::\s*(.*)")
+    read = [match.group(1) for line in lines if (match := bullet.match(line))]
+    assert sorted(read) == sorted(held.id for held in playbook.bullets)
+    assert [line for line in lines if line.startswith("##")] == [f"## {s.title}".strip() for s in playbook.sections]
 
 
-@given(playbooks, st.integers(1, 30))
-def test_the_budget_is_never_exceeded(playbook: Playbook, limit: int) -> None:
-    held = enforce_budget(playbook, lambda text: len(text.split()), limit, FORMATS)
-    assert len(render(held.playbook, FORMATS).split()) <= limit
-    kept = set(held.playbook.by_id)
-    assert kept <= set(playbook.by_id)
-    assert len(kept) + len(held.delta) == len(playbook)
+@quick
+@given(playbooks, st.integers(1, 30), st.sampled_from([0.0, 0.1, 0.5]))
+def test_the_budget_is_never_exceeded(playbook: Playbook, limit: int, headroom: float) -> None:
+    held = enforce_budget(playbook, words, limit, LineFormats(), headroom=headroom)
+    assert words(render(held.playbook, LineFormats())) <= limit
+    gone = {operation.id for operation in held.delta.operations if isinstance(operation, Remove)}
+    assert [b for b in playbook.bullets if b.id not in gone] == list(held.playbook.bullets)
+    assert len(gone) == len(held.delta)
+    assert (held.playbook == playbook) or held.compacted
+    assert held.playbook.next_number == playbook.next_number
+
+
+@pytest.mark.parametrize("format", ["text", "markdown", "json"])
+@quick
+@given(text=st.text(alphabet=st.sampled_from(list('#[]-:|` \n{}"str0123456789()')), max_size=60))
+def test_reading_anything_gives_a_playbook_or_a_playbook_error(format: str, text: str) -> None:
+    with contextlib.suppress(PlaybookFormatError):
+        assert isinstance(loads(text, format), Playbook)  # type: ignore[arg-type]
+
+
+@quick
+@given(st.text())
+def test_cleaning_is_idempotent_and_leaves_one_kind_of_line_break(text: str) -> None:
+    clean = clean_text(text)
+    assert clean_text(clean) == clean == clean.strip()
+    assert clean.splitlines() == (clean.split("\n") if clean else [])
+    clean.encode()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ace.errors import PlaybookFormatError
-from ace.playbook import Add, Delta, Playbook, Section, apply, dumps, loads, read_playbook, write_playbook
+from ace.errors import PlaybookError, PlaybookFormatError
+from ace.playbook import Add, Delta, Playbook, Remove, Section, apply, dumps, loads, read_playbook, write_playbook
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ACE_SHARED_DATA", ROOT.parent / "shared" / "data")) / "playbooks"
@@ -24,7 +24,14 @@ ORIGINAL = """\
 
 ## OTHERS
 [misc-00007] helpful=0 harmful=0 :: Two lines
-    and the second.
+    | and the second.
+[misc-00009] helpful=1 harmful=0 :: Code as a model left it:
+```
+def f():
+
+    # adds one
+    return 1
+```
 """
 
 
@@ -34,6 +41,7 @@ def test_the_original_format_is_read() -> None:
         ("shr-00001", "Round last."),
         ("shr-00004", "Without counters: use `x = 1 :: 2`."),
         ("misc-00007", "Two lines\nand the second."),
+        ("misc-00009", "Code as a model left it:\n```\ndef f():\n\n    # adds one\n    return 1\n```"),
     ]
     assert (playbook.bullets[0].counters.helpful, playbook.bullets[0].counters.harmful) == (5, 1)
     assert [section.title for section in playbook.sections] == [
@@ -41,19 +49,19 @@ def test_the_original_format_is_read() -> None:
         "TROUBLESHOOTING AND PITFALLS:",
         "OTHERS",
     ]
-    assert playbook.next_number == 8
+    assert playbook.next_number == 10
 
 
 def test_ids_go_on_above_the_imported_ones() -> None:
     after = apply(loads(ORIGINAL, "text"), Delta((Add("shr", "new"),))).playbook
-    assert after.bullets[-1].id == "shr-00008"
+    assert after.bullets[-1].id == "shr-00010"
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         ("what is this", 1),
-        ("## A\n[str-00001] a\n\nnot a bullet", 4),
+        ("## A\n[str-00001] a\n\n## B\nnot a bullet", 5),
         ("## A\n[str-00001] a\n[api-00001] b", 3),
     ],
 )
@@ -109,3 +117,97 @@ def test_playbooks_of_the_original_authors_come_in_whole(name: str, bullets: int
     assert all(bullet.content in text for bullet in playbook.bullets)
     again = loads(dumps(playbook, "text"), "text")
     assert (again.bullets, again.sections) == (playbook.bullets, playbook.sections)
+
+
+def test_what_text_has_no_line_for_is_said_in_comments_and_only_where_needed() -> None:
+    sections = (Section("shr", "STRATEGIES AND HARD RULES"), Section("fact", "OTHERS"))
+    plain = apply(Playbook.empty(sections[:1]), Delta((Add("shr", "one"), Add("shr", "two")))).playbook
+    assert "# " not in dumps(plain, "text").replace("## ", "")
+    held = apply(Playbook.empty(sections), Delta((Add("shr", "one"), Add("shr", "two\nlines"), Remove("shr-00001"))))
+    assert dumps(held.playbook, "text").splitlines() == [
+        "## STRATEGIES AND HARD RULES",
+        "[shr-00002] helpful=0 harmful=0 :: two",
+        "    | lines",
+        "",
+        "## OTHERS",
+        "# slug: fact",
+        "",
+    ]
+    gone = apply(held.playbook, Delta((Remove("shr-00002"),))).playbook
+    assert dumps(gone, "text").startswith("# next number: 3\n")
+    assert loads(dumps(gone, "text"), "text").next_number == 3
+
+
+def test_empty_sections_of_the_original_get_its_slugs() -> None:
+    titles = [
+        "STRATEGIES AND HARD RULES",
+        "PROBLEM-SOLVING HEURISTICS AND WORKFLOWS",
+        "OTHERS",
+        "STRATEGIES & INSIGHTS",
+    ]
+    playbook = loads("".join(f"## {title}\n\n" for title in (*titles, "OTHERS", "Q", "")), "text")
+    assert [section.slug for section in playbook.sections] == ["shr", "psw", "misc", "str", "oth", "qxaa", "seca"][
+        :5
+    ] + [section.slug for section in playbook.sections[5:]]
+    assert len({section.slug for section in playbook.sections}) == 7
+
+
+def test_a_json_file_that_was_edited_by_hand_is_shown_as_edited() -> None:
+    held = apply(Playbook.empty([Section("str", "S")]), Delta((Add("str", "one"), Add("str", "two")))).playbook
+    data = json.loads(dumps(apply(held, Delta((Remove("str-00001"),))).playbook, "json"))
+    assert loads(json.dumps(data), "json").dead_lines == 2
+    data["bullets"][0]["content"] = "zwei"
+    edited = loads(json.dumps(data), "json")
+    assert [(line.kind, line.content) for line in edited.prefix] == [("bullet", "zwei")]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("bullets", 0, "content"), None),
+        (("bullets", 0, "counters", "helpful"), "5"),
+        (("bullets", 0, "counters", "helpful"), -1),
+        (("bullets", 0, "id"), "str-1"),
+        (("bullets", 0, "id"), "api-00001"),
+        (("bullets", 0), "str-00001"),
+        (("sections", 0, "slug"), "S T"),
+        (("prefix", 0, "kind"), "header"),
+        (("next_number",), 1),
+        (("sections",), None),
+    ],
+)
+def test_json_that_breaks_a_rule_is_refused(path: tuple[str | int, ...], value: object) -> None:
+    held = apply(Playbook.empty([Section("str", "S"), Section("api", "A")]), Delta((Add("str", "one"),))).playbook
+    data = json.loads(dumps(held, "json"))
+    place = data
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(PlaybookFormatError, match="p.json"):
+        loads(json.dumps(data), "json", "p.json")
+
+
+def test_json_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(PlaybookFormatError):
+        loads("[" * 200_000, "json")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {},
+        {"operations": "ADD"},
+        {"operations": [1]},
+        {"operations": [{"type": "GROW"}]},
+        {"operations": [{"type": "ADD", "section": None, "content": "x"}]},
+        {"operations": [{"type": "ADD", "section": "str", "content": 5}]},
+        {"operations": [{"type": "TAG", "id": "str-00001", "tag": "great"}]},
+        {"operations": [{"type": "TAG", "id": "str-00001", "tag": "used", "count": "2"}]},
+        {"operations": [{"type": "MERGE", "ids": "str-00001", "content": "x"}]},
+        {"operations": [{"type": "REMOVE", "id": "str-00001", "provenance": {"who": "me"}}]},
+    ],
+)
+def test_a_malformed_delta_is_refused(data: object) -> None:
+    with pytest.raises(PlaybookError):
+        Delta.from_json(data)

@@ -108,7 +108,7 @@ def merged(*deltas: tuple[object, ...]) -> list[object]:
 
 def test_two_updates_the_more_frequent_wording_stands_and_the_earlier_on_a_tie() -> None:
     assert merged((Update(ONE, "a"),), (Update(ONE, "b"),)) == [Update(ONE, "a")]
-    assert merged((Update(ONE, "a"),), (Update(ONE, "b"),), (Update(ONE, "B "),)) == [Update(ONE, "b")]
+    assert merged((Update(ONE, "a"),), (Update(ONE, "b"),), (Update(ONE, "b "),)) == [Update(ONE, "b")]
 
 
 def test_an_update_beats_a_removal_and_a_merge_beats_both() -> None:
@@ -125,7 +125,7 @@ def test_overlapping_merges_the_earlier_takes_the_bullet() -> None:
 
 
 def test_duplicate_adds_and_removals_stand_once_and_tags_come_first() -> None:
-    operations = merged((Add("str", "A  rule"), Remove(ONE)), (Add("api", "a rule"), Remove(ONE), Tag(TWO, "helpful")))
+    operations = merged((Add("str", "A  rule"), Remove(ONE)), (Add("api", "A rule"), Remove(ONE), Tag(TWO, "helpful")))
     assert operations == [Tag(TWO, "helpful"), Remove(ONE), Add("str", "A  rule")]
 
 

@@ -110,7 +110,7 @@ class _Work:
     def _merge(self, operation: Merge) -> str:
         sources = [self._bullets[identity] for identity in dict.fromkeys(operation.ids) if identity in self._bullets]
         if len(sources) < 2:
-            raise _SkippedError("a merge needs at least two live bullets")
+            raise _SkippedError("a merge needs at least two bullets that are live")
         content = self._fresh(operation.content, besides={source.id for source in sources})
         section = operation.section or sources[0].section
         identity = self._identity(section)

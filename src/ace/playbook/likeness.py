@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 
 SHORT = 12
@@ -55,8 +56,15 @@ def signature(text: str) -> Signature:
         telling = tuple(word.casefold() for word in words if word not in _ARTICLES)
     else:
         telling = tuple(word for word in map(str.casefold, words) if word in _TURNS)
-    hard = ("->" if match.lastgroup == "arrow" else match.group().strip("`\"“”'.,:") for match in _HARD.finditer(text))
-    return tuple(hard), telling
+    return tuple(_hard_tokens(text)), telling
+
+
+def _hard_tokens(text: str) -> Iterator[str]:
+    for match in _HARD.finditer(text):
+        if match.lastgroup == "arrow":
+            yield "->"
+        elif match.lastgroup != "proper" or match.group().casefold() not in _TURNS | _FUNCTION_WORDS:
+            yield match.group().strip("`\"“”'.,:")
 
 
 def adds_a_word(text: str, held: str) -> bool:

@@ -84,7 +84,7 @@ class _Work:
             elif len(live) > 1:
                 self.drop(merge, "an earlier MERGE took its bullets")
             else:
-                self.drop(merge, "a merge needs at least two live bullets")
+                self.drop(merge, "a merge needs at least two bullets that are live")
         return kept
 
     def updates(self, proposed: Sequence[Update]) -> list[Update]:
