@@ -2,6 +2,7 @@
 
 `apply_chat_template` with tokenization turns `<|im_end|>` inside a question into the real control token. Here the
 template is rendered once around random markers; its own pieces are tokenized with special tokens, contents without.
+Added tokens that are not marked as special (`<think>`, `<tool_call>`) are cut in two wherever a content spells them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,14 +25,16 @@ class ChatEncoder:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._lock = threading.Lock()
+        self._added = _any_of(token.content for token in tokenizer.added_tokens_decoder.values())
         self._template = lru_cache(maxsize=64)(self._encode_template)
         self._content = lru_cache(maxsize=256)(self._encode_content)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of the conversation with the generation prompt.
 
-        A tokenizer without a template gets the contents joined by blank lines. RequestRejectedError for a text that is
-        not valid Unicode, and for a template that drops, repeats or reorders contents.
+        A tokenizer without a template gets the contents joined by blank lines. A template without a system turn gets
+        the system message at the head of the user's. RequestRejectedError for a text that is not valid Unicode, and for
+        a template that refuses the roles, or that drops, repeats or reorders contents.
         """
         with self._lock:
             if getattr(self._tokenizer, "chat_template", None) is None:
@@ -50,19 +53,47 @@ class ChatEncoder:
         """The template's own tokens, and the positions of messages between them."""
         markers = [f"q{secrets.token_hex(8)}q" for _ in roles]
         turns = [{"role": role, "content": marker} for role, marker in zip(roles, markers, strict=True)]
-        rendered: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        pieces = re.split("(" + "|".join(markers) + ")", rendered)
-        if [piece for piece in pieces if piece in markers] != markers:
-            raise RequestRejectedError("the model's chat template drops, repeats or reorders the messages' contents")
+        try:
+            pieces = self._render(turns, markers)
+        except RequestRejectedError:
+            if roles[:2] != ("system", "user"):
+                raise
+            first = {"role": "user", "content": f"{markers[0]}\n\n{markers[1]}"}
+            pieces = self._render([first, *turns[2:]], markers)
         return tuple(
             markers.index(piece) if piece in markers else tuple(self._tokenizer.encode(piece, add_special_tokens=False))
             for piece in pieces
             if piece
         )
 
+    def _render(self, turns: list[dict[str, str]], markers: Sequence[str]) -> list[str]:
+        """The template's text around the markers, cut at each of them."""
+        try:
+            rendered: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # a template is a program of the model's author
+            roles = ", ".join(turn["role"] for turn in turns)
+            raise RequestRejectedError(f"the model's chat template refuses the roles {roles}: {error}") from error
+        pieces = re.split("(" + "|".join(markers) + ")", rendered)
+        if [piece for piece in pieces if piece in markers] != list(markers):
+            raise RequestRejectedError("the model's chat template drops, repeats or reorders the messages' contents")
+        return pieces
+
     def _encode_content(self, text: str) -> tuple[int, ...]:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise RequestRejectedError(f"a message holds a lone surrogate at character {error.start}") from None
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+        ids: list[int] = []
+        start = 0
+        for match in self._added.finditer(text) if self._added else ():
+            middle = (match.start() + match.end()) // 2
+            ids += self._tokenizer.encode(text[start:middle], add_special_tokens=False, split_special_tokens=True)
+            start = middle
+        ids += self._tokenizer.encode(text[start:], add_special_tokens=False, split_special_tokens=True)
+        return tuple(ids)
+
+
+def _any_of(tokens: Iterable[str]) -> re.Pattern[str] | None:
+    """Matches any added token that could be taken for control: not one character, and not a run of white space."""
+    words = sorted((word for word in tokens if len(word) > 1 and not word.isspace()), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, words))) if words else None
