@@ -69,6 +69,49 @@ def test_a_prompt_that_does_not_fit_is_refused_with_both_lengths() -> None:
     assert caught.value.facts["prompt_tokens"] > 300
 
 
+def test_each_call_of_a_batch_draws_by_its_own_sampling_and_seed() -> None:
+    def drawn(seed: int | None, temperature: float = 1.5) -> Request:
+        return request("ANSWER\nx", temperature=temperature, top_p=1.0, seed=seed, max_tokens=8)
+
+    async def work(backend: Backend) -> list[list[str]]:
+        mixed = [drawn(1), drawn(2), drawn(1), drawn(None, 0.0), drawn(3)]
+        batches = [[drawn(1)], mixed, mixed[::-1]]
+        return [[c.text for c in await asyncio.gather(*(backend.complete(r) for r in b))] for b in batches]
+
+    (alone,), mixed, turned = with_backend(work, dtype="float32")
+    assert alone == mixed[0] == mixed[2]
+    assert mixed == turned[::-1]
+    assert len(set(mixed)) == 4
+
+
+def test_draws_have_the_distribution_of_the_model() -> None:
+    """The share of each first token against softmax(logits / temperature) cut at top_p, within four standard errors."""
+    from ace.inference.huggingface import _Draw
+
+    torch = pytest.importorskip("torch")
+    logits = torch.tensor([2.0, 1.0, 0.0, -1.0, -6.0])
+    count, temperature = 4000, 0.8
+    samplings = [Sampling(temperature=temperature, top_p=0.99, seed=seed) for seed in range(count)]
+    scores = _Draw(samplings, torch.device("cpu"))(torch.zeros(count, 1), logits.repeat(count, 1))
+    seen = torch.bincount(scores.argmax(-1), minlength=5)
+    expected = torch.softmax(logits / temperature, -1)
+    assert seen[4] == 0, "below top_p"
+    kept = expected[:4] / expected[:4].sum()
+    error = (kept * (1 - kept) / count).sqrt()
+    assert bool(((seen[:4] / count - kept).abs() < 4 * error).all())
+
+
+def test_closing_answers_those_who_came_before() -> None:
+    async def work(backend: Backend) -> list[Completion | BaseException]:
+        calls = [asyncio.ensure_future(backend.complete(request("x " * n))) for n in range(6)]
+        await asyncio.sleep(0)
+        await backend.close()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    answered = with_backend(work, max_concurrency=2)
+    assert all(isinstance(answer, Completion) for answer in answered)
+
+
 def test_after_closing_it_says_so() -> None:
     async def work(backend: Backend) -> None:
         await backend.close()

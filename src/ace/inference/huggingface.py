@@ -1,6 +1,7 @@
 """transformers in this process: for debugging, CPUs and small runs, and the baseline of every benchmark.
 
-Calls that wait together are answered as one left-padded batch. There is no prefix cache and no guided decoding here.
+Calls that wait together are answered as one left-padded batch, each with its own sampling and seed. There is no prefix
+cache and no guided decoding here.
 """
 
 from __future__ import annotations
@@ -16,11 +17,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+from transformers.generation import TopPLogitsWarper
 from transformers.utils import logging as transformers_logging
 
 from ace.config import ModelSettings
-from ace.errors import AceError, EngineDeadError, ModelNotFoundError, PromptTooLongError, ProviderStartError
+from ace.errors import (
+    AceError,
+    EngineDeadError,
+    ModelNotFoundError,
+    PromptTooLongError,
+    ProviderStartError,
+    RequestRejectedError,
+)
 from ace.inference.backend import BackendInfo
 from ace.inference.chat import ChatEncoder
 from ace.inference.models import model_path
@@ -76,11 +92,6 @@ class _Job:
     future: asyncio.Future[Completion]
     arrived: float
 
-    @property
-    def kind(self) -> tuple[float, float]:
-        """Calls of one kind can share a batch."""
-        return self.sampling.temperature, self.sampling.top_p
-
 
 class HuggingFaceBackend:
     """One worker thread takes whatever calls wait, up to `most`, and generates for them together."""
@@ -104,6 +115,8 @@ class HuggingFaceBackend:
         if self._closed:
             raise EngineDeadError("the huggingface backend is closed")
         ids = self._chat.encode(request.messages)
+        if not ids:
+            raise RequestRejectedError("the prompt is empty")
         limit = self.info.max_model_len or len(ids) + request.sampling.max_tokens
         if len(ids) >= limit:
             raise PromptTooLongError(
@@ -128,22 +141,15 @@ class HuggingFaceBackend:
             self._model = None
 
     def _run(self) -> None:
-        waiting: list[_Job] = []
-        while True:
-            if not waiting:
+        while (first := self._jobs.get()) is not None:
+            time.sleep(0.002)  # calls of one moment arrive one after the other: let them come together
+            batch = [first]
+            while len(batch) < self._most and not self._jobs.empty():
                 job = self._jobs.get()
                 if job is None:
-                    return
-                waiting.append(job)
-                # Calls of one moment arrive one after the other: let them come together.
-                time.sleep(0.002)
-            while not self._jobs.empty():
-                job = self._jobs.get()
-                if job is None:
-                    return
-                waiting.append(job)
-            batch = [job for job in waiting if job.kind == waiting[0].kind][: self._most]
-            waiting = [job for job in waiting if job not in batch]
+                    self._jobs.put(None)  # what came before the closing is still answered
+                    break
+                batch.append(job)
             self._answer([job for job in batch if not job.future.cancelled()])
 
     def _answer(self, batch: Sequence[_Job]) -> None:
@@ -164,19 +170,18 @@ class HuggingFaceBackend:
         mask = torch.tensor([[0] * (width - len(job.ids)) + [1] * len(job.ids) for job in batch])
         limits = [min(job.sampling.max_tokens, job.room) for job in batch]
         watch = _Watch(width, torch.tensor(limits))
-        first = batch[0].sampling
-        drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if first.temperature > 0:
-            drawn = {"do_sample": True, "temperature": first.temperature, "top_p": first.top_p, "top_k": 0}
-            torch.manual_seed(first.seed if first.seed is not None else time.time_ns() % 2**31)
         with torch.inference_mode():
             rows = self._model.generate(
                 input_ids=ids.to(self._model.device),
                 attention_mask=mask.to(self._model.device),
                 max_new_tokens=max(limits),
                 pad_token_id=self._pad,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                logits_processor=LogitsProcessorList([_Draw([job.sampling for job in batch], self._model.device)]),
                 stopping_criteria=StoppingCriteriaList([watch]),
-                **drawn,
             )[:, width:].tolist()
         ended = time.perf_counter()
         return [
@@ -197,6 +202,36 @@ class HuggingFaceBackend:
             total_s=ended - job.arrived,
         )
         return Completion(text[: min(cut)] if cut else text, reason, usage, self.info.model)
+
+
+class _Draw(LogitsProcessor):  # type: ignore[misc]  # Any to the type checker
+    """Makes the largest score of each row a draw by that row's own sampling, whatever else is in the batch.
+
+    The Gumbel-max trick: argmax(logits / temperature + Gumbel noise) is distributed as softmax(logits / temperature).
+    """
+
+    def __init__(self, samplings: Sequence[Sampling], device: torch.device) -> None:
+        self._rows = [
+            (row, sampling, TopPLogitsWarper(sampling.top_p), _generator(sampling.seed, device))
+            for row, sampling in enumerate(samplings)
+            if sampling.temperature > 0
+        ]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        for row, sampling, top_p, generator in self._rows:
+            kept = top_p(input_ids[row : row + 1], scores[row : row + 1].float() / sampling.temperature)
+            noise = -torch.empty_like(kept).exponential_(generator=generator).log()
+            scores[row : row + 1] = (kept + noise).to(scores.dtype)
+        return scores
+
+
+def _generator(seed: int | None, device: torch.device) -> torch.Generator:
+    generator = torch.Generator(device)
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return generator
 
 
 class _Watch(StoppingCriteria):  # type: ignore[misc]  # Any to the type checker
