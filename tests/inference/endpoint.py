@@ -57,6 +57,7 @@ class Endpoint(ThreadingHTTPServer):
     """Keeps what it was asked and with which key."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, respond: Respond) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ class LLMClient:
     """A model behind any provider, for prompts or whole conversations, one or many at a time.
 
     `settings` are the other fields of `ace.config.ModelSettings` (max_model_len, dtype, engine_args, base_url, ...).
-    The engine starts with the client. Use it as a context manager, sync or async, or call `close`.
+    The engine starts with the client. Use it as a context manager, sync or async, or call `close`. The sync calls work
+    inside a running event loop too, as in a notebook: they have a loop of their own, on a thread of their own.
     """
 
     def __init__(self, provider: str = "auto", model: str = "micro-target", **settings: Any) -> None:
@@ -52,7 +54,7 @@ class LLMClient:
         self._backend: Backend = create_backend(checked)
         self._stats = ClientStats()
         self._lock = threading.Lock()
-        self._runner: asyncio.Runner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def info(self) -> BackendInfo:
@@ -68,7 +70,7 @@ class LLMClient:
     ) -> list[Completion]:
         """Answer all prompts at once, in order. A string is one user message; a conversation is a list of messages.
 
-        Raises the first error of `ace.errors` that a call ends with. Not to be called inside a running event loop.
+        Raises the first error of `ace.errors` that a call ends with.
         """
         return self._run(self.agenerate(prompts, sampling, schema=schema))
 
@@ -90,9 +92,9 @@ class LLMClient:
     def close(self) -> None:
         """Free the engine. Closing twice does nothing."""
         self._run(self._backend.close())
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
 
     async def aclose(self) -> None:
         """`close` for async code."""
@@ -114,9 +116,15 @@ class LLMClient:
             self._stats = ClientStats(held.calls + 1, held.errors + errors, held.retries + retries, total)
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-        return self._runner.run(coroutine)
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=_turn, args=(self._loop,), name="ace-client", daemon=True).start()
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:  # Ctrl-C: the calls under way are given up
+            future.cancel()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -145,6 +153,14 @@ def _conversations(prompts: Prompt | Sequence[Prompt]) -> list[tuple[Message, ..
         (Message("user", item),) if isinstance(item, str) else tuple(_message(turn) for turn in item)  # type: ignore[union-attr]
         for item in prompts
     ]
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped, and leave nothing of it."""
+    with contextlib.closing(loop):
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
 
 
 def _message(turn: Any) -> Message:
