@@ -1,16 +1,19 @@
 """Frozen value types that every room shares: messages, requests, completions, usage, samples, scores.
 
 Times are wall-clock seconds, token counts are the engine's own numbers. Nothing here holds behaviour beyond derived
-values, and nothing here imports more than the standard library.
+values and checks of what a caller wrote; nothing here imports more than the standard library and the errors.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from ace.errors import ConfigError
 
 MessageRole = Literal["system", "user", "assistant"]
 RoleName = Literal["generator", "reflector", "curator"]
@@ -26,16 +29,33 @@ class Message:
     role: MessageRole
     content: str
 
+    def __post_init__(self) -> None:
+        if self.role not in get_args(MessageRole):
+            raise ConfigError.at("message.role", self.role, ", ".join(get_args(MessageRole)))
+        if not isinstance(self.content, str):
+            raise ConfigError.at("message.content", self.content, "a text")
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw tokens; the defaults are those of DESIGN.md. `seed` None leaves it to the engine."""
+    """How to draw tokens. Temperature 0 takes the likeliest one; `seed` None leaves the seed to the engine.
+
+    ConfigError for max_tokens below 1, a negative temperature, and top_p outside (0, 1].
+    """
 
     max_tokens: int = 2048
     temperature: float = 0.1
     top_p: float = 0.95
     seed: int | None = None
     stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ConfigError.at("sampling.max_tokens", self.max_tokens, "1 or more")
+        if not 0 <= self.temperature < math.inf:
+            raise ConfigError.at("sampling.temperature", self.temperature, "0 or more")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError.at("sampling.top_p", self.top_p, "above 0, at most 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ def test_a_stream_that_breaks_off_is_transient() -> None:
 
 
 def test_no_server_and_no_answer_in_time_are_transient() -> None:
-    with pytest.raises(TransientError, match="no connection"):
+    with pytest.raises(TransientError, match="connection failed"):
         ask("http://127.0.0.1:9/v1")
 
     def stall(handler: Handler, _: Body) -> None:
@@ -154,3 +154,32 @@ def test_every_error_of_the_client_library_is_mapped() -> None:
             error.response, error.status_code = response, getattr(kind, "status_code", 418)
         with pytest.raises(AceError), _errors("m", "http://127.0.0.1"):
             raise error
+    for transport in kinds(httpx.TransportError):
+        with pytest.raises(TransientError, match="broke off"), _errors("m", "http://127.0.0.1"):
+            raise transport("x")
+
+
+def test_a_stream_that_is_cut_under_way_or_holds_an_error_is_transient() -> None:
+    def cut(handler: Handler, _: Body) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", "text/event-stream")
+        handler.send_header("content-length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"data: ")
+        handler.close_connection = True
+
+    def fail(handler: Handler, _: Body) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", "text/event-stream")
+        handler.end_headers()
+        handler.wfile.write(b'data: {"error": {"message": "CUDA out of memory"}}\n\n')
+
+    def babble(handler: Handler, _: Body) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", "text/event-stream")
+        handler.end_headers()
+        handler.wfile.write(b"data: {not json\n\n")
+
+    for respond, said in ((cut, "connection failed|broke off"), (fail, "out of memory"), (babble, "cannot be read")):
+        with serving(respond) as server, pytest.raises(TransientError, match=said):
+            ask(server.url)

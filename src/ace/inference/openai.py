@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 
 from ace.config import ModelSettings
@@ -149,7 +150,7 @@ def _errors(model: str, endpoint: str) -> Iterator[None]:
     except openai.APITimeoutError as error:
         raise TransientError(f"{endpoint}: no answer in time") from error
     except openai.APIConnectionError as error:
-        raise TransientError(f"{endpoint}: no connection: {error.__cause__ or error}") from error
+        raise TransientError(f"{endpoint}: the connection failed: {error.__cause__ or error}") from error
     except openai.AuthenticationError as error:
         raise ProviderStartError(f"{endpoint}: the API key is not accepted", hint="see models.*.api_key_env") from error
     except openai.PermissionDeniedError as error:
@@ -158,6 +159,8 @@ def _errors(model: str, endpoint: str) -> Iterator[None]:
         raise ModelNotFoundError(f"{endpoint}: no model '{model}', or no chat endpoint there", model=model) from error
     except openai.APIStatusError as error:
         raise _status_error(endpoint, error) from error
+    except httpx.TransportError as error:  # older versions of the library let these through under way
+        raise TransientError(f"{endpoint}: the answer broke off: {error}") from error
     except (openai.OpenAIError, json.JSONDecodeError) as error:
         raise TransientError(f"{endpoint}: the answer cannot be read: {error}") from error
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Protocol
 
 from ace.config import ModelSettings, RunSettings
-from ace.errors import ConfigError, ProviderMissingError
+from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
 from ace.inference.retry import RetryingBackend
@@ -72,4 +72,6 @@ def _load(provider: str) -> _Factory:
             package=error.name,
             command=command,
         ) from error
+    except (ImportError, OSError) as error:
+        raise ProviderStartError(f"provider '{provider}' is installed but cannot be imported: {error}") from error
     return factory
