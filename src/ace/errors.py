@@ -67,6 +67,12 @@ class ConfigError(AceError):
             message += f"; did you mean '{nearest}'?"
         return cls(message, hint=hint, key=key, found=found, allowed=allowed, nearest=nearest)
 
+    def under(self, parent: str) -> ConfigError:
+        """The same error, its key being one of the mapping at `parent`."""
+        facts = self.facts
+        key = f"{parent}.{facts['key']}"
+        return ConfigError.at(key, facts["found"], facts["allowed"], nearest=facts["nearest"], hint=self.hint)
+
 
 class DataError(AceError):
     """A data file, sample or split is wrong. Facts: `path`, `line` (1-based), `field`."""

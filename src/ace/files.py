@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ace.errors import StoreError
@@ -14,12 +17,29 @@ def replace_file(path: str | Path, content: str | bytes) -> None:
 
     Makes missing folders; keeps an existing file's permissions; follows a link to the file it names. Raises StoreError.
     """
-    target = Path(os.path.realpath(path))
+    target = replaceable(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with _store_errors(target):
         _replace(target, data)
         sync_folder(target.parent)
+
+
+def replaceable(path: str | Path) -> Path:
+    """The file that `path` leads to, after its folder was made and found writable. Raises StoreError."""
+    target = Path(os.path.realpath(path))
+    with _store_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return target
+
+
+@contextmanager
+def _store_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StoreError(
             f"cannot write {target}: {error.strerror or error}",

@@ -25,3 +25,12 @@ def test_it_loads_from_anywhere(path: Path, tmp_path: Path, monkeypatch: pytest.
     assert splits.train and splits.validation and splits.test
     assert load_pack(settings.prompts).name == settings.prompts
     assert all(settings.roles.of(role).model in settings.models for role in ("generator", "reflector", "curator"))
+
+
+def test_the_micro_config_is_the_quickstart() -> None:
+    def work(name: Path) -> dict[str, object]:
+        settings = load_settings(name).model_dump(exclude={"name", "models"})
+        return {**settings, "store": None}
+
+    packaged = Path(__file__).resolve().parents[2] / "src" / "ace" / "cli" / "quickstart.yaml"
+    assert work(next(path for path in CONFIGS if path.stem == "micro-cpu")) == work(packaged)

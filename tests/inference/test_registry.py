@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from ace.config import ModelSettings, settings_from
 from ace.errors import ConfigError
 from ace.inference import create_backend
 from ace.inference.auto import has_gpu, resolve_auto
-from ace.inference.registry import create_backends
+from ace.inference.registry import open_backends
 
 START = """
 import sys
+import threading
 for name in {missing!r}:
     sys.modules[name] = None
 sys.path.insert(0, {folder!r})
@@ -81,6 +83,7 @@ def test_auto_takes_what_is_installed(tmp_path: Path) -> None:
     """Without vllm it is transformers; without both, the error has the command."""
     code = """
 import sys
+import threading
 from ace.errors import ProviderMissingError
 from ace.inference.auto import resolve_auto
 sys.path[:] = [{folder!r}]
@@ -122,13 +125,36 @@ def test_roles_with_equal_models_share_one_backend() -> None:
                 "roles": {"reflector": {"model": "same"}, "curator": {"model": "other"}},
             }
         )
-        roles = create_backends(settings)
-        assert roles["generator"] is roles["reflector"]
-        assert roles["curator"] is not roles["generator"]
-        assert roles["curator"].info.model == "n"
 
-        async def close() -> None:
-            for backend in roles.values():
-                await backend.close()
+        async def look() -> None:
+            async with open_backends(settings) as roles:
+                assert roles["generator"] is roles["reflector"]
+                assert roles["curator"] is not roles["generator"]
+                assert roles["curator"].info.model == "n"
 
-        asyncio.run(close())
+        asyncio.run(look())
+
+
+def test_a_model_that_cannot_be_started_is_named_by_its_key_and_closes_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.delenv("ACE_NO_SUCH_KEY", raising=False)
+    settings = settings_from(
+        {
+            "task": {"name": "micro"},
+            "models": {
+                "main": {"provider": "huggingface", "model": "micro-draft"},
+                "paid": {"provider": "openai", "model": "m", "api_key_env": "ACE_NO_SUCH_KEY"},
+            },
+            "roles": {"curator": {"model": "paid"}},
+        }
+    )
+
+    async def start() -> None:
+        async with open_backends(settings):
+            pytest.fail("it has no key")
+
+    with pytest.raises(ConfigError, match=r"models\.paid\.api_key_env: found 'ACE_NO_SUCH_KEY'.*not set"):
+        asyncio.run(start())
+    assert not [thread for thread in threading.enumerate() if thread.name == "ace-huggingface"]

@@ -12,6 +12,7 @@ import pytest
 
 from ace.config import ModelSettings
 from ace.errors import ConfigError, ModelNotFoundError, ProviderMissingError, ProviderStartError
+from ace.inference.hub import local_folder
 from ace.inference.vllm.arguments import (
     check_folder,
     check_keys,
@@ -21,7 +22,6 @@ from ace.inference.vllm.arguments import (
 )
 from ace.inference.vllm.environment import prepare, threads_for
 from ace.inference.vllm.errors import starting, words
-from ace.inference.vllm.hub import local_folder
 
 
 @dataclasses.dataclass

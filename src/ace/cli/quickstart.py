@@ -19,11 +19,13 @@ WHAT_THIS_IS = """\
 ACE on the micro world: invented words with hidden codes, which only a playbook can tell; it starts out empty.
 The shipped micro model (a few million parameters) plays all three roles: a demonstrator, not a product."""
 
+SEED = "Decides the invented world, the splits and the order. The micro models were trained on seeds above these."
+
 
 def quickstart(
     ctx: typer.Context,
     provider: Annotated[str, typer.Option(help="auto, vllm, huggingface or openai.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Decides the invented world, the splits and the order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=999_999, help=SEED)] = 0,
     model: Annotated[str, typer.Option(help="The model: micro-target, a folder or a hub id.")] = "micro-target",
     store: Store = DEFAULT_STORE,
     json_path: JsonPath = None,

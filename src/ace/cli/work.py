@@ -26,10 +26,12 @@ def work(ctx: typer.Context, settings: RunSettings, json_path: Path | None, *, r
     import asyncio
 
     from ace.engine import run
-    from ace.files import replace_file
+    from ace.files import replace_file, replaceable
     from ace.views.progress import progress_view
     from ace.views.summary import summary_view
 
+    if json_path is not None:
+        replaceable(json_path)
     backends: Mapping[RoleName, Backend] | None = ctx.obj
     with progress_view(message_console()) as view:
         summary = asyncio.run(run(settings, listener=view, resume=resume, backends=backends))

@@ -57,17 +57,20 @@ def _dotted(path: Iterable[str | int]) -> str:
     return ".".join(map(str, path))
 
 
-def _close(word: str, words: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)), None)
+def _close(word: str, words: Iterable[str], *, cutoff: float = 0.5) -> str | None:
+    return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=cutoff)), None)
 
 
 def _nearest_key(path: Sequence[str | int]) -> str | None:
-    """A key of the same mapping, else one of that name anywhere."""
+    """A key of the same mapping that is almost the same word, else one of that name anywhere, else a similar one."""
     last = str(path[-1])
-    near = _close(last, _keys(path[:-1]))
-    if near:
+    here = _keys(path[:-1])
+    if near := _close(last, here, cutoff=0.8):
         return _dotted([*path[:-1], near])
-    return next((key for key in _all_keys(RunSettings) if key.rpartition(".")[2] == last), None)
+    if elsewhere := next((key for key in _all_keys(RunSettings) if key.rpartition(".")[2] == last), None):
+        return elsewhere
+    near = _close(last, here)
+    return _dotted([*path[:-1], near]) if near else None
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

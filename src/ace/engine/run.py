@@ -21,7 +21,7 @@ from ace.engine.context import RunContext
 from ace.engine.events import EngineReady, Listener, RunFinished, RunStarted, silent
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import InterruptedRunError, StoreVersionError
-from ace.inference import Backend, create_backends
+from ace.inference import Backend, open_backends
 from ace.playbook import Playbook, create_embedder, read_playbook
 from ace.prompts import PromptPack, load_pack
 from ace.store import RunStore
@@ -47,9 +47,13 @@ async def run(
     started = time.perf_counter()
     parts = _prepare(settings)
     with RunStore.open(settings.store) as store:
-        run_id = _own(store, settings, parts, resume)
+        run_id = None if resume is None else _take_up(store, parts, resume)
         try:
             async with _engines(settings, backends, listener) as live:
+                if run_id is None:
+                    run_id = store.create_run(
+                        settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
+                    )
                 context = RunContext(
                     run=run_id,
                     settings=settings,
@@ -74,6 +78,8 @@ async def run(
             )
             store.finish_run(run_id, "done", summary=summary.to_json(), best_version=version)
         except BaseException as error:
+            if run_id is None:
+                raise
             status: RunStatus = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
             store.finish_run(run_id, status)
             listener(RunFinished(run_id, status))
@@ -113,12 +119,8 @@ def _prepare(settings: RunSettings) -> _Parts:
     return _Parts(task, pack, playbook)
 
 
-def _own(store: RunStore, settings: RunSettings, parts: _Parts, resume: str | None) -> str:
-    """Own a new run, or the one to resume, whose task and prompts must be what they were."""
-    if resume is None:
-        return store.create_run(
-            settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
-        )
+def _take_up(store: RunStore, parts: _Parts, resume: str) -> str:
+    """Own the run to resume, whose task and prompts must be what they were."""
     run_id = store.resolve(resume)
     known = store.run(run_id)
     for what, then, now in (
@@ -138,18 +140,12 @@ def _own(store: RunStore, settings: RunSettings, parts: _Parts, resume: str | No
 async def _engines(
     settings: RunSettings, given: Mapping[RoleName, Backend] | None, listener: Listener
 ) -> AsyncIterator[Mapping[RoleName, Backend]]:
-    """The roles' backends. Roles that name the same model share one; those started here are closed here."""
-    backends = given if given is not None else create_backends(settings)
-    distinct = list({id(backend): backend for backend in backends.values()}.values())
-    try:
-        for backend in distinct:
+    """The roles' backends: those given, which stay open, or the settings' own."""
+    async with contextlib.nullcontext(given) if given is not None else open_backends(settings) as backends:
+        for backend in {id(backend): backend for backend in backends.values()}.values():
             info = backend.info
             listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason))
         yield backends
-    finally:
-        if given is None:
-            for backend in distinct:
-                await backend.close()
 
 
 @contextlib.contextmanager

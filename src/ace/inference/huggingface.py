@@ -39,7 +39,7 @@ from ace.errors import (
 )
 from ace.inference.backend import BackendInfo
 from ace.inference.chat import ChatEncoder
-from ace.inference.models import model_path
+from ace.inference.hub import local_folder
 from ace.types import Completion, FinishReason, Request, Sampling, Usage
 
 DEFAULT_MAX_MODEL_LEN = 4096
@@ -48,15 +48,14 @@ DEFAULT_MAX_MODEL_LEN = 4096
 def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
     """Load a model and its tokenizer. Blocks until it is there. Raises ModelNotFoundError, ProviderStartError."""
     started = time.perf_counter()
-    path = model_path(settings.model)
-    local = Path(path).is_dir()
+    path = local_folder(settings)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if settings.dtype == "auto" else getattr(torch, settings.dtype, None)
     if not isinstance(dtype, torch.dtype):
         raise ProviderStartError(f"dtype: found {settings.dtype!r}, allowed: auto, bfloat16, float16, float32")
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    options = {"local_files_only": local, "trust_remote_code": settings.trust_remote_code}
+    options = {"local_files_only": Path(path).is_dir(), "trust_remote_code": settings.trust_remote_code}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         model = AutoModelForCausalLM.from_pretrained(

@@ -39,7 +39,10 @@ def create(settings: ModelSettings, reason: str) -> OpenAIBackend:
     key = os.environ.get(settings.api_key_env)
     if key is None and settings.base_url is None:
         raise ConfigError.at(
-            "api_key_env", settings.api_key_env, "the name of an environment variable that holds the API key"
+            "api_key_env",
+            settings.api_key_env,
+            "the name of an environment variable that holds the API key; this one is not set",
+            hint=f"export {settings.api_key_env}=..., or name a server of your own as base_url",
         )
     client = openai.AsyncOpenAI(
         api_key=key or "EMPTY", base_url=settings.base_url, max_retries=0, timeout=settings.timeout_s

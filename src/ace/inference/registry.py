@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import Protocol
 
@@ -46,18 +47,28 @@ def create_backend(settings: ModelSettings) -> Backend:
     return RetryingBackend(factory(settings, reason), settings.max_retries)
 
 
-def create_backends(settings: RunSettings) -> dict[RoleName, Backend]:
-    """A backend for each role. Roles whose models have equal settings share one engine."""
+@asynccontextmanager
+async def open_backends(settings: RunSettings) -> AsyncIterator[dict[RoleName, Backend]]:
+    """A backend for each role, closed at the end. Roles whose models have equal settings share one engine.
+
+    ConfigError with the key under `models`; otherwise like `create_backend`, and none is left open.
+    """
     live: list[tuple[ModelSettings, Backend]] = []
     roles: dict[RoleName, Backend] = {}
-    for role in ROLES:
-        wanted = settings.models[settings.roles.of(role).model]
-        backend = next((held for known, held in live if known == wanted), None)
-        if backend is None:
-            backend = create_backend(wanted)
-            live.append((wanted, backend))
-        roles[role] = backend
-    return roles
+    async with AsyncExitStack() as stack:
+        for role in ROLES:
+            name = settings.roles.of(role).model
+            wanted = settings.models[name]
+            backend = next((held for known, held in live if known == wanted), None)
+            if backend is None:
+                try:
+                    backend = create_backend(wanted)
+                except ConfigError as error:
+                    raise error.under(f"models.{name}") from None
+                stack.push_async_callback(backend.close)
+                live.append((wanted, backend))
+            roles[role] = backend
+        yield roles
 
 
 def _load(provider: str) -> _Factory:

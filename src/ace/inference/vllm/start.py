@@ -8,10 +8,10 @@ from typing import Any
 
 from ace.config import ModelSettings
 from ace.inference.auto import has_gpu, installed
+from ace.inference.hub import local_folder
 from ace.inference.vllm.arguments import DEFAULT_MAX_MODEL_LEN, check_folder, engine_arguments, kv_cache_bytes
 from ace.inference.vllm.environment import limit_threads, prepare, quiet, threads_for
 from ace.inference.vllm.errors import starting
-from ace.inference.vllm.hub import local_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """From a model's name to a folder on this machine, before any engine is imported.
 
-vLLM asks the hub for every file on its own and, without a network, keeps asking for 100 seconds.
+vLLM and transformers ask the hub for every file on their own and, without a network, keep asking for a minute or two.
 """
 
 from __future__ import annotations
