@@ -96,7 +96,7 @@ def test_a_run_can_be_shown_whole(ace: Invoke, config: Path) -> None:
     ace("run", config)
     assert "jsonl" in ace("runs").stdout
     shown = ace("show").stdout
-    for part in ("evaluation", "corrected", "generator", "accuracy 0.0% -> 100.0%"):
+    for part in ("evaluation", "after reflection", "generator", "accuracy 0.0% -> 100.0%"):
         assert part in shown
     assert ace("show", "no-such-run").exit_code == 2
 

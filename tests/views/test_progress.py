@@ -38,7 +38,7 @@ STORY: list[Event] = [
     SampleFinished("a", True, True, 0),
     SampleFinished("b", None, None, 0),
     CurationFailed(0, 0, "no \x1b[31mJSON"),
-    BatchCommitted(0, 0, 1, 1, 2, 1, 3, 4),
+    BatchCommitted(0, 0, 1, 1, 1, 3, 1, 3, {"TAG": 3, "ADD": 1}),
 ]
 
 
@@ -69,7 +69,7 @@ def test_a_resumed_run_is_not_timed_by_what_it_did_before() -> None:
     tally.add(RunStarted("r-1", "offline", 8, 4, resumed_at=2))
     tally.add(BatchStarted(2, 0, 2, 5))
     now = 10.0
-    tally.add(BatchCommitted(2, 0, 2, 0, 2, 6, 3, 4))
+    tally.add(BatchCommitted(2, 0, 2, 0, 0, 2, 6, 3, {}))
     assert tally.seconds_left == pytest.approx(10.0)
 
 
@@ -83,7 +83,8 @@ def test_plain_lines_tell_the_story() -> None:
     assert lines[1] == "run r-1: offline, 4 samples in 2 batches"
     assert lines[2] == "before: 50.0% (1/2 of test) with playbook v0"
     assert lines[3].endswith("are lost: no \\x1b[31mJSON")
-    assert lines[4].startswith("batch 1/2 (epoch 1): 1/2 right, 1 failed; playbook v1, 3 bullets, 4 operations;")
+    told = "batch 1/2 (epoch 1): 1/3 right, 1 after reflection, 1 failed; playbook v1, 3 bullets (1 ADD, 3 TAG);"
+    assert lines[4].startswith(told)
     assert lines[5] == "run r-1: done"
     assert "\x1b" not in out.getvalue()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from ace.engine.context import RunContext
@@ -10,7 +11,7 @@ from ace.engine.events import BatchCommitted, BatchStarted
 from ace.engine.flow import flow
 from ace.engine.sample import SampleResult, work_sample
 from ace.engine.schedule import BatchPlan
-from ace.playbook import Playbook
+from ace.playbook import Delta, Playbook
 from ace.store.records import BatchRecord, utcnow
 
 
@@ -43,7 +44,7 @@ async def run_batch(context: RunContext, playbook: Playbook, plan: BatchPlan) ->
             finished=utcnow(),
         )
     )
-    context.listener(_committed(plan, results, after, len(curated.delta.operations)))
+    context.listener(_committed(plan, results, after, curated.delta))
     return after
 
 
@@ -51,15 +52,16 @@ def _compacts(context: RunContext, plan: BatchPlan) -> bool:
     return plan.ends_epoch and context.settings.playbook.compaction == "epoch"
 
 
-def _committed(plan: BatchPlan, results: Sequence[SampleResult], playbook: Playbook, operations: int) -> BatchCommitted:
+def _committed(plan: BatchPlan, results: Sequence[SampleResult], playbook: Playbook, delta: Delta) -> BatchCommitted:
     outcomes = [result.outcome for result in results]
     return BatchCommitted(
         index=plan.index,
         epoch=plan.epoch,
-        correct=sum(outcome.first_correct is True for outcome in outcomes),
+        first_correct=sum(outcome.first_correct is True for outcome in outcomes),
+        corrected=sum(outcome.corrected for outcome in outcomes),
         failed=sum(outcome.status == "failed" for outcome in outcomes),
         samples=len(outcomes),
         playbook_version=playbook.version,
         bullets=len(playbook),
-        operations=operations,
+        operations=Counter(operation.type for operation in delta.operations),
     )

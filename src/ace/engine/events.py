@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ace.types import RoleName, Usage
@@ -70,16 +70,20 @@ class CurationFailed:
 
 @dataclass(frozen=True, slots=True)
 class BatchCommitted:
-    """The batch is in the store. Nothing of it can be lost any more."""
+    """The batch is in the store. Nothing of it can be lost any more.
+
+    `first_correct` answers were right without a reflection, `corrected` ones after; `operations` counts them by type.
+    """
 
     index: int
     epoch: int
-    correct: int
+    first_correct: int
+    corrected: int
     failed: int
     samples: int
     playbook_version: int
     bullets: int
-    operations: int
+    operations: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

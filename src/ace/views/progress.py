@@ -26,7 +26,7 @@ from ace.engine.events import (
     SampleFinished,
 )
 from ace.views.tally import Tally
-from ace.views.text import UNKNOWN, cell, percent, seconds, visible
+from ace.views.text import UNKNOWN, by_type, cell, percent, seconds, visible
 
 WIDE = 105
 """Columns of a terminal from which on there is room for a bar beside the numbers."""
@@ -162,12 +162,13 @@ def describe(event: Event, tally: Tally) -> str | None:
         case RunStarted(run, mode, samples, batches, resumed_at):
             resumed = f", going on after batch {resumed_at}" if resumed_at else ""
             return f"run {run}: {mode}, {samples} samples in {batches} batches{resumed}"
-        case BatchCommitted(index, epoch, correct, failed, samples, version, bullets, operations):
+        case BatchCommitted(index, epoch, first, corrected, failed, samples, version, bullets, operations):
             failures = f", {failed} failed" if failed else ""
+            mended = f", {corrected} after reflection" if corrected else ""
             speed = tally.tokens_per_s
             return (
-                f"batch {index + 1}/{tally.batches} (epoch {epoch + 1}): {correct}/{samples} right{failures}; "
-                f"playbook v{version}, {bullets} bullets, {operations} operations; "
+                f"batch {index + 1}/{tally.batches} (epoch {epoch + 1}): {first}/{samples} right{mended}{failures}; "
+                f"playbook v{version}, {bullets} bullets ({by_type(operations)}); "
                 f"{UNKNOWN if speed is None else f'{speed:.0f}'} tokens/s, "
                 f"cache hits {percent(tally.cache_hit_rate)}, {seconds(tally.seconds_left)} left"
             )

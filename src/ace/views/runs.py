@@ -11,7 +11,7 @@ from rich.text import Text
 from ace.store import BatchInfo, EvaluationInfo, Run, RunReader, VersionInfo
 from ace.types import ROLES
 from ace.views.summary import summary_view, usage_table
-from ace.views.text import UNKNOWN, cell, moment, percent, seconds
+from ace.views.text import UNKNOWN, by_type, cell, moment, percent, seconds
 
 _COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "abandoned": "yellow", "failed": "red"}
 
@@ -90,7 +90,7 @@ def _evaluations(evaluations: Sequence[EvaluationInfo]) -> Table:
 def _batches(batches: Sequence[BatchInfo], versions: Sequence[VersionInfo]) -> Table:
     by_batch = {version.batch: version for version in versions}
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
-    for name in ("batch", "epoch", "right", "corrected", "failed", "playbook", "bullets", "operations", "time"):
+    for name in ("batch", "epoch", "right", "after reflection", "failed", "playbook", "bullets", "operations", "time"):
         table.add_column(name, justify="left" if name == "operations" else "right")
     for batch in batches:
         version = by_batch.get(batch.index)
@@ -98,12 +98,12 @@ def _batches(batches: Sequence[BatchInfo], versions: Sequence[VersionInfo]) -> T
         table.add_row(
             str(batch.index + 1),
             str(batch.epoch + 1),
-            f"{batch.correct}/{batch.samples}",
+            f"{batch.correct - batch.corrected}/{batch.samples}",
             str(batch.corrected),
             str(batch.failed),
             f"v{batch.playbook_version}",
             str(version.bullets) if version else UNKNOWN,
-            cell(", ".join(f"{n} {kind}" for kind, n in operations.items()) or "none"),
+            cell(by_type(operations)),
             seconds((batch.finished - batch.started).total_seconds()),
         )
     return table

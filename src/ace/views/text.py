@@ -7,6 +7,7 @@ all of it as the characters it is made of; nothing of it can move the cursor, ch
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from datetime import datetime
 
 from rich.text import Text
@@ -61,6 +62,11 @@ def seconds(value: float | None) -> str:
 def count(value: int) -> str:
     """A whole number with thousands apart."""
     return f"{value:,}".replace(",", " ")
+
+
+def by_type(numbers: Mapping[str, int]) -> str:
+    """How many of each type: `4 ADD, 24 TAG`."""
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(numbers.items())) or "none"
 
 
 def moment(value: datetime | None) -> str:
