@@ -155,7 +155,8 @@ def test_what_the_engine_refuses_is_an_error_of_that_request_alone(backend: Vllm
 
 def test_a_cancelled_call_leaves_the_engine(backend: VllmBackend) -> None:
     async def cancel() -> None:
-        task = asyncio.create_task(backend.complete(ask("long", max_tokens=900, temperature=1.0)))
+        endless = {"type": "string", "minLength": 600, "maxLength": 700}
+        task = asyncio.create_task(backend.complete(ask("long", max_tokens=900, schema=endless)))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
