@@ -58,7 +58,7 @@ def _replace(target: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
             temporary.replace(target)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no temporary file is left behind
             temporary.unlink(missing_ok=True)
             raise
 

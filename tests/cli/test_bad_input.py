@@ -34,12 +34,13 @@ def real(config: Path) -> Path:
     return config
 
 
-def refused(result: Result, said: str, code: int = 2) -> None:
+def complaint(result: Result, code: int = 2) -> str:
+    """What a refused command says: one message on stderr, and nothing else."""
     assert result.exit_code == code, result.output
-    assert said in result.stderr
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.output
     assert result.stdout == ""
+    return result.stderr
 
 
 def write(*lines: object) -> None:
@@ -49,12 +50,12 @@ def write(*lines: object) -> None:
 
 def test_a_missing_file(real: Path) -> None:
     Path("train.jsonl").unlink()
-    refused(start("run", str(real)), "train.jsonl: no such data file")
+    assert "train.jsonl: no such data file" in complaint(start("run", str(real)))
 
 
 def test_an_empty_data_set(real: Path) -> None:
     write()
-    refused(start("run", str(real)), "train.jsonl: no samples in this file")
+    assert "train.jsonl: no samples in this file" in complaint(start("run", str(real)))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_an_empty_data_set(real: Path) -> None:
 )
 def test_a_bad_line(real: Path, line: object, said: str) -> None:
     write(GOOD, line)
-    refused(start("run", str(real)), said)
+    assert said in complaint(start("run", str(real)))
 
 
 def test_a_label_where_none_is_allowed(real: Path) -> None:
@@ -86,24 +87,24 @@ def test_a_label_where_none_is_allowed(real: Path) -> None:
     )
     changes = ["--set", "task={name: python, path: 'task.py:make'}", "--set", "adaptation.labels=none"]
     result = start("run", str(real), *changes)
-    refused(result, "'a'")
-    assert "label" in result.stderr
+    assert "sample 'a' has a label" in complaint(result)
 
 
 def test_a_model_that_does_not_exist_leaves_no_run(real: Path) -> None:
-    refused(start("run", str(real)), "nowhere: no such folder", 3)
+    assert "nowhere: no such folder" in complaint(start("run", str(real)), 3)
     assert "no runs" in start("runs").output
 
 
 def test_a_hub_id_that_leads_nowhere(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    refused(start("run", str(real), "--set", "models.main.model=no-such/model-1b"), "no model 'no-such/model-1b'", 3)
+    result = start("run", str(real), "--set", "models.main.model=no-such/model-1b")
+    assert "no model 'no-such/model-1b'" in complaint(result, 3)
 
 
 def test_a_key_that_is_not_there(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ACE_NO_KEY", raising=False)
     model = "models.main={provider: openai, model: m, api_key_env: ACE_NO_KEY}"
-    refused(start("run", str(real), "--set", model), "models.main.api_key_env: found 'ACE_NO_KEY'")
+    assert "models.main.api_key_env: found 'ACE_NO_KEY'" in complaint(start("run", str(real), "--set", model))
 
 
 @pytest.mark.parametrize(
@@ -120,11 +121,12 @@ def test_a_key_that_is_not_there(real: Path, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_a_wrong_setting(real: Path, override: str, said: str) -> None:
-    refused(start("run", str(real), "--set", override), said)
+    assert said in complaint(start("run", str(real), "--set", override))
 
 
 def test_a_summary_that_could_not_be_written_is_found_before_the_run(real: Path) -> None:
-    refused(start("run", str(real), "--json", "/proc/none/summary.json"), "cannot write /proc/none/summary.json")
+    result = start("run", str(real), "--json", "/proc/none/summary.json")
+    assert "cannot write /proc/none/summary.json" in complaint(result)
 
 
 @pytest.mark.engine

@@ -147,9 +147,11 @@ def test_postgresql_without_its_driver_says_so_and_keeps_the_password() -> None:
 
 def test_closing_twice(path: Path) -> None:
     store = RunStore.open(path)
-    start(store)
+    run_id = start(store)
     store.close()
     store.close()
+    with RunStore.open(path, create=False) as again:
+        assert again.resolve("latest") == run_id
 
 
 def test_many_processes_open_a_new_store_at_once(path: Path) -> None:

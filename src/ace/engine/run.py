@@ -77,7 +77,7 @@ async def run(
                 timing=replace(timing, wall_s=time.perf_counter() - started),
             )
             store.finish_run(run_id, "done", summary=summary.to_json(), best_version=version)
-        except BaseException as error:
+        except BaseException as error:  # however it ends, the store is told
             if run_id is None:
                 raise
             status: RunStatus = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"

@@ -43,7 +43,7 @@ class VllmBackend:
             started = self._thread.wait_for(self._thread.call(lambda: start_engine(settings)))
             self._resident = Resident(started.engine, settings.model)
             self._thread.wait_for(self._thread.call(lambda: self._thread.adopt(self._resident)))
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the thread ends with its last engine
             self._thread.release()
             raise
         self._chat = ChatEncoder(started.tokenizer)

@@ -68,7 +68,7 @@ def words(error: BaseException) -> str:
     if callable(details):
         try:
             text = "; ".join(str(detail["msg"]).removeprefix("Value error, ") for detail in details())
-        except Exception:
+        except Exception:  # `errors` of another library may be anything
             text = str(error)
     line = " ".join(text.split()) or "no reason given"
     line = line if len(line) <= 400 else line[:399] + "…"
