@@ -44,5 +44,5 @@ def test_a_config_error_names_key_value_and_what_is_allowed() -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_exit_codes_are_the_documented_ones(kind: type[AceError]) -> None:
-    expected = 3 if issubclass(kind, errors.InferenceError) else 130 if kind is errors.InterruptedRunError else 2
-    assert kind.exit_code == expected
+    others = {errors.InterruptedRunError: 130, errors.BudgetReachedError: 5}
+    assert kind.exit_code == (3 if issubclass(kind, errors.InferenceError) else others.get(kind, 2))

@@ -20,6 +20,7 @@
     |   +-- RunLockedError
     |   +-- StoreVersionError
     +-- InterruptedRunError       the user stopped the run; it can be resumed
+    +-- BudgetReachedError        the run has spent what it may; it can be resumed with more
 
 `retryable` says whether the same call may succeed later; `hint` says what the user can do. Every error survives
 pickling, because Ray carries them between processes.
@@ -152,3 +153,9 @@ class InterruptedRunError(AceError):
     """The user stopped the run. Facts: `run`."""
 
     exit_code = 130
+
+
+class BudgetReachedError(AceError):
+    """The run has spent what it may. Facts: `key` (of the settings), `limit`, `spent`."""
+
+    exit_code = 5

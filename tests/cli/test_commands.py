@@ -148,3 +148,18 @@ def test_the_doctor_names_the_engine(ace: Invoke) -> None:
 
 def test_the_version_is_printed(ace: Invoke) -> None:
     assert ace("--version").stdout.startswith("ace ")
+
+
+def test_a_budget_ends_a_run_with_exit_code_5_and_more_of_it_goes_on(ace: Invoke, config: Path) -> None:
+    result = ace("run", config, "--set", "budget.calls=8", "--json", "summary.json")
+    assert result.exit_code == 5, result.output
+    assert "budget.calls is reached: 8 of 8" in result.stderr
+    assert json.loads(Path("summary.json").read_text())["status"] == "budget"
+    assert "budget" in ace("runs").stdout
+    assert ace("resume", "latest").exit_code == 5
+    wrong = ace("resume", "latest", "--set", "seed=3")
+    assert wrong.exit_code == 2
+    assert "allowed: budget.KEY=VALUE" in wrong.stderr
+    result = ace("resume", "latest", "--set", "budget.calls=null")
+    assert result.exit_code == 0, result.output
+    assert "accuracy 0.0% -> 100.0%" in result.stdout

@@ -140,13 +140,28 @@ def bare(playbook: Playbook) -> object:
     return json.loads(json.dumps(data))
 
 
-def test_a_finished_part_is_not_done_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [3, 12, 20])
+def test_nothing_that_was_answered_is_asked_again(tmp_path: Path, stop: int) -> None:
+    whole, first, second = perfect(), Faulty(EngineDeadError("gone"), {stop}), perfect()
+    (tmp_path / "whole").mkdir()
+    go(tmp_path / "whole", whole)
     with pytest.raises(EngineDeadError):
-        go(tmp_path, Faulty(EngineDeadError("gone"), {12}))
-    backend = perfect()
-    go(tmp_path, backend, resume="latest", evaluation__after=False)
-    asked = {request.messages[-1].content for request in backend.requests if role_of(request) == "generator"}
-    assert sum("REFLECTION" not in text for text in asked) == 4
+        go(tmp_path, first)
+    with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
+        answered = {call.digest for call in store.calls(store.resolve("latest"))}
+        answered |= {entry.digest for entry in store.journal(store.resolve("latest"))}
+    go(tmp_path, second, resume="latest")
+    asked = [request.digest for request in second.requests]
+    assert answered.isdisjoint(asked)
+    assert len(answered) + len(asked) == len(whole.requests)
+    assert sorted([*answered, *asked]) == sorted(request.digest for request in whole.requests)
+
+
+def test_a_run_that_is_done_has_no_journal(tmp_path: Path) -> None:
+    summary = go(tmp_path, perfect())
+    with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
+        assert store.journal(summary.run) == ()
+        assert len(store.calls(summary.run)) > 0
 
 
 def test_a_run_is_not_resumed_with_other_data(tmp_path: Path) -> None:

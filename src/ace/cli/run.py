@@ -55,15 +55,23 @@ def evaluate(
         finish(work(ctx, settings, json_path))
 
 
-def resume(ctx: typer.Context, run: RunName, store: Store = DEFAULT_STORE, json_path: JsonPath = None) -> None:
-    """Go on with a run after its last committed batch."""
+def resume(
+    ctx: typer.Context,
+    run: RunName,
+    more: Annotated[
+        list[str], typer.Option("--set", metavar="budget.KEY=VALUE", help="A larger budget; may be repeated.")
+    ] = [],  # noqa: B006 - Typer makes a new list for each call
+    store: Store = DEFAULT_STORE,
+    json_path: JsonPath = None,
+) -> None:
+    """Go on with a run where it stopped: nothing that was answered is asked again."""
     from rich.text import Text
 
     from ace.store import RunStore
 
     with RunStore.open(store, create=False) as opened:
         known = opened.run(opened.resolve(run))
-        settings = _settings(known.settings, store)
+        settings = _with_budget(_settings(known.settings, store), more)
     if known.status == "done":
         message_console().print(Text(f"run {known.id} is done already; see: ace show {known.id}"), soft_wrap=True)
         return
@@ -80,6 +88,17 @@ def _of_run(name: str, store: str, folder: Path) -> tuple[RunSettings, Path]:
         path = folder / f"{known.id}.json"
         write_playbook(opened.playbook(known.id, known.best_version), path)
         return _settings(known.settings, store), path
+
+
+def _with_budget(settings: RunSettings, overrides: list[str]) -> RunSettings:
+    """All else decided what the run has done so far, and stays."""
+    from ace.config import load_settings
+    from ace.errors import ConfigError
+
+    for override in overrides:
+        if not override.startswith("budget."):
+            raise ConfigError.at("--set", override, "budget.KEY=VALUE; a run goes on with the settings it began with")
+    return load_settings(None, overrides, base=settings.model_dump(mode="json"))
 
 
 def _settings(stored: object, store: str) -> RunSettings:

@@ -1,7 +1,7 @@
 """Where commands write: results to stdout, progress and errors to stderr. And the one place that makes exit codes.
 
 0 done; 2 wrong usage, settings, data or store; 3 a provider cannot do its work; 4 finished, with failed samples;
-130 interrupted.
+5 ended because its budget is spent; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 FAILED_SAMPLES = 4
+BUDGET_REACHED = 5
 INTERRUPTED = 130
 PIPE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe, where nothing says how wide it may be."""

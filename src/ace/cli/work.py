@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ace.cli.terminal import FAILED_SAMPLES, message_console, show
+from ace.cli.terminal import BUDGET_REACHED, FAILED_SAMPLES, message_console, show
 
 if TYPE_CHECKING:
     from ace.config import RunSettings
@@ -42,6 +42,8 @@ def work(ctx: typer.Context, settings: RunSettings, json_path: Path | None, *, r
 
 
 def finish(summary: RunSummary) -> None:
-    """Leave with 4 where samples failed."""
+    """Leave with 5 where the budget ended the run, with 4 where samples failed."""
+    if summary.status == "budget":
+        raise typer.Exit(BUDGET_REACHED)
     if summary.failed_samples:
         raise typer.Exit(FAILED_SAMPLES)

@@ -3,6 +3,7 @@
 from ace.config.load import load_settings, settings_from
 from ace.config.settings import (
     AdaptationSettings,
+    BudgetSettings,
     DedupSettings,
     EvaluationSettings,
     FieldSettings,
@@ -10,6 +11,7 @@ from ace.config.settings import (
     MicroSettings,
     ModelSettings,
     PlaybookSettings,
+    PriceSettings,
     Provider,
     RoleSettings,
     RolesSettings,
@@ -20,6 +22,7 @@ from ace.config.settings import (
 
 __all__ = [
     "AdaptationSettings",
+    "BudgetSettings",
     "DedupSettings",
     "EvaluationSettings",
     "FieldSettings",
@@ -27,6 +30,7 @@ __all__ = [
     "MicroSettings",
     "ModelSettings",
     "PlaybookSettings",
+    "PriceSettings",
     "Provider",
     "RoleSettings",
     "RolesSettings",

@@ -53,6 +53,14 @@ class Settings(BaseModel):
         return value
 
 
+class PriceSettings(Settings):
+    """Money for a million tokens, in a currency of your choice. `cached`: prompt tokens from the server's cache."""
+
+    input: float = Field(ge=0.0)
+    output: float = Field(ge=0.0)
+    cached: float | None = Field(default=None, ge=0.0)
+
+
 class ModelSettings(Settings):
     """A model and the provider that serves it. Two equal ones share one engine."""
 
@@ -68,6 +76,7 @@ class ModelSettings(Settings):
     max_retries: int = Field(default=4, ge=0)
     timeout_s: float = Field(default=600.0, gt=0)
     max_concurrency: int = Field(default=64, ge=1)
+    price: PriceSettings | None = None
 
 
 class RoleSettings(Settings):
@@ -218,6 +227,20 @@ class PlaybookSettings(Settings):
     compaction: Literal["epoch", "never"] = "epoch"
 
 
+class BudgetSettings(Settings):
+    """What a run may spend over all roles; None is no limit. A run that reaches one can be resumed with more.
+
+    `tokens` are prompt and completion tokens, `money` goes by the models' `price`, `wall_s` counts the work on batches
+    and evaluations, `gpu_s` the same times the GPUs of the engines in this process.
+    """
+
+    calls: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    money: float | None = Field(default=None, gt=0.0)
+    wall_s: float | None = Field(default=None, gt=0.0)
+    gpu_s: float | None = Field(default=None, gt=0.0)
+
+
 class RunSettings(Settings):
     """Everything that decides a run."""
 
@@ -233,6 +256,7 @@ class RunSettings(Settings):
     adaptation: AdaptationSettings = AdaptationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     playbook: PlaybookSettings = PlaybookSettings()
+    budget: BudgetSettings = BudgetSettings()
     store: str = "sqlite:///runs/ace.db"
 
     @model_validator(mode="after")
@@ -242,6 +266,14 @@ class RunSettings(Settings):
             if named not in self.models:
                 near = next(iter(difflib.get_close_matches(named, self.models, n=1)), None)
                 raise refused(f"roles.{role}.model", named, f"a key of models: {', '.join(self.models)}", nearest=near)
+        return self
+
+    @model_validator(mode="after")
+    def _money_has_prices(self) -> Self:
+        for role in ROLES:
+            name = self.roles.of(role).model
+            if self.budget.money is not None and self.models[name].price is None:
+                raise refused(f"models.{name}.price", None, "input and output, because budget.money is set")
         return self
 
     @property

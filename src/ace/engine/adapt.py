@@ -6,7 +6,6 @@ Everything here is owed work: what the store already holds is skipped, so that a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ace.engine.batch import run_batch
 from ace.engine.context import RunContext
@@ -15,13 +14,7 @@ from ace.engine.schedule import BatchPlan, plan_batches
 from ace.playbook import Playbook
 from ace.types import Sample
 
-
-@dataclass(frozen=True, slots=True)
-class Validated:
-    """A playbook version and its accuracy on the validation split."""
-
-    version: int
-    accuracy: float
+VALIDATION = "validation"
 
 
 def plan(context: RunContext) -> tuple[BatchPlan, ...]:
@@ -48,15 +41,20 @@ async def adapt(context: RunContext, plans: Sequence[BatchPlan]) -> int:
     last = context.store.last_batch(context.run)
     done = last.index if last else -1
     playbook = context.store.playbook(context.run)
-    validated: list[Validated] = []
     for planned in plans:
         if planned.index > done:
             playbook = await run_batch(context, playbook, planned)
         if _validates(context, planned):
-            validated.append(await _validate(context, planned))
+            await _validate(context, planned)
+    return best_version(context)
+
+
+def best_version(context: RunContext) -> int:
+    """The version with the best validation accuracy so far, the later one on a tie; the last without validation."""
+    validated = [known for known in context.store.evaluations(context.run) if known.label == VALIDATION]
     if not validated:
-        return playbook.version
-    return max(validated, key=lambda v: (v.accuracy, v.version)).version
+        return context.store.playbook(context.run).version
+    return max(validated, key=lambda known: (known.accuracy, known.playbook_version)).playbook_version
 
 
 async def ensure_evaluation(
@@ -82,15 +80,14 @@ def _validates(context: RunContext, planned: BatchPlan) -> bool:
     return planned.ends_epoch
 
 
-async def _validate(context: RunContext, planned: BatchPlan) -> Validated:
+async def _validate(context: RunContext, planned: BatchPlan) -> None:
     version = next(b.playbook_version for b in context.store.batches(context.run) if b.index == planned.index)
     playbook = context.store.playbook(context.run, version)
-    accuracy = await ensure_evaluation(
+    await ensure_evaluation(
         context,
         playbook,
         context.task.splits.validation,
-        label="validation",
+        label=VALIDATION,
         split="validation",
         after_batch=planned.index,
     )
-    return Validated(version, accuracy)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from ace.config import RunSettings
+from ace.engine.calls import Calls
 from ace.engine.events import CallFinished, Listener, silent
 from ace.engine.schedule import derive_seed
 from ace.inference import Backend
@@ -44,6 +45,7 @@ class RunContext:
     pack: PromptPack
     backends: Mapping[RoleName, Backend]
     store: RunStore
+    calls: Calls
     embedder: Embedder
     listener: Listener = silent
 
@@ -59,14 +61,13 @@ class RunContext:
         self, prefix: str, sample: Sample, *, reflection: str, purpose: str, round: int
     ) -> RoleResult[GeneratorAnswer]:
         """Let the generator answer `sample` behind the rendered playbook `prefix`."""
-        backend = self.backends["generator"]
         result = await generate(
-            backend.complete,
+            self.calls.of("generator"),
             self.pack,
             prefix,
             sample,
             sampling=self._sampling("generator", purpose, sample.id, str(round)),
-            guided=backend.info.structured_outputs,
+            guided=self.backends["generator"].info.structured_outputs,
             prompt=self.task.prompt(sample),
             reflection=reflection,
             round=round,
@@ -77,16 +78,15 @@ class RunContext:
         self, prefix: str, sample: Sample, output: GeneratorAnswer, score: Score, *, purpose: str, round: int
     ) -> RoleResult[Reflection]:
         """Let the reflector look at one graded answer."""
-        backend = self.backends["reflector"]
         result = await reflect(
-            backend.complete,
+            self.calls.of("reflector"),
             self.pack,
             prefix,
             sample,
             output,
             score,
             sampling=self._sampling("reflector", purpose, sample.id, str(round)),
-            guided=backend.info.structured_outputs,
+            guided=self.backends["reflector"].info.structured_outputs,
             prompt=self.task.prompt(sample),
             round=round,
         )
@@ -106,15 +106,14 @@ class RunContext:
 
         None, without a call, where the reflections hold no insight.
         """
-        backend = self.backends["curator"]
         result = await curate(
-            backend.complete,
+            self.calls.of("curator"),
             self.pack,
             prefix,
             reflections,
             sections=playbook.sections,
             sampling=self._sampling("curator", purpose, str(group)),
-            guided=backend.info.structured_outputs,
+            guided=self.backends["curator"].info.structured_outputs,
             stats=bullet_stats(playbook, touched),
         )
         return result and self._heard(result)

@@ -120,8 +120,16 @@ class EvaluationFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetReached:
+    """The run ends before its work is done, because a limit is reached; what was paid for is in the store."""
+
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The run has ended with `status` (done, interrupted or failed)."""
+    """The run has ended with `status` (done, interrupted, failed or budget)."""
 
     run: str
     status: str
@@ -138,6 +146,7 @@ Event = (
     | EvaluationStarted
     | EvaluationProgress
     | EvaluationFinished
+    | BudgetReached
     | RunFinished
 )
 Listener = Callable[[Event], None]

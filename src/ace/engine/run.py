@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ace.config import RunSettings
-from ace.engine.adapt import adapt, ensure_evaluation, plan
+from ace.engine.adapt import adapt, best_version, ensure_evaluation, plan
+from ace.engine.budget import Spending, spent_so_far
+from ace.engine.calls import Calls
 from ace.engine.context import RunContext
-from ace.engine.events import EngineReady, Listener, RunFinished, RunStarted, silent
+from ace.engine.events import BudgetReached, EngineReady, Listener, RunFinished, RunStarted, silent
 from ace.engine.summary import RunSummary, Timing, summarise
-from ace.errors import InterruptedRunError, StoreVersionError
+from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, open_backends
 from ace.playbook import Playbook, create_embedder, read_playbook
 from ace.prompts import PromptPack, load_pack
@@ -48,39 +52,32 @@ async def run(
     parts = _prepare(settings)
     with RunStore.open(settings.store) as store:
         run_id = None if resume is None else _take_up(store, parts, resume)
+        status: RunStatus
         try:
             async with _engines(settings, backends, listener) as live:
                 if run_id is None:
                     run_id = store.create_run(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
                     )
-                context = RunContext(
-                    run=run_id,
-                    settings=settings,
-                    task=parts.task,
-                    pack=parts.pack,
-                    backends=live,
-                    store=store,
-                    embedder=create_embedder(settings.playbook.dedup),
-                    listener=listener,
-                )
+                context = _context(run_id, settings, parts, store, live, listener)
                 with _terminable():
-                    version, timing = await _work(context)
+                    status, timing = await _work(context)
             info = context.backends["generator"].info
+            version = best_version(context)
             summary = summarise(
                 store,
                 run_id,
-                status="done",
+                status=status,
                 provider=info.provider,
                 model=info.model,
                 version=version,
                 timing=replace(timing, wall_s=time.perf_counter() - started),
             )
-            store.finish_run(run_id, "done", summary=summary.to_json(), best_version=version)
+            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version)
         except BaseException as error:  # however it ends, the store is told
             if run_id is None:
                 raise
-            status: RunStatus = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
+            status = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
             store.finish_run(run_id, status)
             listener(RunFinished(run_id, status))
             if status == "failed":
@@ -88,7 +85,7 @@ async def run(
             raise InterruptedRunError(
                 f"run {run_id} was interrupted; its committed batches are safe", hint=f"ace resume {run_id}", run=run_id
             ) from None
-    listener(RunFinished(run_id, "done"))
+    listener(RunFinished(run_id, status))
     return summary
 
 
@@ -136,6 +133,40 @@ def _take_up(store: RunStore, parts: _Parts, resume: str) -> str:
     return run_id
 
 
+def _context(
+    run_id: str,
+    settings: RunSettings,
+    parts: _Parts,
+    store: RunStore,
+    live: Mapping[RoleName, Backend],
+    listener: Listener,
+) -> RunContext:
+    gpus = _gpus(settings, live)
+    spending = Spending(settings, spent_so_far(store, run_id, settings, gpus=gpus), gpus=gpus)
+    return RunContext(
+        run=run_id,
+        settings=settings,
+        task=parts.task,
+        pack=parts.pack,
+        backends=live,
+        store=store,
+        calls=Calls(run_id, store, live, spending),
+        embedder=create_embedder(settings.playbook.dedup),
+        listener=listener,
+    )
+
+
+def _gpus(settings: RunSettings, live: Mapping[RoleName, Backend]) -> int:
+    """GPUs that the engines in this process hold; two engines on one GPU count twice."""
+    held: dict[int, int] = {}
+    for role, backend in live.items():
+        if backend.info.provider in ("vllm", "huggingface") and backend.info.device != "cpu":
+            arguments = settings.models[settings.roles.of(role).model].engine_args
+            sizes = (arguments.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline"))
+            held[id(backend)] = math.prod(sizes)
+    return sum(held.values())
+
+
 @contextlib.asynccontextmanager
 async def _engines(
     settings: RunSettings, given: Mapping[RoleName, Backend] | None, listener: Listener
@@ -162,8 +193,8 @@ def _terminable() -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-async def _work(context: RunContext) -> tuple[int, Timing]:
-    """Evaluate the first playbook, adapt, evaluate the best one. Gives back its version and what took how long."""
+async def _work(context: RunContext) -> tuple[RunStatus, Timing]:
+    """Evaluate the first playbook, adapt, evaluate the best one. Says how it ended, and what took how long."""
     store, settings = context.store, context.settings
     plans = plan(context)
     done = store.last_batch(context.run)
@@ -171,20 +202,23 @@ async def _work(context: RunContext) -> tuple[int, Timing]:
     context.listener(RunStarted(context.run, settings.mode, sum(len(p.samples) for p in plans), len(plans), resumed_at))
     first = store.playbook(context.run, store.playbook_versions(context.run)[0].version)
     clock = _Clock()
-    with clock.measure("before"):
-        if settings.evaluation.before and plans:
-            await _held_out(context, first, "before", None)
-    with clock.measure("adapt"):
-        version = await adapt(context, plans)
-    with clock.measure("after"):
-        if settings.evaluation.after:
-            await _held_out(context, store.playbook(context.run, version), "after", len(plans) - 1 if plans else None)
+    status: RunStatus = "done"
+    try:
+        with clock.measure("evaluate"):
+            if settings.evaluation.before and plans:
+                await _held_out(context, first, "before", None)
+        with clock.measure("adapt"):
+            version = await adapt(context, plans)
+        with clock.measure("evaluate"):
+            if settings.evaluation.after:
+                best = store.playbook(context.run, version)
+                await _held_out(context, best, "after", len(plans) - 1 if plans else None)
+    except BudgetReachedError as error:
+        await context.calls.drain()
+        context.listener(BudgetReached(context.run, error.message))
+        status = "budget"
     start = sum({id(b): b.info.start_s for b in context.backends.values()}.values())
-    return version, Timing(
-        engine_start_s=start,
-        adapt_s=clock.seconds["adapt"],
-        evaluate_s=clock.seconds["before"] + clock.seconds["after"],
-    )
+    return status, Timing(engine_start_s=start, adapt_s=clock.seconds["adapt"], evaluate_s=clock.seconds["evaluate"])
 
 
 async def _held_out(context: RunContext, playbook: Playbook, label: str, after_batch: int | None) -> None:
@@ -195,12 +229,14 @@ async def _held_out(context: RunContext, playbook: Playbook, label: str, after_b
 
 @dataclass(slots=True)
 class _Clock:
-    """Wall-clock seconds by name."""
+    """Wall-clock seconds by name, added up."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @contextlib.contextmanager
     def measure(self, name: str) -> Iterator[None]:
         started = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - started
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - started

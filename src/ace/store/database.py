@@ -20,6 +20,7 @@ from ace.files import sync_folder
 
 BUSY_TIMEOUT_S = 30.0
 _WRITE = "ace_write"
+_SYNCHRONOUS = "ace_synchronous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,14 @@ def without_password(url: str) -> str:
 
 
 @contextmanager
-def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that is the only writer from its first statement on (SQLite); commits at the end, or not at all."""
-    with engine.connect().execution_options(**{_WRITE: True}) as connection, connection.begin():
+def write_transaction(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
+    """A transaction that is the only writer from its first statement on (SQLite); commits at the end, or not at all.
+
+    Without `synced` the commit survives the death of the process, but not a power loss: SQLite then waits for no disk.
+    A synced commit also makes safe whatever was committed before it.
+    """
+    options = {_WRITE: True, _SYNCHRONOUS: "FULL" if synced else "NORMAL"}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
@@ -146,13 +152,14 @@ def _configure_sqlite(engine: Engine) -> None:
         cursor = dbapi_connection.cursor()
         cursor.execute("PRAGMA foreign_keys = ON")
         _switch_to_wal(cursor)
-        cursor.execute("PRAGMA synchronous = FULL")  # WAL's default would lose the last commits on power loss
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITE, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        # WAL's default, NORMAL, would lose the last commits on power loss.
+        connection.exec_driver_sql(f"PRAGMA synchronous = {options.get(_SYNCHRONOUS, 'FULL')}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE, False) else "BEGIN")
 
 
 def _switch_to_wal(cursor: sqlite3.Cursor) -> None:

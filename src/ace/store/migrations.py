@@ -147,7 +147,30 @@ _FIRST = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+_JOURNAL = Migration(
+    2,
+    "journal of calls that no batch or evaluation holds yet",
+    (
+        """CREATE TABLE journal (
+            run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            digest TEXT NOT NULL,
+            role TEXT NOT NULL,
+            model TEXT NOT NULL,
+            attempts INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            queue_s DOUBLE PRECISION,
+            ttft_s DOUBLE PRECISION,
+            total_s DOUBLE PRECISION NOT NULL,
+            finish_reason TEXT NOT NULL,
+            text TEXT NOT NULL,
+            PRIMARY KEY (run_id, digest)
+        )""",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from ace.errors import RunNotFoundError
 from ace.store import names, reading
 from ace.store.database import Database, store_errors
-from ace.store.records import BatchInfo, DeltaInfo, EvaluationInfo, OutcomeRecord, Run, VersionInfo
+from ace.store.records import BatchInfo, DeltaInfo, EvaluationInfo, JournalEntry, OutcomeRecord, Run, VersionInfo
 from ace.types import RoleName, Usage
 
 if TYPE_CHECKING:
@@ -99,8 +99,13 @@ class RunReader:
         with self._reading(run_id) as connection:
             return reading.calls(connection, run_id, batch=batch, evaluation=evaluation)
 
+    def journal(self, run_id: str) -> tuple[JournalEntry, ...]:
+        """Calls that were answered in a batch or evaluation that is not committed: what a resumed run need not ask."""
+        with self._reading(run_id) as connection:
+            return reading.journal(connection, run_id)
+
     def usage_by_role(self, run_id: str) -> dict[RoleName, tuple[int, Usage, int]]:
-        """{role: (calls, usage summed, parse failures)} over all batches and evaluations."""
+        """{role: (calls, usage summed, parse failures)} over all answered calls, committed or in the journal."""
         with self._reading(run_id) as connection:
             return reading.usage_by_role(connection, run_id)
 

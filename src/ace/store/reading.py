@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, case, func, literal, select
 
 from ace.playbook.apply import SkippedOperation
 from ace.playbook.delta import Delta
@@ -17,8 +17,17 @@ from ace.playbook.playbook import Playbook
 from ace.roles.call import CallRecord
 from ace.store import schema
 from ace.store.lock import is_live, owner_of
-from ace.store.records import BatchInfo, DeltaInfo, EvaluationInfo, OutcomeRecord, Run, VersionInfo, utcnow
-from ace.types import RoleName, Usage
+from ace.store.records import (
+    BatchInfo,
+    DeltaInfo,
+    EvaluationInfo,
+    JournalEntry,
+    OutcomeRecord,
+    Run,
+    VersionInfo,
+    utcnow,
+)
+from ace.types import Completion, RoleName, Usage
 
 _RUN_FIELDS = (
     "id",
@@ -219,6 +228,20 @@ def calls(connection: Connection, run_id: str, *, batch: int | None, evaluation:
     )
 
 
+def journal(connection: Connection, run_id: str) -> tuple[JournalEntry, ...]:
+    """The answered calls that no batch or evaluation holds yet."""
+    table = schema.journal
+    query = select(table).where(table.c.run_id == run_id)
+    return tuple(
+        JournalEntry(
+            role=row.role,
+            digest=row.digest,
+            completion=Completion(row.text, row.finish_reason, _usage(row), row.model, row.attempts),
+        )
+        for row in connection.execute(query)
+    )
+
+
 def _of(table: FromClause, run_id: str, batch: int | None, evaluation: int | None) -> Select[Any]:
     query = select(table).where(table.c.run_id == run_id).order_by(table.c.seq)
     if evaluation is not None:
@@ -226,20 +249,32 @@ def _of(table: FromClause, run_id: str, batch: int | None, evaluation: int | Non
     return query.where(table.c.batch.is_not(None) if batch is None else table.c.batch == batch)
 
 
+_SUMS = ("prompt_tokens", "cached_tokens", "completion_tokens", "queue_s", "ttft_s", "total_s")
+
+
 def usage_by_role(connection: Connection, run_id: str) -> dict[RoleName, tuple[int, Usage, int]]:
-    """{role: (calls, usage summed, parse failures)}."""
-    table = schema.calls
-    sums = ("prompt_tokens", "cached_tokens", "completion_tokens", "queue_s", "ttft_s", "total_s")
+    """{role: (calls, usage summed, parse failures)}; what only the journal holds was not parsed yet."""
+    committed, journaled = schema.calls, schema.journal
+    rows = (
+        select(committed.c.role, *(committed.c[name] for name in _SUMS), case((committed.c.parsed, 0), else_=1))
+        .where(committed.c.run_id == run_id)
+        .union_all(
+            select(journaled.c.role, *(journaled.c[name] for name in _SUMS), literal(0)).where(
+                journaled.c.run_id == run_id
+            )
+        )
+        .subquery()
+    )
+    role, *sums, unparsed = rows.c
     query = (
         select(
-            table.c.role,
+            role.label("role"),
             func.count().label("calls"),
-            *(func.sum(table.c[name]).label(name) for name in sums),
-            func.sum(case((table.c.parsed, 0), else_=1)).label("unparsed"),
+            *(func.sum(column).label(name) for name, column in zip(_SUMS, sums, strict=True)),
+            func.sum(unparsed).label("unparsed"),
         )
-        .where(table.c.run_id == run_id)
-        .group_by(table.c.role)
-        .order_by(table.c.role)
+        .group_by(role)
+        .order_by(role)
     )
     return {row.role: (row.calls, _usage(row), int(row.unparsed)) for row in connection.execute(query)}
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ace.playbook.delta import Delta
     from ace.playbook.playbook import Playbook
     from ace.roles.call import CallRecord
+    from ace.types import Completion, RoleName
 
 RunStatus = Literal["running", "done", "interrupted", "failed", "budget"]
 OutcomeStatus = Literal["scored", "failed"]
@@ -49,6 +50,15 @@ class OutcomeRecord:
     def corrected(self) -> bool:
         """Wrong at first, right after at least one round."""
         return self.correct is True and self.first_correct is False
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """A call that was answered in a batch or evaluation that is not committed yet. `digest` is its request's."""
+
+    role: RoleName
+    digest: str
+    completion: Completion
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Every id is a number within its run, so that a run's rows are the same whichever database holds them. `step` 0 of
 `playbook_versions` is what the run began with, step i + 1 what batch i left. Calls and outcomes belong to a batch or
-to an evaluation, never to both. Long texts stand last: SQLite then reads the columns before them without their pages.
+to an evaluation, never to both; a call that neither holds yet is in the journal. Long texts stand last: SQLite then
+reads the columns before them without their pages.
 """
 
 from __future__ import annotations
@@ -128,4 +129,22 @@ outcomes = Table(
     Column("first_correct", Boolean),
     Column("error", SafeText),
     Column("answer", SafeText, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("model", SafeText, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("queue_s", Double),
+    Column("ttft_s", Double),
+    Column("total_s", Double, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("text", SafeText, nullable=False),
 )

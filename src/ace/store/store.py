@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,7 @@ from ace.store import lock, names, schema, writing
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
 from ace.store.migrations import migrate
 from ace.store.reader import RunReader
-from ace.store.records import BatchRecord, EvaluationRecord, RunStatus, utcnow
+from ace.store.records import BatchRecord, EvaluationRecord, JournalEntry, RunStatus, utcnow
 
 if TYPE_CHECKING:
     from ace.config import RunSettings
@@ -146,6 +146,15 @@ class RunStore(RunReader):
         with self._writing(record.run) as connection:
             return writing.add_evaluation(connection, record)
 
+    def commit_journal(self, run_id: str, entries: Sequence[JournalEntry]) -> None:
+        """Keep answered calls until their batch or evaluation is committed, which removes them again.
+
+        They survive the death of the process. Syncing each would cost more than many a call: a power loss may take the
+        last ones, which are then asked again.
+        """
+        with self._writing(run_id, synced=False) as connection:
+            writing.add_journal(connection, run_id, entries)
+
     def finish_run(
         self,
         run_id: str,
@@ -154,7 +163,10 @@ class RunStore(RunReader):
         summary: Mapping[str, Any] | None = None,
         best_version: int | None = None,
     ) -> None:
-        """Set how the run ended and give it up. A None leaves the summary or best version that was there."""
+        """Set how the run ended and give it up. A None leaves the summary or best version that was there.
+
+        A run that is done has no journal any more.
+        """
         values: dict[str, Any] = {"status": status, "finished": utcnow()}
         if summary is not None:
             values["summary"] = dict(summary)
@@ -162,12 +174,14 @@ class RunStore(RunReader):
             values["best_version"] = best_version
         with self._writing(run_id) as connection:
             connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(**values))
+            if status == "done":
+                writing.clear_journal(connection, run_id)
             lock.give_up(connection, run_id, self._tokens[run_id])
         self._disown(run_id)
 
     @contextmanager
-    def _writing(self, owned_run: str | None = None) -> Iterator[Connection]:
-        with store_errors(self.name), write_transaction(self._engine) as connection:
+    def _writing(self, owned_run: str | None = None, *, synced: bool = True) -> Iterator[Connection]:
+        with store_errors(self.name), write_transaction(self._engine, synced=synced) as connection:
             if owned_run is not None:
                 lock.check(connection, owned_run, self._tokens.get(owned_run))
             yield connection

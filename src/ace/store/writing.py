@@ -7,12 +7,13 @@ from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select
 
 from ace.errors import StoreError
 from ace.playbook.delta import Delta
-from ace.store.records import BatchRecord, EvaluationRecord, OutcomeRecord
-from ace.store.schema import batches, calls, evaluations, outcomes, playbook_versions
+from ace.store.records import BatchRecord, EvaluationRecord, JournalEntry, OutcomeRecord
+from ace.store.schema import batches, calls, evaluations, journal, outcomes, playbook_versions
+from ace.types import Usage
 
 if TYPE_CHECKING:
     from ace.playbook.apply import SkippedOperation
@@ -104,6 +105,36 @@ def add_evaluation(connection: Connection, record: EvaluationRecord) -> int:
     return index
 
 
+def add_journal(connection: Connection, run_id: str, entries: Sequence[JournalEntry]) -> None:
+    """Answered calls of the work in flight. What the journal holds already stays as it is."""
+    known = select(journal.c.digest).where(
+        journal.c.run_id == run_id, journal.c.digest.in_([entry.digest for entry in entries])
+    )
+    held = set(connection.execute(known).scalars())
+    new = {entry.digest: entry for entry in entries if entry.digest not in held}
+    if new:
+        connection.execute(insert(journal), [_journal_row(run_id, entry) for entry in new.values()])
+
+
+def clear_journal(connection: Connection, run_id: str) -> None:
+    """Forget the run's journal: nothing is in flight any more."""
+    connection.execute(delete(journal).where(journal.c.run_id == run_id))
+
+
+def _journal_row(run_id: str, entry: JournalEntry) -> dict[str, Any]:
+    completion = entry.completion
+    return {
+        "run_id": run_id,
+        "digest": entry.digest,
+        "role": entry.role,
+        "model": completion.model,
+        "attempts": completion.attempts,
+        **_usage_row(completion.usage),
+        "finish_reason": completion.finish_reason,
+        "text": completion.text,
+    }
+
+
 def _next(connection: Connection, table: Table, column: str, run_id: str) -> int:
     last = connection.execute(select(func.max(table.c[column])).where(table.c.run_id == run_id)).scalar_one()
     return 0 if last is None else int(last) + 1
@@ -136,6 +167,10 @@ def _add_calls(
 ) -> None:
     if not records:
         return
+    connection.execute(
+        delete(journal).where(journal.c.run_id == run_id, journal.c.digest == bindparam("known")),
+        [{"known": record.digest} for record in records],
+    )
     first = _next(connection, calls, "seq", run_id)
     place = {"run_id": run_id, "batch": batch, "evaluation": evaluation}
     connection.execute(
@@ -143,6 +178,11 @@ def _add_calls(
     )
 
 
+def _usage_row(usage: Usage) -> dict[str, Any]:
+    return {name: getattr(usage, name) for name in _USAGE_FIELDS}
+
+
+_USAGE_FIELDS = tuple(field.name for field in fields(Usage))
 _OUTCOME_FIELDS = tuple(field.name for field in fields(OutcomeRecord))
 
 
@@ -157,12 +197,7 @@ def _call_row(record: CallRecord) -> dict[str, Any]:
         "round": record.round,
         "digest": record.digest,
         "model": record.model,
-        "prompt_tokens": record.usage.prompt_tokens,
-        "cached_tokens": record.usage.cached_tokens,
-        "completion_tokens": record.usage.completion_tokens,
-        "queue_s": record.usage.queue_s,
-        "ttft_s": record.usage.ttft_s,
-        "total_s": record.usage.total_s,
+        **_usage_row(record.usage),
         "finish_reason": record.finish_reason,
         "parsed": record.parsed,
         "error": record.error,

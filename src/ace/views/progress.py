@@ -14,6 +14,7 @@ from rich.table import Column
 from ace.engine.events import (
     BatchCommitted,
     BatchStarted,
+    BudgetReached,
     CallFinished,
     CurationFailed,
     EngineReady,
@@ -177,6 +178,8 @@ def describe(event: Event, tally: Tally) -> str | None:
             return f"{label}: {percent(accuracy)} ({correct}/{samples} of {split}{failures}) with playbook v{version}"
         case CurationFailed(batch, group, error):
             return f"batch {batch + 1}: the insights of curator group {group + 1} are lost: {error}"
+        case BudgetReached(run, reason):
+            return f"{reason}; nothing is lost: ace resume {run} --set budget.KEY=MORE"
         case RunFinished(run, status):
             return f"run {run}: {status}"
         case _:

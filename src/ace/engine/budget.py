@@ -1,0 +1,109 @@
+"""What a run may spend, over all roles and over all the processes that worked on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ace.config import BudgetSettings, PriceSettings, RunSettings
+from ace.errors import BudgetReachedError
+from ace.store import RunReader
+from ace.types import ROLES, RoleName, Usage
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was spent: calls, tokens (prompt and completion), money in the price table's currency, seconds."""
+
+    calls: int = 0
+    tokens: int = 0
+    money: float = 0.0
+    wall_s: float = 0.0
+    gpu_s: float = 0.0
+
+
+class Spending:
+    """Counts what a run spends, and refuses a call once a limit is reached.
+
+    `calls` is never exceeded. The other limits are known to be reached only when a call is answered: they are exceeded
+    by no more than the calls then under way, which are kept.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        earlier: Spent = Spent(),
+        *,
+        gpus: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limits = settings.budget
+        self._prices = {role: _price(settings, role) for role in ROLES}
+        self._gpus, self._clock, self._since = gpus, clock, clock()
+        self._earlier = earlier
+        self._calls, self._tokens, self._money = earlier.calls, earlier.tokens, earlier.money
+
+    @property
+    def spent(self) -> Spent:
+        """Up to now, with the calls that were begun."""
+        elapsed = self._clock() - self._since
+        earlier = self._earlier
+        return Spent(
+            self._calls, self._tokens, self._money, earlier.wall_s + elapsed, earlier.gpu_s + elapsed * self._gpus
+        )
+
+    def start(self, role: RoleName) -> None:
+        """Count a call of `role` that begins now. BudgetReachedError if nothing is left for it."""
+        spent = self.spent
+        for key in BudgetSettings.model_fields:
+            limit, used = getattr(self._limits, key), getattr(spent, key)
+            if limit is not None and used >= limit:
+                raise BudgetReachedError(
+                    f"budget.{key} is reached: {_number(used)} of {_number(limit)}",
+                    key=f"budget.{key}",
+                    limit=limit,
+                    spent=used,
+                )
+        self._calls += 1
+
+    def add(self, role: RoleName, usage: Usage) -> None:
+        """Count what an answered call of `role` used."""
+        self._tokens += usage.prompt_tokens + usage.completion_tokens
+        self._money += cost(usage, self._prices[role])
+
+
+def cost(usage: Usage, price: PriceSettings | None) -> float:
+    """Money for `usage`; cached prompt tokens at their own price where one is given. 0 without a price."""
+    if price is None:
+        return 0.0
+    cached_price = price.input if price.cached is None else price.cached
+    fresh = usage.prompt_tokens - usage.cached_tokens
+    return (
+        fresh * price.input + usage.cached_tokens * cached_price + usage.completion_tokens * price.output
+    ) / _MILLION
+
+
+def spent_so_far(store: RunReader, run: str, settings: RunSettings, *, gpus: int = 0) -> Spent:
+    """What `run` spent by what the store holds: answered calls, and the time of committed batches and evaluations."""
+    used = store.usage_by_role(run)
+    worked = [(work.started, work.finished) for work in store.batches(run)]
+    worked += [(work.started, work.finished) for work in store.evaluations(run)]
+    wall = sum((finished - started).total_seconds() for started, finished in worked)
+    return Spent(
+        calls=sum(calls for calls, _, _ in used.values()),
+        tokens=sum(usage.prompt_tokens + usage.completion_tokens for _, usage, _ in used.values()),
+        money=sum(cost(usage, _price(settings, role)) for role, (_, usage, _) in used.items()),
+        wall_s=wall,
+        gpu_s=wall * gpus,
+    )
+
+
+def _price(settings: RunSettings, role: RoleName) -> PriceSettings | None:
+    return settings.models[settings.roles.of(role).model].price
+
+
+def _number(value: float) -> str:
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) else f"{value:.4g}"

@@ -1,0 +1,97 @@
+"""The calls of a run: each is asked once, kept as soon as it is answered, and counted against the budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from ace.engine.budget import Spending
+from ace.errors import BudgetReachedError
+from ace.inference import Backend
+from ace.roles import Complete
+from ace.store import JournalEntry, RunStore
+from ace.types import Completion, Request, RoleName
+
+
+class Calls:
+    """Stands between the roles and their backends.
+
+    An answer reaches its role after it is in the store's journal: a process that dies has lost the calls in flight and
+    no other. What the journal of an earlier process holds is answered from there.
+    """
+
+    def __init__(
+        self, run: str, store: RunStore, backends: Mapping[RoleName, Backend], spending: Spending | None = None
+    ) -> None:
+        self._run, self._store, self._backends = run, store, backends
+        self._spending = spending
+        self._known = {entry.digest: entry.completion for entry in store.journal(run)}
+        self._under_way: set[asyncio.Task[Completion]] = set()
+        self._unwritten: list[JournalEntry] = []
+        self._written: asyncio.Future[None] | None = None
+        self._ending = False
+
+    def of(self, role: RoleName) -> Complete:
+        """The function through which `role` asks its model. It raises what the backend raises, and BudgetReachedError.
+
+        Cancelling a call gives it up, unless the budget has ended the run: what is under way then is paid for, and
+        kept.
+        """
+
+        async def complete(request: Request) -> Completion:
+            digest = request.digest
+            known = self._known.pop(digest, None)
+            if known is not None:
+                return known
+            self._start(role)
+            task = asyncio.create_task(self._ask(role, request, digest))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if not self._ending:
+                    task.cancel()
+                raise
+
+        return complete
+
+    async def drain(self) -> None:
+        """Wait for the calls that a reached budget left under way. What they raise is of no interest any more."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _start(self, role: RoleName) -> None:
+        if self._spending is None:
+            return
+        try:
+            self._spending.start(role)
+        except BudgetReachedError:
+            self._ending = True
+            raise
+
+    async def _ask(self, role: RoleName, request: Request, digest: str) -> Completion:
+        completion = await self._backends[role].complete(request)
+        if self._spending is not None:
+            self._spending.add(role, completion.usage)
+        await self._keep(JournalEntry(role, digest, completion))
+        return completion
+
+    async def _keep(self, entry: JournalEntry) -> None:
+        """In the store when this returns; answers of one turn of the loop share a transaction."""
+        self._unwritten.append(entry)
+        if self._written is None:
+            loop = asyncio.get_running_loop()
+            self._written = loop.create_future()
+            loop.call_soon(self._write)
+        await asyncio.shield(self._written)
+
+    def _write(self) -> None:
+        entries, self._unwritten = self._unwritten, []
+        written, self._written = self._written, None
+        assert written is not None
+        try:
+            self._store.commit_journal(self._run, entries)
+        except Exception as error:  # those who wait for it raise it
+            written.set_exception(error)
+        else:
+            written.set_result(None)
