@@ -14,6 +14,7 @@
     |   +-- EngineDeadError       the engine died under way
     |   +-- PromptTooLongError    the prompt does not fit the model's context
     |   +-- RequestRejectedError  the engine refuses this request for good
+    |   |   +-- RequestQuarantinedError
     |   +-- TransientError        worth another try (timeout, 429, 5xx)
     +-- StoreError                the run store cannot do its work
     |   +-- RunNotFoundError
@@ -127,8 +128,15 @@ class RequestRejectedError(InferenceError):
     """The engine refuses this request for good (bad schema, forbidden parameter)."""
 
 
+class RequestQuarantinedError(RequestRejectedError):
+    """The engine died of this request, twice. Facts: `digest`."""
+
+
 class TransientError(InferenceError):
-    """Worth another try: time-out, connection reset, HTTP 408, 429 and 5xx. Facts: `status`, `retry_after_s`."""
+    """Worth another try: time-out, connection reset, HTTP 408, 429 and 5xx.
+
+    Facts: `status`, `retry_after_s`, and `unreachable` where nobody answered at all.
+    """
 
     retryable = True
 

@@ -17,6 +17,7 @@ from ace.errors import (
     EngineDeadError,
     InterruptedRunError,
     PromptTooLongError,
+    RequestQuarantinedError,
     RequestRejectedError,
     StoreVersionError,
 )
@@ -65,6 +66,7 @@ def latest(folder: Path) -> tuple[Run, Playbook]:
     [
         PromptTooLongError("the prompt has 9 tokens, 5 fit", prompt_tokens=9, max_model_len=5),
         RequestRejectedError("no"),
+        RequestQuarantinedError("the engine died of it twice"),
     ],
 )
 def test_a_sample_that_cannot_be_asked_is_recorded_and_the_run_goes_on(tmp_path: Path, error: AceError) -> None:

@@ -59,8 +59,8 @@ class Endpoint(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, respond: Respond) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, respond: Respond, port: int) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.respond = respond
         self.bodies: list[Body] = []
         self.keys: list[str] = []
@@ -71,8 +71,8 @@ class Endpoint(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(respond: Respond) -> Iterator[Endpoint]:
-    with Endpoint(respond) as server:
+def serving(respond: Respond, port: int = 0) -> Iterator[Endpoint]:
+    with Endpoint(respond, port) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -74,7 +74,11 @@ class ModelSettings(Settings):
     trust_remote_code: bool = False
     engine_args: dict[str, Any] = Field(default_factory=dict)
     max_retries: int = Field(default=4, ge=0)
+    """How often a call is repeated that failed for a passing reason (HTTP 429, 5xx, no connection)."""
+    max_restarts: int = Field(default=4, ge=0)
+    """How often an engine in this process is started again after it died."""
     timeout_s: float = Field(default=600.0, gt=0)
+    """The longest that one answer of an endpoint may take, and an engine of this process may be silent."""
     max_concurrency: int = Field(default=64, ge=1)
     price: PriceSettings | None = None
 

@@ -43,6 +43,8 @@ from ace.inference.hub import local_folder
 from ace.types import Completion, FinishReason, Request, Sampling, Usage
 
 DEFAULT_MAX_MODEL_LEN = 4096
+CLOSE_S = 60.0
+"""How long closing waits for the batch under way."""
 
 
 def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
@@ -136,7 +138,7 @@ class HuggingFaceBackend:
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
-            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._thread.join, CLOSE_S)
             self._model = None
 
     def _run(self) -> None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import openai
 
 from ace.config import ModelSettings
@@ -66,6 +65,7 @@ class OpenAIBackend:
         self.info = info
         self._client = client
         self._extra = settings.engine_args
+        self._timeout_s = settings.timeout_s
         self._slots = asyncio.Semaphore(settings.max_concurrency)
         self._guides = True
 
@@ -106,7 +106,9 @@ class OpenAIBackend:
             schema = {"name": "answer", "schema": request.schema, "strict": True}
             arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
         with _errors(self.info.model, self.info.device):
-            return await self._stream({**arguments, **self._extra})
+            # The library's own time-out is for the pause between two reads, which a slow trickle never reaches.
+            async with asyncio.timeout(self._timeout_s):
+                return await self._stream({**arguments, **self._extra})
 
     async def _stream(self, arguments: dict[str, Any]) -> Completion:
         started = time.perf_counter()
@@ -150,10 +152,14 @@ def _errors(model: str, endpoint: str) -> Iterator[None]:
     """The one place where the client library's errors become ours. No key is ever in a message."""
     try:
         yield
-    except openai.APITimeoutError as error:
+    except (openai.APITimeoutError, TimeoutError) as error:
         raise TransientError(f"{endpoint}: no answer in time") from error
     except openai.APIConnectionError as error:
-        raise TransientError(f"{endpoint}: the connection failed: {error.__cause__ or error}") from error
+        raise TransientError(
+            f"{endpoint}: the connection failed: {error.__cause__ or error}",
+            # Not by class: versions of the library bring HTTP clients of different packages.
+            unreachable=type(error.__cause__).__name__ == "ConnectError",
+        ) from error
     except openai.AuthenticationError as error:
         raise ProviderStartError(f"{endpoint}: the API key is not accepted", hint="see models.*.api_key_env") from error
     except openai.PermissionDeniedError as error:
@@ -162,8 +168,6 @@ def _errors(model: str, endpoint: str) -> Iterator[None]:
         raise ModelNotFoundError(f"{endpoint}: no model '{model}', or no chat endpoint there", model=model) from error
     except openai.APIStatusError as error:
         raise _status_error(endpoint, error) from error
-    except httpx.TransportError as error:  # older versions of the library let these through under way
-        raise TransientError(f"{endpoint}: the answer broke off: {error}") from error
     except (openai.OpenAIError, json.JSONDecodeError) as error:
         raise TransientError(f"{endpoint}: the answer cannot be read: {error}") from error
 

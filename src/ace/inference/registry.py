@@ -12,6 +12,7 @@ from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
 from ace.inference.retry import RetryingBackend
+from ace.inference.supervised import SupervisedBackend
 from ace.types import ROLES, RoleName
 
 _MODULES: Mapping[str, str] = {
@@ -31,7 +32,7 @@ class _Factory(Protocol):
 
 
 def create_backend(settings: ModelSettings) -> Backend:
-    """Start the backend that `settings` name, with retries around it.
+    """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
     installs what is missing, ModelNotFoundError and ProviderStartError.
@@ -44,7 +45,11 @@ def create_backend(settings: ModelSettings) -> Backend:
         }[provider]
         raise ConfigError.at("provider", provider, ", ".join(("auto", *_MODULES)), hint=why)
     factory: _Factory = _load(provider)
-    return RetryingBackend(factory(settings, reason), settings.max_retries)
+    if provider == "openai":
+        return RetryingBackend(factory(settings, reason), settings.max_retries)
+    return SupervisedBackend(
+        lambda: factory(settings, reason), max_restarts=settings.max_restarts, hang_s=settings.timeout_s
+    )
 
 
 @asynccontextmanager

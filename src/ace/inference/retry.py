@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from ace.errors import AceError
+from ace.errors import AceError, EngineDeadError, TransientError
 from ace.inference.backend import Backend, BackendInfo
 from ace.types import Completion, Request
 
@@ -27,10 +27,16 @@ class RetryingBackend:
         return self._inner.info
 
     async def complete(self, request: Request) -> Completion:
-        async for attempt in self._retrying.copy():
-            with attempt:
-                completion = await self._inner.complete(request)
-                return replace(completion, attempts=attempt.retry_state.attempt_number)
+        """EngineDeadError where nobody answered any of the tries."""
+        try:
+            async for attempt in self._retrying.copy():
+                with attempt:
+                    completion = await self._inner.complete(request)
+                    return replace(completion, attempts=attempt.retry_state.attempt_number)
+        except TransientError as error:
+            if not error.facts.get("unreachable"):
+                raise
+            raise EngineDeadError(error.message, hint="start it again, then resume the run") from error
         raise AssertionError("tenacity reraises the last error")
 
     def count_tokens(self, text: str) -> int:

@@ -1,0 +1,180 @@
+"""An engine that is watched: a dead or hung one is found, replaced, and what was under way is asked again.
+
+A request that was under way when the engine died is a suspect. Suspects are asked again one by one, with nothing beside
+them: the one that kills the engine a second time is refused for good, and the others are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from ace.errors import AceError, EngineDeadError, RequestQuarantinedError
+from ace.inference.backend import Backend, BackendInfo
+from ace.types import Completion, Request
+
+CLOSE_S = 30.0
+"""How long a dead engine may take to free what it holds. One that does not cannot be replaced in this process."""
+
+
+class SupervisedBackend:
+    """Starts the engine, and again after it died: at most `max_restarts` times, each after twice the pause before.
+
+    It counts as hung when requests are under way and none was answered for `hang_s` seconds.
+    """
+
+    def __init__(
+        self, start: Callable[[], Backend], *, max_restarts: int, hang_s: float, backoff_s: float = 0.5
+    ) -> None:
+        self._start, self._max_restarts, self._hang_s, self._backoff_s = start, max_restarts, hang_s, backoff_s
+        self._live = start()
+        self._watch = _Watch(hang_s)
+        self._restarts = 0
+        self._closed = False
+        self._replacing: asyncio.Lock | None = None
+        self._suspects = _Suspects()
+
+    @property
+    def info(self) -> BackendInfo:
+        return self._live.info
+
+    @property
+    def restarts(self) -> int:
+        """How often the engine was replaced."""
+        return self._restarts
+
+    async def complete(self, request: Request) -> Completion:
+        """Like the engine's own. RequestQuarantinedError for a request that killed it twice; EngineDeadError when it
+        cannot be replaced, or not once more."""
+        await self._suspects.none()
+        live = self._live
+        try:
+            return await self._ask(live, request)
+        except EngineDeadError as death:
+            with self._suspects.one():
+                await self._replace(live, death)
+                return await self._ask_alone(request)
+
+    def count_tokens(self, text: str) -> int:
+        return self._live.count_tokens(text)
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._live.close()
+
+    async def _ask(self, live: Backend, request: Request) -> Completion:
+        with self._watch.over() as timeout:
+            try:
+                async with timeout:
+                    return await live.complete(request)
+            except TimeoutError:
+                raise EngineDeadError(
+                    f"the engine of {live.info.model} hangs: nothing was answered for {self._hang_s:.0f} s",
+                    hint="raise models.*.timeout_s if a single answer may take that long",
+                    model=live.info.model,
+                ) from None
+
+    async def _ask_alone(self, request: Request) -> Completion:
+        async with self._suspects.turn():
+            live = self._live
+            try:
+                return await self._ask(live, request)
+            except EngineDeadError as death:
+                await self._replace(live, death)
+                raise RequestQuarantinedError(
+                    f"the engine died twice with this request under way, the second time with nothing beside it: "
+                    f"{death.message}",
+                    digest=request.digest,
+                ) from death
+
+    async def _replace(self, dead: Backend, death: EngineDeadError) -> None:
+        """Have another engine in the place of `dead`. Raises `death` where there can be none."""
+        if self._replacing is None:
+            self._replacing = asyncio.Lock()
+        async with self._replacing:
+            if self._live is not dead:
+                return
+            if self._closed or self._restarts >= self._max_restarts:
+                raise death
+            self._restarts += 1
+            await _freed(dead.close(), death)
+            await asyncio.sleep(self._backoff_s * 2 ** (self._restarts - 1))
+            try:
+                self._live = await asyncio.to_thread(self._start)
+            except AceError as error:
+                raise EngineDeadError(f"{death.message}; it could not be started again: {error.message}") from error
+
+
+async def _freed(closing: Awaitable[None], death: EngineDeadError) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await closing
+    except TimeoutError:
+        raise death from None
+
+
+class _Suspects:
+    """Requests that were under way when the engine died: they take turns, and all others wait for the last of them."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._cleared: asyncio.Event | None = None
+        self._turns: asyncio.Lock | None = None
+
+    async def none(self) -> None:
+        """Wait until there is no suspect."""
+        while self._number and self._cleared is not None:
+            await self._cleared.wait()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """While this is open, there is one more."""
+        if not self._number:
+            self._cleared = asyncio.Event()
+        self._number += 1
+        try:
+            yield
+        finally:
+            self._number -= 1
+            if not self._number and self._cleared is not None:
+                self._cleared.set()
+
+    def turn(self) -> asyncio.Lock:
+        """To be held by the one suspect that is asked."""
+        if self._turns is None:
+            self._turns = asyncio.Lock()
+        return self._turns
+
+
+class _Watch:
+    """Ends all waiting at once when nothing was answered for `limit_s`, which one timer a quarter of that checks."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._waiting: set[asyncio.Timeout] = set()
+        self._answered = 0.0
+
+    @contextmanager
+    def over(self) -> Iterator[asyncio.Timeout]:
+        """A timeout for one request. Leaving it in any way counts as a sign of life."""
+        loop = asyncio.get_running_loop()
+        timeout = asyncio.timeout(None)
+        if not self._waiting:
+            self._answered = loop.time()
+            loop.call_later(self._limit_s / 4, self._check, loop)
+        self._waiting.add(timeout)
+        try:
+            yield timeout
+        finally:
+            self._waiting.discard(timeout)
+            self._answered = loop.time()
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._waiting:
+            return
+        if loop.time() - self._answered < self._limit_s:
+            loop.call_later(self._limit_s / 4, self._check, loop)
+            return
+        for timeout in self._waiting:
+            timeout.reschedule(loop.time())
