@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quickstart test check lint types imports tests format docs bench clean
+.PHONY: help quickstart test check lint types imports tests format docs bench crash clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ docs: $(VENV)/.ready-dev ## write the help texts of the commands to docs/cli.md
 
 bench: $(VENV)/.ready-run ## measure on this machine (ARGS=...)
 	@$(BIN)/ace bench $(ARGS)
+
+crash: $(VENV)/.ready-dev ## kill runs at 200 seeded points and compare what is left (ARGS="--points 20")
+	PYTHONPATH=tests/crash $(BIN)/python tests/crash/campaign.py $(ARGS)
 
 clean: ## remove caches and build outputs (not the environment .venv, not the runs)
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -37,12 +37,19 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def stream(self, *texts: str, finish: str | None = "stop", usage: Body | None = None) -> None:
+    def stream(
+        self,
+        *texts: str,
+        finish: str | None = "stop",
+        usage: Body | None = None,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
         for text in texts:
             self._event([{"index": 0, "delta": {"content": text}, "finish_reason": None}])
+            pause()
         if finish is not None:
             self._event([{"index": 0, "delta": {}, "finish_reason": finish}])
             self._event([], usage)
