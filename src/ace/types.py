@@ -69,12 +69,15 @@ class Request:
     @property
     def digest(self) -> str:
         """`sha256:` and the hash of the canonical JSON of everything that decides the answer."""
-        body = json.dumps(
-            {"messages": [asdict(m) for m in self.messages], "sampling": asdict(self.sampling), "schema": self.schema},
-            sort_keys=True,
-            ensure_ascii=False,
+        return digest(
+            {"messages": [asdict(m) for m in self.messages], "sampling": asdict(self.sampling), "schema": self.schema}
         )
-        return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """`sha256:` and the hash of the canonical JSON of `value`."""
+    body = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class Completion:
     usage: Usage
     model: str
     attempts: int = 1
+    from_cache: bool = False
+    """Whether the completion cache answered, so that no engine was asked; `usage` is then that of no call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def test_offline_learns_the_world(tmp_path: Path) -> None:
         assert {b.section for b in playbook.bullets} == {"trm", "mod"}
         assert all(b.created.run == summary.run and b.created.role == "curator" for b in playbook.bullets)
         calls = store.usage_by_role(summary.run)
-        assert summary.calls == {role: calls[role][0] for role in ROLES}
+        assert summary.calls == {role: calls[role].calls for role in ROLES}
         assert store.run(summary.run).status == "done"
         assert [e.label for e in store.evaluations(summary.run)] == ["before", "validation", "after"]
     assert [e.index for e in events if isinstance(e, BatchCommitted)] == [0, 1, 2]

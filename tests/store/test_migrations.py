@@ -93,7 +93,7 @@ def test_a_store_of_schema_1_stays_readable(path: Path) -> None:
         assert len(store.playbook(run)) == 2
         assert [entry.operations for entry in store.playbook_versions(run)] == [{}, *[{"ADD": 1, "REMOVE": 1}] * 2]
         assert [entry.label for entry in store.evaluations(run)] == ["before"]
-        assert {role: count for role, (count, _, _) in store.usage_by_role(run).items()} == {
+        assert {role: used.calls for role, used in store.usage_by_role(run).items()} == {
             "generator": 8,
             "reflector": 2,
             "curator": 2,

@@ -16,13 +16,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from ace.errors import RunNotFoundError, StoreError
+from ace.errors import RunLockedError, RunNotFoundError, StoreError
 from ace.playbook.apply import SkippedOperation
 from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook
-from ace.store import BatchRecord, OutcomeRecord, RunStore
-from ace.types import Usage
+from ace.store import BatchRecord, JournalEntry, OutcomeRecord, RoleUsage, RunStore
+from ace.store.database import write_transaction
+from ace.store.writing import trim_completions
+from ace.types import Completion, Usage
 
 
 def commit(store: RunStore, run: str, count: int) -> list[BatchRecord]:
@@ -144,18 +146,56 @@ def test_usage_by_role_sums_everything(store: RunStore) -> None:
     store.commit_evaluation(judged)
     usage = store.usage_by_role(run)
     assert set(usage) == {"generator", "reflector", "curator"}
-    for role, (count, total, unparsed) in usage.items():
+    for role, used in usage.items():
         of_role = [c for c in (*record.calls, *judged.calls) if c.role == role]
-        assert count == len(of_role)
-        assert total == sum((c.usage for c in of_role), Usage())
-        assert unparsed == sum(not c.parsed for c in of_role)
+        assert (used.calls, used.from_cache) == (len(of_role), 0)
+        assert used.usage == sum((c.usage for c in of_role), Usage())
+        assert used.parse_failures == sum(not c.parsed for c in of_role)
 
 
 def test_usage_keeps_unknown_times_unknown(store: RunStore) -> None:
     run = start(store)
     untimed = replace(call(0), usage=Usage(5, 0, 1, None, None, 0.0))
     store.commit_batch(replace(batch(run, 0, Playbook.empty()), calls=(untimed,)))
-    assert store.usage_by_role(run) == {"generator": (1, Usage(5, 0, 1, None, None, 0.0), 0)}
+    assert store.usage_by_role(run) == {"generator": RoleUsage(1, Usage(5, 0, 1, None, None, 0.0), 0, 0)}
+
+
+def test_the_journal_holds_answers_until_their_batch_is_committed(store: RunStore) -> None:
+    run = start(store)
+    record = batch(run, 0, Playbook.empty())
+    entries = [
+        JournalEntry(c.role, c.digest, Completion(c.text, c.finish_reason, c.usage, c.model, attempts=2))
+        for c in record.calls
+    ]
+    store.commit_journal(run, entries[:2])
+    store.commit_journal(run, entries)
+    assert {entry.digest: entry for entry in store.journal(run)} == {entry.digest: entry for entry in entries}
+    assert sum(used.calls for used in store.usage_by_role(run).values()) == len({entry.digest for entry in entries})
+    store.commit_batch(record)
+    assert store.journal(run) == ()
+    assert sum(used.calls for used in store.usage_by_role(run).values()) == len(record.calls)
+
+
+def test_only_the_owner_writes_the_journal(store: RunStore) -> None:
+    run = start(store)
+    store.release(run)
+    with pytest.raises(RunLockedError):
+        store.commit_journal(run, [JournalEntry("generator", "d", Completion("a", "stop", Usage(), "m"))])
+
+
+def test_the_completion_cache_is_shared_by_runs_and_trimmed(store: RunStore) -> None:
+    run = start(store)
+    assert store.completion("k0") is None
+    for number in range(6):
+        answer = Completion(f"answer \x00 {number}", "stop", Usage(5, 2, 3, 0.1, 0.2, 0.3), "m")
+        store.commit_journal(run, [JournalEntry("generator", f"d{number}", answer, cache_key=f"k{number}")])
+    assert store.completion("k3") == Completion("answer \x00 3", "stop", Usage(), "m", from_cache=True)
+    other = Completion("another", "stop", Usage(), "m")
+    store.commit_journal(run, [JournalEntry("generator", "d", other, cache_key="k3")])
+    assert store.completion("k3").text == "answer \x00 3"  # type: ignore[union-attr]
+    with write_transaction(store._engine) as connection:
+        trim_completions(connection, 4)
+    assert [number for number in range(6) if store.completion(f"k{number}")] == [2, 3, 4, 5]
 
 
 def test_finishing(store: RunStore) -> None:

@@ -261,6 +261,8 @@ class RunSettings(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     playbook: PlaybookSettings = PlaybookSettings()
     budget: BudgetSettings = BudgetSettings()
+    cache: Literal["none", "greedy", "all"] = "greedy"
+    """Which answers are kept in the store and found there again: those at temperature 0, or sampled ones too."""
     store: str = "sqlite:///runs/ace.db"
 
     @model_validator(mode="after")

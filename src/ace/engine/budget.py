@@ -93,9 +93,9 @@ def spent_so_far(store: RunReader, run: str, settings: RunSettings, *, gpus: int
     worked += [(work.started, work.finished) for work in store.evaluations(run)]
     wall = sum((finished - started).total_seconds() for started, finished in worked)
     return Spent(
-        calls=sum(calls for calls, _, _ in used.values()),
-        tokens=sum(usage.prompt_tokens + usage.completion_tokens for _, usage, _ in used.values()),
-        money=sum(cost(usage, _price(settings, role)) for role, (_, usage, _) in used.items()),
+        calls=sum(role.calls for role in used.values()),
+        tokens=sum(role.usage.prompt_tokens + role.usage.completion_tokens for role in used.values()),
+        money=sum(cost(total.usage, _price(settings, role)) for role, total in used.items()),
         wall_s=wall,
         gpu_s=wall * gpus,
     )

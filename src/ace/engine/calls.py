@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from ace.engine.budget import Spending
+from ace.engine.cache import CompletionCache
 from ace.errors import BudgetReachedError
 from ace.inference import Backend
 from ace.roles import Complete
@@ -17,14 +18,19 @@ class Calls:
     """Stands between the roles and their backends.
 
     An answer reaches its role after it is in the store's journal: a process that dies has lost the calls in flight and
-    no other. What the journal of an earlier process holds is answered from there.
+    no other. What the journal of an earlier process holds is answered from there, what the completion cache holds, too.
     """
 
     def __init__(
-        self, run: str, store: RunStore, backends: Mapping[RoleName, Backend], spending: Spending | None = None
+        self,
+        run: str,
+        store: RunStore,
+        backends: Mapping[RoleName, Backend],
+        spending: Spending,
+        cache: CompletionCache,
     ) -> None:
         self._run, self._store, self._backends = run, store, backends
-        self._spending = spending
+        self._spending, self._cache = spending, cache
         self._known = {entry.digest: entry.completion for entry in store.journal(run)}
         self._under_way: set[asyncio.Task[Completion]] = set()
         self._unwritten: list[JournalEntry] = []
@@ -43,8 +49,12 @@ class Calls:
             known = self._known.pop(digest, None)
             if known is not None:
                 return known
+            key = self._cache.key(role, request)
+            cached = key and self._cache.find(key)
+            if cached:
+                return cached
             self._start(role)
-            task = asyncio.create_task(self._ask(role, request, digest))
+            task = asyncio.create_task(self._ask(role, request, digest, key))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
             try:
@@ -61,19 +71,16 @@ class Calls:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def _start(self, role: RoleName) -> None:
-        if self._spending is None:
-            return
         try:
             self._spending.start(role)
         except BudgetReachedError:
             self._ending = True
             raise
 
-    async def _ask(self, role: RoleName, request: Request, digest: str) -> Completion:
+    async def _ask(self, role: RoleName, request: Request, digest: str, cache_key: str | None) -> Completion:
         completion = await self._backends[role].complete(request)
-        if self._spending is not None:
-            self._spending.add(role, completion.usage)
-        await self._keep(JournalEntry(role, digest, completion))
+        self._spending.add(role, completion.usage)
+        await self._keep(JournalEntry(role, digest, completion, cache_key))
         return completion
 
     async def _keep(self, entry: JournalEntry) -> None:

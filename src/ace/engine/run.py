@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from ace.config import RunSettings
 from ace.engine.adapt import adapt, best_version, ensure_evaluation, plan
 from ace.engine.budget import Spending, spent_so_far
+from ace.engine.cache import CompletionCache
 from ace.engine.calls import Calls
 from ace.engine.context import RunContext
 from ace.engine.events import BudgetReached, EngineReady, Listener, RunFinished, RunStarted, silent
@@ -150,7 +151,7 @@ def _context(
         pack=parts.pack,
         backends=live,
         store=store,
-        calls=Calls(run_id, store, live, spending),
+        calls=Calls(run_id, store, live, spending, CompletionCache(settings, live, store)),
         embedder=create_embedder(settings.playbook.dedup),
         listener=listener,
     )

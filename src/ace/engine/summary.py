@@ -39,7 +39,8 @@ class RunSummary:
     """The outcome of a run. Accuracies are shares of all samples: a failed sample counts as not right.
 
     `samples` counts the samples worked off in batches; `accuracy_online` is the share of first answers that were right
-    before their window was learned from. Rates and accuracies are None where nothing was measured.
+    before their window was learned from. `calls` and `tokens` are the engines'; `cache_hits` counts what the completion
+    cache answered instead. Rates and accuracies are None where nothing was measured.
     """
 
     run: str
@@ -59,6 +60,7 @@ class RunSummary:
     wall_s: float
     prefix_cache_hit_rate: float | None
     calls: Mapping[str, int]
+    cache_hits: int
     tokens: Mapping[str, RoleTokens]
     parse_failures: int
     playbook_version: int
@@ -74,10 +76,10 @@ def summarise(
 ) -> RunSummary:
     """Count up run `run`, whose best playbook is `version`."""
     known = store.run(run)
-    usage = store.usage_by_role(run)
+    used = store.usage_by_role(run)
     tokens: dict[str, RoleTokens] = {
-        role: RoleTokens(total.prompt_tokens, total.cached_tokens, total.completion_tokens)
-        for role, (_, total, _) in usage.items()
+        role: RoleTokens(total.usage.prompt_tokens, total.usage.cached_tokens, total.usage.completion_tokens)
+        for role, total in used.items()
     }
     outcomes = store.outcomes(run)
     evaluations = {evaluation.label: evaluation for evaluation in store.evaluations(run)}
@@ -101,9 +103,10 @@ def summarise(
         evaluate_s=round(timing.evaluate_s, 3),
         wall_s=round(timing.wall_s, 3),
         prefix_cache_hit_rate=sum(t.cached for t in tokens.values()) / prompt if prompt else None,
-        calls={role: usage[role][0] if role in usage else 0 for role in ROLES},
+        calls={role: used[role].calls if role in used else 0 for role in ROLES},
+        cache_hits=sum(total.from_cache for total in used.values()),
         tokens=tokens,
-        parse_failures=sum(failures for _, _, failures in usage.values()),
+        parse_failures=sum(total.parse_failures for total in used.values()),
         playbook_version=version,
         playbook_bullets=len(store.playbook(run, version)),
     )

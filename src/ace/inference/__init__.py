@@ -3,6 +3,7 @@
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend, BackendInfo
 from ace.inference.client import ClientStats, LLMClient
+from ace.inference.models import model_path
 from ace.inference.registry import create_backend, open_backends
 from ace.inference.retry import RetryingBackend
 from ace.inference.scripted import ScriptedBackend
@@ -15,6 +16,7 @@ __all__ = [
     "RetryingBackend",
     "ScriptedBackend",
     "create_backend",
+    "model_path",
     "open_backends",
     "resolve_auto",
 ]

@@ -34,6 +34,7 @@ class CallRecord:
     text: str
     parsed: bool
     error: str | None = None
+    from_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +69,6 @@ async def call_role(
         text=completion.text,
         parsed=value is not None,
         error=str(error) if error else "; ".join(left_out) or None,
+        from_cache=completion.from_cache,
     )
     return RoleResult(value, error, record)

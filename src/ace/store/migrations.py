@@ -170,7 +170,24 @@ _JOURNAL = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL)
+_CACHE = Migration(
+    3,
+    "completion cache over all runs",
+    (
+        """CREATE TABLE completions (
+            digest TEXT NOT NULL PRIMARY KEY,
+            created TEXT NOT NULL,
+            model TEXT NOT NULL,
+            finish_reason TEXT NOT NULL,
+            text TEXT NOT NULL
+        )""",
+        "CREATE INDEX completions_by_time ON completions (created)",
+        "ALTER TABLE calls ADD COLUMN from_cache BOOLEAN NOT NULL DEFAULT FALSE",
+        "ALTER TABLE journal ADD COLUMN from_cache BOOLEAN NOT NULL DEFAULT FALSE",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

@@ -11,8 +11,17 @@ from sqlalchemy import Connection
 from ace.errors import RunNotFoundError
 from ace.store import names, reading
 from ace.store.database import Database, store_errors
-from ace.store.records import BatchInfo, DeltaInfo, EvaluationInfo, JournalEntry, OutcomeRecord, Run, VersionInfo
-from ace.types import RoleName, Usage
+from ace.store.records import (
+    BatchInfo,
+    DeltaInfo,
+    EvaluationInfo,
+    JournalEntry,
+    OutcomeRecord,
+    RoleUsage,
+    Run,
+    VersionInfo,
+)
+from ace.types import Completion, RoleName
 
 if TYPE_CHECKING:
     from ace.playbook.playbook import Playbook
@@ -104,10 +113,15 @@ class RunReader:
         with self._reading(run_id) as connection:
             return reading.journal(connection, run_id)
 
-    def usage_by_role(self, run_id: str) -> dict[RoleName, tuple[int, Usage, int]]:
-        """{role: (calls, usage summed, parse failures)} over all answered calls, committed or in the journal."""
+    def usage_by_role(self, run_id: str) -> dict[RoleName, RoleUsage]:
+        """Over all answered calls, committed or in the journal."""
         with self._reading(run_id) as connection:
             return reading.usage_by_role(connection, run_id)
+
+    def completion(self, cache_key: str) -> Completion | None:
+        """What the completion cache holds under this key, of whatever run."""
+        with self._reading() as connection:
+            return reading.completion(connection, cache_key)
 
     @contextmanager
     def _reading(self, run_id: str | None = None) -> Iterator[Connection]:

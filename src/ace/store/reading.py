@@ -23,6 +23,7 @@ from ace.store.records import (
     EvaluationInfo,
     JournalEntry,
     OutcomeRecord,
+    RoleUsage,
     Run,
     VersionInfo,
     utcnow,
@@ -223,6 +224,7 @@ def calls(connection: Connection, run_id: str, *, batch: int | None, evaluation:
             text=row.text,
             parsed=row.parsed,
             error=row.error,
+            from_cache=row.from_cache,
         )
         for row in connection.execute(_of(schema.calls, run_id, batch, evaluation))
     )
@@ -236,7 +238,7 @@ def journal(connection: Connection, run_id: str) -> tuple[JournalEntry, ...]:
         JournalEntry(
             role=row.role,
             digest=row.digest,
-            completion=Completion(row.text, row.finish_reason, _usage(row), row.model, row.attempts),
+            completion=Completion(row.text, row.finish_reason, _usage(row), row.model, row.attempts, row.from_cache),
         )
         for row in connection.execute(query)
     )
@@ -252,31 +254,47 @@ def _of(table: FromClause, run_id: str, batch: int | None, evaluation: int | Non
 _SUMS = ("prompt_tokens", "cached_tokens", "completion_tokens", "queue_s", "ttft_s", "total_s")
 
 
-def usage_by_role(connection: Connection, run_id: str) -> dict[RoleName, tuple[int, Usage, int]]:
-    """{role: (calls, usage summed, parse failures)}; what only the journal holds was not parsed yet."""
+def usage_by_role(connection: Connection, run_id: str) -> dict[RoleName, RoleUsage]:
+    """By role; what only the journal holds was not parsed yet."""
     committed, journaled = schema.calls, schema.journal
     rows = (
-        select(committed.c.role, *(committed.c[name] for name in _SUMS), case((committed.c.parsed, 0), else_=1))
+        select(
+            committed.c.role,
+            committed.c.from_cache,
+            case((committed.c.parsed, 0), else_=1),
+            *(committed.c[name] for name in _SUMS),
+        )
         .where(committed.c.run_id == run_id)
         .union_all(
-            select(journaled.c.role, *(journaled.c[name] for name in _SUMS), literal(0)).where(
+            select(journaled.c.role, journaled.c.from_cache, literal(0), *(journaled.c[name] for name in _SUMS)).where(
                 journaled.c.run_id == run_id
             )
         )
         .subquery()
     )
-    role, *sums, unparsed = rows.c
+    role, from_cache, unparsed, *sums = rows.c
     query = (
         select(
             role.label("role"),
-            func.count().label("calls"),
-            *(func.sum(column).label(name) for name, column in zip(_SUMS, sums, strict=True)),
+            _count(~from_cache).label("calls"),
+            _count(from_cache).label("from_cache"),
             func.sum(unparsed).label("unparsed"),
+            *(func.sum(column).label(name) for name, column in zip(_SUMS, sums, strict=True)),
         )
         .group_by(role)
         .order_by(role)
     )
-    return {row.role: (row.calls, _usage(row), int(row.unparsed)) for row in connection.execute(query)}
+    return {
+        row.role: RoleUsage(int(row.calls), _usage(row), int(row.unparsed), int(row.from_cache))
+        for row in connection.execute(query)
+    }
+
+
+def completion(connection: Connection, digest: str) -> Completion | None:
+    """An answer of the completion cache."""
+    table = schema.completions
+    row = connection.execute(select(table).where(table.c.digest == digest)).one_or_none()
+    return None if row is None else Completion(row.text, row.finish_reason, Usage(), row.model, from_cache=True)
 
 
 def _usage(row: Row[*tuple[Any, ...]]) -> Usage:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ace.playbook.delta import Delta
     from ace.playbook.playbook import Playbook
     from ace.roles.call import CallRecord
-    from ace.types import Completion, RoleName
+    from ace.types import Completion, RoleName, Usage
 
 RunStatus = Literal["running", "done", "interrupted", "failed", "budget"]
 OutcomeStatus = Literal["scored", "failed"]
@@ -54,11 +54,25 @@ class OutcomeRecord:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """A call that was answered in a batch or evaluation that is not committed yet. `digest` is its request's."""
+    """A call that was answered in a batch or evaluation that is not committed yet. `digest` is its request's.
+
+    With `cache_key` the answer goes into the completion cache, too.
+    """
 
     role: RoleName
     digest: str
     completion: Completion
+    cache_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleUsage:
+    """What one role's calls cost: `calls` answered by an engine, `from_cache` by the completion cache for nothing."""
+
+    calls: int
+    usage: Usage
+    parse_failures: int
+    from_cache: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ calls = Table(
     Column("parsed", Boolean, nullable=False),
     Column("error", SafeText),
     Column("text", SafeText, nullable=False),
+    Column("from_cache", Boolean, nullable=False),
 )
 
 outcomes = Table(
@@ -145,6 +146,17 @@ journal = Table(
     Column("queue_s", Double),
     Column("ttft_s", Double),
     Column("total_s", Double, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("text", SafeText, nullable=False),
+    Column("from_cache", Boolean, nullable=False),
+)
+
+completions = Table(
+    "completions",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("created", UtcTime, nullable=False),
+    Column("model", SafeText, nullable=False),
     Column("finish_reason", Text, nullable=False),
     Column("text", SafeText, nullable=False),
 )

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ace.playbook.playbook import Playbook
 
 
+CACHED_COMPLETIONS = 200_000
+"""The completion cache's size: the end of a run removes the oldest answers beyond."""
+
+
 class RunStore(RunReader):
     """Runs in one database. Synchronous, usable from several threads; a commit takes a few ms and one fsync.
 
@@ -176,6 +180,7 @@ class RunStore(RunReader):
             connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(**values))
             if status == "done":
                 writing.clear_journal(connection, run_id)
+                writing.trim_completions(connection, CACHED_COMPLETIONS)
             lock.give_up(connection, run_id, self._tokens[run_id])
         self._disown(run_id)
 

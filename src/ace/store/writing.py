@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, insert, selec
 
 from ace.errors import StoreError
 from ace.playbook.delta import Delta
-from ace.store.records import BatchRecord, EvaluationRecord, JournalEntry, OutcomeRecord
-from ace.store.schema import batches, calls, evaluations, journal, outcomes, playbook_versions
-from ace.types import Usage
+from ace.store.records import BatchRecord, EvaluationRecord, JournalEntry, OutcomeRecord, utcnow
+from ace.store.schema import batches, calls, completions, evaluations, journal, outcomes, playbook_versions
+from ace.types import Completion, Usage
 
 if TYPE_CHECKING:
     from ace.playbook.apply import SkippedOperation
@@ -114,6 +114,35 @@ def add_journal(connection: Connection, run_id: str, entries: Sequence[JournalEn
     new = {entry.digest: entry for entry in entries if entry.digest not in held}
     if new:
         connection.execute(insert(journal), [_journal_row(run_id, entry) for entry in new.values()])
+    _add_completions(connection, {entry.cache_key: entry.completion for entry in entries if entry.cache_key})
+
+
+def _add_completions(connection: Connection, answers: Mapping[str, Completion]) -> None:
+    known = connection.execute(select(completions.c.digest).where(completions.c.digest.in_(answers))).scalars()
+    new = answers.keys() - set(known)
+    if new:
+        now = utcnow()
+        connection.execute(
+            insert(completions),
+            [
+                {
+                    "digest": key,
+                    "created": now,
+                    "model": answers[key].model,
+                    "finish_reason": answers[key].finish_reason,
+                    "text": answers[key].text,
+                }
+                for key in new
+            ],
+        )
+
+
+def trim_completions(connection: Connection, most: int) -> None:
+    """Keep the newest `most` answers of the completion cache."""
+    oldest = select(completions.c.created).order_by(completions.c.created.desc()).offset(most).limit(1)
+    moment = connection.execute(oldest).scalar_one_or_none()
+    if moment is not None:
+        connection.execute(delete(completions).where(completions.c.created <= moment))
 
 
 def clear_journal(connection: Connection, run_id: str) -> None:
@@ -132,6 +161,7 @@ def _journal_row(run_id: str, entry: JournalEntry) -> dict[str, Any]:
         **_usage_row(completion.usage),
         "finish_reason": completion.finish_reason,
         "text": completion.text,
+        "from_cache": completion.from_cache,
     }
 
 
@@ -202,4 +232,5 @@ def _call_row(record: CallRecord) -> dict[str, Any]:
         "parsed": record.parsed,
         "error": record.error,
         "text": record.text,
+        "from_cache": record.from_cache,
     }

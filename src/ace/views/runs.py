@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ace.store import BatchInfo, EvaluationInfo, Run, RunReader, VersionInfo
-from ace.types import ROLES
+from ace.store import BatchInfo, EvaluationInfo, RoleUsage, Run, RunReader, VersionInfo
+from ace.types import ROLES, Usage
 from ace.views.summary import summary_view, usage_table
 from ace.views.text import UNKNOWN, by_type, cell, moment, percent, seconds
 
@@ -113,13 +113,14 @@ def _usage(store: RunReader, run: Run) -> Table:
     known = store.usage_by_role(run.id)
     usage: dict[str, tuple[int, dict[str, int]]] = {}
     for role in ROLES:
-        calls, tokens, _ = known.get(role, (0, None, 0))
+        used = known.get(role, RoleUsage(0, Usage(), 0, 0))
+        tokens = used.usage
         usage[role] = (
-            calls,
+            used.calls,
             {
-                "prompt": tokens.prompt_tokens if tokens else 0,
-                "cached": tokens.cached_tokens if tokens else 0,
-                "completion": tokens.completion_tokens if tokens else 0,
+                "prompt": tokens.prompt_tokens,
+                "cached": tokens.cached_tokens,
+                "completion": tokens.completion_tokens,
             },
         )
     return usage_table(usage)

@@ -42,12 +42,18 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
         ("failed samples", _alarming(summary["failed_samples"])),
         ("answers not understood", _alarming(summary["parse_failures"])),
         ("playbook", Text(f"version {summary['playbook_version']}, {summary['playbook_bullets']} bullets")),
+        ("completion-cache hits", Text(_hits(summary))),
         ("prefix-cache hits", Text(f"{percent(summary['prefix_cache_hit_rate'])} of all prompt tokens")),
         ("time", Text(_times(summary))),
     ]
     for name, value in rows:
         table.add_row(name, value)
     return table
+
+
+def _hits(summary: Mapping[str, Any]) -> str:
+    hits = summary.get("cache_hits", 0)  # not in the summaries of older stores
+    return f"{count(hits)} of {count(hits + sum(summary['calls'].values()))} calls"
 
 
 def _alarming(number: int) -> Text:

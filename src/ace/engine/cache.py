@@ -1,0 +1,56 @@
+"""The completion cache: what a model answered once it need not be asked again, in whatever run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ace.config import ModelSettings, RunSettings
+from ace.inference import Backend, model_path
+from ace.store import RunReader
+from ace.types import Completion, Request, RoleName, digest
+
+
+class CompletionCache:
+    """Looks answers up by everything that decides them: the model and how it is loaded, messages, sampling, schema.
+
+    `cache: greedy` keeps answers drawn at temperature 0, where the seed decides nothing; `all` keeps sampled ones too,
+    each under its seed.
+    """
+
+    def __init__(self, settings: RunSettings, backends: Mapping[RoleName, Backend], store: RunReader) -> None:
+        self._policy, self._store = settings.cache, store
+        self._models = {
+            role: model_identity(settings.models[settings.roles.of(role).model], backend)
+            for role, backend in backends.items()
+        }
+
+    def key(self, role: RoleName, request: Request) -> str | None:
+        """Where the answer to `request` is kept; None where it is not to be."""
+        greedy = request.sampling.temperature == 0
+        if self._policy == "none" or (self._policy == "greedy" and not greedy):
+            return None
+        if greedy:
+            request = replace(request, sampling=replace(request.sampling, seed=None))
+        return digest({"model": self._models[role], "request": request.digest})
+
+    def find(self, key: str) -> Completion | None:
+        """The kept answer, marked as one that cost nothing."""
+        return self._store.completion(key)
+
+
+def model_identity(settings: ModelSettings, backend: Backend) -> dict[str, Any]:
+    """What tells one model's answers from another's. A model in a folder changes with the folder's files."""
+    info = backend.info
+    folder = Path(model_path(info.model)) if info.provider in ("vllm", "huggingface") else None
+    files = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
+    return {
+        "provider": info.provider,
+        "model": info.model,
+        "base_url": settings.base_url,
+        "dtype": settings.dtype,
+        "engine_args": settings.engine_args,
+        "files": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()],
+    }
