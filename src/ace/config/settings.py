@@ -222,12 +222,28 @@ class DedupSettings(Settings):
     model: str | None = None
 
 
+class GuardSettings(Settings):
+    """What happens to a new bullet that holds what no playbook should: see `ace.playbook.guard`.
+
+    `warn` lets it in and says so; `quarantine` keeps it for people to judge, out of every prompt.
+    """
+
+    policy: Literal["off", "warn", "quarantine"] = "warn"
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _off_is_no_boolean(cls, value: Any) -> Any:
+        """YAML reads a bare `off` as false."""
+        return "off" if value is False else value
+
+
 class PlaybookSettings(Settings):
     """The playbook: where it starts, and the tokens (of the generator's tokenizer) that it may never exceed."""
 
     initial: str | None = None
     token_budget: int | None = Field(default=8192, ge=1)
     dedup: DedupSettings = DedupSettings()
+    guard: GuardSettings = GuardSettings()
     compaction: Literal["epoch", "never"] = "epoch"
 
 

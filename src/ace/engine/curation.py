@@ -1,4 +1,4 @@
-"""From a batch's reflections to one playbook version: group, curate, merge, dedup, apply, keep the budget."""
+"""From a batch's reflections to one playbook version: group, curate, guard, merge, dedup, apply, keep the budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Literal, TypeVar
 
 from ace.engine.context import RunContext
-from ace.engine.events import CurationFailed
+from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.flow import flow
 from ace.engine.sample import SAMPLE_ERRORS, SampleResult
 from ace.playbook import (
@@ -22,6 +22,7 @@ from ace.playbook import (
     enforce_budget,
     merge_deltas,
 )
+from ace.playbook.guard import Guard
 from ace.roles import CallRecord, tags_to_delta, to_delta
 
 Item = TypeVar("Item")
@@ -50,7 +51,9 @@ async def curate_batch(
         _curate(context, playbook, prefix, group, batch=batch, number=number) for number, group in enumerate(groups)
     )
     proposed = [*(_tags(result) for result in results), *(delta for delta, _ in curated)]
-    return _apply(context, playbook, proposed, tuple(call for _, calls in curated for call in calls))
+    guard = Guard(context.settings.playbook.guard, [result.sample for result in results], context.task.splits.train)
+    calls = tuple(call for _, calls in curated for call in calls)
+    return _apply(context, playbook, [guard.admit(playbook, delta) for delta in proposed], calls, guard, batch=batch)
 
 
 def split_groups(items: Sequence[Item], groups: int | Literal["auto"]) -> list[tuple[Item, ...]]:
@@ -104,7 +107,13 @@ def _tags(result: SampleResult) -> Delta:
 
 
 def _apply(
-    context: RunContext, playbook: Playbook, proposed: Sequence[Delta], calls: tuple[CallRecord, ...]
+    context: RunContext,
+    playbook: Playbook,
+    proposed: Sequence[Delta],
+    calls: tuple[CallRecord, ...],
+    guard: Guard,
+    *,
+    batch: int,
 ) -> CuratedBatch:
     settings = context.settings.playbook
     delta = merge_deltas(proposed)
@@ -113,6 +122,8 @@ def _apply(
         deduped = dedup_delta(playbook, delta, context.embedder, settings.dedup.threshold)
         delta, dropped = deduped.delta, deduped.dropped
     applied = apply(playbook, delta)
+    for flagged in guard.flagged(applied):
+        context.listener(BulletFlagged(batch, flagged.id, flagged.reasons, flagged.quarantined))
     after, operations = applied.playbook, delta.operations
     if settings.token_budget is not None:
         held = enforce_budget(after, context.count_tokens, settings.token_budget, context.pack.formats)

@@ -69,6 +69,19 @@ class CurationFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class BulletFlagged:
+    """The guard found something in a new wording: `bullet` has it now, or is `quarantined` with it.
+
+    The reasons never repeat a secret.
+    """
+
+    batch: int
+    bullet: str
+    reasons: tuple[str, ...]
+    quarantined: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BatchCommitted:
     """The batch is in the store. Nothing of it can be lost any more.
 
@@ -142,6 +155,7 @@ Event = (
     | BatchStarted
     | SampleFinished
     | CurationFailed
+    | BulletFlagged
     | BatchCommitted
     | EvaluationStarted
     | EvaluationProgress

@@ -2,9 +2,9 @@
 
 from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply
 from ace.playbook.budget import Budgeted, enforce_budget
-from ace.playbook.bullet import Bullet, Counters, Provenance
+from ace.playbook.bullet import Bullet, Counters, Provenance, QuarantinedBullet
 from ace.playbook.dedup import Deduped, dedup_delta
-from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
+from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.diff import Change, PlaybookDiff, diff
 from ace.playbook.embed import Embedder, NgramEmbedder, create_embedder
 from ace.playbook.formats import dumps, loads, read_playbook, write_playbook
@@ -32,6 +32,8 @@ __all__ = [
     "PlaybookDiff",
     "PrefixLine",
     "Provenance",
+    "Quarantine",
+    "QuarantinedBullet",
     "Remove",
     "Section",
     "SkippedOperation",

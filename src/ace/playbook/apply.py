@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, bullet_id, clean_text
-from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
+from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, QuarantinedBullet, bullet_id, clean_text
+from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, PrefixLine, Section
 
 _FIELDS: Final = {"helpful": "helpful", "harmful": "harmful", "neutral": "neutral", "used": "uses"}
@@ -42,10 +42,11 @@ class Applied:
 def apply(playbook: Playbook, delta: Delta) -> Applied:
     """Carry out `delta` in order. What cannot be done is skipped with its reason; nothing raises.
 
-    The version rises by one if anything changed. Every change of a bullet appends to the prefix log; tags do not.
-    Skipped are: whatever names a bullet that is not live (a MERGE goes on without it while two are left), contents that
-    are empty or that a live bullet has word for word, sections that cannot be slugs, counts below 1, and new bullets
-    once all numbers are used up. An unknown section is made.
+    The version rises by one if anything changed. Every change of a bullet appends to the prefix log; tags and what is
+    quarantined do not. Skipped are: whatever names a bullet that is not live (a MERGE goes on without it while two are
+    left), contents that are empty or that a live or quarantined bullet has word for word, sections that cannot be
+    slugs, counts below 1, and new bullets once all numbers are used up. An unknown section is made, but not for a
+    quarantined bullet: curators are shown the sections.
     """
     work = _Work(playbook)
     done: list[AppliedOperation] = []
@@ -72,6 +73,8 @@ class _Work:
         self._lines: list[PrefixLine] = []
         self._next = playbook.next_number
         self._contents = {_key(bullet.content): bullet.id for bullet in playbook.bullets}
+        self._quarantined = {bullet.id: bullet for bullet in playbook.quarantined}
+        self._withheld = {_key(bullet.content): bullet.id for bullet in playbook.quarantined}
 
     def playbook(self) -> Playbook:
         return Playbook(
@@ -80,6 +83,7 @@ class _Work:
             sections=tuple(self._sections.values()),
             bullets=tuple(self._bullets.values()),
             prefix=(*self._from.prefix, *self._lines),
+            quarantined=tuple(self._quarantined.values()),
         )
 
     def carry_out(self, operation: Operation) -> str:
@@ -97,6 +101,8 @@ class _Work:
                 return operation.id
             case Tag():
                 return self._tag(operation)
+            case Quarantine():
+                return self._quarantine(operation)
 
     def _update(self, operation: Update) -> str:
         held = self._live(operation.id)
@@ -130,8 +136,19 @@ class _Work:
         self._bullets[held.id] = replace(held, counters=counters)
         return held.id
 
+    def _quarantine(self, operation: Quarantine) -> str:
+        content = self._fresh(operation.content)
+        identity = self._number(operation.section)
+        self._quarantined[identity] = QuarantinedBullet(
+            identity, operation.section, content, operation.reasons, operation.provenance
+        )
+        self._withheld[_key(content)] = identity
+        return identity
+
     def _live(self, identity: str) -> Bullet:
         held = self._bullets.get(identity)
+        if held is None and identity in self._quarantined:
+            raise _SkippedError(f"{identity} is quarantined")
         if held is None:
             raise _SkippedError(f"no live bullet {identity}")
         return held
@@ -144,15 +161,22 @@ class _Work:
         same = self._contents.get(_key(content))
         if same is not None and same not in besides:
             raise _SkippedError(f"{same} says the same")
+        if withheld := self._withheld.get(_key(content)):
+            raise _SkippedError(f"{withheld} says the same and is quarantined")
         return content
 
     def _identity(self, section: str) -> str:
         """The next id in `section`, which is made if there is none."""
+        identity = self._number(section)
+        self._sections.setdefault(section, Section(section, section))
+        return identity
+
+    def _number(self, section: str) -> str:
+        """The next id in `section`."""
         if not SLUG.fullmatch(section):
             raise _SkippedError(f"section {section!r} is not 2 to 6 letters a-z")
         if self._next > LAST_NUMBER:
             raise _SkippedError(f"all {LAST_NUMBER} bullet numbers are used up")
-        self._sections.setdefault(section, Section(section, section))
         self._next += 1
         return bullet_id(section, self._next - 1)
 

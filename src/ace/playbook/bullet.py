@@ -105,6 +105,37 @@ class Bullet:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class QuarantinedBullet:
+    """A bullet that is kept for people to judge and that no prompt shows. A reason is one line."""
+
+    id: str
+    section: str
+    content: str
+    reasons: tuple[str, ...] = ()
+    created: Provenance = field(default_factory=Provenance)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", clean_text(self.content))
+        reasons = (" ".join(clean_text(reason).split()) for reason in self.reasons)
+        object.__setattr__(self, "reasons", tuple(reason for reason in reasons if reason))
+
+    @property
+    def number(self) -> int:
+        return bullet_number(self.id)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> QuarantinedBullet:
+        """The reverse of `to_json`. KeyError, TypeError, ValueError or AttributeError if that is not what `data` is."""
+        if not isinstance(data["reasons"], list | tuple):
+            raise TypeError(f"reasons are {data['reasons']!r}, not a list")
+        created = Provenance(**data["created"])
+        return cls(data["id"], data["section"], data["content"], tuple(data["reasons"]), created)
+
+
 def bullet_id(slug: str, number: int) -> str:
     """The id of bullet `number` in section `slug`. PlaybookError if either is out of range."""
     if not SLUG.fullmatch(slug):

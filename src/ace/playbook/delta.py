@@ -69,8 +69,19 @@ class Tag:
     count: int = 1
 
 
-Operation = Add | Update | Merge | Remove | Tag
-_TYPES: Mapping[str, type[Operation]] = {kind.type: kind for kind in (Add, Update, Merge, Remove, Tag)}
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A new bullet that no prompt shows, for `reasons`. Only the guard makes it, in the place of what was proposed."""
+
+    type: ClassVar[str] = "QUARANTINE"
+    section: str
+    content: str
+    reasons: tuple[str, ...]
+    provenance: Provenance = field(default_factory=Provenance)
+
+
+Operation = Add | Update | Merge | Remove | Tag | Quarantine
+_TYPES: Mapping[str, type[Operation]] = {kind.type: kind for kind in (Add, Update, Merge, Remove, Tag, Quarantine)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +127,8 @@ def _checked(name: str, value: Any) -> Any:
             return Provenance(**value)
         case "ids" if isinstance(value, Sequence) and not isinstance(value, str):
             return tuple(_checked("id", identity) for identity in value)
+        case "reasons" if isinstance(value, Sequence) and not isinstance(value, str):
+            return tuple(_checked("reason", reason) for reason in value)
         case "tag" if value in get_args(TagName):
             return value
         case "count" if type(value) is int:

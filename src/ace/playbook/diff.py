@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ace.playbook.bullet import Bullet
+from ace.playbook.bullet import Bullet, QuarantinedBullet
 from ace.playbook.playbook import Playbook
 
 
@@ -24,14 +24,16 @@ class PlaybookDiff:
     updated: tuple[Change, ...]
     removed: tuple[Bullet, ...]
     retagged: tuple[Change, ...]
+    quarantined: tuple[QuarantinedBullet, ...] = ()
 
     @property
     def empty(self) -> bool:
-        return not (self.added or self.updated or self.removed or self.retagged)
+        return not (self.added or self.updated or self.removed or self.retagged or self.quarantined)
 
 
 def diff(before: Playbook, after: Playbook) -> PlaybookDiff:
     """What happened to the bullets between `before` and `after`."""
+    known = {bullet.id for bullet in before.quarantined}
     both = [Change(held, after.by_id[held.id]) for held in before.bullets if held.id in after.by_id]
     return PlaybookDiff(
         added=tuple(bullet for bullet in after.bullets if bullet.id not in before.by_id),
@@ -42,4 +44,5 @@ def diff(before: Playbook, after: Playbook) -> PlaybookDiff:
             for change in both
             if change.before.content == change.after.content and change.before.counters != change.after.counters
         ),
+        quarantined=tuple(bullet for bullet in after.quarantined if bullet.id not in known),
     )

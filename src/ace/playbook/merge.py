@@ -8,6 +8,7 @@ The rules, where proposals meet (earlier means earlier in the given order, which
 - UPDATE or REMOVE of a bullet that a MERGE takes: dropped, the merged wording stands.
 - REMOVE against UPDATE: the UPDATE stands, because knowledge is easier to remove later than to find again.
 - Duplicate ADDs (the same words, white space aside) and repeated REMOVEs: the earlier stands.
+- QUARANTINEs conflict with nothing, and come last: of two of one content `apply` takes the first.
 - What could not be carried out takes nothing from others: empty contents; and, where the snapshot is given, MERGEs of
   fewer than two live bullets and UPDATEs that change nothing.
 """
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ace.playbook.apply import SkippedOperation
-from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
+from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.playbook import Playbook
 
 
@@ -37,9 +38,9 @@ def merge_deltas(deltas: Iterable[Delta], snapshot: Playbook | None = None) -> D
 
 
 def resolve_deltas(deltas: Iterable[Delta], snapshot: Playbook | None = None) -> Merged:
-    """One delta: tags, updates, merges, removals, additions, each in the given order. Idempotent on its own result.
+    """One delta: tags, updates, merges, removals, additions, quarantines, each in the given order.
 
-    `snapshot` is the playbook that all of them were proposed against.
+    Idempotent on its own result. `snapshot` is the playbook that all of them were proposed against.
     """
     work = _Work(snapshot)
     operations = [o for delta in deltas for o in delta.operations if isinstance(o, Tag) or work.says_something(o)]
@@ -48,7 +49,8 @@ def resolve_deltas(deltas: Iterable[Delta], snapshot: Playbook | None = None) ->
     removals = work.removals([o for o in operations if isinstance(o, Remove)])
     additions = work.additions([o for o in operations if isinstance(o, Add)])
     tags = [o for o in operations if isinstance(o, Tag)]
-    return Merged(Delta((*tags, *updates, *merges, *removals, *additions)), tuple(work.dropped))
+    quarantines = [o for o in operations if isinstance(o, Quarantine)]
+    return Merged(Delta((*tags, *updates, *merges, *removals, *additions, *quarantines)), tuple(work.dropped))
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, Literal, get_args
 
 from ace.errors import PlaybookError
-from ace.playbook.bullet import SLUG, Bullet, clean_text
+from ace.playbook.bullet import SLUG, Bullet, QuarantinedBullet, clean_text
 
 LineKind = Literal["bullet", "updated", "removed"]
 
@@ -42,10 +42,11 @@ class PrefixLine:
 
 @dataclass(frozen=True)
 class Playbook:
-    """Live bullets in creation order, and the log behind the prefix.
+    """Live bullets in creation order, the log behind the prefix, and the bullets that a guard keeps out of both.
 
     `version` counts the deltas that changed something; `next_number` is the number of the next bullet, higher than any
-    ever used. PlaybookError where a number is used twice or a section is missing.
+    ever used. `quarantined` bullets are not live: no id, length, budget or prefix knows of them, and their sections
+    need not exist. PlaybookError where a number is used twice or a section is missing.
     """
 
     version: int
@@ -53,18 +54,20 @@ class Playbook:
     sections: tuple[Section, ...]
     bullets: tuple[Bullet, ...]
     prefix: tuple[PrefixLine, ...]
+    quarantined: tuple[QuarantinedBullet, ...] = ()
 
     def __post_init__(self) -> None:
         slugs = {section.slug for section in self.sections}
         if len(slugs) != len(self.sections) or not all(SLUG.fullmatch(slug) for slug in slugs):
             raise PlaybookError("section slugs must be distinct and 2 to 6 letters a-z each")
         numbers: set[int] = set()
-        for bullet in self.bullets:
+        everything: tuple[Bullet | QuarantinedBullet, ...] = (*self.bullets, *self.quarantined)
+        for bullet in everything:
             if bullet.number in numbers:
                 raise PlaybookError(f"bullet number of {bullet.id} is used twice")
             if bullet.number >= self.next_number:
                 raise PlaybookError(f"next_number {self.next_number} was already given to a bullet: {bullet.id}")
-            if bullet.section not in slugs:
+            if bullet.section not in slugs and isinstance(bullet, Bullet):
                 raise PlaybookError(f"bullet {bullet.id} stands in section {bullet.section!r}, which does not exist")
             if not bullet.id.startswith(f"{bullet.section}-"):
                 raise PlaybookError(f"bullet {bullet.id} stands in section {bullet.section!r}, its id says another")
@@ -76,11 +79,21 @@ class Playbook:
         return cls(version=0, next_number=1, sections=tuple(sections), bullets=(), prefix=())
 
     @classmethod
-    def of(cls, bullets: Sequence[Bullet], sections: Sequence[Section], *, next_number: int | None = None) -> Playbook:
+    def of(
+        cls,
+        bullets: Sequence[Bullet],
+        sections: Sequence[Section],
+        *,
+        next_number: int | None = None,
+        quarantined: Sequence[QuarantinedBullet] = (),
+    ) -> Playbook:
         """A playbook, version 0, that starts with `bullets`. Numbers go on above the highest one."""
-        highest = max((bullet.number for bullet in bullets), default=0)
+        highest = max(
+            max((bullet.number for bullet in bullets), default=0),
+            max((bullet.number for bullet in quarantined), default=0),
+        )
         number = max(highest + 1, next_number or 1)
-        return cls(0, number, tuple(sections), tuple(bullets), _lines(bullets))
+        return cls(0, number, tuple(sections), tuple(bullets), _lines(bullets), tuple(quarantined))
 
     def __len__(self) -> int:
         return len(self.bullets)
@@ -127,6 +140,8 @@ class Playbook:
             "sections": [asdict(section) for section in self.sections],
             "bullets": [bullet.to_json() for bullet in self.bullets],
             "prefix": [asdict(line) for line in self.prefix],
+            # Only where there are any: playbooks without them keep the JSON, and so the digest, that they always had.
+            **({"quarantined": [bullet.to_json() for bullet in self.quarantined]} if self.quarantined else {}),
         }
 
     @classmethod
@@ -139,6 +154,7 @@ class Playbook:
                 sections=tuple(Section(**section) for section in data["sections"]),
                 bullets=tuple(Bullet.from_json(bullet) for bullet in data["bullets"]),
                 prefix=tuple(_line(line) for line in data["prefix"]),
+                quarantined=tuple(QuarantinedBullet.from_json(bullet) for bullet in data.get("quarantined", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PlaybookError(f"not a playbook: {error!r}") from error

@@ -15,6 +15,7 @@ from ace.engine.events import (
     BatchCommitted,
     BatchStarted,
     BudgetReached,
+    BulletFlagged,
     CallFinished,
     CurationFailed,
     EngineReady,
@@ -180,6 +181,9 @@ def describe(event: Event, tally: Tally) -> str | None:
             return f"batch {batch + 1}: the insights of curator group {group + 1} are lost: {error}"
         case BudgetReached(run, reason):
             return f"{reason}; nothing is lost: ace resume {run} --set budget.KEY=MORE"
+        case BulletFlagged(batch, bullet, reasons, quarantined):
+            fate = "is quarantined" if quarantined else "is in the playbook all the same"
+            return f"batch {batch + 1}: guard: {bullet} {fate}: {'; '.join(reasons)}"
         case RunFinished(run, status):
             return f"run {run}: {status}"
         case _:

@@ -6,7 +6,8 @@ Lines `[id] content` without counters are read too, and lines that belong to no 
 before them. What the format has no place for is written in lines that the original leaves alone: a bullet's further
 lines after `    | `, so that no content can forge a bullet or header; and, only where reading could not tell them, a
 section's slug and the next number, as `# slug: fact` and `# next number: 58`. Neutral and use counters and provenance
-do not survive it.
+do not survive it. Quarantined bullets are left out, because what reads this format puts all of it into a prompt; the
+next number keeps their ids from being given again.
 """
 
 from __future__ import annotations
