@@ -297,3 +297,16 @@ class TestPaths:
     def test_a_home_folder(self, config: Path) -> None:
         config.write_text(TEXT.replace("name: micro", "name: jsonl, path: ~/x.jsonl", 1))
         assert load_settings(config).task.path == str(Path.home() / "x.jsonl")
+
+
+@pytest.mark.parametrize("written", ["off", "'off'", "warn", "quarantine"])
+def test_the_guards_policies_can_be_written_plainly(written: str) -> None:
+    settings = load_settings(None, [f"playbook.guard.policy={written}"], base=BASE)
+    assert settings.playbook.guard.policy == written.strip("'")
+    assert RunSettings.model_validate(parse_yaml(settings.to_yaml())) == settings
+
+
+@pytest.mark.parametrize("written", ["on", "quarantined", "null"])
+def test_no_other_policy_of_the_guard_is_taken(written: str) -> None:
+    error = refused(f"playbook.guard.policy={written}")
+    assert "playbook.guard.policy" in error.message and "quarantine" in error.message

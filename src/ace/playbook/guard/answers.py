@@ -1,16 +1,17 @@
 """Answers copied from the training samples: a bullet that holds one teaches that sample, not the task.
 
 A target of at least 16 characters and 3 words is no coincidence where it stands in a bullet word for word, case and
-white space aside. A shorter one (a number, a label, a code word) says nothing on its own; it counts beside at least
-four fifths of its question's words, of which there must be five. A target that another training sample shares is a
-label, which playbooks rightly speak about.
+white space aside; unless another training sample has the same target: then it is a label, which playbooks rightly
+speak about. A shorter target (a number, a label, a code word) says nothing on its own. It counts where its question
+stands beside it: at least four fifths of the question's words, of which there must be five; or eight of them in a row
+that no other training sample has, so that a question in a form that all samples share is found by what is its own.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ace.types import Sample
@@ -21,8 +22,10 @@ WORDS: Final = 3
 """... if it has as many words as this."""
 QUESTION_WORDS: Final = 5
 QUESTION_SHARE: Final = 0.8
+RUN: Final = 8
+"""Words in a row that are no coincidence."""
 
-_WORD: Final = re.compile(r"\w+")
+_WORD: Final = re.compile(r"\w+(?:[.,]\w+)*")
 _FUNCTION_WORDS: Final = frozenset(
     _WORD.findall(
         "a an the this that these those it its is are was were be been do does did of to in on at for with and or as "
@@ -32,33 +35,53 @@ _FUNCTION_WORDS: Final = frozenset(
 
 
 def copied_answers(content: str, samples: Sequence[Sample], all_samples: Sequence[Sample] = ()) -> list[str]:
-    """The ids of the `samples` whose answers `content` gives away. `all_samples` tell labels from answers."""
-    folded = _fold(content)
-    words = frozenset(_WORD.findall(folded))
-    found = [sample for sample in samples if sample.target is not None and _gives_away(folded, words, sample)]
-    return list(dict.fromkeys(sample.id for sample in found if not _is_label(sample, (*samples, *all_samples))))
+    """The ids of the `samples` whose answers `content` gives away. `all_samples` tell what is common from copies."""
+    text = _fold(content)
+    found = []
+    for sample in samples:
+        target = _fold(sample.target or "")
+        if target and _stands_in(target, text):
+            others = [other for other in (*samples, *all_samples) if other.id != sample.id]
+            if (_is_long(target) and not _is_label(target, others)) or _repeats_question(text, sample, target, others):
+                found.append(sample.id)
+    return list(dict.fromkeys(found))
 
 
-def _gives_away(content: str, words: frozenset[str], sample: Sample) -> bool:
-    target = _fold(sample.target or "")
-    if not target or not _stands_in(target, content):
-        return False
-    if len(target) >= LONG and len(_WORD.findall(target)) >= WORDS:
-        return True
-    asked = frozenset(_WORD.findall(_fold(sample.question))) - _FUNCTION_WORDS - frozenset(_WORD.findall(target))
-    return len(asked) >= QUESTION_WORDS and len(asked & words) >= QUESTION_SHARE * len(asked)
-
-
-def _stands_in(target: str, content: str) -> bool:
-    """Whether `target` stands in `content` between word boundaries, where it begins and ends with a word."""
-    before = r"(?<!\w)" if target[0].isalnum() else ""
+def _stands_in(target: str, text: str) -> bool:
+    """Whether `target` stands in `text` between word boundaries, where it begins and ends with a word."""
+    before = r"(?<!\w)(?<!\d[.,])" if target[0].isalnum() else ""
     after = r"(?!\w|[.,]\d)" if target[-1].isalnum() else ""
-    return re.search(before + re.escape(target) + after, content) is not None
+    return re.search(before + re.escape(target) + after, text) is not None
 
 
-def _is_label(sample: Sample, samples: Sequence[Sample]) -> bool:
-    target = _fold(sample.target or "")
-    return any(other.id != sample.id and other.target and _fold(other.target) == target for other in samples)
+def _is_long(target: str) -> bool:
+    return len(target) >= LONG and len(re.findall(r"\w+", target)) >= WORDS
+
+
+def _is_label(target: str, others: Sequence[Sample]) -> bool:
+    return any(other.target is not None and _fold(other.target) == target for other in others)
+
+
+def _repeats_question(text: str, sample: Sample, target: str, others: Sequence[Sample]) -> bool:
+    said, asked = _WORD.findall(text), _words_of(sample)
+    own = set(asked) - _FUNCTION_WORDS - set(_WORD.findall(target))
+    if len(own) >= QUESTION_WORDS and len(own.intersection(said)) >= QUESTION_SHARE * len(own):
+        return True
+    shared = set(_runs(asked)).intersection(_runs(said))
+    for other in others if shared else ():
+        shared.difference_update(_runs(_words_of(other)))
+        if not shared:
+            break
+    return bool(shared)
+
+
+def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1))
+
+
+def _words_of(sample: Sample) -> list[str]:
+    """The words of the question; of the context where all of it stands there."""
+    return _WORD.findall(_fold(sample.question or sample.context))
 
 
 def _fold(text: str) -> str:

@@ -31,7 +31,7 @@ _PHRASES: Final = tuple(
     for pattern in (
         rf"\b{_DROP} {_FILLER}{_EARLIER} {_FILLER}(?:{_EARLIER} )?(?:\w+ )?{_ORDERS}\b",
         rf"\b{_DROP} {_FILLER}{_ORDERS} (?:above|before this|so far|(?:that )?you (?:were|have been|are|got|received))",
-        rf"\b{_DROP} (?:all|your|any and all) (?:of )?(?:your )?{_ORDERS}"
+        rf"\b{_DROP} (?:all|your|any and all) (?:of )?(?:your )?{_ORDERS}\b"
         r"(?! (?:in|inside|within|from|that|which|contained|embedded|found|given|about|for|on|of|with|hidden)\b)",
         rf"\b{_DROP} (?:all|any|your|the)(?: of)?(?: your| the)? (?:safety|content|ethical|moral|openai|anthropic) "
         r"(?:\w+ )?(?:rules|guidelines|polic(?:y|ies)|filters?|constraints|restrictions|training|standards)",
@@ -44,7 +44,8 @@ _PHRASES: Final = tuple(
         r"\byou(?: are|'re) no longer (?:an? (?:\w+ )?(?:AI|assistant|(?:language )?model|chatbot|generator|reflector"
         r"|curator)|(?:bound|restricted|limited|constrained) by (?:your|any|the|these) (?:\w+ )?"
         r"(?:rules|guidelines|restrictions|instructions|polic(?:y|ies)|programming|training))",
-        r"\bfrom now on,? you(?:'re| are| will be| will act| must act| should act| will respond as| will answer as)\b",
+        r"\bfrom now on,? you(?:'re| are| (?:will|must|should|shall) (?:only |always |never )?"
+        r"(?:be|act|behave|answer|respond|reply|obey|speak|ignore))\b",
         r"\bpretend (?:that )?you(?:'re| are)\b|\bpretend to be (?:an?|the|my) (?:\w+ ){0,2}"
         r"(?:AI|assistant|human|model|hacker|admin\w*|developer|user|person)\b",
         rf"{_TO_YOU}(?:always )?act as (?:(?:an?|my) \w|if you (?:are|were|had|have)\b|the (?:\w+ )?"

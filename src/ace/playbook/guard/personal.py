@@ -9,7 +9,7 @@ from typing import Final
 from stdnum import iban, luhn
 from stdnum.us import ssn
 
-from ace.playbook.guard.masking import Span
+from ace.playbook.guard.masking import Span, joined
 
 _EMAIL: Final = re.compile(r"(?<![\w.+:/-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w@-])(?!\()")
 _NOBODYS: Final = re.compile(r"(?i)@(?:.*\.)?(?:example(?:\.\w+)?|test|invalid|localhost|local)$|^(?:git|no-?reply)@")
@@ -32,7 +32,7 @@ def personal_spans(text: str) -> list[Span]:
         ("card number", _CARD, _is_card),
         ("US social security number", _SSN, ssn.is_valid),
     )
-    return sorted(span for name, pattern, valid in kinds for span in _spans(text, name, pattern, valid))
+    return joined(span for name, pattern, valid in kinds for span in _spans(text, name, pattern, valid))
 
 
 def _spans(text: str, name: str, pattern: re.Pattern[str], valid: Callable[[str], bool]) -> Iterator[Span]:

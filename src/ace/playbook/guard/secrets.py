@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from ace.playbook.guard.masking import Span
+from ace.playbook.guard.masking import Span, joined
 
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import RegexBasedDetector
@@ -44,18 +44,18 @@ _STAND_INS: Final = re.compile(
 
 def secret_spans(text: str) -> list[Span]:
     """Every secret in `text`. Examples from documentation and stand-ins such as `user:password@` are none."""
-    return sorted({*_known(text), *_passwords(text), *_assigned(text)})
+    return joined([*_known(text), *_passwords(text), *_assigned(text)])
 
 
 def _known(text: str) -> Iterator[Span]:
-    for name, pattern in _OWN.items():
-        yield from (_whole(text, match, name) for match in pattern.finditer(text) if _is_one(text, match))
     for detector in _detectors():
         name = detector.secret_type
         for pattern in detector.denylist:
             for match in pattern.finditer(text):
                 if _is_one(text, match) and _is_well_formed(detector, match.group()):
                     yield _whole(text, match, name)
+    for name, pattern in _OWN.items():
+        yield from (_whole(text, match, name) for match in pattern.finditer(text) if _is_one(text, match))
 
 
 def _passwords(text: str) -> Iterator[Span]:
