@@ -1,5 +1,6 @@
 """Benchmarks: medians over repetitions and ratios against a baseline in the same run, on the machine at hand."""
 
+from ace.bench.soak import SoakReport, SoakRow, measure_soak
 from ace.bench.throughput import ThroughputReport, ThroughputRow, measure_throughput
 
-__all__ = ["ThroughputReport", "ThroughputRow", "measure_throughput"]
+__all__ = ["SoakReport", "SoakRow", "ThroughputReport", "ThroughputRow", "measure_soak", "measure_throughput"]

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ace.cli.options import JsonPath
 from ace.cli.terminal import message_console, show
+
+if TYPE_CHECKING:
+    from ace.bench import SoakReport, ThroughputReport
+
+MarkdownPath = Annotated[
+    Path | None,
+    typer.Option("--markdown", dir_okay=False, help="Also write the table to this file.", show_default=False),
+]
 
 app = typer.Typer(help="Measure this machine: medians, and ratios against a baseline in the same run.")
 
@@ -19,6 +27,7 @@ def bench(ctx: typer.Context) -> None:
     """Without a subcommand, all benchmarks with their defaults."""
     if ctx.invoked_subcommand is None:
         throughput()
+        soak()
 
 
 @app.command("throughput")
@@ -27,18 +36,41 @@ def throughput(
     repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The micro world whose questions are asked.")] = 0,
     json_path: JsonPath = None,
-    markdown: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Also write the table to this file.", show_default=False)
-    ] = None,
+    markdown: MarkdownPath = None,
 ) -> None:
     """The same requests through transformers and vLLM, one by one and all at once."""
     from rich.text import Text
 
     from ace.bench import measure_throughput
-    from ace.files import replace_file
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     report = measure_throughput(requests=requests, repetitions=repetitions, seed=seed)
+    _give(report, json_path, markdown)
+
+
+@app.command("soak")
+def soak(
+    samples: Annotated[
+        int, typer.Option(min=1000, help="How many samples the run has, rounded up to whole epochs of 500.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The micro world that is learned.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """One long run with a scripted model: memory, open files, store size and speed from beginning to end."""
+    from rich.text import Text
+
+    from ace.bench import measure_soak
+
+    message_console().print(Text("measuring; ten thousand samples take a few minutes"), soft_wrap=True)
+    _give(measure_soak(samples=samples, seed=seed), json_path, markdown)
+
+
+def _give(report: ThroughputReport | SoakReport, json_path: Path | None, markdown: Path | None) -> None:
+    from rich.text import Text
+
+    from ace.files import replace_file
+
     if json_path is not None:
         replace_file(json_path, json.dumps(report.to_json(), indent=2) + "\n")
     if markdown is not None:

@@ -13,12 +13,18 @@ Answers = Callable[[Request], str] | Sequence[str]
 
 
 class ScriptedBackend:
-    """Answers with `answers(request)`, or with the items of a list in turn. Tokens are counted as words."""
+    """Answers with `answers(request)`, or with the items of a list in turn. Tokens are counted as words.
 
-    def __init__(self, answers: Answers, *, model: str = "scripted", max_model_len: int | None = None) -> None:
+    `requests` holds what was asked, unless `record` is off: a long run's would fill the memory.
+    """
+
+    def __init__(
+        self, answers: Answers, *, model: str = "scripted", max_model_len: int | None = None, record: bool = True
+    ) -> None:
         self._answers = answers
         self._rest: Iterator[str] = iter(()) if callable(answers) else iter(answers)
         self.requests: list[Request] = []
+        self._record = record
         self.closed = False
         self.info = BackendInfo(
             provider="scripted",
@@ -33,7 +39,8 @@ class ScriptedBackend:
     async def complete(self, request: Request) -> Completion:
         """RequestRejectedError where the list has run out; whatever the function raises goes through."""
         started = time.perf_counter()
-        self.requests.append(request)
+        if self._record:
+            self.requests.append(request)
         text = self._answer(request)
         usage = Usage(
             prompt_tokens=sum(self.count_tokens(message.content) for message in request.messages),
