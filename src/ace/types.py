@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ace.errors import ConfigError
@@ -69,9 +69,13 @@ class Request:
     @property
     def digest(self) -> str:
         """`sha256:` and the hash of the canonical JSON of everything that decides the answer."""
-        return digest(
-            {"messages": [asdict(m) for m in self.messages], "sampling": asdict(self.sampling), "schema": self.schema}
-        )
+        messages = [fields_of(message) for message in self.messages]
+        return digest({"messages": messages, "sampling": fields_of(self.sampling), "schema": self.schema})
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of a slotted dataclass by name, as they are. `asdict` copies them all, which takes far longer."""
+    return {name: getattr(value, name) for name in type(value).__slots__}
 
 
 def digest(value: Any) -> str:

@@ -28,9 +28,12 @@ from ace.types import Completion, Usage
 
 
 def commit(store: RunStore, run: str, count: int) -> list[BatchRecord]:
+    """`count` more batches."""
     records: list[BatchRecord] = []
     playbook = store.playbook(run)
-    for index in range(count):
+    last = store.last_batch(run)
+    first = last.index + 1 if last else 0
+    for index in range(first, first + count):
         records.append(batch(run, index, playbook))
         playbook = records[-1].playbook
         store.commit_batch(records[-1])
@@ -50,6 +53,25 @@ def test_a_new_run(store: RunStore) -> None:
     assert store.playbook(run.id) == Playbook.empty()
     assert store.last_batch(run.id) is None
     assert store.usage_by_role(run.id) == {}
+
+
+def test_the_work_of_reading_batches_grows_with_their_number_and_no_faster(store: RunStore) -> None:
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    run, work = start(store), []
+    for _ in range(2):
+        commit(store, run, 60)
+        with store._engine.connect() as connection:
+            connection.connection.dbapi_connection.set_progress_handler(count, 10)  # type: ignore[union-attr]
+        steps = 0
+        assert store.batches(run)[-1].playbook_version == store.playbook(run).version
+        work.append(steps)
+    assert work[1] < 3 * work[0]  # twice the batches; where rows are compared in pairs, it is four times the work
 
 
 def test_a_password_does_not_get_into_the_store(store: RunStore) -> None:
@@ -73,6 +95,7 @@ def test_batches_come_back(store: RunStore) -> None:
         assert store.outcomes(run, batch=record.index) == record.outcomes
         assert store.calls(run, batch=record.index) == record.calls
         assert store.playbook(run, record.playbook.version) == record.playbook
+        assert store.playbook_after(run, record.index) == record.playbook
     assert store.last_batch(run) == infos[-1]
     assert store.playbook(run) == records[-1].playbook
     assert store.outcomes(run) == sum((record.outcomes for record in records), ())
@@ -255,6 +278,8 @@ def test_unknown_runs_and_versions(store: RunStore) -> None:
     ):
         with pytest.raises(RunNotFoundError, match=run):
             read(run[:-2])
+    with pytest.raises(RunNotFoundError, match="no batch 3"):
+        store.playbook_after(run, 3)
     with pytest.raises(RunNotFoundError, match="no playbook version 7; it has versions 0 to 0"):
         store.playbook(run, 7)
 

@@ -81,11 +81,9 @@ def _validates(context: RunContext, planned: BatchPlan) -> bool:
 
 
 async def _validate(context: RunContext, planned: BatchPlan) -> None:
-    version = next(b.playbook_version for b in context.store.batches(context.run) if b.index == planned.index)
-    playbook = context.store.playbook(context.run, version)
     await ensure_evaluation(
         context,
-        playbook,
+        context.store.playbook_after(context.run, planned.index),
         context.task.splits.validation,
         label=VALIDATION,
         split="validation",

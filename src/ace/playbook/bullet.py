@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from ace.errors import PlaybookError
+from ace.types import fields_of
 
 SLUG = re.compile(r"[a-z]{2,6}")
 BULLET_ID = re.compile(r"([a-z]{2,6})-([0-9]{5})")
@@ -90,7 +91,13 @@ class Bullet:
         return bullet_number(self.id)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        updated = None if self.updated is None else fields_of(self.updated)
+        return {
+            **fields_of(self),
+            "counters": fields_of(self.counters),
+            "created": fields_of(self.created),
+            "updated": updated,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Bullet:
@@ -125,7 +132,7 @@ class QuarantinedBullet:
         return bullet_number(self.id)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**fields_of(self), "created": fields_of(self.created)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> QuarantinedBullet:

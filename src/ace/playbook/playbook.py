@@ -7,15 +7,14 @@ stays warm, until a compaction writes the log anew from the live bullets.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
 from ace.errors import PlaybookError
 from ace.playbook.bullet import SLUG, Bullet, QuarantinedBullet, clean_text
+from ace.types import digest, fields_of
 
 LineKind = Literal["bullet", "updated", "removed"]
 
@@ -127,19 +126,18 @@ class Playbook:
         """The same playbook with its log written anew: one line for each live bullet, in creation order."""
         return replace(self, prefix=_lines(self.bullets))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:` and the hash of the canonical JSON."""
-        body = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False)
-        return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+        return digest(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         return {
             "version": self.version,
             "next_number": self.next_number,
-            "sections": [asdict(section) for section in self.sections],
+            "sections": [fields_of(section) for section in self.sections],
             "bullets": [bullet.to_json() for bullet in self.bullets],
-            "prefix": [asdict(line) for line in self.prefix],
+            "prefix": [fields_of(line) for line in self.prefix],
             # Only where there are any: playbooks without them keep the JSON, and so the digest, that they always had.
             **({"quarantined": [bullet.to_json() for bullet in self.quarantined]} if self.quarantined else {}),
         }

@@ -71,6 +71,14 @@ class RunReader:
                 )
             return found
 
+    def playbook_after(self, run_id: str, batch: int) -> Playbook:
+        """The playbook that a batch led to. RunNotFoundError if the batch is not committed."""
+        with self._reading(run_id) as connection:
+            found = reading.playbook_after(connection, run_id, batch)
+            if found is None:
+                raise RunNotFoundError(f"run {run_id} has no batch {batch}", run=run_id, batch=batch)
+            return found
+
     def playbook_versions(self, run_id: str) -> tuple[VersionInfo, ...]:
         """One entry for the initial playbook and one for each batch, in order."""
         with self._reading(run_id) as connection:

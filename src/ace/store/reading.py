@@ -87,6 +87,14 @@ def playbook(connection: Connection, run_id: str, version: int | None) -> Playbo
     return None if body is None else Playbook.from_json(body)
 
 
+def playbook_after(connection: Connection, run_id: str, batch: int) -> Playbook | None:
+    """The playbook that `batch` led to, None if it is not committed."""
+    table = schema.playbook_versions
+    query = select(table.c.playbook).where(table.c.run_id == run_id, table.c.step == batch + 1)
+    body = connection.execute(query).scalar_one_or_none()
+    return None if body is None else Playbook.from_json(body)
+
+
 def version_range(connection: Connection, run_id: str) -> tuple[int, int]:
     """The lowest and the highest playbook version of the run."""
     table = schema.playbook_versions
@@ -147,7 +155,7 @@ def batches(connection: Connection, run_id: str, *, last: bool = False) -> tuple
             _count(outcome.c.status == "failed").label("failed"),
             _count(outcome.c.correct & ~outcome.c.first_correct).label("corrected"),
         )
-        .join(version, (version.c.run_id == batch.c.run_id) & (version.c.batch == batch.c.idx))
+        .join(version, (version.c.run_id == batch.c.run_id) & (version.c.step == batch.c.idx + 1))
         .outerjoin(outcome, (outcome.c.run_id == batch.c.run_id) & (outcome.c.batch == batch.c.idx))
         .where(batch.c.run_id == run_id)
         .group_by(*batch.c, version.c.version)
