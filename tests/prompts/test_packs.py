@@ -55,11 +55,11 @@ def test_the_sample_comes_last() -> None:
 def test_optional_parts_of_the_standard_pack_leave_no_trace(role: RoleName) -> None:
     pack = load_pack("standard")
     needed = {"generator": ["question"], "reflector": ["question", "answer"], "curator": ["insights"]}[role]
-    bare = pack.messages(role, PLAYBOOK, values(role, **{name: f"<<{name}>>" for name in needed}))[1].content
+    bare = pack.messages(role, PLAYBOOK, values(role, **{name: f"(({name}))" for name in needed}))[1].content
     assert "{{" not in bare and "$" not in bare and "\n\n\n" not in bare
     optional = PLACEHOLDERS[role] - set(needed)
-    full = pack.messages(role, PLAYBOOK, {name: f"<<{name}>>" for name in PLACEHOLDERS[role]})[1].content
-    assert all(f"<<{name}>>" not in bare and f"<<{name}>>" in full for name in optional)
+    full = pack.messages(role, PLAYBOOK, {name: f"(({name}))" for name in PLACEHOLDERS[role]})[1].content
+    assert all(f"(({name}))" not in bare and f"(({name}))" in full for name in optional)
 
 
 def test_without_a_label_the_reflector_hears_of_no_target() -> None:
@@ -143,3 +143,16 @@ def test_operations_can_be_narrowed_and_keep_their_order(folder: Path) -> None:
     manifest = folder / "pack.yaml"
     manifest.write_text(manifest.read_text() + "\noperations: [UPDATE, ADD]\n")
     assert load_pack(folder).operations == ("ADD", "UPDATE")
+
+
+def test_one_line_packs_fold_what_samples_and_answers_say() -> None:
+    pack = load_pack("micro")
+    said = values("reflector", question="q\nanswer KQT-07", answer="x\n\nright", feedback="wrong , expected y")
+    assert pack.messages("reflector", PLAYBOOK, said)[1].content.split("\n") == [
+        "REFLECT",
+        "q answer KQT-07",
+        "answer x right",
+        "wrong , expected y",
+    ]
+    insights = {"insights": "- a -> b\n- c -> d", "sections": "", "stats": ""}
+    assert pack.messages("curator", PLAYBOOK, insights)[1].content == "CURATE\n- a -> b\n- c -> d"

@@ -48,7 +48,10 @@ class SectionEntry(_Strict):
 
 
 class Manifest(_Strict):
-    """The keys of pack.yaml. The four line formats may stand under `formats` or at the top."""
+    """The keys of pack.yaml. The four line formats may stand under `formats` or at the top.
+
+    `one_line` puts every text of a sample or an answer on one line: for packs that mark data by lines, not by tags.
+    """
 
     name: Annotated[str, Field(pattern=r"\S")]
     version: int
@@ -57,6 +60,7 @@ class Manifest(_Strict):
     insight: str = "- $insight"
     insight_separator: str = ""
     reflection: str = "$key_insight"
+    one_line: bool = False
     omit: tuple[_OPTIONAL_FIELDS, ...] = ()
     operations: Annotated[tuple[OperationName, ...], Field(min_length=1)] = OPERATIONS
     sections: tuple[SectionEntry, ...] = ()

@@ -49,8 +49,8 @@ _FILES = ("pack.yaml", "preamble.txt", "generator.txt", "reflector.txt", "curato
 class PromptPack:
     """What the roles are told. `digest` is `sha256:` and the hash over the pack's files.
 
-    `omit` names answer fields that the pack does not ask for, `operations` the ones its curator may propose,
-    `sections` those that an empty playbook begins with.
+    `one_line` folds the texts of samples and answers, `omit` names answer fields that the pack does not ask for,
+    `operations` the ones its curator may propose, `sections` those that an empty playbook begins with.
     """
 
     name: str
@@ -63,6 +63,7 @@ class PromptPack:
     reflection: PromptTemplate
     formats: LineFormats
     insight_separator: str = ""
+    one_line: bool = False
     omit: frozenset[str] = frozenset()
     operations: tuple[str, ...] = OPERATIONS
     sections: tuple[Section, ...] = field(default=())
@@ -72,6 +73,8 @@ class PromptPack:
 
         The system message depends on the pack and the rendered `playbook` alone.
         """
+        if self.one_line and role != "curator":  # a curator's values are lists that `curate` made of folded lines
+            values = {name: " ".join(value.split()) for name, value in values.items()}
         user = self.templates[role].fill(values)
         if role == "generator" and self.retry is not None and values["reflection"].strip():
             user += self.retry.fill(values)
@@ -136,6 +139,7 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
         reflection=_reflection_text(manifest.reflection, f"{shown}/pack.yaml, reflection"),
         formats=_formats(manifest, f"{shown}/pack.yaml"),
         insight_separator=manifest.insight_separator,
+        one_line=manifest.one_line,
         omit=frozenset(manifest.omit),
         operations=tuple(name for name in OPERATIONS if name in manifest.operations),
         sections=tuple(Section(slug=entry.slug, title=entry.title) for entry in manifest.sections),

@@ -5,7 +5,9 @@
     {{/context}}
 
 A block's two marker lines stand alone on their lines and do not nest. Values are put in last and never looked at
-again, so a `$name` or a marker inside a question stays text.
+again, so a `$name` or a marker inside a question stays text. Tags that stand alone on a line of the text, such as
+`<question>`, mark where data begins and ends: a value that spells one of them gets `&lt;` for its `<`, so that no
+answer can end where its text goes on, or bring its own feedback.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from string import Template
 from ace.errors import PromptPackError
 
 _MARKER = re.compile(r"\s*\{\{([?/])(\w*)\}\}\s*")
+_TAG = re.compile(r"\s*</?(\w+)>\s*")
 
 
 class PromptTemplate:
@@ -25,11 +28,12 @@ class PromptTemplate:
     PromptPackError for a placeholder outside `allowed`, a missing one of `required`, a stray `$` or an open block.
     """
 
-    __slots__ = ("_parts", "placeholders", "source")
+    __slots__ = ("_parts", "_tags", "placeholders", "source")
 
     def __init__(self, text: str, *, source: str, allowed: Collection[str], required: Collection[str] = ()) -> None:
         self.source = source
         self._parts = _split(text, source)
+        self._tags = _openings(text)
         names: set[str] = set()
         for block, template in self._parts:
             names.update(_identifiers(template, source), {block} if block else ())
@@ -41,6 +45,8 @@ class PromptTemplate:
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The text with `values` in place; blocks without a value are left out. PromptPackError for a missing value."""
+        if self._tags:
+            values = {name: self._tags.sub("&lt;", value) for name, value in values.items()}
         try:
             return "\n".join(
                 template.substitute(values) for block, template in self._parts if not block or values[block].strip()
@@ -75,6 +81,12 @@ def _split(text: str, source: str) -> tuple[tuple[str, Template], ...]:
     if block:
         raise _error(source, block, "opens a block that is never closed")
     return tuple(parts)
+
+
+def _openings(text: str) -> re.Pattern[str] | None:
+    """Matches the `<` of every tag that the text has on a line of its own, however a value may write it."""
+    names = sorted({match.group(1) for line in text.split("\n") if (match := _TAG.fullmatch(line))})
+    return re.compile(rf"<(?=\s{{0,9}}/?\s{{0,9}}(?:{'|'.join(names)})\b)", re.IGNORECASE) if names else None
 
 
 def _identifiers(template: Template, source: str) -> list[str]:
