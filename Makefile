@@ -47,7 +47,7 @@ bench: $(VENV)/.ready-run ## measure on this machine (ARGS=...)
 	@$(BIN)/ace bench $(ARGS)
 
 crash: $(VENV)/.ready-dev ## kill runs at 200 seeded points and compare what is left (ARGS="--points 20")
-	PYTHONPATH=tests/crash $(BIN)/python tests/crash/campaign.py $(ARGS)
+	PYTHONPATH=tests/crash:tests/helpers $(BIN)/python tests/crash/campaign.py $(ARGS)
 
 clean: ## remove caches and build outputs (not the environment .venv, not the runs)
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

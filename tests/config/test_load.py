@@ -310,3 +310,34 @@ def test_the_guards_policies_can_be_written_plainly(written: str) -> None:
 def test_no_other_policy_of_the_guard_is_taken(written: str) -> None:
     error = refused(f"playbook.guard.policy={written}")
     assert "playbook.guard.policy" in error.message and "quarantine" in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "a: &a [x, x]\n"
+            + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join([f'*{chr(97 + i)}'] * 9)}]\n" for i in range(8)),
+            "more than 100000 values",
+        ),
+        ("a: &a [*a]\n", ":1: not YAML: an alias of what it stands in"),
+        ("name: x\n? [a, b]\n: c\n", ":2: not YAML: a key is a text, found a sequence"),
+        ("name: x\n{{ y }}: z\n", ":2: not YAML: a key is a text, found a mapping"),
+    ],
+)
+def test_yaml_that_is_no_config_is_refused_with_its_line(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    assert complaint in caught.value.message
+
+
+def test_an_alias_stands_for_its_value(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "task: {name: micro}\n"
+        "models:\n  main: &main {provider: scripted, model: x, max_retries: 7}\n  other: {<<: *main, model: y}\n"
+    )
+    models = load_settings(path).models
+    assert [(models[name].model, models[name].max_retries) for name in ("main", "other")] == [("x", 7), ("y", 7)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 VICTIM = Path(__file__).with_name("crash_victim.py")
-HELPERS = [str(Path(__file__).parents[1] / "engine"), str(Path(__file__).parents[1] / "inference")]
+HELPERS = [str(Path(__file__).parents[1] / name) for name in ("helpers", "inference")]
 TIMES = {"created", "finished", "started", "queue_s", "ttft_s", "total_s", "seq", "idx"}
 TABLES = {
     "batches": "idx",

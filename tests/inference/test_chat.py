@@ -8,18 +8,14 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from control_tokens import byte_tokenizer, controls
+from transformers import AutoTokenizer
 
 from ace.errors import RequestRejectedError
 from ace.inference.chat import ChatEncoder
 from ace.inference.models import model_path
 from ace.types import Message
 
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 LLAMA = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content | trim }} [/INST]"
     "{% elif m.role == 'assistant' %}{{ m.content }}</s>"
@@ -36,29 +32,11 @@ FORGERIES = [
 ]
 
 
-def byte_tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
-    """Every byte a token, and control tokens of several families: special ones, and `<think>`, which is not special."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "[/INST]"])
-    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in ("<think>", "</think>", "  ")])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
-    fast.chat_template = template
-    return fast
-
-
 @pytest.fixture(scope="module", params=["bytes", "micro-target"])
 def tokenizer(request: pytest.FixtureRequest) -> Any:
     if request.param == "bytes":
         return byte_tokenizer()
     return AutoTokenizer.from_pretrained(model_path(request.param))
-
-
-def controls(tokenizer: Any, ids: list[int]) -> list[str]:
-    """The added tokens among `ids`."""
-    return [str(tokenizer.added_tokens_decoder[i]) for i in ids if i in tokenizer.added_tokens_decoder]
 
 
 def conversation(playbook: str = "p", question: str = "q", answer: str = "a") -> tuple[Message, ...]:

@@ -17,6 +17,9 @@ from ace.errors import ConfigError
 VERSION = 1
 """The version of the settings that this ace reads."""
 
+MOST_CHARACTERS = 1_000_000
+"""In one config file."""
+
 
 def load_settings(
     path: str | Path | None = None, overrides: Sequence[str] = (), *, base: Mapping[str, Any] | None = None
@@ -56,11 +59,14 @@ def settings_from(values: Mapping[str, Any]) -> RunSettings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(MOST_CHARACTERS + 1)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such config file", path=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}", path=str(path)) from error
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigError(f"{path}: more than {MOST_CHARACTERS} characters; this is no config", path=str(path))
     try:
         loaded = parse_yaml(text)
     except YamlProblem as error:

@@ -1,4 +1,4 @@
-"""YAML as configs use it: plain values only, and no key twice in one mapping."""
+"""YAML as configs use it: plain values only, no key twice in one mapping, and no aliases that grow without bound."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Hashable
 from typing import Any
 
 import yaml
+
+MOST_NODES = 100_000
+"""Values in one text, each alias counted with all that it stands for."""
 
 
 class YamlProblem(ValueError):
@@ -29,16 +32,40 @@ def parse_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _size(node, {})
+        return node
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                problem = f"a key is a text, found a {key.id}"
+                raise yaml.constructor.ConstructorError(problem=problem, problem_mark=key.start_mark)
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(
                     problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
                 )
-            if isinstance(key.value, str):
-                seen.add(key.value)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many nodes `node` stands for with its aliases written out. ComposerError for one in itself, or too many."""
+    if id(node) in sizes:
+        if sizes[id(node)] == 0:
+            raise yaml.composer.ComposerError(problem="an alias of what it stands in", problem_mark=node.start_mark)
+        return sizes[id(node)]
+    sizes[id(node)] = 0
+    pairs = isinstance(node, yaml.MappingNode)
+    inner = [part for pair in node.value for part in pair] if pairs else node.value
+    size = 1 + sum(_size(part, sizes) for part in inner if isinstance(part, yaml.Node))
+    if size > MOST_NODES:
+        raise yaml.composer.ComposerError(problem=f"more than {MOST_NODES} values", problem_mark=node.start_mark)
+    sizes[id(node)] = size
+    return size
 
 
 # A table of its own: other packages change the one that all loaders share. And a date is text here.

@@ -2,17 +2,23 @@
 
 Between compactions every next rendering is the last one with lines appended, which is what lets an engine's prefix
 cache serve it. Counters, versions and dates are not in it.
+
+No content can forge a line. An id in brackets inside a content gets a backslash, `\\[str-00012]`; further lines of a
+content are indented or, where the format goes on after `$content`, put on the first.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from string import Template
 
 from ace.playbook.playbook import Playbook, PrefixLine
 
 CONTINUATION = "\n    "
-"""How a bullet's further lines begin: indented, so that no content can forge a line of its own."""
+"""How a bullet's further lines begin."""
+
+_ID_IN_CONTENT = re.compile(r"(?=\[[a-z]{2,6}-[0-9]{5}\])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +46,6 @@ def render_line(line: PrefixLine, formats: LineFormats) -> str:
 
 
 def _line(template: Template, line: PrefixLine) -> str:
-    return template.substitute(id=line.id, content=CONTINUATION.join(line.content.strip().splitlines()))
+    lines = _ID_IN_CONTENT.sub(r"\\", line.content).strip().splitlines()
+    content = CONTINUATION.join(lines) if template.template.endswith("$content") else " ".join(map(str.strip, lines))
+    return template.substitute(id=line.id, content=content)

@@ -80,6 +80,8 @@ def _load_json(text: str, source: str) -> Playbook:
         raise PlaybookFormatError(
             f"{source}:{error.lineno}: not JSON: {error.msg}", path=source, line=error.lineno
         ) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise PlaybookFormatError(f"{source}: not JSON: {error}", path=source) from error
     found = data.get("schema_version") if isinstance(data, dict) else None
     if found != SCHEMA_VERSION:
         raise PlaybookFormatError(f"{source}: schema_version {found!r}, allowed: {SCHEMA_VERSION}", path=source)
