@@ -135,6 +135,17 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Observation:
+    """What the world says to an answer, the target aside: a program's output, an error, a tool's reply.
+
+    `failed` is None where the world does not tell whether the answer worked.
+    """
+
+    text: str
+    failed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """A grade: `value` in [0, 1], whether that counts as correct, and feedback for the reflector."""
 

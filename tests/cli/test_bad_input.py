@@ -85,9 +85,9 @@ def test_a_label_where_none_is_allowed(real: Path) -> None:
         "    def grade(self, sample, answer): return Score(1.0, True)\n"
         "def make(): return Task()\n"
     )
-    changes = ["--set", "task={name: python, path: 'task.py:make'}", "--set", "adaptation.labels=none"]
+    changes = ["--set", "task={name: python, path: 'task.py:make'}", "--set", "adaptation.labels=forbidden"]
     result = start("run", str(real), *changes)
-    assert "sample 'a' has a label" in complaint(result)
+    assert "training sample 'a' has a label where none is allowed" in complaint(result)
 
 
 def test_a_model_that_does_not_exist_leaves_no_run(real: Path) -> None:

@@ -239,9 +239,9 @@ def test_samples_are_data(hostile: Hostile, tmp_path: Path) -> None:
     path.write_text(json.dumps({"id": "s", "question": f"a{hostile.text}b", "target": "t"}) + "\n")
     if any("\ud800" <= char <= "\udfff" for char in hostile.text):
         with pytest.raises(DataError, match=r"samples\.jsonl:1: field 'question': found half of a surrogate pair"):
-            load_samples(path, FieldSettings(), labels=True)
+            load_samples(path, FieldSettings())
     else:
-        (sample,) = load_samples(path, FieldSettings(), labels=True)
+        (sample,) = load_samples(path, FieldSettings())
         assert sample.question == f"a{hostile.text}b"
 
 
@@ -251,7 +251,7 @@ def test_a_hostile_data_file_is_read_or_refused(hostile: Hostile, tmp_path: Path
         path = tmp_path / f"samples.{form}"
         path.write_bytes(hostile.text.encode("utf-8", "surrogatepass"))
         try:
-            samples = load_samples(path, FieldSettings(), labels=True, format=form)
+            samples = load_samples(path, FieldSettings(), format=form)
         except AceError as error:
             assert path.name in str(error)
         else:

@@ -11,7 +11,7 @@ from ace.roles import GeneratorAnswer, Reflection, curate, generate, reflect
 from ace.tasks.micro.lexicon import AMOUNTS, FRAMES, MODIFIER_SECTION, TERM_SECTION
 from ace.tasks.micro.training.data import Source, Turn, curator_turn, generator_turn, reflector_turn
 from ace.tasks.micro.world import Rule, feedback, question_text
-from ace.types import Completion, Request, Sample, Sampling, Score, Usage
+from ace.types import Completion, Request, Sample, Sampling, Usage
 
 PACK = load_pack("micro")
 SECTIONS = (Section(TERM_SECTION, "Terms"), Section(MODIFIER_SECTION, "Modifiers"))
@@ -75,7 +75,7 @@ def test_reflector() -> None:
                     sheet.system.removeprefix(PACK.preamble + "\n"),
                     Sample("s", question, target),
                     GeneratorAnswer(final_answer=answer),
-                    Score(float(answer == target), answer == target, verdict),
+                    verdict,
                     sampling=SAMPLING,
                     guided=True,
                 )

@@ -28,7 +28,7 @@ from ace.roles import (
     tags_to_delta,
     to_delta,
 )
-from ace.types import Completion, FinishReason, Request, Sample, Sampling, Score, Usage
+from ace.types import Completion, FinishReason, Request, Sample, Sampling, Usage
 
 Result = TypeVar("Result")
 STANDARD, MICRO = load_pack("standard"), load_pack("micro")
@@ -137,8 +137,9 @@ def test_an_inference_error_passes_through() -> None:
 
 def test_the_reflector_sees_the_answer_and_the_feedback() -> None:
     engine = Engine('{"key_insight": "k", "bullet_tags": [{"id": "str-00001", "tag": "harmful"}]}')
-    score = Score(0.0, False, "off by one")
-    result = run(reflect(engine.complete, STANDARD, RULES, SAMPLE, ANSWER, score, sampling=SAMPLING, guided=True))
+    result = run(
+        reflect(engine.complete, STANDARD, RULES, SAMPLE, ANSWER, "off by one", sampling=SAMPLING, guided=True)
+    )
     assert result.value is not None and result.value.bullet_tags == [BulletTag(id="str-00001", tag="harmful")]
     assert result.call.role == "reflector"
     shown = ("How many?", "six rows", "6 x 7", "41", "off by one", "42", "str-00001")
@@ -148,8 +149,8 @@ def test_the_reflector_sees_the_answer_and_the_feedback() -> None:
 
 def test_the_reflector_works_without_a_label() -> None:
     engine = Engine('{"key_insight": "k"}')
-    sample, score = Sample("s", "How many?"), Score(0.0, False, "error: no such table")
-    result = run(reflect(engine.complete, STANDARD, RULES, sample, ANSWER, score, sampling=SAMPLING, guided=False))
+    sample, said = Sample("s", "How many?"), "error: no such table"
+    result = run(reflect(engine.complete, STANDARD, RULES, sample, ANSWER, said, sampling=SAMPLING, guided=False))
     assert result.value is not None and "right_answer" not in engine.asked and "no such table" in engine.asked
 
 

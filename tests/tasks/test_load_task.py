@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ace.config import TaskSettings
+from ace.config import Labels, TaskSettings
 from ace.errors import ConfigError, DataError, ProviderMissingError
 from ace.tasks import Task, load_task
 
@@ -21,7 +21,7 @@ from ace.types import Sample, Score
 @dataclass(frozen=True)
 class Even:
     name: str = "even"
-    splits: Splits = Splits(train=(Sample("a", "2"),), test=(Sample("b", "3"{label}),))
+    splits: Splits = Splits(train=(Sample("a", "2"{label}),), test=(Sample("b", "3", "odd"),))
 
     def prompt(self, sample):
         return sample.question, ""
@@ -50,7 +50,7 @@ def record(question: str, target: str | None = "t") -> dict[str, Any]:
     return {"question": question} | ({} if target is None else {"target": target})
 
 
-def load(labels: str = "given", **settings: Any) -> Task:
+def load(labels: Labels = "given", **settings: Any) -> Task:
     return load_task(TaskSettings.model_validate(settings), labels=labels)
 
 
@@ -120,13 +120,9 @@ class TestData:
         with pytest.raises(DataError, match="'a-2' in test: target 'two', allowed by grader 'numeric': exactly one"):
             load(name="jsonl", grader="numeric", test=write("a.jsonl", record("q", "1"), record("r", "two")))
 
-    def test_a_label_where_none_is_allowed(self) -> None:
-        with pytest.raises(DataError, match=r"a\.jsonl:2: field 'target': a label where none is allowed"):
-            load("none", name="jsonl", test=write("a.jsonl", record("q", None), record("r")))
-
-    def test_without_labels_there_is_nothing_to_grade_by(self) -> None:
-        with pytest.raises(ConfigError, match="a python task can grade without labels") as caught:
-            load("none", name="jsonl", test=write("a.jsonl", record("q", None)))
+    def test_a_file_cannot_do_without_labels(self) -> None:
+        with pytest.raises(ConfigError, match="given or none, with task 'jsonl'") as caught:
+            load("forbidden", name="jsonl", test=write("a.jsonl", record("q")))
         assert caught.value.facts["key"] == "adaptation.labels"
 
 
@@ -179,11 +175,11 @@ class TestPython:
         assert task.grade(task.splits.train[0], "x").correct
 
     def test_it_works_without_labels(self) -> None:
-        assert own(labels="none").splits.train[0].target is None
+        assert own(labels="forbidden").splits.train[0].target is None
 
     def test_a_label_where_none_is_allowed(self) -> None:
-        with pytest.raises(DataError, match="sample 'b' has a label where none is allowed"):
-            own(labels="none", label=', "odd"')
+        with pytest.raises(DataError, match="sample 'a' has a label where none is allowed"):
+            own(labels="forbidden", label=', "even"')
 
     @pytest.mark.parametrize("path", [None, "mytask.py", ":make", "nowhere.py:make", "mytask.py:", "data.txt:make"])
     def test_what_is_no_path_of_a_factory(self, path: str | None) -> None:
@@ -235,8 +231,3 @@ class TestMicro:
     def test_a_world_too_small_for_its_splits(self) -> None:
         with pytest.raises(ConfigError, match=r"task\.micro: train \+ validation \+ test = 128"):
             load(name="micro", micro={"terms": 4})
-
-    def test_labels_are_needed(self) -> None:
-        with pytest.raises(ConfigError) as caught:
-            load("none", name="micro")
-        assert caught.value.facts["key"] == "adaptation.labels"

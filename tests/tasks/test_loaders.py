@@ -32,7 +32,7 @@ def write(tmp_path: Path) -> Write:
 
 def refused(path: Path, **options: Any) -> DataError:
     with pytest.raises(DataError) as caught:
-        load_samples(path, options.pop("fields", FIELDS), **{"labels": True, **options})
+        load_samples(path, options.pop("fields", FIELDS), **options)
     assert str(path) in str(caught.value)
     return caught.value
 
@@ -40,38 +40,34 @@ def refused(path: Path, **options: Any) -> DataError:
 class TestJsonl:
     def test_fields_and_default_ids(self, write: Write) -> None:
         path = write('{"question": "q", "target": "t"}\n{"id": "b", "question": "r", "target": "u", "context": "c"}\n')
-        assert load_samples(path, FIELDS, labels=True) == (
+        assert load_samples(path, FIELDS) == (
             Sample("data-1", "q", "t"),
             Sample("b", "r", "u", "c"),
         )
 
     def test_a_byte_order_mark_crlf_and_blank_lines(self, write: Write) -> None:
         path = write(b'\xef\xbb\xbf{"question": "q", "target": "t"}\r\n\r\n  \n{"question": "r", "target": "t"}')
-        assert [(s.id, s.question) for s in load_samples(path, FIELDS, labels=True)] == [
+        assert [(s.id, s.question) for s in load_samples(path, FIELDS)] == [
             ("data-1", "q"),
             ("data-4", "r"),
         ]
 
     def test_line_separators_inside_text_do_not_cut_it(self, write: Write) -> None:
         path = write('{"question": "a\u2028b\x85c", "target": "t"}\n')
-        assert load_samples(path, FIELDS, labels=True)[0].question == "a\u2028b\x85c"
+        assert load_samples(path, FIELDS)[0].question == "a\u2028b\x85c"
 
     def test_numbers_become_text(self, write: Write) -> None:
         path = write('{"id": 0, "question": 7, "target": 2.50}\n')
-        assert load_samples(path, FIELDS, labels=True) == (Sample("0", "7", "2.5"),)
+        assert load_samples(path, FIELDS) == (Sample("0", "7", "2.5"),)
 
     def test_fields_by_other_names(self, write: Write) -> None:
         fields = FieldSettings(id="key", question="ask", target="gold", context="passage")
         path = write('{"key": "k", "ask": "q", "gold": "t", "passage": "c", "context": "unused"}\n')
-        assert load_samples(path, fields, labels=True) == (Sample("k", "q", "t", "c"),)
+        assert load_samples(path, fields) == (Sample("k", "q", "t", "c"),)
 
     def test_a_context_that_is_the_question_is_not_shown_twice(self, write: Write) -> None:
         path = write('{"context": "q", "target": "t"}\n')
-        assert load_samples(path, FieldSettings(question="context"), labels=True) == (Sample("data-1", "q", "t"),)
-
-    def test_without_labels_there_is_no_target(self, write: Write) -> None:
-        path = write('{"question": "q"}\n{"question": "r", "target": null}\n')
-        assert [s.target for s in load_samples(path, FIELDS, labels=False)] == [None, None]
+        assert load_samples(path, FieldSettings(question="context")) == (Sample("data-1", "q", "t"),)
 
     @pytest.mark.parametrize(
         ("line", "field", "message"),
@@ -116,11 +112,6 @@ class TestJsonl:
         assert error.facts["line"] == 2
         assert f"{path}:2: {message}" in str(error)
 
-    def test_a_label_where_none_is_allowed(self, write: Write) -> None:
-        error = refused(write('{"question": "q"}\n{"question": "q", "target": "t"}\n'), labels=False)
-        assert (error.facts["line"], error.facts["field"]) == (2, "target")
-        assert "adaptation.labels is 'none'" in str(error)
-
 
 class TestFiles:
     def test_missing(self, tmp_path: Path) -> None:
@@ -143,7 +134,7 @@ class TestFiles:
 class TestCsv:
     def test_quotes_commas_and_lines_in_cells(self, write: Write) -> None:
         path = write('\ufeff\r\nquestion,target,context\r\n"a, b","1,000",\r\n\r\n"two\r\nlines",t,c\r\n', "data.csv")
-        assert load_samples(path, FIELDS, labels=True, format="csv") == (
+        assert load_samples(path, FIELDS, format="csv") == (
             Sample("data-3", "a, b", "1,000"),
             Sample("data-5", "two\r\nlines", "t", "c"),
         )
@@ -166,10 +157,6 @@ class TestCsv:
         assert error.facts["line"] == line
         assert f"{path}:{line}: {message}" in str(error)
 
-    def test_without_labels_no_target_column_is_needed(self, write: Write) -> None:
-        path = write("question\nq\n", "data.csv")
-        assert load_samples(path, FIELDS, labels=False, format="csv") == (Sample("data-2", "q"),)
-
     def test_a_header_alone_is_empty(self, write: Write) -> None:
         assert "no samples" in str(refused(write("question,target\n", "data.csv"), format="csv"))
 
@@ -181,7 +168,7 @@ _VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | 
 def test_any_records_give_clean_samples_or_a_data_error(records: list[dict[str, Any]]) -> None:
     decoded = [json.loads(json.dumps(record)) for record in records]
     try:
-        samples = samples_from(enumerate(decoded, 1), FIELDS, source="x.jsonl", stem="x", labels=True)
+        samples = samples_from(enumerate(decoded, 1), FIELDS, source="x.jsonl", stem="x")
     except DataError as error:
         assert str(error).startswith(f"x.jsonl:{error.facts['line']}: field '{error.facts['field']}': ")
         return

@@ -20,7 +20,7 @@ from ace.types import ROLES, RoleName
 Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
 TaskName = Literal["micro", "jsonl", "csv", "hf", "python"]
 GraderName = Literal["exact", "normalized", "numeric", "contains", "list", "choice", "regex"]
-Labels = Literal["given", "none"]
+Labels = Literal["given", "none", "forbidden"]
 
 
 def refused(key: str, found: object, allowed: str, *, nearest: str | None = None) -> PydanticCustomError:
@@ -194,7 +194,11 @@ _TASK_KEYS: dict[str, tuple[str, ...]] = {
 
 
 class AdaptationSettings(Settings):
-    """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number."""
+    """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number.
+
+    With `labels: none` no target and no grade reaches a prompt or steers the loop; answers are graded for the report.
+    `forbidden` is the same for tasks whose training samples have no targets, and makes sure of it.
+    """
 
     epochs: int = Field(default=1, ge=1)
     batch_size: int = Field(default=1, ge=1)

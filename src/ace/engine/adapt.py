@@ -11,6 +11,7 @@ from ace.engine.batch import run_batch
 from ace.engine.context import RunContext
 from ace.engine.evaluate import evaluate
 from ace.engine.schedule import BatchPlan, plan_batches
+from ace.engine.signal import has_labels
 from ace.playbook import Playbook
 from ace.types import Sample
 
@@ -50,7 +51,10 @@ async def adapt(context: RunContext, plans: Sequence[BatchPlan]) -> int:
 
 
 def best_version(context: RunContext) -> int:
-    """The version with the best validation accuracy so far, the later one on a tie; the last without validation."""
+    """The version with the best validation accuracy so far, the later one on a tie; the last without validation.
+
+    Without labels no batch is validated: grades may not choose among playbooks.
+    """
     validated = [known for known in context.store.evaluations(context.run) if known.label == VALIDATION]
     if not validated:
         return context.store.playbook(context.run).version
@@ -75,9 +79,9 @@ async def ensure_evaluation(
 
 def _validates(context: RunContext, planned: BatchPlan) -> bool:
     settings = context.settings.adaptation
-    if context.settings.mode == "online" or not settings.validate_each_epoch or not context.task.splits.validation:
+    if context.settings.mode == "online" or not has_labels(context.settings):
         return False
-    return planned.ends_epoch
+    return planned.ends_epoch and settings.validate_each_epoch and bool(context.task.splits.validation)
 
 
 async def _validate(context: RunContext, planned: BatchPlan) -> None:

@@ -12,6 +12,7 @@ from ace.config import RunSettings
 from ace.engine.calls import Calls
 from ace.engine.events import CallFinished, Listener, silent
 from ace.engine.schedule import derive_seed
+from ace.engine.signal import has_labels, without_target
 from ace.inference import Backend
 from ace.playbook import Embedder, Playbook, render
 from ace.prompts import PromptPack
@@ -27,7 +28,7 @@ from ace.roles import (
 )
 from ace.store import RunStore
 from ace.tasks import Task
-from ace.types import RoleName, Sample, Sampling, Score
+from ace.types import RoleName, Sample, Sampling
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -68,26 +69,27 @@ class RunContext:
             sample,
             sampling=self._sampling("generator", purpose, sample.id, str(round)),
             guided=self.backends["generator"].info.structured_outputs,
-            prompt=self.task.prompt(sample),
+            prompt=self.task.prompt(without_target(sample)),
             reflection=reflection,
             round=round,
         )
         return self._heard(result)
 
     async def reflect(
-        self, prefix: str, sample: Sample, output: GeneratorAnswer, score: Score, *, purpose: str, round: int
+        self, prefix: str, sample: Sample, output: GeneratorAnswer, feedback: str, *, purpose: str, round: int
     ) -> RoleResult[Reflection]:
-        """Let the reflector look at one graded answer."""
+        """Let the reflector look at one answer and what was said to it; at the target, where labels are given."""
+        seen = sample if has_labels(self.settings) else without_target(sample)
         result = await reflect(
             self.calls.of("reflector"),
             self.pack,
             prefix,
-            sample,
+            seen,
             output,
-            score,
+            feedback,
             sampling=self._sampling("reflector", purpose, sample.id, str(round)),
             guided=self.backends["reflector"].info.structured_outputs,
-            prompt=self.task.prompt(sample),
+            prompt=self.task.prompt(without_target(sample)),
             round=round,
         )
         return self._heard(result)

@@ -12,6 +12,7 @@ from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.flow import flow
 from ace.engine.sample import SAMPLE_ERRORS, SampleResult
+from ace.engine.signal import shown
 from ace.playbook import (
     Delta,
     Playbook,
@@ -51,7 +52,12 @@ async def curate_batch(
         _curate(context, playbook, prefix, group, batch=batch, number=number) for number, group in enumerate(groups)
     )
     proposed = [*(_tags(result) for result in results), *(delta for delta, _ in curated)]
-    guard = Guard(context.settings.playbook.guard, [result.sample for result in results], context.task.splits.train)
+    settings = context.settings
+    guard = Guard(
+        settings.playbook.guard,
+        shown(settings, [result.sample for result in results]),
+        shown(settings, context.task.splits.train),
+    )
     calls = tuple(call for _, calls in curated for call in calls)
     return _apply(context, playbook, [guard.admit(playbook, delta) for delta in proposed], calls, guard, batch=batch)
 

@@ -1,4 +1,4 @@
-"""One sample's way through the loop: generate -> grade -> reflect and retry until corrected -> what it proposes."""
+"""One sample's way through the loop: generate -> grade -> reflect and retry until right -> what it proposes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
+from ace.engine.signal import Signal, listen
 from ace.errors import PromptTooLongError, RequestRejectedError, TransientError
 from ace.roles import CallRecord, GeneratorAnswer, Reflection, reflection_text
 from ace.store.records import OutcomeRecord
@@ -17,7 +18,7 @@ SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One answer and its grade. `score` is None where there is none, and `error` says why."""
+    """One answer and its grade. `score` and `output` are None where there is none, and `error` says why."""
 
     calls: tuple[CallRecord, ...]
     output: GeneratorAnswer | None = None
@@ -61,15 +62,16 @@ async def work_sample(context: RunContext, prefix: str, sample: Sample, position
     """Carry one sample through the loop of the paper (ACE, section 3).
 
     A wrong answer gets up to `max_rounds` reflections with a retry after each, until one is right. A right one gets a
-    single reflection that tags the bullets, unless `reflect_on_success` is off.
+    single reflection that tags the bullets, unless `reflect_on_success` is off. One of which nothing tells whether it
+    is right (without labels) gets a single reflection, and no retry.
     """
     first = await attempt(context, prefix, sample, purpose=purpose)
-    trail = _Trail(first, calls=list(first.calls), error=first.error)
+    trail = _Trail(first, _signal(context, sample, first), calls=list(first.calls), error=first.error)
     settings = context.settings.adaptation
-    if first.score is not None and first.score.correct:
-        if settings.reflect_on_success:
+    if trail.signal is not None and trail.signal.right is not False:
+        if settings.reflect_on_success or trail.signal.right is None:
             await _reflect(context, prefix, sample, trail, purpose=purpose, round=0)
-    elif first.score is not None:
+    elif trail.signal is not None:
         for round in range(1, settings.max_rounds + 1):
             if not await _reflect_and_retry(context, prefix, sample, trail, purpose=purpose, round=round):
                 break
@@ -86,9 +88,10 @@ async def work_sample(context: RunContext, prefix: str, sample: Sample, position
 
 @dataclass(slots=True)
 class _Trail:
-    """What has happened to a sample so far; `last` is the latest answer that could be graded."""
+    """What has happened to a sample so far; `last` is the latest answer that could be graded, `signal` what it got."""
 
     last: Attempt
+    signal: Signal | None
     calls: list[CallRecord]
     reflections: list[Reflection] = field(default_factory=list)
     rounds: int = 0
@@ -109,18 +112,24 @@ async def _reflect_and_retry(
     if retry.score is None:
         trail.error = retry.error
         return False
-    trail.last = retry
-    return not retry.score.correct
+    trail.last, trail.signal = retry, _signal(context, sample, retry)
+    return trail.signal is not None and trail.signal.right is False
+
+
+def _signal(context: RunContext, sample: Sample, made: Attempt) -> Signal | None:
+    if made.score is None:
+        return None
+    return listen(context.settings, context.task, sample, made.answer, made.score)
 
 
 async def _reflect(
     context: RunContext, prefix: str, sample: Sample, trail: _Trail, *, purpose: str, round: int
 ) -> Reflection | None:
     """Reflect on the last answer. None, with the trail's `error` set, if there is no readable reflection."""
-    assert trail.last.output is not None and trail.last.score is not None
+    assert trail.last.output is not None and trail.signal is not None
     try:
         result = await context.reflect(
-            prefix, sample, trail.last.output, trail.last.score, purpose=purpose, round=round
+            prefix, sample, trail.last.output, trail.signal.feedback, purpose=purpose, round=round
         )
     except SAMPLE_ERRORS as error:
         trail.error = f"{type(error).__name__}: {error}"

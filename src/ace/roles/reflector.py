@@ -5,7 +5,7 @@ from __future__ import annotations
 from ace.prompts import PromptPack
 from ace.roles.call import Complete, RoleResult, call_role
 from ace.roles.schemas import GeneratorAnswer, Reflection, response_schema
-from ace.types import Request, Sample, Sampling, Score
+from ace.types import Request, Sample, Sampling
 
 
 async def reflect(
@@ -14,14 +14,14 @@ async def reflect(
     playbook: str,
     sample: Sample,
     answer: GeneratorAnswer,
-    score: Score,
+    feedback: str,
     *,
     sampling: Sampling,
     guided: bool,
     prompt: tuple[str, str] | None = None,
     round: int = 0,
 ) -> RoleResult[Reflection]:
-    """Reflect on `answer` in the light of `score.feedback` (ACE, section 3).
+    """Reflect on `answer` in the light of `feedback` (ACE, section 3).
 
     Without labels, pass a sample whose target is None: the prompt then has no target. Of the bullets that the answer
     names, only those that the rendered `playbook` shows are asked about.
@@ -32,7 +32,7 @@ async def reflect(
         "context": context,
         "reasoning": answer.reasoning,
         "answer": answer.final_answer,
-        "feedback": score.feedback,
+        "feedback": feedback,
         "target": sample.target or "",
         "bullets": ", ".join(bullet for bullet in dict.fromkeys(answer.bullet_ids) if bullet in playbook),
     }

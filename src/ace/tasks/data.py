@@ -41,7 +41,7 @@ class DataTask:
         return Score(value, correct, "correct" if correct else f"wrong; expected: {sample.target}")
 
 
-def load_data_task(settings: TaskSettings, *, labels: bool) -> DataTask:
+def load_data_task(settings: TaskSettings) -> DataTask:
     """The task of `jsonl`, `csv` and `hf` settings. ConfigError, DataError, ProviderMissingError."""
     given = {name: value for name in SPLITS if (value := getattr(settings, name)) is not None}
     if settings.path is not None and given:
@@ -50,14 +50,7 @@ def load_data_task(settings: TaskSettings, *, labels: bool) -> DataTask:
         )
     if settings.path is None and (settings.name == "hf" or not given):
         raise _no_path(settings)
-    splits = _hf(settings, labels) if settings.name == "hf" else _files(settings, given, labels)
-    if not labels:
-        raise ConfigError.at(
-            "adaptation.labels",
-            "none",
-            f"given, with task '{settings.name}': its graders compare with targets",
-            hint="a python task can grade without labels",
-        )
+    splits = _hf(settings) if settings.name == "hf" else _files(settings, given)
     _check_targets(splits, settings.grader)
     name = Path(settings.path or next(iter(given.values()))).stem
     return DataTask(name, _limited(splits, settings.limit), grader(settings), settings.instructions)
@@ -69,11 +62,9 @@ def _no_path(settings: TaskSettings) -> ConfigError:
     return ConfigError.at("task.path", None, "a file; or files as task.train, task.validation and task.test")
 
 
-def _files(settings: TaskSettings, given: Mapping[str, str], labels: bool) -> Splits:
+def _files(settings: TaskSettings, given: Mapping[str, str]) -> Splits:
     """Splits from one file, or from a file each; the ids of files of the same name begin with the split's name."""
-    load = partial(
-        load_samples, fields=settings.fields, labels=labels, format="csv" if settings.name == "csv" else "jsonl"
-    )
+    load = partial(load_samples, fields=settings.fields, format="csv" if settings.name == "csv" else "jsonl")
     if settings.path is not None:
         return split_samples(load(settings.path), settings.split)
     stems = {split: Path(path).stem for split, path in given.items()}
@@ -97,7 +88,7 @@ def _limited(splits: Splits, limit: int | None) -> Splits:
     return Splits(splits.train[:limit], splits.validation[:limit], splits.test[:limit])
 
 
-def _hf(settings: TaskSettings, labels: bool) -> Splits:
+def _hf(settings: TaskSettings) -> Splits:
     assert settings.path is not None
     try:
         import datasets
@@ -115,9 +106,7 @@ def _hf(settings: TaskSettings, labels: bool) -> Splits:
     except Exception as error:  # the library raises whatever its file readers and the hub raise
         raise DataError(f"data set {settings.path!r} cannot be loaded: {error}", path=settings.path) from error
     found = {
-        name: samples_from(
-            enumerate(loaded[name], 1), settings.fields, source=f"{settings.path}[{name}]", stem=name, labels=labels
-        )
+        name: samples_from(enumerate(loaded[name], 1), settings.fields, source=f"{settings.path}[{name}]", stem=name)
         for name in SPLITS
         if name in loaded
     }

@@ -19,31 +19,29 @@ Record = tuple[int, Mapping[str, Any]]
 
 
 def load_samples(
-    path: str | Path, fields: FieldSettings, *, labels: bool, format: FileFormat = "jsonl", stem: str = ""
+    path: str | Path, fields: FieldSettings, *, format: FileFormat = "jsonl", stem: str = ""
 ) -> tuple[Sample, ...]:
-    """The samples in a JSONL or CSV file (UTF-8). Without `labels` no record may have a target.
+    """The samples in a JSONL or CSV file (UTF-8).
 
     `stem` (default: the file's) begins the ids of records that have none. DataError for a missing, empty or
-    undecodable file, a line that is not what its format says, a record without a question, with a missing or forbidden
-    label, with a value that is not text or a number, or with an id used twice.
+    undecodable file, a line that is not what its format says, a record without a question or a target, with a value
+    that is not text or a number, or with an id used twice.
     """
     path = Path(path)
     text = _read(path)
-    records = _csv(path, text, fields, labels=labels) if format == "csv" else _jsonl(path, text)
-    samples = samples_from(records, fields, source=str(path), stem=stem or path.stem, labels=labels)
+    records = _csv(path, text, fields) if format == "csv" else _jsonl(path, text)
+    samples = samples_from(records, fields, source=str(path), stem=stem or path.stem)
     if not samples:
         raise DataError(f"{path}: no samples in this file", path=str(path))
     return samples
 
 
-def samples_from(
-    records: Iterable[Record], fields: FieldSettings, *, source: str, stem: str, labels: bool
-) -> tuple[Sample, ...]:
+def samples_from(records: Iterable[Record], fields: FieldSettings, *, source: str, stem: str) -> tuple[Sample, ...]:
     """Samples of `(line, record)` pairs; ids default to `<stem>-<line>`."""
     samples: list[Sample] = []
     lines: dict[str, int] = {}
     for line, record in records:
-        sample = _sample(_Fields(record, source, line), fields, f"{stem}-{line}", labels)
+        sample = _sample(_Fields(record, source, line), fields, f"{stem}-{line}")
         if sample.id in lines:
             raise DataError(
                 f"{source}:{line}: field '{fields.id}': {sample.id!r} was used on line {lines[sample.id]} already",
@@ -56,17 +54,13 @@ def samples_from(
     return tuple(samples)
 
 
-def _sample(reader: _Fields, fields: FieldSettings, default_id: str, labels: bool) -> Sample:
+def _sample(reader: _Fields, fields: FieldSettings, default_id: str) -> Sample:
     question = reader.text(fields.question)
     if question is None:
         raise reader.error(fields.question, "missing: every sample needs a question")
     target = reader.text(fields.target)
-    if labels and target is None:
-        raise reader.error(fields.target, "missing: adaptation.labels is 'given', so every sample needs a target")
-    if not labels and target is not None:
-        raise reader.error(
-            fields.target, "a label where none is allowed: adaptation.labels is 'none'", hint="or set it to 'given'"
-        )
+    if target is None:
+        raise reader.error(fields.target, "missing: every sample needs a target to be graded by")
     context = reader.text(fields.context) if fields.context != fields.question else None
     return Sample((reader.text(fields.id) or default_id).strip(), question, target, context or "")
 
@@ -136,13 +130,13 @@ def _jsonl(path: Path, text: str) -> Iterator[Record]:
         yield number, record
 
 
-def _csv(path: Path, text: str, fields: FieldSettings, *, labels: bool) -> Iterator[Record]:
+def _csv(path: Path, text: str, fields: FieldSettings) -> Iterator[Record]:
     """Records by the columns of the first row, with the line on which each begins; an empty cell is a missing field."""
     columns: list[str] = []
     for line, row in _rows(path, text):
         if not columns:
             columns = row
-            _check_header(path, line, columns, [fields.question, *([fields.target] if labels else [])])
+            _check_header(path, line, columns, [fields.question, fields.target])
             continue
         if len(row) > len(columns):
             problem = f"{len(row)} cells in {len(columns)} columns"

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ace.config import TaskSettings
+from ace.config import Labels, TaskSettings
 from ace.errors import AceError, ConfigError, DataError
 from ace.tasks.data import load_data_task
 from ace.tasks.micro.task import MicroTask
@@ -17,32 +17,37 @@ from ace.tasks.task import Splits, Task
 from ace.types import Sample
 
 
-def load_task(settings: TaskSettings, *, labels: str = "given") -> Task:
-    """The task that `settings` name, with at least one sample and none in two splits. ConfigError, DataError."""
+def load_task(settings: TaskSettings, *, labels: Labels = "given") -> Task:
+    """The task that `settings` name, with at least one sample and none in two splits. ConfigError, DataError.
+
+    Where `labels` are forbidden, no training sample has a target.
+    """
     task: Task
     if settings.name == "micro":
-        if labels == "none":
-            raise ConfigError.at("adaptation.labels", labels, "given, with task 'micro': only a target can grade it")
         task = MicroTask.make(settings.micro)
     elif settings.name == "python":
         task = _python(settings)
     else:
-        task = load_data_task(settings, labels=labels == "given")
+        task = load_data_task(settings)
     splits = check_splits(task.splits)
     if not (splits.train or splits.validation or splits.test):
         raise DataError(f"task '{task.name}' has no samples")
-    if labels == "none":
-        _refuse_labels(task)
+    if labels == "forbidden":
+        _refuse_labels(settings, task)
     return task
 
 
-def _refuse_labels(task: Task) -> None:
-    for samples in (task.splits.train, task.splits.validation, task.splits.test):
-        for sample in samples:
-            if sample.target is not None:
-                raise DataError(
-                    f"sample {sample.id!r} has a label where none is allowed: labels are 'none'", sample=sample.id
-                )
+def _refuse_labels(settings: TaskSettings, task: Task) -> None:
+    if settings.name != "python":
+        allowed = f"given or none, with task '{settings.name}': its grader compares with targets"
+        raise ConfigError.at("adaptation.labels", "forbidden", allowed)
+    for sample in task.splits.train:
+        if sample.target is not None:
+            raise DataError(
+                f"training sample {sample.id!r} has a label where none is allowed: adaptation.labels is 'forbidden'",
+                hint="with 'none' it may have one, and no model sees it",
+                sample=sample.id,
+            )
 
 
 def _python(settings: TaskSettings) -> Task:

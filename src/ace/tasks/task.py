@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from ace.types import Sample, Score
+from ace.types import Observation, Sample, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,15 @@ class Task(Protocol):
         """The samples; the same ones at every reading."""
 
     def prompt(self, sample: Sample) -> tuple[str, str]:
-        """The question and the context that the models see of `sample`."""
+        """The question and the context that the models see of `sample`, which comes without its target."""
 
     def grade(self, sample: Sample, answer: str) -> Score:
-        """Grade `answer`. The feedback is shown to the reflector."""
+        """Grade `answer`. The feedback is shown to the reflector, but not where `adaptation.labels` is `none`."""
+
+
+@runtime_checkable
+class ObservingTask(Protocol):
+    """A task that can tell something about an answer without its target: what label-free adaptation learns from."""
+
+    def observe(self, sample: Sample, answer: str) -> Observation:
+        """Try `answer` in the world. `sample` comes without its target; the text is shown to the reflector."""
