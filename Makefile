@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quickstart test check lint types imports tests format docs bench crash clean
+.PHONY: help quickstart test check lint types imports tests format docs bench crash fuzz audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ bench: $(VENV)/.ready-run ## measure on this machine (ARGS=...)
 crash: $(VENV)/.ready-dev ## kill runs at 200 seeded points and compare what is left (ARGS="--points 20")
 	PYTHONPATH=tests/crash:tests/helpers $(BIN)/python tests/crash/campaign.py $(ARGS)
 
+fuzz: $(VENV)/.ready-fuzz ## throw mutated inputs at every parser (ARGS="--seconds 60")
+	PYTHONPATH=tests/helpers $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
+
+audit: $(VENV)/.ready-dev ## look the pinned dependencies up in the advisory database
+	@$(BIN)/python scripts/audit.py $(VENV)
+
 clean: ## remove caches and build outputs (not the environment .venv, not the runs)
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests scripts -type d -name __pycache__ -prune -exec rm -rf {} +
@@ -61,4 +67,8 @@ $(VENV)/.ready-run: $(INPUTS)
 
 $(VENV)/.ready-dev: $(INPUTS) | $(VENV)/.ready-run
 	@$(PYTHON) $(SETUP) $(VENV) cpu openai dev
+	@touch $@
+
+$(VENV)/.ready-fuzz: $(INPUTS) | $(VENV)/.ready-dev
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai dev fuzz
 	@touch $@

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from ace.config import ModelSettings
-from ace.errors import EngineDeadError, ModelNotFoundError, PromptTooLongError
+from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, PromptTooLongError
 from ace.inference import Backend, create_backend
 from ace.types import Completion, Message, Request, Sampling
 
@@ -124,3 +124,9 @@ def test_after_closing_it_says_so() -> None:
 def test_a_missing_model_is_named() -> None:
     with pytest.raises(ModelNotFoundError, match="/nowhere/model"):
         create_backend(ModelSettings(provider="huggingface", model="/nowhere/model"))
+
+
+def test_weights_that_can_run_code_are_not_loaded() -> None:
+    settings = ModelSettings(provider="huggingface", model="micro-target", engine_args={"use_safetensors": False})
+    with pytest.raises(ConfigError, match=r"engine_args\.use_safetensors: found False, allowed: nothing here"):
+        create_backend(settings)

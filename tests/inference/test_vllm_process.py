@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -68,13 +69,41 @@ def test_an_engine_starts_answers_and_ends_without_a_word(model: Path) -> None:
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_outlives_a_process_that_is_ended_from_outside(model: Path, sent: signal.Signals) -> None:
+    before = shared_memory()
     with running(model, "for ever") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         assert process.stdout.readline() == "answered\n"
         family = psutil.Process(process.pid).children(recursive=True)
+        ports = {address.port for member in everyone(process) for address in listening(member)}
         process.send_signal(sent)
         process.communicate(timeout=30)
     assert process.returncode in (-sent, 130)
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
+    assert not shared_memory() - before
+    assert not ports & {c.laddr.port for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+
+
+def test_an_engine_listens_on_this_machine_only(model: Path) -> None:
+    """torch.distributed has a store and a port for each of its groups, also where the engine is all alone."""
+    with running(model, "for ever") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        addresses = [address.ip for member in everyone(process) for address in listening(member)]
+    assert addresses and set(addresses) <= {"127.0.0.1", "::1"}
+
+
+def everyone(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The process and all that it started."""
+    first = psutil.Process(process.pid)
+    return [first, *first.children(recursive=True)]
+
+
+def listening(process: psutil.Process) -> list[Any]:
+    return [c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+
+
+def shared_memory() -> set[str]:
+    folder = Path("/dev/shm")
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()

@@ -57,7 +57,9 @@ def _paths(values: Mapping[str, Any]) -> Iterator[Key]:
     if isinstance(prompts, str) and ("/" in prompts or prompts.startswith(".")):
         yield ("prompts",)
     models = values.get("models")
-    named: list[Key] = [("models", str(name), "model") for name in models] if isinstance(models, Mapping) else []
+    names = [str(name) for name in models] if isinstance(models, Mapping) else []
+    yield from (("models", name, "api_key_file") for name in names)
+    named: list[Key] = [("models", name, "model") for name in names]
     for key in [*named, ("playbook", "dedup", "model")]:
         if str(get(values, key)).startswith(("./", "../", "~/")):
             yield key

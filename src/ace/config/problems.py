@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from ace.config.settings import RunSettings
+from ace.config.settings import HIDDEN, RunSettings, names_a_secret
 from ace.errors import ConfigError
 
 
@@ -36,6 +36,8 @@ def _problem(detail: Any) -> ConfigError:
     path = _path(detail["loc"])
     kind, found, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     key = _dotted(path)
+    if names_a_secret(key):
+        found = HIDDEN if isinstance(found, str) else found
     if kind == "extra_forbidden":
         parent = _dotted(path[:-1])
         allowed = f"no such key; {parent or 'a config'} has {', '.join(_keys(path[:-1]))}"

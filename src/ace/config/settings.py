@@ -8,8 +8,10 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -21,6 +23,15 @@ Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
 TaskName = Literal["micro", "jsonl", "csv", "hf", "python"]
 GraderName = Literal["exact", "normalized", "numeric", "contains", "list", "choice", "regex"]
 Labels = Literal["given", "none", "forbidden"]
+
+
+HIDDEN = "a text that is not repeated here"
+_SECRET = re.compile(r"(?i)(?:^|[_.-])(?:api_?key|key|token|secret|password|passwd|authorization)(?:_env)?$")
+
+
+def names_a_secret(key: str) -> bool:
+    """Whether what stands under this key may be a secret, put there by mistake: messages then leave it out."""
+    return _SECRET.search(key) is not None
 
 
 def refused(key: str, found: object, allowed: str, *, nearest: str | None = None) -> PydanticCustomError:
@@ -68,6 +79,9 @@ class ModelSettings(Settings):
     model: str = Field(min_length=1)
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the API key. The key itself has no place in a config."""
+    api_key_file: str | None = None
+    """A file that holds the API key instead, and that only its owner can read."""
     max_model_len: int | None = Field(default=None, ge=1)
     dtype: str = "auto"
     gpu_memory_utilization: float = Field(default=0.9, gt=0.0, le=1.0)
@@ -81,6 +95,35 @@ class ModelSettings(Settings):
     """The longest that one answer of an endpoint may take, and an engine of this process may be silent."""
     max_concurrency: int = Field(default=64, ge=1)
     price: PriceSettings | None = None
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _name_of_a_variable(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise refused("", HIDDEN, "the name of an environment variable, not the key itself")
+        return value
+
+    @field_validator("engine_args")
+    @classmethod
+    def _no_secret_in_it(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """What stands here is stored with the run and shown."""
+        for name in value:
+            if names_a_secret(name):
+                raise refused(name, HIDDEN, "nothing here: put keys into the environment (HF_TOKEN) or api_key_file")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_password_in_it(cls, value: str | None) -> str | None:
+        """The URL is stored with the run and shown, so it may hold no secret."""
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise refused("", value, "http://HOST:PORT/v1 or https://...")
+            if parts.username is not None or parts.query:
+                shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+                raise refused("", "a URL with a password or a query", f"{shown}, and the key in api_key_file")
+        return value
 
 
 class RoleSettings(Settings):

@@ -31,6 +31,7 @@ from transformers.utils import logging as transformers_logging
 from ace.config import ModelSettings
 from ace.errors import (
     AceError,
+    ConfigError,
     EngineDeadError,
     ModelNotFoundError,
     PromptTooLongError,
@@ -48,8 +49,11 @@ CLOSE_S = 60.0
 
 
 def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
-    """Load a model and its tokenizer. Blocks until it is there. Raises ModelNotFoundError, ProviderStartError."""
+    """Load a model and its tokenizer. Blocks until it is there. ConfigError, ModelNotFoundError, ProviderStartError."""
     started = time.perf_counter()
+    if "use_safetensors" in settings.engine_args:
+        value = settings.engine_args["use_safetensors"]
+        raise ConfigError.at("engine_args.use_safetensors", value, "nothing here: other formats can run code")
     path = local_folder(settings)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if settings.dtype == "auto" else getattr(torch, settings.dtype, None)

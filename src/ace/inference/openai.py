@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +22,7 @@ from ace.errors import (
     TransientError,
 )
 from ace.inference.backend import BackendInfo
+from ace.inference.keys import api_key, without_key
 from ace.types import Completion, FinishReason, Request, Usage
 
 _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
@@ -32,16 +32,16 @@ _BYTES_PER_TOKEN = 4
 def create(settings: ModelSettings, reason: str) -> OpenAIBackend:
     """A client for the endpoint; nothing is sent yet.
 
-    ConfigError if a hosted endpoint's key is not in the environment.
+    ConfigError if a hosted endpoint's key is neither in the environment nor in a file.
     """
     started = time.perf_counter()
-    key = os.environ.get(settings.api_key_env)
+    key = api_key(settings)
     if key is None and settings.base_url is None:
         raise ConfigError.at(
             "api_key_env",
             settings.api_key_env,
             "the name of an environment variable that holds the API key; this one is not set",
-            hint=f"export {settings.api_key_env}=..., or name a server of your own as base_url",
+            hint=f"export {settings.api_key_env}=..., set api_key_file, or name a server of your own as base_url",
         )
     client = openai.AsyncOpenAI(
         api_key=key or "EMPTY", base_url=settings.base_url, max_retries=0, timeout=settings.timeout_s
@@ -55,17 +55,18 @@ def create(settings: ModelSettings, reason: str) -> OpenAIBackend:
         start_s=time.perf_counter() - started,
         reason=reason,
     )
-    return OpenAIBackend(client, info, settings)
+    return OpenAIBackend(client, info, settings, key)
 
 
 class OpenAIBackend:
     """Streams each answer, so that the time to the first token is known. Retries are the caller's."""
 
-    def __init__(self, client: openai.AsyncOpenAI, info: BackendInfo, settings: ModelSettings) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, info: BackendInfo, settings: ModelSettings, key: str | None) -> None:
         self.info = info
         self._client = client
         self._extra = settings.engine_args
         self._timeout_s = settings.timeout_s
+        self._key = key
         self._slots = asyncio.Semaphore(settings.max_concurrency)
         self._guides = True
 
@@ -105,7 +106,7 @@ class OpenAIBackend:
         if guided:
             schema = {"name": "answer", "schema": request.schema, "strict": True}
             arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
-        with _errors(self.info.model, self.info.device):
+        with _errors(self.info.model, self.info.device, self._key):
             # The library's own time-out is for the pause between two reads, which a slow trickle never reaches.
             async with asyncio.timeout(self._timeout_s):
                 return await self._stream({**arguments, **self._extra})
@@ -128,7 +129,7 @@ class OpenAIBackend:
         if reason is None:
             raise TransientError("the endpoint's answer ended before it was finished")
         return Completion(
-            text="".join(texts),
+            text=without_key("".join(texts), self._key),
             finish_reason=_FINISH.get(reason, "error"),
             usage=_usage(usage, first and first - started, time.perf_counter() - started),
             model=self.info.model,
@@ -148,7 +149,7 @@ def _usage(reported: Any, ttft_s: float | None, total_s: float) -> Usage:
 
 
 @contextlib.contextmanager
-def _errors(model: str, endpoint: str) -> Iterator[None]:
+def _errors(model: str, endpoint: str, key: str | None = None) -> Iterator[None]:
     """The one place where the client library's errors become ours. No key is ever in a message."""
     try:
         yield
@@ -156,7 +157,7 @@ def _errors(model: str, endpoint: str) -> Iterator[None]:
         raise TransientError(f"{endpoint}: no answer in time") from error
     except openai.APIConnectionError as error:
         raise TransientError(
-            f"{endpoint}: the connection failed: {error.__cause__ or error}",
+            f"{endpoint}: the connection failed: {without_key(str(error.__cause__ or error), key)}",
             # Not by class: versions of the library bring HTTP clients of different packages.
             unreachable=type(error.__cause__).__name__ == "ConnectError",
         ) from error
@@ -167,18 +168,18 @@ def _errors(model: str, endpoint: str) -> Iterator[None]:
     except openai.NotFoundError as error:
         raise ModelNotFoundError(f"{endpoint}: no model '{model}', or no chat endpoint there", model=model) from error
     except openai.APIStatusError as error:
-        raise _status_error(endpoint, error) from error
+        raise _status_error(endpoint, error, key) from error
     except (openai.OpenAIError, json.JSONDecodeError) as error:
-        raise TransientError(f"{endpoint}: the answer cannot be read: {error}") from error
+        raise TransientError(f"{endpoint}: the answer cannot be read: {without_key(str(error), key)}") from error
 
 
 def _status_error(
-    endpoint: str, error: openai.APIStatusError
+    endpoint: str, error: openai.APIStatusError, key: str | None
 ) -> TransientError | RequestRejectedError | PromptTooLongError:
     status = error.status_code
     if status in (408, 409, 429) or status >= 500:
         return TransientError(f"{endpoint}: HTTP {status}", status=status, retry_after_s=_retry_after(error))
-    text = str(error)[:500]
+    text = without_key(str(error), key)[:500]
     if "context length" in text or "context_length_exceeded" in text or "maximum context" in text:
         return PromptTooLongError(f"{endpoint}: {text}", prompt_tokens=None, max_model_len=None)
     return RequestRejectedError(f"{endpoint}: HTTP {status}: {text}", status=status)

@@ -71,7 +71,7 @@ class SentenceTransformerEmbedder:
                 package="sentence-transformers",
                 command=command,
             ) from error
-        self._model: Any = SentenceTransformer(model)
+        self._model: Any = SentenceTransformer(model, model_kwargs={"use_safetensors": True})
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
@@ -99,6 +99,7 @@ class VllmEmbedder:
             model=model,
             runner="pooling",
             convert="embed",
+            load_format="safetensors",
             enforce_eager=True,
             gpu_memory_utilization=0.1,
             kv_cache_memory_bytes=256 << 20,

@@ -1,0 +1,77 @@
+"""What our own source may not do: run code from data, read pickles, or listen on the network."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import ace
+
+SOURCE = Path(ace.__file__).parent
+FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
+LISTENERS = {"socketserver", "http.server", "xmlrpc.server", "wsgiref", "uvicorn", "fastapi", "flask", "aiohttp"}
+RUNNERS = {"eval", "exec", "compile", "__import__"}
+
+
+def trees() -> list[tuple[Path, ast.AST]]:
+    files = sorted(SOURCE.rglob("*.py"))
+    assert len(files) > 100
+    return [(path.relative_to(SOURCE), ast.parse(path.read_text(encoding="utf-8"))) for path in files]
+
+
+def imported(tree: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:
+    """Every call with the dotted name of what is called."""
+    return [(ast.unparse(node.func), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def test_nothing_that_unpickles_or_listens_is_imported() -> None:
+    found = {str(path): names for path, tree in trees() if (names := imported(tree) & (FORBIDDEN_MODULES | LISTENERS))}
+    assert found == {}
+
+
+def test_no_text_is_run_as_code() -> None:
+    found = [(str(path), name) for path, tree in trees() for name, _ in calls(tree) if name in RUNNERS]
+    assert found == []
+
+
+def test_no_shell_is_started() -> None:
+    found = [
+        (str(path), name)
+        for path, tree in trees()
+        for name, call in calls(tree)
+        if name in {"os.system", "os.popen"} or any(keyword.arg == "shell" for keyword in call.keywords)
+    ]
+    assert found == []
+
+
+def test_yaml_and_weights_are_read_safely() -> None:
+    for path, tree in trees():
+        for name, call in calls(tree):
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert name not in {"yaml.unsafe_load", "yaml.full_load", "yaml.load_all"}, path
+            if name == "yaml.load":
+                assert keywords == {"Loader": "_Loader"}, path
+            if name == "torch.load":
+                assert keywords["weights_only"] == "True", path
+            if name in {"np.load", "numpy.load"}:
+                assert keywords.get("allow_pickle", "False") == "False", path
+            assert keywords.get("trust_remote_code") in {None, "settings.trust_remote_code"}, path
+
+
+def test_the_yaml_loader_is_the_safe_one() -> None:
+    import yaml
+
+    from ace.config.yaml import _Loader
+
+    assert issubclass(_Loader, yaml.SafeLoader)
+    assert not any("python" in str(tag) for tag in (*_Loader.yaml_constructors, *_Loader.yaml_multi_constructors))
