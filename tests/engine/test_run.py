@@ -11,6 +11,7 @@ from players import cast, perfect, role_of, settings
 
 from ace.engine import Event, RunSummary, run
 from ace.engine.events import BatchCommitted, EvaluationFinished, RunFinished
+from ace.playbook import apply
 from ace.store import RunStore
 from ace.tasks.micro.world import make_world
 from ace.types import ROLES
@@ -114,3 +115,16 @@ def test_the_same_settings_give_the_same_playbook(tmp_path: Path, size: int) -> 
         with RunStore.open(f"sqlite:///{folder}/ace.db", create=False) as store:
             digests.append([b.content for b in store.playbook(summary.run).bullets])
     assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("budget", [8192, 20])
+def test_the_stored_deltas_replay_to_the_stored_playbooks(tmp_path: Path, budget: int) -> None:
+    summary = go(tmp_path, adaptation__epochs=3, playbook__token_budget=budget)
+    with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
+        deltas, batches = store.deltas(summary.run), store.batches(summary.run)
+        for _ in range(2):  # replaying is not counting again: every time from the beginning to the same end
+            playbook = store.playbook(summary.run, 0)
+            for done, committed in zip(deltas, batches, strict=True):
+                playbook = apply(playbook.compacted() if committed.compacted else playbook, done.delta).playbook
+                assert playbook.bullets == store.playbook_after(summary.run, committed.index).bullets
+        assert sum(bullet.counters.uses for bullet in playbook.bullets) > 0

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import original_release
 import pytest
 from hostile_corpus import CORPUS, Hostile
 from rich.console import Console
@@ -126,19 +127,11 @@ def test_a_hostile_file_is_read_or_refused_with_its_line(hostile: Hostile) -> No
 def test_the_original_releases_parser_sees_our_bullets_and_no_others(hostile: Hostile) -> None:
     bullets = [Bullet("str-00001", "str", HONEST), Bullet("mod-00002", "mod", f"a{hostile.text}b")]
     text = dumps(Playbook.of(bullets, SECTIONS), "text")
-    assert [found for line in text.strip().split("\n") if (found := original_line(line))] == [
-        (b.id, 0, 0, b.content.split("\n")[0].strip()) for b in bullets
-    ]
+    assert original_release.read(text) == [(b.id, 0, 0, b.content.split("\n")[0].strip()) for b in bullets]
     assert [line for line in text.strip().split("\n") if line.strip().startswith("##")] == [
         "## Strategies",
         "## Modifiers",
     ]
-
-
-def original_line(line: str) -> tuple[str, int, int, str] | None:
-    """`parse_playbook_line` of the original release (github.com/ace-agent/ace, playbook_utils.py)."""
-    match = re.match(r"\[([^\]]+)\]\s*helpful=(\d+)\s*harmful=(\d+)\s*::\s*(.*)", line.strip())
-    return (match[1], int(match[2]), int(match[3]), match[4]) if match else None
 
 
 # What models answer.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 from collections import Counter
 
+import original_release
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -177,13 +177,39 @@ def test_text_keeps_ids_contents_sections_numbers_and_its_two_counters(playbook:
 
 @quick
 @given(playbooks)
-def test_the_original_release_reads_no_forged_bullet_or_header_from_our_text(playbook: Playbook) -> None:
-    """Read as the original reads: line by line, each stripped."""
-    lines = [line.strip() for line in dumps(playbook, "text").splitlines()]
-    bullet = re.compile(r"\[([^\]]+)\]\s*helpful=(\d+)\s*harmful=(\d+)\s*::\s*(.*)")
-    read = [match.group(1) for line in lines if (match := bullet.match(line))]
-    assert sorted(read) == sorted(held.id for held in playbook.bullets)
-    assert [line for line in lines if line.startswith("##")] == [f"## {s.title}".strip() for s in playbook.sections]
+def test_the_original_release_reads_our_text_as_we_mean_it(playbook: Playbook) -> None:
+    text = dumps(playbook, "text")
+    assert sorted(original_release.read(text)) == sorted(
+        (b.id, b.counters.helpful, b.counters.harmful, b.content.split("\n")[0].strip()) for b in playbook.bullets
+    )
+    headers = [line.strip() for line in text.split("\n") if line.strip().startswith("##")]
+    assert headers == [f"## {section.title}".strip() for section in playbook.sections]
+
+
+original_lines = st.lists(
+    st.tuples(
+        st.sampled_from(["shr", "calc", "misc"]),
+        st.integers(0, 10**6),
+        st.integers(0, 10**6),
+        st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=40),
+    ),
+    max_size=12,
+)
+
+
+@quick
+@given(original_lines, st.integers(0, 3))
+def test_we_read_what_the_original_release_wrote_as_it_does(
+    lines: list[tuple[str, int, int, str]], blanks: int
+) -> None:
+    sections: dict[str, list[str]] = {}
+    for number, (slug, helpful, harmful, content) in enumerate(lines, 1):
+        line = original_release.write_line(f"{slug}-{number:05d}", helpful, harmful, content)
+        sections.setdefault(slug, []).append(line)
+    text = "\n".join(line for slug, held in sections.items() for line in [f"## {slug.upper()}", *held, *[""] * blanks])
+    ours = [(b.id, b.counters.helpful, b.counters.harmful, b.content) for b in loads(text, "text").bullets]
+    theirs = [(found[0], found[1], found[2], clean_text(found[3])) for found in original_release.read(text)]
+    assert sorted(ours) == sorted(theirs)
 
 
 @quick
