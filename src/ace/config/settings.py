@@ -236,6 +236,23 @@ _TASK_KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
+class EarlyStopSettings(Settings):
+    """When reflecting on a sample ends before `max_rounds`; off by default, as in the paper's loop.
+
+    `cosine`, `phrases` and `structure` say how alike two insights in a row must be, `patience` how often in a row. With
+    `known` an insight that the playbook holds already ends it. With `proven` a right answer is not reflected on where
+    each bullet that it used was tagged helpful at least so often, and never harmful.
+    """
+
+    enabled: bool = False
+    cosine: float = Field(default=0.9, ge=0.0, le=1.0)
+    phrases: float = Field(default=0.6, ge=0.0, le=1.0)
+    structure: float = Field(default=0.7, ge=0.0, le=1.0)
+    patience: int = Field(default=2, ge=1)
+    known: bool = True
+    proven: int | None = Field(default=2, ge=1)
+
+
 class AdaptationSettings(Settings):
     """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number.
 
@@ -247,6 +264,7 @@ class AdaptationSettings(Settings):
     batch_size: int = Field(default=1, ge=1)
     max_rounds: int = Field(default=3, ge=0)
     reflect_on_success: bool = True
+    early_stop: EarlyStopSettings = EarlyStopSettings()
     curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     validate_each_epoch: bool = True
     labels: Labels = "given"

@@ -25,7 +25,8 @@ async def run_batch(context: RunContext, playbook: Playbook, plan: BatchPlan) ->
     prefix = context.render(playbook)
     purpose = f"batch-{plan.index}"
     results = await flow(
-        work_sample(context, prefix, sample, position, purpose=purpose) for position, sample in enumerate(plan.samples)
+        work_sample(context, playbook, prefix, sample, position, purpose=purpose)
+        for position, sample in enumerate(plan.samples)
     )
     curated = await curate_batch(context, playbook, prefix, results, batch=plan.index)
     after = curated.playbook.compacted() if _compacts(context, plan) else curated.playbook

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
 from ace.engine.signal import Signal, listen
+from ace.engine.stopping import Insights, StopReason, is_proven
 from ace.errors import PromptTooLongError, RequestRejectedError, TransientError
+from ace.playbook import Playbook
 from ace.roles import CallRecord, GeneratorAnswer, Reflection, reflection_text
 from ace.store.records import OutcomeRecord
 from ace.types import Sample, Score
@@ -58,23 +60,24 @@ async def attempt(
     return Attempt(calls=(result.call,), output=result.value, score=score)
 
 
-async def work_sample(context: RunContext, prefix: str, sample: Sample, position: int, *, purpose: str) -> SampleResult:
-    """Carry one sample through the loop of the paper (ACE, section 3).
+async def work_sample(
+    context: RunContext, playbook: Playbook, prefix: str, sample: Sample, position: int, *, purpose: str
+) -> SampleResult:
+    """Carry one sample through the loop of the paper (ACE, section 3), behind `playbook` rendered as `prefix`.
 
-    A wrong answer gets up to `max_rounds` reflections with a retry after each, until one is right. A right one gets a
-    single reflection that tags the bullets, unless `reflect_on_success` is off. One of which nothing tells whether it
-    is right (without labels) gets a single reflection, and no retry.
+    A wrong answer gets up to `max_rounds` reflections with a retry after each, until one is right, or until early
+    stopping sees nothing new in them. A right one gets a single reflection that tags the bullets, unless
+    `reflect_on_success` is off or they are proven. One of which nothing tells whether it is right (without labels) gets
+    a single reflection, and no retry.
     """
     first = await attempt(context, prefix, sample, purpose=purpose)
     trail = _Trail(first, _signal(context, sample, first), calls=list(first.calls), error=first.error)
-    settings = context.settings.adaptation
-    if trail.signal is not None and trail.signal.right is not False:
-        if settings.reflect_on_success or trail.signal.right is None:
-            await _reflect(context, prefix, sample, trail, purpose=purpose, round=0)
-    elif trail.signal is not None:
-        for round in range(1, settings.max_rounds + 1):
-            if not await _reflect_and_retry(context, prefix, sample, trail, purpose=purpose, round=round):
-                break
+    if trail.signal is None:
+        trail.stop = "error"
+    elif trail.signal.right is False:
+        await _correct(context, playbook, prefix, sample, trail, purpose=purpose)
+    else:
+        await _confirm(context, playbook, prefix, sample, trail, purpose=purpose)
     outcome = _outcome(sample, position, first, trail)
     context.listener(SampleFinished(sample.id, outcome.first_correct, outcome.correct, trail.rounds))
     return SampleResult(
@@ -82,7 +85,7 @@ async def work_sample(context: RunContext, prefix: str, sample: Sample, position
         outcome=outcome,
         calls=tuple(trail.calls),
         reflections=tuple(trail.reflections),
-        used=tuple(dict.fromkeys(first.output.bullet_ids)) if first.output else (),
+        used=_used(first),
     )
 
 
@@ -96,24 +99,54 @@ class _Trail:
     reflections: list[Reflection] = field(default_factory=list)
     rounds: int = 0
     error: str | None = None
+    stop: StopReason = "rounds"
 
 
-async def _reflect_and_retry(
-    context: RunContext, prefix: str, sample: Sample, trail: _Trail, *, purpose: str, round: int
-) -> bool:
-    """One round. True if another one makes sense: all went well and the answer is still wrong."""
-    trail.rounds = round
-    reflection = await _reflect(context, prefix, sample, trail, purpose=purpose, round=round)
-    if reflection is None:
-        return False
-    text = reflection_text(context.pack, reflection)
-    retry = await attempt(context, prefix, sample, purpose=purpose, reflection=text, round=round)
-    trail.calls.extend(retry.calls)
-    if retry.score is None:
-        trail.error = retry.error
-        return False
-    trail.last, trail.signal = retry, _signal(context, sample, retry)
-    return trail.signal is not None and trail.signal.right is False
+def _used(first: Attempt) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(first.output.bullet_ids)) if first.output else ()
+
+
+async def _confirm(
+    context: RunContext, playbook: Playbook, prefix: str, sample: Sample, trail: _Trail, *, purpose: str
+) -> None:
+    """The one reflection on an answer that is right, or of which nothing tells."""
+    assert trail.signal is not None
+    settings = context.settings.adaptation
+    trail.stop = "unheard" if trail.signal.right is None else "right"
+    if trail.signal.right and not settings.reflect_on_success:
+        return
+    early = settings.early_stop
+    if trail.signal.right and early.enabled and is_proven(playbook, _used(trail.last), early.proven):
+        trail.stop = "proven"
+        return
+    await _reflect(context, prefix, sample, trail, purpose=purpose, round=0)
+
+
+async def _correct(
+    context: RunContext, playbook: Playbook, prefix: str, sample: Sample, trail: _Trail, *, purpose: str
+) -> None:
+    """Reflect on a wrong answer and try again, round by round."""
+    settings = context.settings.adaptation
+    insights = Insights(settings.early_stop, context.embedder, playbook, context.pack.insight_separator)
+    for round in range(1, settings.max_rounds + 1):
+        trail.rounds = round
+        reflection = await _reflect(context, prefix, sample, trail, purpose=purpose, round=round)
+        if reflection is None:
+            trail.stop = "error"
+            return
+        if (reason := insights.stop(reflection.key_insight)) is not None:
+            trail.stop = reason
+            return
+        text = reflection_text(context.pack, reflection)
+        retry = await attempt(context, prefix, sample, purpose=purpose, reflection=text, round=round)
+        trail.calls.extend(retry.calls)
+        if retry.score is None:
+            trail.error, trail.stop = retry.error, "error"
+            return
+        trail.last, trail.signal = retry, _signal(context, sample, retry)
+        if trail.signal is None or trail.signal.right is not False:
+            trail.stop = "right" if trail.signal and trail.signal.right else "unheard"
+            return
 
 
 def _signal(context: RunContext, sample: Sample, made: Attempt) -> Signal | None:
@@ -145,7 +178,7 @@ async def _reflect(
 def _outcome(sample: Sample, position: int, first: Attempt, trail: _Trail) -> OutcomeRecord:
     score = trail.last.score
     if first.score is None or score is None:
-        return OutcomeRecord(sample.id, position, "failed", answer=first.answer, error=trail.error)
+        return OutcomeRecord(sample.id, position, "failed", answer=first.answer, error=trail.error, stop=trail.stop)
     return OutcomeRecord(
         sample.id,
         position,
@@ -155,4 +188,5 @@ def _outcome(sample: Sample, position: int, first: Attempt, trail: _Trail) -> Ou
         rounds=trail.rounds,
         first_correct=first.score.correct,
         error=trail.error,
+        stop=trail.stop,
     )

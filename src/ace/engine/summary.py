@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -40,7 +41,8 @@ class RunSummary:
 
     `samples` counts the samples worked off in batches; `accuracy_online` is the share of first answers that were right
     before their window was learned from. `calls` and `tokens` are the engines'; `cache_hits` counts what the completion
-    cache answered instead. Rates and accuracies are None where nothing was measured.
+    cache answered instead; `stops` counts why reflecting on a sample ended. Rates and accuracies are None
+    where nothing was measured.
     """
 
     run: str
@@ -61,6 +63,7 @@ class RunSummary:
     prefix_cache_hit_rate: float | None
     calls: Mapping[str, int]
     cache_hits: int
+    stops: Mapping[str, int]
     tokens: Mapping[str, RoleTokens]
     parse_failures: int
     playbook_version: int
@@ -105,6 +108,7 @@ def summarise(
         prefix_cache_hit_rate=sum(t.cached for t in tokens.values()) / prompt if prompt else None,
         calls={role: used[role].calls if role in used else 0 for role in ROLES},
         cache_hits=sum(total.from_cache for total in used.values()),
+        stops=dict(sorted(Counter(o.stop for o in outcomes if o.stop is not None).items())),
         tokens=tokens,
         parse_failures=sum(total.parse_failures for total in used.values()),
         playbook_version=version,

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 SHORT = 12
 """Texts of fewer words are the same rule only if they have the same words: one word makes another rule of them."""
@@ -65,6 +66,12 @@ def _hard_tokens(text: str) -> Iterator[str]:
             yield "->"
         elif match.lastgroup != "proper" or match.group().casefold() not in _TURNS | _FUNCTION_WORDS:
             yield match.group().strip("`\"“”'.,:")
+
+
+def key_phrases(text: str) -> frozenset[str]:
+    """The words that tell, function words aside, and the pairs of those that stand side by side."""
+    words = [word for word in _WORD.findall(text.casefold()) if word not in _FUNCTION_WORDS]
+    return frozenset([*words, *(f"{first} {second}" for first, second in pairwise(words))])
 
 
 def adds_a_word(text: str, held: str) -> bool:

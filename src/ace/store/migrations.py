@@ -187,7 +187,13 @@ _CACHE = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE)
+_STOPS = Migration(
+    4,
+    "why reflecting on a sample ended",
+    ("ALTER TABLE outcomes ADD COLUMN stop TEXT",),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

@@ -33,7 +33,8 @@ class OutcomeRecord:
     """How one sample ended. A failed one has `error` and no `value` or `correct`: it is never a wrong answer.
 
     `position` is the sample's place in its batch or evaluation, from 0. `rounds` counts reflect-and-retry rounds;
-    `first_correct` is the grade of the first answer, None where there was none.
+    `first_correct` is the grade of the first answer, None where there was none. `stop` says why no more reflections
+    were asked for (`ace.engine.stopping.StopReason`), None in an evaluation.
     """
 
     sample_id: str
@@ -45,6 +46,7 @@ class OutcomeRecord:
     rounds: int = 0
     first_correct: bool | None = None
     error: str | None = None
+    stop: str | None = None
 
     @property
     def corrected(self) -> bool:

@@ -130,6 +130,7 @@ outcomes = Table(
     Column("first_correct", Boolean),
     Column("error", SafeText),
     Column("answer", SafeText, nullable=False),
+    Column("stop", Text),
 )
 
 journal = Table(

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ace.types import ROLES
-from ace.views.text import cell, count, percent, seconds
+from ace.views.text import by_type, cell, count, percent, seconds
 
 
 def summary_view(summary: Mapping[str, Any]) -> RenderableType:
@@ -42,6 +42,7 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
         ("failed samples", _alarming(summary["failed_samples"])),
         ("answers not understood", _alarming(summary["parse_failures"])),
         ("playbook", Text(f"version {summary['playbook_version']}, {summary['playbook_bullets']} bullets")),
+        ("reflection ended", Text(by_type(summary.get("stops", {})))),  # not in the summaries of older stores
         ("completion-cache hits", Text(_hits(summary))),
         ("prefix-cache hits", Text(f"{percent(summary['prefix_cache_hit_rate'])} of all prompt tokens")),
         ("time", Text(_times(summary))),
