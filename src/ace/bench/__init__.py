@@ -1,6 +1,17 @@
 """Benchmarks: medians over repetitions and ratios against a baseline in the same run, on the machine at hand."""
 
+from ace.bench.runs import RunReport, RunRow, measure_runs
 from ace.bench.soak import SoakReport, SoakRow, measure_soak
 from ace.bench.throughput import ThroughputReport, ThroughputRow, measure_throughput
 
-__all__ = ["SoakReport", "SoakRow", "ThroughputReport", "ThroughputRow", "measure_soak", "measure_throughput"]
+__all__ = [
+    "RunReport",
+    "RunRow",
+    "SoakReport",
+    "SoakRow",
+    "ThroughputReport",
+    "ThroughputRow",
+    "measure_runs",
+    "measure_soak",
+    "measure_throughput",
+]

@@ -12,7 +12,7 @@ from ace.cli.options import JsonPath
 from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
-    from ace.bench import SoakReport, ThroughputReport
+    from ace.bench import RunReport, SoakReport, ThroughputReport
 
 MarkdownPath = Annotated[
     Path | None,
@@ -27,6 +27,7 @@ def bench(ctx: typer.Context) -> None:
     """Without a subcommand, all benchmarks with their defaults."""
     if ctx.invoked_subcommand is None:
         throughput()
+        run_modes()
         soak()
 
 
@@ -48,6 +49,24 @@ def throughput(
     _give(report, json_path, markdown)
 
 
+@app.command("run")
+def run_modes(
+    samples: Annotated[int, typer.Option(min=1, max=64, help="How many samples are learned from.")] = 50,
+    epochs: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """A whole adaptation run through transformers and vLLM, with early stopping, and with a small model's help."""
+    from rich.text import Text
+
+    from ace.bench import measure_runs
+
+    message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
+    _give(measure_runs(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed), json_path, markdown)
+
+
 @app.command("soak")
 def soak(
     samples: Annotated[
@@ -66,7 +85,7 @@ def soak(
     _give(measure_soak(samples=samples, seed=seed), json_path, markdown)
 
 
-def _give(report: ThroughputReport | SoakReport, json_path: Path | None, markdown: Path | None) -> None:
+def _give(report: ThroughputReport | RunReport | SoakReport, json_path: Path | None, markdown: Path | None) -> None:
     from rich.text import Text
 
     from ace.files import replace_file
