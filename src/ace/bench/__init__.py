@@ -1,16 +1,20 @@
 """Benchmarks: medians over repetitions and ratios against a baseline in the same run, on the machine at hand."""
 
+from ace.bench.overhead import OverheadReport, OverheadRow, measure_overhead
 from ace.bench.runs import RunReport, RunRow, measure_runs
 from ace.bench.soak import SoakReport, SoakRow, measure_soak
 from ace.bench.throughput import ThroughputReport, ThroughputRow, measure_throughput
 
 __all__ = [
+    "OverheadReport",
+    "OverheadRow",
     "RunReport",
     "RunRow",
     "SoakReport",
     "SoakRow",
     "ThroughputReport",
     "ThroughputRow",
+    "measure_overhead",
     "measure_runs",
     "measure_soak",
     "measure_throughput",

@@ -12,7 +12,9 @@ from ace.cli.options import JsonPath
 from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
-    from ace.bench import RunReport, SoakReport, ThroughputReport
+    from ace.bench import OverheadReport, RunReport, SoakReport, ThroughputReport
+
+    Report = ThroughputReport | RunReport | OverheadReport | SoakReport
 
 MarkdownPath = Annotated[
     Path | None,
@@ -28,6 +30,7 @@ def bench(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         throughput()
         run_modes()
+        overhead()
         soak()
 
 
@@ -67,6 +70,19 @@ def run_modes(
     _give(measure_runs(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed), json_path, markdown)
 
 
+@app.command("overhead")
+def overhead(
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each is measured; the median counts.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the made-up bullets.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Merge, dedup, apply, render and budget on playbooks of 100 to 99 000 bullets."""
+    from ace.bench import measure_overhead
+
+    _give(measure_overhead(repetitions=repetitions, seed=seed), json_path, markdown)
+
+
 @app.command("soak")
 def soak(
     samples: Annotated[
@@ -85,7 +101,7 @@ def soak(
     _give(measure_soak(samples=samples, seed=seed), json_path, markdown)
 
 
-def _give(report: ThroughputReport | RunReport | SoakReport, json_path: Path | None, markdown: Path | None) -> None:
+def _give(report: Report, json_path: Path | None, markdown: Path | None) -> None:
     from rich.text import Text
 
     from ace.files import replace_file

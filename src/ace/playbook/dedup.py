@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ace.playbook.apply import SkippedOperation, apply
-from ace.playbook.delta import Add, Delta, Operation
+from ace.playbook.delta import Add, Delta, Operation, Tag
 from ace.playbook.embed import Embedder, NgramEmbedder
 from ace.playbook.likeness import Signature, adds_a_word, signature
 from ace.playbook.playbook import Playbook
@@ -63,11 +63,12 @@ class _Rivals:
     ) -> None:
         self._threshold = threshold
         self._by_spelling = isinstance(embedder, NgramEmbedder)
-        rest = Delta(tuple(operation for operation in delta.operations if not isinstance(operation, Add)))
-        members: dict[Signature, list[tuple[str, str]]] = {signature(addition.content): [] for addition in additions}
-        for bullet in apply(playbook, rest).playbook.bullets:
-            if (found := members.get(signature(bullet.content))) is not None:
-                found.append((bullet.id, bullet.content))
+        rest = Delta(tuple(operation for operation in delta.operations if not isinstance(operation, Add | Tag)))
+        live = apply(playbook, rest).playbook if rest.operations else playbook
+        members: dict[Signature, list[tuple[str, str]]] = {
+            key: [(bullet.id, bullet.content) for bullet in live.by_signature.get(key, ())]
+            for key in (signature(addition.content) for addition in additions)
+        }
         sizes = {key: len(found) for key, found in members.items()}
         for addition in additions:
             name = f"another ADD of this batch ({addition.content[:40]!r})"

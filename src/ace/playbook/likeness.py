@@ -49,7 +49,7 @@ _FUNCTION_WORDS = _words(
 _ENDINGS = frozenset({"", "s", "es", "d", "ed", "ing", "e", "ly", "y", "ies"})
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=250_000)
 def signature(text: str) -> Signature:
     """The part of `text` that a duplicate of it must have as well."""
     words = _WORD.findall(text.replace("n't", " not").replace("n’t", " not"))

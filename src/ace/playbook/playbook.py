@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from ace.errors import PlaybookError
 from ace.playbook.bullet import SLUG, Bullet, QuarantinedBullet, clean_text
+from ace.playbook.likeness import Signature, signature
 from ace.types import digest, fields_of
 
 LineKind = Literal["bullet", "updated", "removed"]
@@ -93,6 +94,14 @@ class Playbook:
         )
         number = max(highest + 1, next_number or 1)
         return cls(0, number, tuple(sections), tuple(bullets), _lines(bullets), tuple(quarantined))
+
+    @cached_property
+    def by_signature(self) -> Mapping[Signature, Sequence[Bullet]]:
+        """Live bullets by what a duplicate of them must have as well, in creation order."""
+        found: dict[Signature, list[Bullet]] = {}
+        for bullet in self.bullets:
+            found.setdefault(signature(bullet.content), []).append(bullet)
+        return found
 
     def __len__(self) -> int:
         return len(self.bullets)
