@@ -24,6 +24,8 @@ from ace.roles.parse import parse
 from ace.tasks.loaders import load_samples
 
 EXPECTED = (AceError, YamlProblem)
+FOLDER = tempfile.TemporaryDirectory(prefix="ace-fuzz-data-")
+"""For data files; gone when the process ends."""
 SECTIONS = (Section("str", "Strategies"), Section("fact", "Facts"))
 
 
@@ -70,7 +72,7 @@ def _file(form: str) -> Callable[[str], None]:
 
 
 def _data(form: str) -> Callable[[str], None]:
-    path = Path(tempfile.mkdtemp(prefix="ace-fuzz-data-")) / f"data.{form}"
+    path = Path(FOLDER.name) / f"data.{form}"
 
     def read(text: str) -> None:
         """A data file."""

@@ -1,0 +1,63 @@
+"""The run benchmark: every mode does the same work, and one by one means one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from ace.bench.runs import Mode, _OneByOne, measure_runs
+from ace.inference import BackendInfo
+from ace.types import Completion, Message, Request, Usage
+
+
+class Counting:
+    """Answers after a turn of the loop, and knows how many it was answering at once."""
+
+    info = BackendInfo("scripted", "counting", "cpu", None, False, 0.0)
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def complete(self, request: Request) -> Completion:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        return Completion("x", "stop", Usage(), "counting")
+
+    def count_tokens(self, text: str) -> int:
+        return len(text)
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+def test_one_by_one_never_asks_two_at_once() -> None:
+    async def ask(backend: Counting | _OneByOne) -> None:
+        await asyncio.gather(*(backend.complete(Request((Message("user", str(n)),))) for n in range(8)))
+
+    free, inner = Counting(), Counting()
+    asyncio.run(ask(free))
+    asyncio.run(ask(_OneByOne(inner)))
+    assert (free.most, inner.most) == (8, 1)
+
+
+def test_modes_work_the_same_samples() -> None:
+    pytest.importorskip("transformers")
+    modes = (
+        Mode("one by one", "huggingface", serial=True),
+        Mode("batched", "huggingface"),
+        Mode("early", "huggingface", early_stop=True),
+        Mode("small", "huggingface", small=("reflector",)),
+    )
+    report = measure_runs(samples=6, epochs=2, repetitions=1, seed=7, modes=modes)
+    one, batched, early, small = report.rows
+    assert one.calls == batched.calls and one.accuracy == batched.accuracy
+    assert one.calls["generator"] >= 12 and one.calls["reflector"] >= 12
+    assert early.calls["reflector"] <= batched.calls["reflector"]
+    assert small.calls["generator"] > 0
+    assert one.speedup == 1.0 and all(row.seconds > 0 and sum(row.busy_s.values()) > 0 for row in report.rows)
+    assert json.loads(json.dumps(report.to_json()))["samples"] == 6
+    assert report.to_markdown().count("\n| ") == 1 + len(modes)
