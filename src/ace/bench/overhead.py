@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ace.bench.machine import Machine
+from ace.bench.tables import report, table
 from ace.playbook import (
     Add,
     Bullet,
@@ -66,19 +67,14 @@ class OverheadReport:
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""
+        command = f"ace bench overhead --repetitions {self.repetitions} --seed {self.seed}"
         sizes = list(self.rows[0].milliseconds)
-        lines = [
-            f"`ace bench overhead --repetitions {self.repetitions} --seed {self.seed}`",
-            "",
-            str(self.machine),
-            "",
-            f"| milliseconds (median) | {' | '.join(f'{size} bullets' for size in sizes)} | growth |",
-            "|---" * (len(sizes) + 2) + "|",
-        ]
-        for row in self.rows:
-            values = " | ".join(f"{row.milliseconds[size]:.2f}" for size in sizes)
-            lines.append(f"| {row.operation} | {values} | n^{row.growth:.2f} |")
-        return "\n".join(lines) + "\n"
+        columns = ("milliseconds (median)", *(f"{size} bullets" for size in sizes), "growth")
+        rows = (
+            (row.operation, *(f"{row.milliseconds[size]:.2f}" for size in sizes), f"n^{row.growth:.2f}")
+            for row in self.rows
+        )
+        return report(command, self.machine, table(columns, rows))
 
 
 def measure_overhead(*, repetitions: int, seed: int, sizes: tuple[int, ...] = SIZES) -> OverheadReport:

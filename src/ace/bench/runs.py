@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ace.bench.machine import Machine
+from ace.bench.tables import report, table
 from ace.config import ModelSettings, Provider, RunSettings, settings_from
 from ace.engine import RunSummary, run
 from ace.inference import Backend, BackendInfo, create_backend
@@ -85,24 +86,28 @@ class RunReport:
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""
         inputs = f"--samples {self.samples} --epochs {self.epochs} --repetitions {self.repetitions} --seed {self.seed}"
-        lines = [
-            f"`ace bench run {inputs}`",
-            "",
-            str(self.machine),
-            "",
-            "| mode | adaptation s (median, range) | against the first | calls: generator, reflector, curator "
-            "| busy s: generator, reflector, curator | prompt tokens cached | accuracy |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        for row in self.rows:
-            calls = ", ".join(f"{row.calls[role]:.0f}" for role in ROLES)
-            busy = ", ".join(f"{row.busy_s[role]:.2f}" for role in ROLES)
-            low, high = row.spread
-            lines.append(
-                f"| {row.mode} | {row.seconds:.2f} ({low:.2f} to {high:.2f}) | {row.speedup:.1f}x | {calls} | {busy} "
-                f"| {row.cached_share:.0%} | {row.accuracy:.1%} |"
+        columns = (
+            "mode",
+            "adaptation s (median, range)",
+            "against the first",
+            "calls: generator, reflector, curator",
+            "busy s: generator, reflector, curator",
+            "prompt tokens cached",
+            "accuracy",
+        )
+        rows = (
+            (
+                row.mode,
+                f"{row.seconds:.2f} ({row.spread[0]:.2f} to {row.spread[1]:.2f})",
+                f"{row.speedup:.1f}x",
+                ", ".join(f"{row.calls[role]:.0f}" for role in ROLES),
+                ", ".join(f"{row.busy_s[role]:.2f}" for role in ROLES),
+                f"{row.cached_share:.0%}",
+                f"{row.accuracy:.1%}",
             )
-        return "\n".join(lines) + "\n"
+            for row in self.rows
+        )
+        return report(f"ace bench run {inputs}", self.machine, table(columns, rows))
 
 
 def measure_runs(*, samples: int, epochs: int, repetitions: int, seed: int, modes: Sequence[Mode] = MODES) -> RunReport:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ace.bench.machine import Machine
 from ace.bench.player import Player
+from ace.bench.tables import report, table
 from ace.config import RunSettings, settings_from
 from ace.engine import Event, run
 from ace.engine.events import BatchCommitted
@@ -88,31 +89,35 @@ class SoakReport:
         """What grew, then the run by tenths, with the command's inputs and the machine above it."""
         size = self.samples // len(self.rows)
         done = ", ".join(f"{count} {name}" for name, count in sorted(self.operations.items()))
-        lines = [
-            f"`ace bench soak --samples {self.samples} --seed {self.seed}`",
-            "",
-            str(self.machine),
-            "",
-            f"{self.samples} samples in batches of {BATCH}, {self.calls} scripted calls; {done}.",
-            "",
-            "| what | measured |",
-            "|---|---|",
-            f"| memory, second half of the run | {self.rss_slope:+.0f} bytes a sample |",
-            f"| store | {self.store_slope:+.0f} bytes a sample |",
-            f"| last {size} samples against samples {size + 1} to {2 * size} | {self.wall_ratio:.2f}x wall time, "
-            f"{self.cpu_ratio:.2f}x CPU time |",
-            f"| open files, first batch and last | {self.open_files_start} and {self.open_files_end} |",
-            f"| peak memory, with start and summary | {_mib(self.rss_peak_bytes)} MiB |",
-            "",
-            "| samples | wall s | CPU s | memory MiB | open files | store MiB | bullets |",
-            "|---|---|---|---|---|---|---|",
+        what = [
+            ("memory, second half of the run", f"{self.rss_slope:+.0f} bytes a sample"),
+            ("store", f"{self.store_slope:+.0f} bytes a sample"),
+            (
+                f"last {size} samples against samples {size + 1} to {2 * size}",
+                f"{self.wall_ratio:.2f}x wall time, {self.cpu_ratio:.2f}x CPU time",
+            ),
+            ("open files, first batch and last", f"{self.open_files_start} and {self.open_files_end}"),
+            ("peak memory, with start and summary", f"{_mib(self.rss_peak_bytes)} MiB"),
         ]
-        lines += [
-            f"| {r.samples} | {r.wall_s:.2f} | {r.cpu_s:.2f} | {_mib(r.rss_bytes)} | {r.open_files} | "
-            f"{_mib(r.store_bytes)} | {r.bullets} |"
+        rows = (
+            (
+                str(r.samples),
+                f"{r.wall_s:.2f}",
+                f"{r.cpu_s:.2f}",
+                _mib(r.rss_bytes),
+                str(r.open_files),
+                _mib(r.store_bytes),
+                str(r.bullets),
+            )
             for r in self.rows
-        ]
-        return "\n".join(lines) + "\n"
+        )
+        return report(
+            f"ace bench soak --samples {self.samples} --seed {self.seed}",
+            self.machine,
+            f"{self.samples} samples in batches of {BATCH}, {self.calls} scripted calls; {done}.",
+            table(("what", "measured"), what),
+            table(("samples", "wall s", "CPU s", "memory MiB", "open files", "store MiB", "bullets"), rows),
+        )
 
 
 def measure_soak(*, samples: int, seed: int) -> SoakReport:

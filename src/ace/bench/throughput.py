@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ace.bench.machine import Machine
+from ace.bench.tables import report, table
 from ace.config import MicroSettings, ModelSettings, Provider
 from ace.inference import Backend, create_backend
 from ace.playbook import Bullet, Playbook, render
@@ -58,19 +59,13 @@ class ThroughputReport:
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""
-        lines = [
-            f"`ace bench throughput --requests {self.requests} --repetitions {self.repetitions} --seed {self.seed}`",
-            "",
-            str(self.machine),
-            "",
-            "| mode | seconds (median) | tokens/s | prompt tokens cached | against transformers, one by one |",
-            "|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| {r.mode} | {r.seconds:.2f} | {r.tokens_per_s:.0f} | {r.cached_share:.0%} | {r.speedup:.1f}x |"
+        command = f"ace bench throughput --requests {self.requests} --repetitions {self.repetitions} --seed {self.seed}"
+        columns = ("mode", "seconds (median)", "tokens/s", "prompt tokens cached", "against transformers, one by one")
+        rows = (
+            (r.mode, f"{r.seconds:.2f}", f"{r.tokens_per_s:.0f}", f"{r.cached_share:.0%}", f"{r.speedup:.1f}x")
             for r in self.rows
-        ]
-        return "\n".join(lines) + "\n"
+        )
+        return report(command, self.machine, table(columns, rows))
 
 
 def measure_throughput(*, requests: int, repetitions: int, seed: int, model: str = "micro-target") -> ThroughputReport:
