@@ -66,9 +66,9 @@ $(VENV)/.ready-run: $(INPUTS)
 	@touch $@
 
 $(VENV)/.ready-dev: $(INPUTS) | $(VENV)/.ready-run
-	@$(PYTHON) $(SETUP) $(VENV) cpu openai dev
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots dev
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(INPUTS) | $(VENV)/.ready-dev
-	@$(PYTHON) $(SETUP) $(VENV) cpu openai dev fuzz
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots dev fuzz
 	@touch $@

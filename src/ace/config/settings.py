@@ -23,6 +23,7 @@ Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
 TaskName = Literal["micro", "jsonl", "csv", "hf", "python"]
 GraderName = Literal["exact", "normalized", "numeric", "contains", "list", "choice", "regex"]
 Labels = Literal["given", "none", "forbidden"]
+Method = Literal["ace", "rewrite", "icl", "empty"]
 
 
 HIDDEN = "a text that is not repeated here"
@@ -258,8 +259,12 @@ class AdaptationSettings(Settings):
 
     With `labels: none` no target and no grade reaches a prompt or steers the loop; answers are graded for the report.
     `forbidden` is the same for tasks whose training samples have no targets, and makes sure of it.
+
+    `method` is `ace`, or what it is measured against: `rewrite` has the curator write the whole playbook anew after
+    each batch, `icl` fills it with questions and their answers, `empty` leaves it as it is.
     """
 
+    method: Method = "ace"
     epochs: int = Field(default=1, ge=1)
     batch_size: int = Field(default=1, ge=1)
     max_rounds: int = Field(default=3, ge=0)
@@ -269,6 +274,12 @@ class AdaptationSettings(Settings):
     validate_each_epoch: bool = True
     labels: Labels = "given"
     shuffle: bool = True
+
+    @model_validator(mode="after")
+    def _examples_have_answers(self) -> Self:
+        if self.method == "icl" and self.labels != "given":
+            raise refused("labels", self.labels, "given, with method 'icl': an example is a question with its answer")
+        return self
 
 
 class EvaluationSettings(Settings):

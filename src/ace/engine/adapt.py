@@ -19,15 +19,19 @@ VALIDATION = "validation"
 
 
 def plan(context: RunContext) -> tuple[BatchPlan, ...]:
-    """The batches of this run: online, the stream is read once and in order; none where nothing is learned."""
-    settings = context.settings
-    if settings.mode == "evaluate":
+    """The batches of this run: online, the stream is read once and in order; none where nothing is learned.
+
+    Examples for the prompt are taken in one batch.
+    """
+    settings, train = context.settings, context.task.splits.train
+    method = settings.adaptation.method
+    if settings.mode == "evaluate" or method == "empty":
         return ()
     online = settings.mode == "online"
     return plan_batches(
-        context.task.splits.train,
-        epochs=1 if online else settings.adaptation.epochs,
-        batch_size=settings.adaptation.batch_size,
+        train,
+        epochs=1 if online or method == "icl" else settings.adaptation.epochs,
+        batch_size=max(1, len(train)) if method == "icl" else settings.adaptation.batch_size,
         shuffle=settings.adaptation.shuffle and not online,
         seed=settings.seed,
     )

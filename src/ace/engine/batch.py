@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ace.engine.baselines import few_shot, rewrite
 from ace.engine.context import RunContext
 from ace.engine.curation import curate_batch
 from ace.engine.events import BatchCommitted, BatchStarted
@@ -24,11 +25,19 @@ async def run_batch(context: RunContext, playbook: Playbook, plan: BatchPlan) ->
     context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), playbook.version))
     prefix = context.render(playbook)
     purpose = f"batch-{plan.index}"
-    results = await flow(
-        work_sample(context, playbook, prefix, sample, position, purpose=purpose)
-        for position, sample in enumerate(plan.samples)
-    )
-    curated = await curate_batch(context, playbook, prefix, results, batch=plan.index)
+    method = context.settings.adaptation.method
+    results: Sequence[SampleResult] = ()
+    if method == "icl":
+        curated = few_shot(context, playbook, plan.samples, batch=plan.index)
+    else:
+        results = await flow(
+            work_sample(context, playbook, prefix, sample, position, purpose=purpose)
+            for position, sample in enumerate(plan.samples)
+        )
+        if method == "rewrite":
+            curated = await rewrite(context, playbook, results, batch=plan.index)
+        else:
+            curated = await curate_batch(context, playbook, prefix, results, batch=plan.index)
     after = curated.playbook.compacted() if _compacts(context, plan) else curated.playbook
     context.store.commit_batch(
         BatchRecord(
@@ -50,6 +59,9 @@ async def run_batch(context: RunContext, playbook: Playbook, plan: BatchPlan) ->
 
 
 def _compacts(context: RunContext, plan: BatchPlan) -> bool:
+    """At the end of an epoch; a rewritten playbook shares no prefix with the one before it, and holds no dead lines."""
+    if context.settings.adaptation.method == "rewrite":
+        return True
     return plan.ends_epoch and context.settings.playbook.compaction == "epoch"
 
 

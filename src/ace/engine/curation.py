@@ -24,7 +24,8 @@ from ace.playbook import (
     merge_deltas,
 )
 from ace.playbook.guard import Guard
-from ace.roles import CallRecord, tags_to_delta, to_delta
+from ace.roles import CallRecord, Reflection, tags_to_delta, to_delta
+from ace.types import Sample
 
 Item = TypeVar("Item")
 
@@ -83,8 +84,30 @@ async def _curate(
     batch: int,
     number: int,
 ) -> tuple[Delta, tuple[CallRecord, ...]]:
-    reflections = [result.reflections[-1] for result in group]
-    touched = [bullet for result in group for bullet in result.used]
+    return await ask_curator(
+        context,
+        playbook,
+        prefix,
+        [result.reflections[-1] for result in group],
+        touched=[bullet for result in group for bullet in result.used],
+        samples=[result.sample for result in group],
+        batch=batch,
+        number=number,
+    )
+
+
+async def ask_curator(
+    context: RunContext,
+    playbook: Playbook,
+    prefix: str,
+    reflections: Sequence[Reflection],
+    *,
+    touched: Sequence[str],
+    samples: Sequence[Sample],
+    batch: int,
+    number: int,
+) -> tuple[Delta, tuple[CallRecord, ...]]:
+    """What the curator makes of `reflections` on `samples`; nothing where its call fails or cannot be read."""
     try:
         result = await context.curate(
             playbook, prefix, reflections, touched=touched, purpose=f"batch-{batch}", group=number
@@ -99,7 +122,7 @@ async def _curate(
     provenance = Provenance(
         run=context.run,
         batch=batch,
-        sample=", ".join(member.sample.id for member in group),
+        sample=", ".join(sample.id for sample in samples),
         role="curator",
         model=result.call.model,
     )
@@ -127,6 +150,21 @@ def _apply(
     if settings.dedup.enabled:
         deduped = dedup_delta(playbook, delta, context.embedder, settings.dedup.threshold)
         delta, dropped = deduped.delta, deduped.dropped
+    return apply_within_budget(context, playbook, delta, dropped, calls, guard, batch=batch)
+
+
+def apply_within_budget(
+    context: RunContext,
+    playbook: Playbook,
+    delta: Delta,
+    dropped: tuple[SkippedOperation, ...],
+    calls: tuple[CallRecord, ...],
+    guard: Guard,
+    *,
+    batch: int,
+) -> CuratedBatch:
+    """Apply `delta`, say what the guard found in it, and evict what the token budget cannot hold."""
+    settings = context.settings.playbook
     applied = apply(playbook, delta)
     for flagged in guard.flagged(applied):
         context.listener(BulletFlagged(batch, flagged.id, flagged.reasons, flagged.quarantined))

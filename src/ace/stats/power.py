@@ -1,0 +1,35 @@
+"""How many samples a comparison needs before it can see a difference."""
+
+from __future__ import annotations
+
+import math
+
+from scipy import optimize, stats
+
+
+def samples_needed(difference: float, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> int:
+    """Samples for a paired comparison of right and wrong to find `difference`, a share in (0, 1].
+
+    `discordant` is the share of samples that exactly one side has right; it is at least the difference. The formula is
+    Connor's for McNemar's test (Biometrics 43, 1987). ValueError for a difference outside (0, 1].
+    """
+    if not 0.0 < difference <= 1.0:
+        raise ValueError(f"difference must be above 0 and at most 1, got {difference}")
+    share = min(1.0, max(discordant, difference))
+    alpha, beta = (float(stats.norm.ppf(q)) for q in (1 - significance / 2, power))
+    root = alpha * math.sqrt(share) + beta * math.sqrt(max(0.0, share - difference**2))
+    return math.ceil((root / difference) ** 2)
+
+
+def detectable_difference(n: int, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float | None:
+    """The smallest difference that `n` pairs would show with this power; None where not even the largest would."""
+
+    def lacking(difference: float) -> float:
+        return samples_needed(difference, discordant, power=power, significance=significance) - n
+
+    if lacking(1.0) > 0:
+        return None
+    smallest = 1e-4
+    if lacking(smallest) <= 0:
+        return smallest
+    return float(optimize.bisect(lacking, smallest, 1.0, xtol=1e-4))
