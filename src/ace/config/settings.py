@@ -343,8 +343,9 @@ class RunSettings(Settings):
     version: Literal[1] = 1
     name: str = Field(default="run", min_length=1)
     seed: int = Field(default=0, ge=0)
-    mode: Literal["offline", "online", "evaluate"] = "offline"
-    """Learn over epochs, learn from a stream, or only evaluate the initial playbook."""
+    mode: Literal["offline", "online", "evaluate", "probe"] = "offline"
+    """Learn over epochs, learn from a stream, or only evaluate the initial playbook. `probe` is how the commands that
+    evaluate many variants of a playbook record it; it cannot be asked for."""
     task: TaskSettings
     models: dict[str, ModelSettings] = Field(min_length=1)
     roles: RolesSettings = RolesSettings()

@@ -1,0 +1,197 @@
+"""What every run has around its work: a stored record, live engines, signals that stop it, and an end that is told.
+
+Whatever ends the work, what was committed stays, and the engines are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ace.config import RunSettings
+from ace.engine.adapt import best_version
+from ace.engine.budget import Spending, spent_so_far
+from ace.engine.cache import CompletionCache
+from ace.engine.calls import Calls
+from ace.engine.context import RunContext
+from ace.engine.events import BudgetReached, EngineReady, Listener, RunFinished, silent
+from ace.engine.parts import Parts
+from ace.engine.summary import RunSummary, Timing, summarise
+from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
+from ace.inference import Backend, open_backends
+from ace.playbook import create_embedder
+from ace.store import RunStore
+from ace.store.records import RunStatus
+from ace.types import RoleName
+
+_INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt)
+
+
+@dataclass(slots=True)
+class Clock:
+    """Wall-clock seconds of `adapt` and `evaluate`, added up."""
+
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextlib.contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - started
+
+
+Work = Callable[[RunContext, Clock], Awaitable[None]]
+"""What a run does between its opening and its closing."""
+
+
+async def conduct(
+    settings: RunSettings,
+    parts: Parts,
+    work: Work,
+    *,
+    listener: Listener = silent,
+    resume: str | None = None,
+    backends: Mapping[RoleName, Backend] | None = None,
+) -> RunSummary:
+    """Open the run, do `work`, and close it, however it ends. See `ace.engine.run`."""
+    started = time.perf_counter()
+    with RunStore.open(settings.store) as store:
+        run_id = None if resume is None else _take_up(store, parts, resume)
+        status: RunStatus
+        try:
+            async with _engines(settings, backends, listener) as live:
+                if run_id is None:
+                    run_id = store.create_run(
+                        settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
+                    )
+                context = _context(run_id, settings, parts, store, live, listener)
+                clock = Clock()
+                with _terminable():
+                    status = await _within_budget(context, work, clock)
+            info = context.backends["generator"].info
+            version = best_version(context)
+            summary = summarise(
+                store,
+                run_id,
+                status=status,
+                provider=info.provider,
+                model=info.model,
+                version=version,
+                timing=Timing(
+                    engine_start_s=sum({id(b): b.info.start_s for b in live.values()}.values()),
+                    adapt_s=clock.seconds["adapt"],
+                    evaluate_s=clock.seconds["evaluate"],
+                    wall_s=time.perf_counter() - started,
+                ),
+            )
+            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version)
+        except BaseException as error:  # however it ends, the store is told
+            if run_id is None:
+                raise
+            status = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
+            store.finish_run(run_id, status)
+            listener(RunFinished(run_id, status))
+            if status == "failed":
+                raise
+            raise InterruptedRunError(
+                f"run {run_id} was interrupted; its committed batches are safe", hint=f"ace resume {run_id}", run=run_id
+            ) from None
+    listener(RunFinished(run_id, status))
+    return summary
+
+
+async def _within_budget(context: RunContext, work: Work, clock: Clock) -> RunStatus:
+    """Do `work`; where the budget ends it, what is under way is still kept."""
+    try:
+        await work(context, clock)
+    except BudgetReachedError as error:
+        await context.calls.drain()
+        context.listener(BudgetReached(context.run, error.message))
+        return "budget"
+    return "done"
+
+
+def _take_up(store: RunStore, parts: Parts, resume: str) -> str:
+    """Own the run to resume, whose task and prompts must be what they were."""
+    run_id = store.resolve(resume)
+    known = store.run(run_id)
+    for what, then, now in (
+        ("task data", known.task_digest, parts.task_digest),
+        ("prompt pack", known.pack_digest, parts.pack.digest),
+    ):
+        if then != now:
+            raise StoreVersionError(
+                f"run {run_id} cannot go on: its {what} was {then}, and is {now} now",
+                hint=f"restore the {what}, or start a new run",
+            )
+    store.acquire(run_id)
+    return run_id
+
+
+def _context(
+    run_id: str,
+    settings: RunSettings,
+    parts: Parts,
+    store: RunStore,
+    live: Mapping[RoleName, Backend],
+    listener: Listener,
+) -> RunContext:
+    gpus = _gpus(settings, live)
+    spending = Spending(settings, spent_so_far(store, run_id, settings, gpus=gpus), gpus=gpus)
+    return RunContext(
+        run=run_id,
+        settings=settings,
+        task=parts.task,
+        pack=parts.pack,
+        backends=live,
+        store=store,
+        calls=Calls(run_id, store, live, spending, CompletionCache(settings, live, store)),
+        embedder=create_embedder(settings.playbook.dedup),
+        listener=listener,
+    )
+
+
+def _gpus(settings: RunSettings, live: Mapping[RoleName, Backend]) -> int:
+    """GPUs that the engines in this process hold; two engines on one GPU count twice."""
+    held: dict[int, int] = {}
+    for role, backend in live.items():
+        if backend.info.provider in ("vllm", "huggingface") and backend.info.device != "cpu":
+            arguments = settings.models[settings.roles.of(role).model].engine_args
+            sizes = (arguments.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline"))
+            held[id(backend)] = math.prod(sizes)
+    return sum(held.values())
+
+
+@contextlib.asynccontextmanager
+async def _engines(
+    settings: RunSettings, given: Mapping[RoleName, Backend] | None, listener: Listener
+) -> AsyncIterator[Mapping[RoleName, Backend]]:
+    """The roles' backends: those given, which stay open, or the settings' own."""
+    async with contextlib.nullcontext(given) if given is not None else open_backends(settings) as backends:
+        for backend in {id(backend): backend for backend in backends.values()}.values():
+            info = backend.info
+            listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason))
+        yield backends
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM cancel the running task, as `asyncio.run` lets Ctrl-C; only the main thread can."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
