@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ace.cli import bench, doctor, playbook, quickstart, run, runs
+from ace.cli import bench, doctor, experiments, playbook, quickstart, run, runs
 from ace.cli.terminal import Commands
 
 app = typer.Typer(
@@ -26,6 +26,9 @@ app.command("eval")(run.evaluate)
 app.command("resume")(run.resume)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show_run)
+app.command("compare")(experiments.compare)
+app.command("ablate")(experiments.ablate)
+app.command("baselines")(experiments.baselines)
 app.command("doctor")(doctor.doctor)
 app.add_typer(playbook.app, name="playbook")
 app.add_typer(bench.app, name="bench")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ace.cli.experiments import Seeds, run_seeds
 from ace.cli.options import DEFAULT_STORE, JsonPath, Overrides, RunName, Store
 from ace.cli.terminal import message_console
-from ace.cli.work import finish, work
+from ace.cli.work import finish, stored_settings, work
 
 if TYPE_CHECKING:
     from ace.config import RunSettings
@@ -20,12 +21,17 @@ def run(
     ctx: typer.Context,
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's YAML config.", show_default=False)],
     overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
+    seeds: Seeds = 1,
     json_path: JsonPath = None,
 ) -> None:
-    """Adapt a playbook to a task, and evaluate it before and after."""
+    """Adapt a playbook to a task, and evaluate it before and after. With several seeds: one run each, and one table."""
     from ace.config import load_settings
 
-    finish(work(ctx, load_settings(config, overrides), json_path))
+    settings = load_settings(config, overrides)
+    if seeds > 1:
+        run_seeds(ctx, settings, seeds, json_path)
+    else:
+        finish(work(ctx, settings, json_path))
 
 
 def evaluate(
@@ -71,7 +77,7 @@ def resume(
 
     with RunStore.open(store, create=False) as opened:
         known = opened.run(opened.resolve(run))
-        settings = _with_budget(_settings(known.settings, store), more)
+        settings = _with_budget(stored_settings(known.settings, store), more)
     if known.status == "done":
         message_console().print(Text(f"run {known.id} is done already; see: ace show {known.id}"), soft_wrap=True)
         return
@@ -87,7 +93,7 @@ def _of_run(name: str, store: str, folder: Path) -> tuple[RunSettings, Path]:
         known = opened.run(opened.resolve(name))
         path = folder / f"{known.id}.json"
         write_playbook(opened.playbook(known.id, known.best_version), path)
-        return _settings(known.settings, store), path
+        return stored_settings(known.settings, store), path
 
 
 def _with_budget(settings: RunSettings, overrides: list[str]) -> RunSettings:
@@ -99,11 +105,3 @@ def _with_budget(settings: RunSettings, overrides: list[str]) -> RunSettings:
         if not override.startswith("budget."):
             raise ConfigError.at("--set", override, "budget.KEY=VALUE; a run goes on with the settings it began with")
     return load_settings(None, overrides, base=settings.model_dump(mode="json"))
-
-
-def _settings(stored: object, store: str) -> RunSettings:
-    """Settings as the store keeps them. It keeps its own URL without the password: the one given now is put in."""
-    from ace.config import settings_from
-
-    assert isinstance(stored, dict)
-    return settings_from({**stored, "store": store})

@@ -47,3 +47,11 @@ def finish(summary: RunSummary) -> None:
         raise typer.Exit(BUDGET_REACHED)
     if summary.failed_samples:
         raise typer.Exit(FAILED_SAMPLES)
+
+
+def stored_settings(stored: object, store: str) -> RunSettings:
+    """Settings as the store keeps them. It keeps its own URL without the password: the one given now is put in."""
+    from ace.config import settings_from
+
+    assert isinstance(stored, dict)
+    return settings_from({**stored, "store": store})

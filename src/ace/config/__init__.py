@@ -21,6 +21,7 @@ from ace.config.settings import (
     SplitSettings,
     TaskSettings,
 )
+from ace.config.yaml import YamlProblem, parse_yaml
 
 __all__ = [
     "AdaptationSettings",
@@ -41,6 +42,8 @@ __all__ = [
     "RunSettings",
     "SplitSettings",
     "TaskSettings",
+    "YamlProblem",
     "load_settings",
+    "parse_yaml",
     "settings_from",
 ]

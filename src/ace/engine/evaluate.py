@@ -21,10 +21,12 @@ async def evaluate(
     label: str,
     split: str,
     after_batch: int | None,
+    purpose: str | None = None,
 ) -> float:
     """Answer `samples` with `playbook`, commit the evaluation in one transaction and return the accuracy.
 
-    A failed sample is recorded as failed; it stays in the denominator of the accuracy.
+    A failed sample is recorded as failed; it stays in the denominator of the accuracy. `purpose` (the label if None)
+    decides the seeds of the sampling.
     """
     started = utcnow()
     context.listener(EvaluationStarted(label, split, len(samples), playbook.version))
@@ -33,7 +35,7 @@ async def evaluate(
 
     async def answer(sample: Sample) -> Attempt:
         nonlocal done, correct
-        result = await attempt(context, prefix, sample, purpose=label)
+        result = await attempt(context, prefix, sample, purpose=label if purpose is None else purpose)
         done += 1
         correct += bool(result.score and result.score.correct)
         context.listener(EvaluationProgress(label, done, len(samples), correct))

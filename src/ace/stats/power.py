@@ -7,25 +7,26 @@ import math
 from scipy import optimize, stats
 
 
-def samples_needed(difference: float, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> int:
+def samples_needed(difference: float, noise: float, *, power: float = 0.8, significance: float = 0.05) -> int:
     """Samples for a paired comparison of right and wrong to find `difference`, a share in (0, 1].
 
-    `discordant` is the share of samples that exactly one side has right; it is at least the difference. The formula is
-    Connor's for McNemar's test (Biometrics 43, 1987). ValueError for a difference outside (0, 1].
+    `noise` is the share of samples on which the sides differ both ways, twice that of the rarer way: exactly one side
+    is right on difference + noise of them. The formula is Connor's for McNemar's test (Biometrics 43, 1987).
+    ValueError for a difference outside (0, 1].
     """
     if not 0.0 < difference <= 1.0:
         raise ValueError(f"difference must be above 0 and at most 1, got {difference}")
-    share = min(1.0, max(discordant, difference))
+    share = min(1.0, difference + noise)
     alpha, beta = (float(stats.norm.ppf(q)) for q in (1 - significance / 2, power))
     root = alpha * math.sqrt(share) + beta * math.sqrt(max(0.0, share - difference**2))
     return math.ceil((root / difference) ** 2)
 
 
-def detectable_difference(n: int, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float | None:
+def detectable_difference(n: int, noise: float, *, power: float = 0.8, significance: float = 0.05) -> float | None:
     """The smallest difference that `n` pairs would show with this power; None where not even the largest would."""
 
     def lacking(difference: float) -> float:
-        return samples_needed(difference, discordant, power=power, significance=significance) - n
+        return samples_needed(difference, noise, power=power, significance=significance) - n
 
     if lacking(1.0) > 0:
         return None

@@ -58,6 +58,11 @@ class RunReader:
         with self._reading() as connection:
             return reading.runs(connection, limit=limit)
 
+    def runs_of(self, settings_digest: str) -> tuple[Run, ...]:
+        """The runs that were made from these very settings, newest first."""
+        with self._reading() as connection:
+            return reading.runs(connection, settings=settings_digest)
+
     def playbook(self, run_id: str, version: int | None = None) -> Playbook:
         """The last committed playbook; with `version` the last one of that number, RunNotFoundError if none is."""
         with self._reading(run_id) as connection:

@@ -48,8 +48,10 @@ _RUN_FIELDS = (
 )
 
 
-def runs(connection: Connection, *, run_id: str | None = None, limit: int | None = None) -> tuple[Run, ...]:
-    """The run `run_id`, or the newest `limit` ones, newest first."""
+def runs(
+    connection: Connection, *, run_id: str | None = None, settings: str | None = None, limit: int | None = None
+) -> tuple[Run, ...]:
+    """The run `run_id`, or the newest `limit` ones, newest first; only those with the settings digest `settings`."""
     table = schema.runs
     committed = (
         select(func.count()).select_from(schema.batches).where(schema.batches.c.run_id == table.c.id).scalar_subquery()
@@ -57,6 +59,8 @@ def runs(connection: Connection, *, run_id: str | None = None, limit: int | None
     query = select(table, committed.label("batches")).order_by(table.c.created.desc(), table.c.id.desc()).limit(limit)
     if run_id is not None:
         query = query.where(table.c.id == run_id)
+    if settings is not None:
+        query = query.where(table.c.settings_digest == settings)
     now = utcnow()
     found = []
     for row in connection.execute(query):

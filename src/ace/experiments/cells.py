@@ -1,0 +1,114 @@
+"""The cells of an experiment: every combination of the varied settings, with every seed."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ace.config import RunSettings, YamlProblem, load_settings, parse_yaml
+from ace.errors import ConfigError
+
+MOST_CELLS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run of an experiment. Cells of one `row` differ in the seed alone; `varied` is what sets the row apart."""
+
+    row: str
+    varied: tuple[tuple[str, Any], ...]
+    seed: int
+    settings: RunSettings
+
+
+def _row_name(varied: Sequence[tuple[str, Any]]) -> str:
+    """The last part of each key, with its value: `batch_size=16 max_rounds=3`."""
+    return " ".join(f"{key.rpartition('.')[2]}={_shown(value)}" for key, value in varied) or "as configured"
+
+
+def parse_vary(text: str, base: RunSettings) -> tuple[str, tuple[Any, ...]]:
+    """`KEY=VALUE,VALUE...`, the values being YAML and the key a dotted one or a unique end of one. ConfigError."""
+    key, equals, values = text.partition("=")
+    if not equals or not key.strip() or not values.strip():
+        raise ConfigError.at("--vary", text, "KEY=VALUE,VALUE..., such as adaptation.batch_size=1,16")
+    try:
+        found = parse_yaml(f"[{values}]")
+    except YamlProblem as error:
+        raise ConfigError.at("--vary", text, f"YAML values with commas between them: {error}") from error
+    return _full_key(key.strip(), base), tuple(found)
+
+
+def grid(base: RunSettings, vary: Mapping[str, Sequence[Any]], *, seeds: int = 1) -> tuple[Cell, ...]:
+    """The cells, row by row, the seeds of each from `base.seed` upwards. ConfigError names what does not fit.
+
+    With the micro task every seed has its own world: a world is one draw of that task.
+    """
+    rows = list(itertools.product(*([(key, value) for value in values] for key, values in vary.items())))
+    if len(rows) * seeds > MOST_CELLS:
+        raise ConfigError(f"{len(rows)} combinations with {seeds} seeds are more than {MOST_CELLS} runs")
+    return tuple(
+        Cell(_row_name(row), row, base.seed + number, _settings(base, row, number))
+        for row in rows
+        for number in range(seeds)
+    )
+
+
+BASELINES: Mapping[str, tuple[tuple[str, Any], ...]] = {
+    "ACE as configured": (),
+    "ACE, one sample at a time": (("adaptation.batch_size", 1),),
+    "full rewrite": (("adaptation.method", "rewrite"),),
+    "examples in the prompt": (("adaptation.method", "icl"),),
+    "empty playbook": (("adaptation.method", "empty"),),
+}
+"""What `ace baselines` runs: the settings as they are, then what ACE is measured against."""
+
+
+def baseline_cells(base: RunSettings, *, seeds: int = 1) -> tuple[Cell, ...]:
+    """ACE as configured, sequential ACE, a full rewrite, examples in the prompt, and the playbook left as it is."""
+    return tuple(
+        Cell(name, varied, base.seed + number, _settings(base, varied, number))
+        for name, varied in BASELINES.items()
+        for number in range(seeds)
+    )
+
+
+def _settings(base: RunSettings, row: Sequence[tuple[str, Any]], number: int) -> RunSettings:
+    overrides = [f"{key}={json.dumps(value)}" for key, value in row]
+    varied = {key for key, _ in row}
+    if number and "seed" not in varied:
+        overrides.append(f"seed={base.seed + number}")
+    if number and base.task.name == "micro" and "task.micro.seed" not in varied:
+        overrides.append(f"task.micro.seed={base.task.micro.seed + number}")
+    return load_settings(None, overrides, base=base.model_dump(mode="json"))
+
+
+def _full_key(key: str, base: RunSettings) -> str:
+    known = list(_leaves(base.model_dump(mode="json")))
+    if key in known or any(name.startswith(f"{key}.") for name in known):
+        return key
+    ends = [name for name in known if name.endswith(f".{key}")]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise ConfigError.at("--vary", key, f"a whole key: {', '.join(ends)}")
+    last = {name.rpartition(".")[2]: name for name in known}
+    near = difflib.get_close_matches(key, known, n=1) or difflib.get_close_matches(key.rpartition(".")[2], last, n=1)
+    nearest = last.get(near[0], near[0]) if near else None
+    raise ConfigError.at("--vary", key, "a key of the config", nearest=nearest)
+
+
+def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{name}.")
+        else:
+            yield name
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,46 @@
+"""The scores of an evaluation, sample by sample, as comparisons need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ace.errors import RunNotFoundError
+from ace.store import OutcomeRecord, RunReader
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One evaluation: outcomes by sample id, in order."""
+
+    run: str
+    label: str
+    split: str
+    playbook_version: int
+    outcomes: Mapping[str, OutcomeRecord]
+
+    @property
+    def failed(self) -> int:
+        return sum(outcome.status == "failed" for outcome in self.outcomes.values())
+
+
+def right(outcome: OutcomeRecord) -> float:
+    """1 for a right answer; a failed sample is not right."""
+    return float(outcome.correct is True)
+
+
+def score(outcome: OutcomeRecord) -> float:
+    """The grade in [0, 1]; that of a failed sample is 0."""
+    return outcome.value or 0.0
+
+
+def evaluated(store: RunReader, run: str, label: str = "after") -> Evaluated:
+    """The last evaluation of `run` with this label. RunNotFoundError names those there are."""
+    known = store.evaluations(run)
+    found = [evaluation for evaluation in known if evaluation.label == label]
+    if not found:
+        labels = ", ".join(dict.fromkeys(evaluation.label for evaluation in known)) or "none"
+        raise RunNotFoundError(f"run {run} has no evaluation '{label}'; it has {labels}", run=run)
+    last = found[-1]
+    outcomes = store.outcomes(run, evaluation=last.index)
+    return Evaluated(run, label, last.split, last.playbook_version, {o.sample_id: o for o in outcomes})
