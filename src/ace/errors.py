@@ -20,6 +20,7 @@
     |   +-- RunNotFoundError
     |   +-- RunLockedError
     |   +-- StoreVersionError
+    +-- SandboxError              code of a model could not be run
     +-- InterruptedRunError       the user stopped the run; it can be resumed
     +-- BudgetReachedError        the run has spent what it may; it can be resumed with more
 
@@ -155,6 +156,10 @@ class RunLockedError(StoreError):
 
 class StoreVersionError(StoreError):
     """The store or a file was written by another version of ace."""
+
+
+class SandboxError(AceError):
+    """The process for a model's code cannot be started: says nothing of the code."""
 
 
 class InterruptedRunError(AceError):

@@ -165,7 +165,7 @@ class TestProblems:
             ("playbook.dedup.threshold=2", 2, "less than or equal to 1"),
             ("models.main.model=7", 7, "a valid string"),
             ("adaptation.shuffle=maybe", "maybe", "a valid boolean"),
-            ("adaptation=3", 3, "a mapping with keys of epochs"),
+            ("adaptation=3", 3, "a mapping with keys of method, epochs"),
             ("models=[]", [], "a mapping"),
         ],
     )
@@ -178,7 +178,7 @@ class TestProblems:
 
     @pytest.mark.parametrize(
         ("override", "nearest"),
-        [("models.main.provider=vlm", "vllm"), ("mode=offlin", "offline"), ("task.name=json", "jsonl")],
+        [("models.main.provider=vlm", "vllm"), ("mode=offlin", "offline"), ("task.name=jsonll", "jsonl")],
     )
     def test_a_wrong_word(self, override: str, nearest: str) -> None:
         error = refused(override)

@@ -40,8 +40,9 @@ def test_nothing_that_unpickles_or_listens_is_imported() -> None:
 
 
 def test_no_text_is_run_as_code() -> None:
-    found = [(str(path), name) for path, tree in trees() for name, _ in calls(tree) if name in RUNNERS]
-    assert found == []
+    found = {(str(path), name) for path, tree in trees() for name, _ in calls(tree) if name in RUNNERS}
+    # The sandbox's own process is there for nothing else.
+    assert found == {("tasks/sandboxed.py", "exec"), ("tasks/sandboxed.py", "compile")}
 
 
 def test_no_shell_is_started() -> None:

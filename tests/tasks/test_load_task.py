@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,44 +129,59 @@ class TestData:
 
 class TestHub:
     @pytest.fixture
-    def datasets(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A package that answers as `datasets` does, with what the data set's name says in JSON."""
-        (folder / "package").mkdir()
-        (folder / "package" / "datasets.py").write_text(
-            "import json\ndef load_dataset(name): return json.loads(name)\n"
-        )
-        monkeypatch.syspath_prepend(str(folder / "package"))
-        monkeypatch.delitem(sys.modules, "datasets", raising=False)
+    def saved(self, folder: Path) -> Callable[[dict[str, list[Any]]], str]:
+        """A data set in a folder, as the library itself saves it."""
+        datasets = pytest.importorskip("datasets")
+
+        def save(splits: dict[str, list[Any]]) -> str:
+            tables = {name: datasets.Dataset.from_list(rows) for name, rows in splits.items()}
+            datasets.DatasetDict(tables).save_to_disk(str(folder / "saved"))
+            return str(folder / "saved")
+
+        return save
 
     def test_without_the_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "datasets", None)
-        with pytest.raises(ProviderMissingError, match="pip install datasets"):
+        with pytest.raises(ProviderMissingError, match=r"pip install 'ace-vllm\[data\]'"):
             load(name="hf", path="org/set")
 
-    @pytest.mark.usefixtures("datasets")
-    def test_its_splits_are_taken(self) -> None:
-        data = {"train": [record("1")], "test": [record("2"), record("3")], "extra": [record("4")]}
-        task = load(name="hf", path=json.dumps(data))
-        assert [s.id for s in task.splits.train + task.splits.test] == ["train-1", "test-1", "test-2"]
+    def test_its_splits_are_taken(self, saved: Callable[[dict[str, list[Any]]], str]) -> None:
+        data = {"train": [record("1")], "dev": [record("2"), record("3")], "extra": [record("4")]}
+        task = load(name="hf", path=saved(data))
+        assert [s.id for s in task.splits.train + task.splits.validation] == ["train-1", "validation-1", "validation-2"]
+        assert task.splits.test == ()
 
-    @pytest.mark.usefixtures("datasets")
-    def test_a_single_split_is_cut(self) -> None:
-        task = load(name="hf", path=json.dumps({"train": [record(str(i)) for i in range(10)]}))
+    def test_a_single_split_is_cut(self, saved: Callable[[dict[str, list[Any]]], str]) -> None:
+        task = load(name="hf", path=saved({"train": [record(str(i)) for i in range(10)]}))
         assert [len(task.splits.train), len(task.splits.validation), len(task.splits.test)] == [6, 2, 2]
 
-    @pytest.mark.usefixtures("datasets")
+    def test_a_folder_of_data_files(self, folder: Path) -> None:
+        pytest.importorskip("datasets")
+        (folder / "files").mkdir()
+        for split in ("train", "test"):
+            rows = [json.dumps(record(f"{split} {i}")) for i in range(3)]
+            (folder / "files" / f"{split}.jsonl").write_text("\n".join(rows))
+        task = load(name="hf", path=str(folder / "files"))
+        assert [s.question for s in task.splits.test] == ["test 0", "test 1", "test 2"]
+
     @pytest.mark.parametrize(
         ("data", "message"),
         [
-            ('{"dev": []}', "no split train, validation or test; it has dev"),
-            ('{"train": [{"target": "t"}]}', "field 'question': missing"),
-            ('{"train": [], "test": []}', "no samples"),
-            ("{", "cannot be loaded"),
+            ({"more": [{"question": "q"}]}, "no split train, validation or test; it has more"),
+            ({"train": [{"target": "t"}]}, "field 'question': missing"),
         ],
     )
-    def test_what_is_wrong(self, data: str, message: str) -> None:
+    def test_what_is_wrong(
+        self, saved: Callable[[dict[str, list[Any]]], str], data: dict[str, list[Any]], message: str
+    ) -> None:
         with pytest.raises(DataError, match=message):
-            load(name="hf", path=data)
+            load(name="hf", path=saved(data))
+
+    def test_what_is_no_data_set(self, folder: Path) -> None:
+        pytest.importorskip("datasets")
+        (folder / "none").mkdir()
+        with pytest.raises(DataError, match="cannot be loaded"):
+            load(name="hf", path=str(folder / "none"))
 
 
 class TestPython:

@@ -3,7 +3,9 @@
 from ace.config.load import load_settings, settings_from
 from ace.config.settings import (
     AdaptationSettings,
+    AppWorldSettings,
     BudgetSettings,
+    ConsistencySettings,
     DedupSettings,
     EarlyStopSettings,
     EvaluationSettings,
@@ -25,7 +27,9 @@ from ace.config.yaml import YamlProblem, parse_yaml
 
 __all__ = [
     "AdaptationSettings",
+    "AppWorldSettings",
     "BudgetSettings",
+    "ConsistencySettings",
     "DedupSettings",
     "EarlyStopSettings",
     "EvaluationSettings",

@@ -13,8 +13,12 @@ _FILES: tuple[Key, ...] = (
     ("task", "train"),
     ("task", "validation"),
     ("task", "test"),
+    ("task", "appworld", "root"),
     ("playbook", "initial"),
 )
+
+_FILES_ALONE = ("jsonl", "csv", "parquet", "python")
+_ENDINGS = (".jsonl", ".ndjson", ".csv", ".parquet")
 
 
 def locate(values: Mapping[str, Any], folder_of: Callable[[Key], Path | None]) -> dict[str, Any]:
@@ -48,7 +52,10 @@ def put(values: Mapping[str, Any], key: Key, value: Any) -> dict[str, Any]:
 
 
 def _is_hub_name(values: Mapping[str, Any], key: Key) -> bool:
-    return key == ("task", "path") and get(values, ("task", "name")) == "hf"
+    """Whether a data set's name may stand there: where the task reads such, and no file's ending says otherwise."""
+    if key != ("task", "path") or get(values, ("task", "name")) in _FILES_ALONE:
+        return False
+    return Path(str(get(values, key))).suffix not in _ENDINGS
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[Key]:

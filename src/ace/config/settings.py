@@ -20,8 +20,24 @@ from pydantic_core import PydanticCustomError
 from ace.types import ROLES, RoleName
 
 Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
-TaskName = Literal["micro", "jsonl", "csv", "hf", "python"]
-GraderName = Literal["exact", "normalized", "numeric", "contains", "list", "choice", "regex"]
+TaskName = Literal[
+    "micro",
+    "jsonl",
+    "csv",
+    "parquet",
+    "hf",
+    "finer",
+    "formula",
+    "finer_ord",
+    "finer_139",
+    "gsm8k",
+    "multiple_choice",
+    "json",
+    "code",
+    "appworld",
+    "python",
+]
+GraderName = Literal["exact", "normalized", "fuzzy", "numeric", "contains", "list", "choice", "regex"]
 Labels = Literal["given", "none", "forbidden"]
 Method = Literal["ace", "rewrite", "icl", "empty"]
 
@@ -168,13 +184,18 @@ class SplitSettings(Settings):
 class FieldSettings(Settings):
     """Which field of a record holds what. A record without the `id` field is named after its file and line.
 
-    Where `question` and `context` name the same field, it is the question, and there is no context.
+    Where `question` and `context` name the same field, it is the question, and there is no context. `choices` is for
+    multiple choice, `tests` for code, `tokens` and `tags` for entities.
     """
 
     id: str = "id"
     question: str = "question"
     target: str = "target"
     context: str = "context"
+    choices: str = "choices"
+    tests: str = "tests"
+    tokens: str = "tokens"
+    tags: str = "ner_tags"
 
     @model_validator(mode="after")
     def _target_is_hidden(self) -> Self:
@@ -195,12 +216,35 @@ class MicroSettings(Settings):
     test: int = Field(default=64, ge=0)
 
 
+class CodeSettings(Settings):
+    """What a program may use when it is tested."""
+
+    timeout_s: float = Field(default=10.0, gt=0.0, le=600.0)
+    memory_mb: int = Field(default=512, ge=64)
+
+
+class AppWorldSettings(Settings):
+    """Environment servers of AppWorld (`appworld serve environment`), and its data folder.
+
+    A server holds one world at a time: so many samples are worked on at once as there are servers.
+    """
+
+    servers: tuple[str, ...] = ("http://127.0.0.1:8000",)
+    root: str | None = None
+    max_steps: int = Field(default=40, ge=1)
+    timeout_s: float = Field(default=120.0, gt=0.0)
+    experiment: str = "ace"
+
+
 class TaskSettings(Settings):
     """Where the samples come from and how answers are graded.
 
-    `micro` takes `micro` alone. The file tasks take one `path`, cut by `split`, or a file for each split. `hf` takes a
-    data set's name or local folder as `path`. `python` takes `path: file.py:factory`. `tolerance` is for the numeric
-    grader, relative to the target. `limit` is the most samples of any one split.
+    `micro` takes `micro` alone. `jsonl`, `csv` and `parquet` take one `path`, cut by `split`, or a file for each split.
+    `hf` takes a data set's name or local folder as `path`, and `subset`. The built-in tasks take either, told apart by
+    the file's ending; `path: sample` is the small sample that comes with each. `python` takes `path: file.py:factory`.
+
+    `tolerance` is for the numeric grader, relative to the target; `threshold` is the grade from which an answer is
+    right. `limit` is the most samples of any one split.
     """
 
     name: TaskName
@@ -209,11 +253,16 @@ class TaskSettings(Settings):
     train: str | None = None
     validation: str | None = None
     test: str | None = None
+    subset: str | None = None
     split: SplitSettings = SplitSettings()
     fields: FieldSettings = FieldSettings()
     instructions: str = ""
     grader: GraderName = "exact"
     tolerance: float = Field(default=0.0, ge=0.0)
+    threshold: float = Field(default=1.0, gt=0.0, le=1.0)
+    answer_schema: dict[str, Any] = Field(default_factory=dict)
+    code: CodeSettings = CodeSettings()
+    appworld: AppWorldSettings = AppWorldSettings()
     limit: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -221,18 +270,30 @@ class TaskSettings(Settings):
         allowed = _TASK_KEYS[self.name]
         for key, field in type(self).model_fields.items():
             value = getattr(self, key)
-            if key not in ("name", *allowed) and value != field.default:
+            default = field.get_default(call_default_factory=True)
+            if key not in ("name", *allowed) and value != default:
                 found = value.model_dump(mode="json") if isinstance(value, Settings) else value
                 raise refused(key, found, f"nothing, with task '{self.name}', which takes {', '.join(allowed)}")
         return self
 
 
-_GRADED = ("split", "fields", "instructions", "grader", "tolerance", "limit")
+_FILES = ("path", "train", "validation", "test", "split", "fields", "instructions", "limit")
+_GRADED = ("grader", "tolerance", "threshold")
 _TASK_KEYS: dict[str, tuple[str, ...]] = {
     "micro": ("micro",),
-    "jsonl": ("path", "train", "validation", "test", *_GRADED),
-    "csv": ("path", "train", "validation", "test", *_GRADED),
-    "hf": ("path", *_GRADED),
+    "jsonl": (*_FILES, *_GRADED),
+    "csv": (*_FILES, *_GRADED),
+    "parquet": (*_FILES, *_GRADED),
+    "hf": ("path", "subset", "split", "fields", "instructions", "limit", *_GRADED),
+    "finer": (*_FILES, "subset"),
+    "formula": (*_FILES, "subset"),
+    "finer_ord": (*_FILES, "subset"),
+    "finer_139": (*_FILES, "subset"),
+    "gsm8k": (*_FILES, "subset"),
+    "multiple_choice": (*_FILES, "subset"),
+    "json": (*_FILES, "subset", "answer_schema"),
+    "code": (*_FILES, "subset", "code"),
+    "appworld": ("appworld", "limit"),
     "python": ("path",),
 }
 
@@ -254,6 +315,40 @@ class EarlyStopSettings(Settings):
     proven: int | None = Field(default=2, ge=1)
 
 
+class ConsistencySettings(Settings):
+    """Self-consistency: `samples` further answers are drawn, and compared with the one at hand (arXiv 2203.11171)."""
+
+    samples: int = Field(default=4, ge=1)
+    temperature: float = Field(default=0.7, gt=0.0)
+    accept: float = Field(default=0.75, ge=0.0, le=1.0)
+    reject: float = Field(default=0.25, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.reject >= self.accept:
+            raise refused("reject", self.reject, f"less than accept, {self.accept}")
+        return self
+
+
+class AgreementSettings(Settings):
+    """Agreement between tiers: the model that plays `role` answers the question, too."""
+
+    role: Literal["reflector", "curator"] = "reflector"
+
+
+class SignalSettings(Settings):
+    """What takes the place of labels where there are none. An answer whose form the task finds wrong is tried again.
+
+    With `consistency` it is held for right from the share `accept` of equal answers on, for wrong up to `reject`. With
+    `agreement` it is held for right or wrong by what the other model answers; where both are set, both must say so.
+    """
+
+    form: bool = True
+    """Whether what the task observes of an answer is heard: its form, or what its code did."""
+    consistency: ConsistencySettings | None = None
+    agreement: AgreementSettings | None = None
+
+
 class AdaptationSettings(Settings):
     """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number.
 
@@ -273,7 +368,15 @@ class AdaptationSettings(Settings):
     curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     validate_each_epoch: bool = True
     labels: Labels = "given"
+    signals: SignalSettings = SignalSettings()
     shuffle: bool = True
+
+    @model_validator(mode="after")
+    def _signals_without_labels(self) -> Self:
+        for name in ("consistency", "agreement"):
+            if self.labels == "given" and getattr(self.signals, name) is not None:
+                raise refused(f"signals.{name}", "settings", "nothing, with labels 'given': the grade is the signal")
+        return self
 
     @model_validator(mode="after")
     def _examples_have_answers(self) -> Self:

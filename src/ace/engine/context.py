@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pydantic import BaseModel
 
 from ace.config import RunSettings
+from ace.engine.aside import Aside
 from ace.engine.calls import Calls
 from ace.engine.events import CallFinished, Listener, silent
 from ace.engine.schedule import derive_seed
@@ -27,7 +28,7 @@ from ace.roles import (
     reflect,
 )
 from ace.store import RunStore
-from ace.tasks import Task
+from ace.tasks import SchemaTask, Task
 from ace.types import RoleName, Sample, Sampling
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -48,6 +49,7 @@ class RunContext:
     store: RunStore
     calls: Calls
     embedder: Embedder
+    aside: Aside
     listener: Listener = silent
 
     def render(self, playbook: Playbook) -> str:
@@ -59,19 +61,40 @@ class RunContext:
         return self.backends["generator"].count_tokens(text)
 
     async def generate(
-        self, prefix: str, sample: Sample, *, reflection: str, purpose: str, round: int
+        self,
+        prefix: str,
+        sample: Sample,
+        *,
+        reflection: str,
+        purpose: str,
+        round: int,
+        so_far: str = "",
+        temperature: float | None = None,
+        role: RoleName = "generator",
     ) -> RoleResult[GeneratorAnswer]:
-        """Let the generator answer `sample` behind the rendered playbook `prefix`."""
+        """Let the generator answer `sample` behind the rendered playbook `prefix`.
+
+        `so_far` is what was done in the sample's world, `temperature` stands in for the settings', and the model that
+        plays `role` is the one that answers.
+        """
+        seen = without_target(sample)
+        question, material = self.task.prompt(seen)
+        if so_far:
+            material = f"{material}\n\nWhat you did so far:\n{so_far}".strip()
+        sampling = self._sampling(role, purpose, sample.id, str(round))
+        schema = self.task.answer_schema(seen) if isinstance(self.task, SchemaTask) else None
         result = await generate(
-            self.calls.of("generator"),
+            self.calls.of(role),
             self.pack,
             prefix,
             sample,
-            sampling=self._sampling("generator", purpose, sample.id, str(round)),
-            guided=self.backends["generator"].info.structured_outputs,
-            prompt=self.task.prompt(without_target(sample)),
+            sampling=sampling if temperature is None else replace(sampling, temperature=temperature, top_p=1.0),
+            guided=self.backends[role].info.structured_outputs,
+            prompt=(question, material),
             reflection=reflection,
             round=round,
+            role=role,
+            answer_schema=schema,
         )
         return self._heard(result)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeVar
 
+from ace.engine.attempt import SAMPLE_ERRORS
 from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.flow import flow
-from ace.engine.sample import SAMPLE_ERRORS, SampleResult
+from ace.engine.sample import SampleResult
 from ace.engine.signal import shown
 from ace.playbook import (
     Delta,

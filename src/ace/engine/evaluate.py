@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ace.engine.attempt import Attempt, attempt
 from ace.engine.context import RunContext
 from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
 from ace.engine.flow import flow
-from ace.engine.sample import Attempt, attempt
 from ace.playbook import Playbook
 from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow
+from ace.tasks import MeasuringTask
 from ace.types import Sample
 
 
@@ -42,6 +43,7 @@ async def evaluate(
         return result
 
     attempts = await flow(answer(sample) for sample in samples)
+    metrics = await _metrics(context, samples, attempts)
     record = EvaluationRecord(
         run=context.run,
         label=label,
@@ -50,6 +52,7 @@ async def evaluate(
         outcomes=tuple(_outcome(i, sample, a) for i, (sample, a) in enumerate(zip(samples, attempts, strict=True))),
         calls=tuple(call for a in attempts for call in a.calls),
         after_batch=after_batch,
+        metrics=metrics,
         started=started,
         finished=utcnow(),
     )
@@ -58,6 +61,16 @@ async def evaluate(
     accuracy = correct / len(samples) if samples else 0.0
     context.listener(EvaluationFinished(label, split, len(samples), correct, failed, accuracy, playbook.version))
     return accuracy
+
+
+async def _metrics(context: RunContext, samples: Sequence[Sample], attempts: Sequence[Attempt]) -> dict[str, float]:
+    """The mean score where it says more than the share of right answers, and the task's own numbers."""
+    values = [made.score.value if made.score else 0.0 for made in attempts]
+    metrics = {"mean_score": sum(values) / len(values)} if any(value not in (0.0, 1.0) for value in values) else {}
+    if isinstance(context.task, MeasuringTask):
+        graded = [(sample, made.answer if made.score else None) for sample, made in zip(samples, attempts, strict=True)]
+        metrics.update(await context.aside.run(context.task.metrics, graded))
+    return metrics
 
 
 def _outcome(position: int, sample: Sample, result: Attempt) -> OutcomeRecord:

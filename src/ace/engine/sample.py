@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ace.engine.attempt import SAMPLE_ERRORS, Attempt, attempt
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
-from ace.engine.signal import Signal, listen
+from ace.engine.hearing import hear
+from ace.engine.signal import Signal
 from ace.engine.stopping import Insights, StopReason, is_proven
-from ace.errors import PromptTooLongError, RequestRejectedError, TransientError
 from ace.playbook import Playbook
-from ace.roles import CallRecord, GeneratorAnswer, Reflection, reflection_text
+from ace.roles import CallRecord, Reflection, reflection_text
 from ace.store.records import OutcomeRecord
-from ace.types import Sample, Score
-
-SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
-"""What can go wrong with one sample while the engine is well: recorded for that sample, and the run goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One answer and its grade. `score` and `output` are None where there is none, and `error` says why."""
-
-    calls: tuple[CallRecord, ...]
-    output: GeneratorAnswer | None = None
-    score: Score | None = None
-    error: str | None = None
-
-    @property
-    def answer(self) -> str:
-        return self.output.final_answer if self.output else ""
+from ace.types import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +30,6 @@ class SampleResult:
     used: tuple[str, ...] = field(default=())
 
 
-async def attempt(
-    context: RunContext, prefix: str, sample: Sample, *, purpose: str, reflection: str = "", round: int = 0
-) -> Attempt:
-    """Let the generator answer `sample` behind `prefix` and grade the answer."""
-    try:
-        result = await context.generate(prefix, sample, reflection=reflection, purpose=purpose, round=round)
-    except SAMPLE_ERRORS as error:
-        return Attempt(calls=(), error=f"{type(error).__name__}: {error}")
-    if result.value is None:
-        return Attempt(calls=(result.call,), error=f"ParseError: {result.error}")
-    score = context.task.grade(sample, result.value.final_answer)
-    return Attempt(calls=(result.call,), output=result.value, score=score)
-
-
 async def work_sample(
     context: RunContext, playbook: Playbook, prefix: str, sample: Sample, position: int, *, purpose: str
 ) -> SampleResult:
@@ -71,7 +41,8 @@ async def work_sample(
     a single reflection, and no retry.
     """
     first = await attempt(context, prefix, sample, purpose=purpose)
-    trail = _Trail(first, _signal(context, sample, first), calls=list(first.calls), error=first.error)
+    signal, votes = await hear(context, prefix, sample, first, purpose=purpose, round=0)
+    trail = _Trail(first, signal, calls=[*first.calls, *votes], error=first.error)
     if trail.signal is None:
         trail.stop = "error"
     elif trail.signal.right is False:
@@ -143,16 +114,12 @@ async def _correct(
         if retry.score is None:
             trail.error, trail.stop = retry.error, "error"
             return
-        trail.last, trail.signal = retry, _signal(context, sample, retry)
+        trail.last = retry
+        trail.signal, votes = await hear(context, prefix, sample, retry, purpose=purpose, round=round)
+        trail.calls.extend(votes)
         if trail.signal is None or trail.signal.right is not False:
             trail.stop = "right" if trail.signal and trail.signal.right else "unheard"
             return
-
-
-def _signal(context: RunContext, sample: Sample, made: Attempt) -> Signal | None:
-    if made.score is None:
-        return None
-    return listen(context.settings, context.task, sample, made.answer, made.score)
 
 
 async def _reflect(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from ace.config import RunSettings
 from ace.engine.adapt import best_version
+from ace.engine.aside import Aside
 from ace.engine.budget import Spending, spent_so_far
 from ace.engine.cache import CompletionCache
 from ace.engine.calls import Calls
@@ -73,9 +74,9 @@ async def conduct(
                     run_id = store.create_run(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
                     )
-                context = _context(run_id, settings, parts, store, live, listener)
                 clock = Clock()
-                with _terminable():
+                with contextlib.closing(Aside(parts.task)) as aside, _terminable():
+                    context = _context(run_id, settings, parts, store, live, aside, listener)
                     status = await _within_budget(context, work, clock)
             info = context.backends["generator"].info
             version = best_version(context)
@@ -143,6 +144,7 @@ def _context(
     parts: Parts,
     store: RunStore,
     live: Mapping[RoleName, Backend],
+    aside: Aside,
     listener: Listener,
 ) -> RunContext:
     gpus = _gpus(settings, live)
@@ -156,6 +158,7 @@ def _context(
         store=store,
         calls=Calls(run_id, store, live, spending, CompletionCache(settings, live, store)),
         embedder=create_embedder(settings.playbook.dedup),
+        aside=aside,
         listener=listener,
     )
 

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ace.config import RunSettings
-from ace.tasks import ObservingTask, Task
-from ace.types import Sample, Score
+from ace.types import Sample
 
 NO_FEEDBACK = "There is none. Judge the answer by the question, the material given and the playbook."
 
@@ -37,13 +36,3 @@ def without_target(sample: Sample) -> Sample:
 def shown(settings: RunSettings, samples: Sequence[Sample]) -> list[Sample]:
     """The samples as the loop sees them after the answer: with their targets only where labels are given."""
     return list(samples) if has_labels(settings) else [without_target(sample) for sample in samples]
-
-
-def listen(settings: RunSettings, task: Task, sample: Sample, answer: str, score: Score) -> Signal:
-    """What the loop hears of `answer`, which was graded `score`."""
-    if has_labels(settings):
-        return Signal(score.feedback, score.correct)
-    if isinstance(task, ObservingTask):
-        observed = task.observe(without_target(sample), answer)
-        return Signal(observed.text.strip() or NO_FEEDBACK, None if observed.failed is None else not observed.failed)
-    return Signal(NO_FEEDBACK, None)

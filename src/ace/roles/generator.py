@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ace.prompts import PromptPack
 from ace.roles.call import Complete, RoleResult, call_role
 from ace.roles.schemas import GeneratorAnswer, response_schema
-from ace.types import Request, Sample, Sampling
+from ace.types import Request, RoleName, Sample, Sampling
 
 
 async def generate(
@@ -19,17 +22,27 @@ async def generate(
     prompt: tuple[str, str] | None = None,
     reflection: str = "",
     round: int = 0,
+    role: RoleName = "generator",
+    answer_schema: Mapping[str, Any] | None = None,
 ) -> RoleResult[GeneratorAnswer]:
     """Answer `sample` behind the rendered `playbook` (ACE, section 3).
 
     `prompt` is the task's (question, context), the sample's own fields if None. `reflection` is `reflection_text` of
-    the last reflection on a retry. `guided` sends the answer's JSON schema to the engine.
+    the last reflection on a retry. `guided` sends the answer's JSON schema to the engine; `answer_schema` is that of
+    the final answer, where it is not a text. `role` is recorded with the call: whose model was asked.
     """
     question, context = prompt or (sample.question, sample.context)
     values = {"question": question, "context": context, "reflection": reflection}
     request = Request(
         messages=pack.messages("generator", playbook, values),
         sampling=sampling,
-        schema=response_schema(GeneratorAnswer, omit=pack.omit) if guided else None,
+        schema=_schema(pack, answer_schema) if guided else None,
     )
-    return await call_role(complete, request, GeneratorAnswer, role="generator", sample_id=sample.id, round=round)
+    return await call_role(complete, request, GeneratorAnswer, role=role, sample_id=sample.id, round=round)
+
+
+def _schema(pack: PromptPack, final_answer: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    schema = response_schema(GeneratorAnswer, omit=pack.omit)
+    if final_answer is None:
+        return schema
+    return {**schema, "properties": {**schema["properties"], "final_answer": dict(final_answer)}}

@@ -193,7 +193,13 @@ _STOPS = Migration(
     ("ALTER TABLE outcomes ADD COLUMN stop TEXT",),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS)
+_METRICS = Migration(
+    5,
+    "the task's own numbers of an evaluation",
+    ("ALTER TABLE evaluations ADD COLUMN metrics TEXT",),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

@@ -206,6 +206,7 @@ def evaluations(connection: Connection, run_id: str) -> tuple[EvaluationInfo, ..
             failed=row.failed,
             started=row.started,
             finished=row.finished,
+            metrics=row.metrics or {},
         )
         for row in connection.execute(query)
     )

@@ -103,6 +103,7 @@ class BatchRecord:
 class EvaluationRecord:
     """One evaluation, committed whole or not at all. `label` is "before", "after", "validation" or the user's.
 
+    `metrics` are the task's own numbers, by name.
     `after_batch` is the index of the last batch committed before it, None where it preceded them all.
     """
 
@@ -113,6 +114,7 @@ class EvaluationRecord:
     outcomes: tuple[OutcomeRecord, ...]
     calls: tuple[CallRecord, ...]
     after_batch: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
     started: datetime = field(default_factory=utcnow)
     finished: datetime = field(default_factory=utcnow)
 
@@ -217,6 +219,7 @@ class EvaluationInfo:
     failed: int
     started: datetime
     finished: datetime
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:

@@ -87,6 +87,7 @@ evaluations = Table(
     Column("failed", Integer, nullable=False),
     Column("started", UtcTime, nullable=False),
     Column("finished", UtcTime, nullable=False),
+    Column("metrics", JsonText),
 )
 
 calls = Table(

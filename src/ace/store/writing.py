@@ -96,6 +96,7 @@ def add_evaluation(connection: Connection, record: EvaluationRecord) -> int:
             n=len(record.outcomes),
             correct=sum(outcome.correct is True for outcome in record.outcomes),
             failed=sum(outcome.status == "failed" for outcome in record.outcomes),
+            metrics=dict(record.metrics) or None,
             started=record.started,
             finished=record.finished,
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ace.config import GraderName, TaskSettings
+from ace.tasks.records import needs_data_extra
 
 Grader = Callable[[str, str], float]
 
@@ -23,6 +24,18 @@ def exact(answer: str, target: str) -> float:
 def normalized(answer: str, target: str) -> float:
     """The same text, case, white space and punctuation around it aside."""
     return float(_normal(answer) == _normal(target))
+
+
+def fuzzy(answer: str, target: str) -> float:
+    """How alike the texts are, case, white space and punctuation around them aside: 1 - edits / length (Indel).
+
+    Right from `task.threshold` on. ProviderMissingError without rapidfuzz.
+    """
+    try:
+        from rapidfuzz import fuzz
+    except ImportError as error:
+        raise needs_data_extra("the grader 'fuzzy'", "rapidfuzz") from error
+    return float(fuzz.ratio(_normal(answer), _normal(target))) / 100
 
 
 def contains(answer: str, target: str) -> float:
@@ -65,6 +78,7 @@ def grader(settings: TaskSettings) -> Grader:
     graders: Mapping[str, Grader] = {
         "exact": exact,
         "normalized": normalized,
+        "fuzzy": fuzzy,
         "contains": contains,
         "numeric": partial(numeric, tolerance=settings.tolerance),
         "list": listed,

@@ -10,6 +10,7 @@ from typing import Any
 
 from ace.config import Labels, TaskSettings
 from ace.errors import AceError, ConfigError, DataError
+from ace.tasks.builtin.appworld import load_appworld
 from ace.tasks.data import load_data_task
 from ace.tasks.micro.task import MicroTask
 from ace.tasks.splits import check_splits
@@ -27,6 +28,8 @@ def load_task(settings: TaskSettings, *, labels: Labels = "given") -> Task:
         task = MicroTask.make(settings.micro)
     elif settings.name == "python":
         task = _python(settings)
+    elif settings.name == "appworld":
+        task = load_appworld(settings.appworld, settings.limit)
     else:
         task = load_data_task(settings)
     splits = check_splits(task.splits)

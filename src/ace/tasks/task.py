@@ -1,10 +1,15 @@
-"""What a task is: samples in three splits, what a model is asked, and how an answer is graded."""
+"""What a task is: samples in three splits, what a model is asked, and how an answer is graded.
+
+`Task` is all that a task needs. The other protocols are for those that can do more; a task has whichever it wants.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from ace.tasks.kinds import Graded
 from ace.types import Observation, Sample, Score
 
 
@@ -41,3 +46,63 @@ class ObservingTask(Protocol):
 
     def observe(self, sample: Sample, answer: str) -> Observation:
         """Try `answer` in the world. `sample` comes without its target; the text is shown to the reflector."""
+
+
+@runtime_checkable
+class ComparingTask(Protocol):
+    """A task that knows when two answers say the same; without it, their words must be the same."""
+
+    def same(self, sample: Sample, one: str, other: str) -> bool:
+        """Compare two answers to `sample`, which comes without its target."""
+
+
+@runtime_checkable
+class MeasuringTask(Protocol):
+    """A task with numbers of its own over a whole evaluation, such as the F1 of entities."""
+
+    def metrics(self, graded: Graded) -> Mapping[str, float]:
+        """Numbers by name, over all samples of an evaluation and their answers (None: the sample failed)."""
+
+
+@runtime_checkable
+class SchemaTask(Protocol):
+    """A task whose final answers are JSON of a certain form."""
+
+    def answer_schema(self, sample: Sample) -> Mapping[str, Any] | None:
+        """The JSON schema that guides the engine's final answer; None for a text. `sample` has no target."""
+
+
+class Environment(Protocol):
+    """One sample's world, in which an answer is found step by step. Calls may block: each is made in a thread."""
+
+    def step(self, action: str) -> Observation:
+        """Do `action`; the text is shown to the generator. What the action broke is an observation, not an error."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the world says that no more steps are to be made."""
+
+    def grade(self) -> Score:
+        """Grade what was done, after the last step."""
+
+    def close(self) -> None:
+        """Give up what the world holds; called once, whatever happened."""
+
+
+@runtime_checkable
+class InteractiveTask(Protocol):
+    """A task of several steps: each answer of the generator is an action in an environment.
+
+    The same actions must lead to the same observations: a run that is resumed does them again.
+    """
+
+    @property
+    def worlds(self) -> int:
+        """How many environments may be open at once."""
+
+    @property
+    def max_steps(self) -> int:
+        """The most steps for one sample; it is graded as it stands then."""
+
+    def open(self, sample: Sample) -> Environment:
+        """A fresh world for `sample`, which comes with its target: the world may need it to grade."""

@@ -1,0 +1,30 @@
+"""Work that blocks - running code, a step in a world - done in threads, so that the loop goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ace.tasks import InteractiveTask, Task
+
+T = TypeVar("T")
+
+
+class Aside:
+    """As many threads as there are processors, or worlds that may be open at once; started when first used."""
+
+    def __init__(self, task: Task) -> None:
+        worlds = task.worlds if isinstance(task, InteractiveTask) else 1
+        self.worlds = asyncio.Semaphore(worlds)
+        self._threads = ThreadPoolExecutor(max(worlds, os.cpu_count() or 1), thread_name_prefix="ace-aside")
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """What `function` returns or raises. A cancelled caller does not stop it."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    def close(self) -> None:
+        """Take no more work; what runs is waited for."""
+        self._threads.shutdown(cancel_futures=True)

@@ -1,0 +1,145 @@
+"""FiNER and Formula: financial questions in the format of the original ACE release.
+
+Source: the data sets of github.com/ace-agent/ace (Apache-2.0), made from FinLoRA (arXiv 2505.19819); FiNER itself is
+Loukas et al., ACL 2022. Grading follows that release's `eval/finance/data_processor.py`, but for what is said below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ace.config import FieldSettings
+from ace.tasks.kinds import Graded, Kind, in_words
+from ace.tasks.records import Fields
+from ace.types import Observation, Sample, Score
+
+_FIELDS = FieldSettings(question="context", context="context")
+_QUESTIONS = re.compile(r"\s*(Answer the following (\d+) independent questions\b.*)\Z", re.DOTALL)
+_OPTIONS = re.compile(r"\boptions:\s*([\w,\s]+?)\.\s*\Z")
+_FORMULA = re.compile(r"Question:\s*(.*?)\.\s*Answer:\s*\Z", re.DOTALL)
+_PLAIN_NUMBER = (
+    "Answer with a plain floating point number alone, rounded to two decimals if necessary. Do the necessary "
+    "conversions: 5 million is 5000000.0."
+)
+
+
+class Finer(Kind):
+    """Choosing a US GAAP tag for each of several questions; the answer is the tags with commas between them.
+
+    Answers are compared by position, in lower case; those beyond the number of questions do not count, missing ones are
+    wrong. A sample is right where all are; `answer_accuracy` counts single answers, as the paper does. On purpose
+    different from the original: nothing of an answer is executed (it called `eval`), and a sample without an answer
+    counts as wrong instead of leaving the denominator.
+    """
+
+    fields = _FIELDS
+
+    def sample(self, fields: FieldSettings, record: Fields, default_id: str) -> Sample:
+        text = record.required(fields.question, "every sample needs its instruction and questions")
+        target = record.required(fields.target, "every sample needs its tags")
+        parts = _QUESTIONS.search(text)
+        shared = text[: parts.start()].strip() if parts else ""
+        options = _OPTIONS.search(shared)
+        return Sample(
+            (record.text(fields.id) or default_id).strip(),
+            parts.group(1).strip() if parts else text.strip(),
+            target,
+            shared,
+            {
+                "questions": int(parts.group(2)) if parts else None,
+                "options": tuple(filter(None, (o.strip() for o in options.group(1).split(",")))) if options else (),
+            },
+        )
+
+    def grade(self, sample: Sample, target: str, answer: str) -> Score:
+        wanted = _items(target)
+        given = _padded(_items(answer), len(wanted))
+        wrong = [
+            f"answer {number} is {mine or 'missing'!r}, expected {right!r}"
+            for number, (mine, right) in enumerate(zip(given, _items(target, fold=False), strict=True), 1)
+            if not _same(mine, right.lower())
+        ]
+        value = 1.0 - len(wrong) / len(wanted)
+        return Score(
+            value, not wrong, "correct" if not wrong else f"{len(wrong)} of {len(wanted)} wrong: {'; '.join(wrong)}"
+        )
+
+    def observe(self, sample: Sample, answer: str) -> Observation:
+        given = _items(answer, fold=False)
+        asked = sample.metadata["questions"]
+        options = {option.lower() for option in sample.metadata["options"]}
+        problems = []
+        if asked is not None and len(given) != asked:
+            problems.append(f"{len(given)} answers to {asked} questions")
+        problems += [
+            f"{item!r} is none of the tags to choose from" for item in given if options and item.lower() not in options
+        ]
+        return in_words(problems)
+
+    def same(self, sample: Sample, one: str, other: str) -> bool:
+        return _items(one) == _items(other)
+
+    def metrics(self, graded: Graded) -> Mapping[str, float]:
+        right = total = 0
+        for sample, answer in graded:
+            wanted = _items(sample.target or "")
+            total += len(wanted)
+            if answer is not None:
+                right += sum(map(_same, _padded(_items(answer), len(wanted)), wanted))
+        return {"answer_accuracy": right / total} if total else {}
+
+
+class Formula(Kind):
+    """A number worked out with a financial formula that the model has to know: as in the original release, the formula
+    itself is not shown. An answer is right where it is the same number, commas aside, or the same text.
+    """
+
+    fields = _FIELDS
+
+    def sample(self, fields: FieldSettings, record: Fields, default_id: str) -> Sample:
+        text = record.required(fields.question, "every sample needs its instruction and question")
+        target = record.required(fields.target, "every sample needs its number")
+        found = _FORMULA.search(text)
+        question = found.group(1).strip() if found else text.strip()
+        if len(question) > 1 and question.startswith('"') and question.endswith('"'):
+            question = question[1:-1]
+        identity = (record.text(fields.id) or default_id).strip()
+        return Sample(identity, f"{question} {_PLAIN_NUMBER}" if found else question, target)
+
+    def grade(self, sample: Sample, target: str, answer: str) -> Score:
+        one, other = answer.replace(",", ""), target.replace(",", "")
+        number, wanted = _number(one), _number(other)
+        correct = one.strip() == other.strip() if number is None or wanted is None else number == wanted
+        return Score(float(correct), correct, "correct" if correct else f"wrong; expected: {target}")
+
+    def observe(self, sample: Sample, answer: str) -> Observation:
+        return in_words([] if _number(answer.replace(",", "")) is not None else [f"{answer!r} is no plain number"])
+
+    def same(self, sample: Sample, one: str, other: str) -> bool:
+        number = _number(one.replace(",", ""))
+        return number is not None and number == _number(other.replace(",", ""))
+
+
+def _items(text: str, *, fold: bool = True) -> list[str]:
+    items = [item.strip() for item in text.split(",")]
+    return [item.lower() for item in items] if fold else items
+
+
+def _padded(items: list[str], size: int) -> list[str]:
+    return (items + [""] * size)[:size]
+
+
+def _same(given: str, wanted: str) -> bool:
+    """The same text, or the same number: `2` is `2.0`, and `$2` is too."""
+    if given == wanted:
+        return True
+    number, other = _number(given.replace("$", "")), _number(wanted)
+    return number is not None and number == other
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
