@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ace.cli import bench, doctor, experiments, playbook, quickstart, run, runs
+from ace.cli import bench, doctor, experiments, playbook, quickstart, run, runs, task
 from ace.cli.terminal import Commands
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("compare")(experiments.compare)
 app.command("ablate")(experiments.ablate)
 app.command("baselines")(experiments.baselines)
 app.command("doctor")(doctor.doctor)
+app.add_typer(task.app, name="task")
 app.add_typer(playbook.app, name="playbook")
 app.add_typer(bench.app, name="bench")
 

@@ -41,7 +41,8 @@ class RunSummary:
 
     `samples` counts the samples worked off in batches; `accuracy_online` is the share of first answers that were right
     before their window was learned from. `calls` and `tokens` are the engines'; `cache_hits` counts what the completion
-    cache answered instead; `stops` counts why reflecting on a sample ended. Rates and accuracies are None
+    cache answered instead; `metrics` are the task's own numbers, by evaluation; `stops` counts why reflecting on a
+    sample ended. Rates and accuracies are None
     where nothing was measured.
     """
 
@@ -68,6 +69,7 @@ class RunSummary:
     parse_failures: int
     playbook_version: int
     playbook_bullets: int
+    metrics: Mapping[str, Mapping[str, float]]
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, one key a field."""
@@ -113,4 +115,5 @@ def summarise(
         parse_failures=sum(total.parse_failures for total in used.values()),
         playbook_version=version,
         playbook_bullets=len(store.playbook(run, version)),
+        metrics={label: dict(known.metrics) for label, known in evaluations.items() if known.metrics},
     )

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ace.store import BatchInfo, EvaluationInfo, RoleUsage, Run, RunReader, VersionInfo
 from ace.types import ROLES, Usage
-from ace.views.summary import summary_view, usage_table
+from ace.views.summary import metrics_text, summary_view, usage_table
 from ace.views.text import UNKNOWN, by_type, cell, moment, percent, seconds
 
 _COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "abandoned": "yellow", "failed": "red"}
@@ -78,11 +78,22 @@ def _evaluations(evaluations: Sequence[EvaluationInfo]) -> Table:
     table.add_column("split")
     for name in ("after batch", "playbook", "right", "failed", "accuracy"):
         table.add_column(name, justify="right")
+    measured = any(e.metrics for e in evaluations)
+    if measured:
+        table.add_column("measured", ratio=1)
     for e in evaluations:
         after = UNKNOWN if e.after_batch is None else str(e.after_batch + 1)
         right = f"{e.correct}/{e.n}"
+        own = [cell(metrics_text(e.metrics))] if measured else []
         table.add_row(
-            cell(e.label), cell(e.split), after, f"v{e.playbook_version}", right, str(e.failed), percent(e.accuracy)
+            cell(e.label),
+            cell(e.split),
+            after,
+            f"v{e.playbook_version}",
+            right,
+            str(e.failed),
+            percent(e.accuracy),
+            *own,
         )
     return table
 

@@ -56,7 +56,7 @@ class Finer(Kind):
         wanted = _items(target)
         given = _padded(_items(answer), len(wanted))
         wrong = [
-            f"answer {number} is {mine or 'missing'!r}, expected {right!r}"
+            f"answer {number} is {repr(mine) if mine else 'missing'}, expected {right!r}"
             for number, (mine, right) in enumerate(zip(given, _items(target, fold=False), strict=True), 1)
             if not _same(mine, right.lower())
         ]
@@ -66,7 +66,7 @@ class Finer(Kind):
         )
 
     def observe(self, sample: Sample, answer: str) -> Observation:
-        given = _items(answer, fold=False)
+        given = _items(answer, fold=False) if answer.strip() else []
         asked = sample.metadata["questions"]
         options = {option.lower() for option in sample.metadata["options"]}
         problems = []
