@@ -334,7 +334,7 @@ class TestSignals:
             adaptation__signals={"agreement": {"role": "curator"}},
         )
         store.close()
-        assert summary.calls == {"generator": 2, "reflector": 2, "curator": 2}
+        assert summary.calls == {"generator": 2, "reflector": 2, "curator": 2 + 2}
         told = [request.messages[-1].content for request in backend.requests if role(request) == "reflector"]
         assert all("Another model gives the same answer." in text for text in told)
 
