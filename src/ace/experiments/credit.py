@@ -129,7 +129,7 @@ async def recorded(
     known = finished(settings, parts)
     if known is not None and known.status == "done":
         return known.id
-    resume = known.id if known is not None else begun(settings, parts)
+    resume = begun(settings, parts)
     summary = await probe(
         settings, parts, variants, samples, split=split, listener=listener, resume=resume, backends=backends
     )

@@ -8,14 +8,21 @@ from ace.store import Run, RunStore
 
 
 def finished(settings: RunSettings, parts: Parts) -> Run | None:
-    """The newest run of these settings, task data, prompts and first playbook that came to its end."""
-    ends = ("done", "budget")
-    return next((run for run in _runs_of(settings, parts) if run.status in ends and run.summary is not None), None)
+    """The newest run of these settings, task data, prompts and first playbook that came to its end.
+
+    One that a budget ended counts where the budget is still the same.
+    """
+    budget = settings.budget.model_dump(mode="json")
+    for run in _runs_of(settings, parts):
+        ended = run.status == "done" or (run.status == "budget" and run.settings.get("budget") == budget)
+        if ended and run.summary is not None:
+            return run
+    return None
 
 
 def begun(settings: RunSettings, parts: Parts) -> str | None:
     """The newest such run that stopped on the way and that no process works on; its id."""
-    stopped = ("interrupted", "failed")
+    stopped = ("interrupted", "failed", "budget")
     return next((run.id for run in _runs_of(settings, parts) if run.status in stopped or run.abandoned), None)
 
 
