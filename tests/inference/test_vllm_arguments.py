@@ -19,6 +19,7 @@ from ace.inference.vllm.arguments import (
     engine_arguments,
     kv_cache_bytes,
     warn_of_remote_code,
+    whole_prompts,
 )
 from ace.inference.vllm.environment import prepare, threads_for
 from ace.inference.vllm.errors import starting, words
@@ -54,6 +55,17 @@ def test_defaults_on_a_gpu_leave_compiling_and_types_to_vllm() -> None:
     assert chosen["dtype"] == "auto"
     assert chosen["enable_prefix_caching"] is True
     assert not {"enforce_eager", "block_size", "max_num_seqs"} & set(chosen)
+
+
+def test_on_a_cpu_prompts_are_computed_whole() -> None:
+    assert whole_prompts({"max_model_len": 8192}) == {
+        "max_model_len": 8192,
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": 8192,
+    }
+    assert whole_prompts({"max_model_len": 512})["max_num_batched_tokens"] == 4096
+    given = {"max_model_len": 8192, "max_num_batched_tokens": 2048}
+    assert whole_prompts(given) == given
 
 
 def test_engine_args_win() -> None:

@@ -59,6 +59,15 @@ def answers(backend: VllmBackend, *requests: Request) -> list[Completion]:
     return asyncio.run(gather())
 
 
+def test_seeded_sampling_survives_more_prompts_than_one_step_computes(backend: VllmBackend) -> None:
+    """vLLM on a CPU dies of a seeded request whose prompt is computed in pieces."""
+    words = " ".join(f"word{number}" for number in range(130))
+    requests = [ask(f"{number} {words}", prefix=f"{number}", temperature=0.7, seed=number) for number in range(16)]
+    found = answers(backend, *requests)
+    assert sum(completion.usage.prompt_tokens for completion in found) > 2 * 4096
+    assert all(completion.usage.completion_tokens for completion in found)
+
+
 def test_info(backend: VllmBackend, model: Path) -> None:
     info = backend.info
     assert (info.provider, info.model, info.reason) == ("vllm", str(model), "a test")

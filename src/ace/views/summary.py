@@ -47,8 +47,8 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
         ("prefix-cache hits", Text(f"{percent(summary['prefix_cache_hit_rate'])} of all prompt tokens")),
         ("time", Text(_times(summary))),
     ]
-    for label, metrics in summary.get("metrics", {}).items():  # not in the summaries of older stores
-        rows.insert(3, (f"measured {label}", cell(metrics_text(metrics))))
+    measured = summary.get("metrics", {})  # not in the summaries of older stores
+    rows[3:3] = [(f"measured {label}", cell(metrics_text(metrics))) for label, metrics in measured.items()]
     for name, value in rows:
         table.add_row(name, value)
     return table

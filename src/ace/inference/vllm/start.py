@@ -9,7 +9,13 @@ from typing import Any
 from ace.config import ModelSettings
 from ace.inference.auto import has_gpu, installed
 from ace.inference.hub import local_folder
-from ace.inference.vllm.arguments import DEFAULT_MAX_MODEL_LEN, check_folder, engine_arguments, kv_cache_bytes
+from ace.inference.vllm.arguments import (
+    DEFAULT_MAX_MODEL_LEN,
+    check_folder,
+    engine_arguments,
+    kv_cache_bytes,
+    whole_prompts,
+)
 from ace.inference.vllm.environment import limit_threads, prepare, quiet, threads_for
 from ace.inference.vllm.errors import starting
 
@@ -46,6 +52,8 @@ def _start(settings: ModelSettings, path: str) -> Started:
     arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu)
     if arguments["max_model_len"] is None:
         arguments["max_model_len"] = _default_max_model_len(arguments)
+    if cpu:
+        arguments = whole_prompts(arguments)
     config: Any = arg_utils.EngineArgs(**arguments).create_engine_config(context)
     if cpu and config.cache_config.kv_cache_memory_bytes is None:
         available = import_module("psutil").virtual_memory().available
