@@ -206,7 +206,13 @@ class FieldSettings(Settings):
 
 
 class MicroSettings(Settings):
-    """The micro world: a seed decides words, codes, sentences and splits."""
+    """The micro world: a seed decides words, codes, sentences and splits.
+
+    Harder ones, to study correction and forgetting: in the middle of the training samples the share `drift` of the
+    words gets other codes, and the share `expiring` loses theirs, so that `unknown` is right from then on; validation
+    and test ask for what holds at the end. Train with `adaptation.shuffle: false`, so that time goes on. `distractors`
+    are sentences about other items that stand before the one that is asked about.
+    """
 
     seed: int = Field(default=0, ge=0)
     terms: int = Field(default=16, ge=1)
@@ -214,6 +220,15 @@ class MicroSettings(Settings):
     train: int = Field(default=40, ge=0)
     validation: int = Field(default=24, ge=0)
     test: int = Field(default=64, ge=0)
+    drift: float = Field(default=0.0, ge=0.0, le=1.0)
+    expiring: float = Field(default=0.0, ge=0.0, le=1.0)
+    distractors: int = Field(default=0, ge=0, le=8)
+
+    @model_validator(mode="after")
+    def _a_word_changes_once(self) -> Self:
+        if self.drift + self.expiring > 1.0:
+            raise refused("drift", self.drift, f"at most {1.0 - self.expiring:g}, beside expiring {self.expiring:g}")
+        return self
 
 
 class CodeSettings(Settings):

@@ -16,7 +16,7 @@ from ace.experiments.credit import probe_settings, recorded
 from ace.experiments.outcomes import evaluated
 from ace.inference import Backend
 from ace.playbook import PlaybookDiff, diff
-from ace.store import OutcomeRecord, RunStore
+from ace.store import OutcomeRecord, RunStore, VersionInfo
 from ace.tasks import Task
 from ace.types import RoleName, Sample
 
@@ -60,7 +60,9 @@ async def trace_sample(
     one version after the other, and finds every turn. DataError for an unknown sample.
     """
     with RunStore.open(settings.store, create=False) as store:
-        steps = {info.version: info for info in store.playbook_versions(run)}
+        steps: dict[int, VersionInfo] = {}
+        for info in store.playbook_versions(run):
+            steps.setdefault(info.version, info)  # a batch that changes nothing repeats its version
         playbooks = {version: store.playbook(run, version) for version in steps}
     settings = probe_settings(settings, f"bisect-{run}-{sample_id}")
     parts = replace(prepare(settings), playbook=next(iter(playbooks.values())))

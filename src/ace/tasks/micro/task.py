@@ -7,7 +7,7 @@ from typing import Self
 
 from ace.config import MicroSettings
 from ace.errors import ConfigError
-from ace.tasks.micro.world import Question, feedback, grade, make_world
+from ace.tasks.micro.world import Changes, Question, feedback, grade, make_world
 from ace.tasks.task import Splits
 from ace.types import Sample, Score
 
@@ -30,6 +30,7 @@ class MicroTask:
                 train=settings.train,
                 validation=settings.validation,
                 test=settings.test,
+                changes=Changes(settings.drift, settings.expiring, settings.distractors),
             )
         except ValueError as error:
             raise ConfigError(f"task.micro: {error}", key="task.micro") from None

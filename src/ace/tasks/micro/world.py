@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ace.tasks.micro.lexicon import (
@@ -16,6 +16,7 @@ from ace.tasks.micro.lexicon import (
     TERM_CODES,
     TERM_SECTION,
     TERMS,
+    UNKNOWN,
 )
 
 Split = Literal["train", "validation", "test"]
@@ -53,12 +54,26 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What makes a world harder: shares of the words that get another code or lose theirs, and sentences in the way."""
+
+    drift: float = 0.0
+    expiring: float = 0.0
+    distractors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class World:
-    """Rules and questions made from one seed. Splits share words, never a term+modifier pair."""
+    """Rules and questions made from one seed. Splits share words, never a term+modifier pair.
+
+    `rules` are those that hold at the end; `before` holds the codes that words had in the first half of the training
+    samples, where they were others.
+    """
 
     seed: int
     rules: tuple[Rule, ...]
     questions: tuple[Question, ...]
+    before: Mapping[str, str] = field(default_factory=dict)
 
     def split(self, name: Split) -> tuple[Question, ...]:
         return tuple(question for question in self.questions if question.split == name)
@@ -83,6 +98,7 @@ def make_world(
     train: int = 40,
     validation: int = 24,
     test: int = 64,
+    changes: Changes = Changes(),
 ) -> World:
     """The world of `seed`; the same arguments give the same world on every machine.
 
@@ -103,15 +119,48 @@ def make_world(
     rng.shuffle(ordered)
     names: tuple[tuple[Split, int], ...] = (("train", train), ("validation", validation), ("test", test))
     splits = [name for name, size in names for _ in range(size)]
+    rules = (*term_rules, *modifier_rules)
+    after = _changed(seed, rules, changes)
+    codes = {rule.word: rule.code for rule in rules}
+    asides = random.Random(f"distractors {seed}")
     questions = []
     numbers = {"train": 0, "validation": 0, "test": 0}
     for (term, modifier), split in zip(ordered + rest, splits, strict=False):
         text = question_text(modifier.word, term.word, rng.choice(FRAMES), rng.choice(AMOUNTS))
         identity = f"micro-{seed}-{split}-{numbers[split]:03d}"
+        early = split == "train" and numbers[split] < (train + 1) // 2
         numbers[split] += 1
-        target = f"{term.code}-{modifier.code}"
+        known = [codes[word] if early else after[word] for word in (term.word, modifier.word)]
+        target = UNKNOWN if UNKNOWN in known else "-".join(known)
+        text = " ".join([*_asides(asides, pairs, changes.distractors), text])
         questions.append(Question(identity, text, target, term.word, modifier.word, split))
-    return World(seed, tuple(term_rules + modifier_rules), tuple(questions))
+    lasting = tuple(Rule(r.section, r.word, after[r.word]) for r in rules if after[r.word] != UNKNOWN)
+    before = {word: code for word, code in codes.items() if after[word] != code}
+    return World(seed, lasting, tuple(questions), before)
+
+
+def _changed(seed: int, rules: Sequence[Rule], changes: Changes) -> dict[str, str]:
+    """The codes at the end: words that drift get a code that no word of the world had, those that expire `unknown`."""
+    rng = random.Random(f"changes {seed}")
+    words = [rule.word for rule in rules]
+    rng.shuffle(words)
+    drifting = set(words[: round(changes.drift * len(words))])
+    expired = set(words[len(drifting) : len(drifting) + round(changes.expiring * len(words))])
+    free = {
+        section: iter(rng.sample(fresh, len(fresh)))
+        for section, all_codes in ((TERM_SECTION, TERM_CODES), (MODIFIER_SECTION, MODIFIER_CODES))
+        for fresh in [[code for code in all_codes if code not in {rule.code for rule in rules}]]
+    }
+    return {
+        rule.word: next(free[rule.section]) if rule.word in drifting else UNKNOWN if rule.word in expired else rule.code
+        for rule in rules
+    }
+
+
+def _asides(rng: random.Random, pairs: Sequence[tuple[Rule, Rule]], count: int) -> list[str]:
+    """Sentences about items of the world that nobody asks about."""
+    chosen = [rng.choice(pairs) for _ in range(count)]
+    return [rng.choice(FRAMES).format(f"{modifier.word} {term.word}", rng.choice(AMOUNTS)) for term, modifier in chosen]
 
 
 def grade(answer: str, target: str) -> bool:
