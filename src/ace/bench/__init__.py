@@ -1,11 +1,13 @@
 """Benchmarks: medians over repetitions and ratios against a baseline in the same run, on the machine at hand."""
 
+from ace.bench.credit import CreditReport, measure_credit_ranking
 from ace.bench.overhead import OverheadReport, OverheadRow, measure_overhead
 from ace.bench.runs import RunReport, RunRow, measure_runs
 from ace.bench.soak import SoakReport, SoakRow, measure_soak
 from ace.bench.throughput import ThroughputReport, ThroughputRow, measure_throughput
 
 __all__ = [
+    "CreditReport",
     "OverheadReport",
     "OverheadRow",
     "RunReport",
@@ -14,6 +16,7 @@ __all__ = [
     "SoakRow",
     "ThroughputReport",
     "ThroughputRow",
+    "measure_credit_ranking",
     "measure_overhead",
     "measure_runs",
     "measure_soak",

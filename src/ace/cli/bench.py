@@ -12,9 +12,9 @@ from ace.cli.options import JsonPath
 from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
-    from ace.bench import OverheadReport, RunReport, SoakReport, ThroughputReport
+    from ace.bench import CreditReport, OverheadReport, RunReport, SoakReport, ThroughputReport
 
-    Report = ThroughputReport | RunReport | OverheadReport | SoakReport
+    Report = ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport
 
 MarkdownPath = Annotated[
     Path | None,
@@ -31,6 +31,7 @@ def bench(ctx: typer.Context) -> None:
         throughput()
         run_modes()
         overhead()
+        credit()
         soak()
 
 
@@ -81,6 +82,20 @@ def overhead(
     from ace.bench import measure_overhead
 
     _give(measure_overhead(repetitions=repetitions, seed=seed), json_path, markdown)
+
+
+@app.command("credit")
+def credit(
+    trials: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 40,
+    planted: Annotated[int, typer.Option(min=1, max=6, help="False bullets in each playbook.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="The first world.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Whether the ranking of `ace playbook credit` puts planted false bullets last."""
+    from ace.bench import measure_credit_ranking
+
+    _give(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
 
 
 @app.command("soak")

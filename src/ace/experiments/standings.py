@@ -20,7 +20,8 @@ class Standing:
     """One row. `accuracy` is the mean over all samples of all seeds, `by_seed` that of each seed.
 
     A sample that several seeds evaluated counts once, with the mean of its grades: the interval is over samples, and
-    says nothing of the spread between seeds, which `by_seed` shows. `against_first` is None for the first row;
+    says nothing of the spread between seeds, which `by_seed` shows. `failed` counts failed test samples over all seeds,
+    which are not right; `against_first` is None for the first row;
     `p_corrected` is Holm's over the rows. Calls, tokens and seconds are means of a run, evaluations included.
     """
 
@@ -31,6 +32,7 @@ class Standing:
     accuracy: float
     interval: Interval
     by_seed: tuple[float, ...]
+    failed: int
     against_first: PairedTest | None
     p_corrected: float | None
     calls: float
@@ -107,6 +109,7 @@ def _standing(
         accuracy=statistics.fmean(scores.values()),
         interval=mean_interval(list(scores.values())),
         by_seed=tuple(summary["accuracy_after"] for summary in summaries),
+        failed=sum(_evaluated(known).failed for known in cells),
         against_first=test,
         p_corrected=p_corrected,
         calls=statistics.fmean(sum(summary["calls"].values()) for summary in summaries),

@@ -20,14 +20,16 @@ def standings_view(table: Standings) -> RenderableType:
     """One line a row, every row against the first."""
     view = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     view.add_column("settings")
-    for name in ("accuracy", "95% interval", "seeds", "against the first", "p (Holm)", "calls", "tokens", "adaptation"):
+    for name in ("accuracy", "95% interval", "seeds", "failed", "against the first", "p (Holm)", "calls", "tokens"):
         view.add_column(name, justify="right")
+    view.add_column("adaptation", justify="right")
     for row in table.rows:
         view.add_row(
             cell(row.name),
             percent(row.accuracy),
             interval_text(row.interval),
             seeds_text(row),
+            str(row.failed),
             against_text(row),
             p_text(row.p_corrected),
             count(round(row.calls)),
@@ -49,13 +51,17 @@ def standings_note(table: Standings) -> str:
 
 def standings_markdown(table: Standings) -> str:
     """The same as a Markdown table."""
-    head = ("settings", "accuracy", "95% interval", "seeds", "against the first", "p (Holm)", "calls", "tokens", "s")
+    head = (
+        *("settings", "accuracy", "95% interval", "seeds", "failed"),
+        *("against the first", "p (Holm)", "calls", "tokens", "adaptation s"),
+    )
     rows = [
         (
             row.name.replace("|", "\\|"),
             percent(row.accuracy),
             interval_text(row.interval),
             seeds_text(row),
+            str(row.failed),
             against_text(row),
             p_text(row.p_corrected),
             f"{row.calls:.0f}",

@@ -1,0 +1,55 @@
+"""What docs/tasks.md shows works: its CSV, its config, its task and its commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ace.cli.main import app
+from ace.config import TaskSettings, load_settings
+from ace.tasks import load_task
+from ace.tasks.builtin import KINDS
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+COMMANDS = sorted(set(re.findall(r"^\$ ace ((?:task |playbook )?[a-z]+)", TEXT, re.MULTILINE)))
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    return str(found)
+
+
+def test_the_csv_and_its_config(tmp_path: Path) -> None:
+    (tmp_path / "units.csv").write_text(block("csv"))
+    (tmp_path / "units.yaml").write_text(block("yaml"))
+    settings = load_settings(tmp_path / "units.yaml")
+    task = load_task(settings.task)
+    (sample, *_) = (*task.splits.train, *task.splits.validation, *task.splits.test)
+    assert task.grade(sample, sample.target or "").correct
+    result = CliRunner().invoke(app, ["task", "check", str(tmp_path / "units.yaml")])
+    assert result.exit_code == 0, result.output
+
+
+def test_the_python_task(tmp_path: Path) -> None:
+    (tmp_path / "shout.py").write_text(block("python"))
+    task = load_task(TaskSettings.model_validate({"name": "python", "path": f"{tmp_path}/shout.py:make"}))
+    assert task.grade(task.splits.test[0], "GOOD DAY").correct
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_exist(command: str) -> None:
+    assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", [*KINDS, "appworld", "micro", "python"])
+def test_every_task_is_listed(name: str) -> None:
+    assert f"`{name}`" in TEXT
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", TEXT))))
+def test_its_links_lead_somewhere(link: str) -> None:
+    assert (ROOT / "docs" / link).exists()
