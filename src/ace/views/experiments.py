@@ -8,35 +8,50 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ace.bench.tables import table as markdown_table
 from ace.experiments import BulletCredit, Comparison, Credit, History, Standing, Standings
 from ace.stats import Interval, PairedTest
 from ace.views.playbooks import diff_view
-from ace.views.text import UNKNOWN, cell, count, percent, seconds
+from ace.views.text import UNKNOWN, cell, count, percent, seconds, visible
 
 MEASURES = {"right": "share of right answers", "score": "mean score"}
+
+
+_COLUMNS = (
+    *("settings", "accuracy", "95% interval", "seeds", "failed", "against the first", "p (Holm)"),
+    *("calls", "tokens", "adaptation"),
+)
 
 
 def standings_view(table: Standings) -> RenderableType:
     """One line a row, every row against the first."""
     view = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    view.add_column("settings")
-    for name in ("accuracy", "95% interval", "seeds", "failed", "against the first", "p (Holm)", "calls", "tokens"):
-        view.add_column(name, justify="right")
-    view.add_column("adaptation", justify="right")
+    for name in _COLUMNS:
+        view.add_column(name, justify="left" if name == "settings" else "right")
     for row in table.rows:
-        view.add_row(
-            cell(row.name),
-            percent(row.accuracy),
-            interval_text(row.interval),
-            seeds_text(row),
-            str(row.failed),
-            against_text(row),
-            p_text(row.p_corrected),
-            count(round(row.calls)),
-            count(round(row.tokens)),
-            seconds(row.adapt_s),
-        )
+        view.add_row(*map(cell, _row(row)))
     return Group(view, Text(), Text(standings_note(table), style="dim"))
+
+
+def standings_markdown(table: Standings) -> str:
+    """The same as a Markdown table."""
+    rows = ([text.replace("|", "\\|") for text in _row(row)] for row in table.rows)
+    return f"{markdown_table(_COLUMNS, rows)}\n\n{standings_note(table)}\n"
+
+
+def _row(row: Standing) -> tuple[str, ...]:
+    return (
+        visible(row.name),
+        percent(row.accuracy),
+        interval_text(row.interval),
+        seeds_text(row),
+        str(row.failed),
+        UNKNOWN if row.against_first is None else difference_text(row.against_first),
+        p_text(row.p_corrected),
+        count(round(row.calls)),
+        count(round(row.tokens)),
+        seconds(row.adapt_s),
+    )
 
 
 def standings_note(table: Standings) -> str:
@@ -49,40 +64,10 @@ def standings_note(table: Standings) -> str:
     )
 
 
-def standings_markdown(table: Standings) -> str:
-    """The same as a Markdown table."""
-    head = (
-        *("settings", "accuracy", "95% interval", "seeds", "failed"),
-        *("against the first", "p (Holm)", "calls", "tokens", "adaptation s"),
-    )
-    rows = [
-        (
-            row.name.replace("|", "\\|"),
-            percent(row.accuracy),
-            interval_text(row.interval),
-            seeds_text(row),
-            str(row.failed),
-            against_text(row),
-            p_text(row.p_corrected),
-            f"{row.calls:.0f}",
-            f"{row.tokens:.0f}",
-            f"{row.adapt_s:.2f}",
-        )
-        for row in table.rows
-    ]
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
-    return "\n".join([*lines, "", standings_note(table), ""])
-
-
 def seeds_text(row: Standing) -> str:
     """The lowest and the highest accuracy of a seed, and how many there are."""
     low, high = min(row.by_seed), max(row.by_seed)
     return percent(low) if len(row.by_seed) == 1 else f"{percent(low)} to {percent(high)} of {len(row.by_seed)}"
-
-
-def against_text(row: Standing) -> str:
-    """The difference to the first row, with its interval."""
-    return UNKNOWN if row.against_first is None else difference_text(row.against_first)
 
 
 def difference_text(test: PairedTest) -> str:

@@ -163,7 +163,8 @@ def describe(event: Event, tally: Tally) -> str | None:
             return f"engine: {provider} with {model} on {device}, started in {seconds(start_s)}{why}"
         case RunStarted(run, mode, samples, batches, resumed_at):
             resumed = f", going on after batch {resumed_at}" if resumed_at else ""
-            return f"run {run}: {mode}, {samples} samples in {batches} batches{resumed}"
+            work = f", {samples} samples in {batches} batches" if batches else ""
+            return f"run {run}: {mode}{work}{resumed}"
         case BatchCommitted(index, epoch, first, corrected, failed, samples, version, bullets, operations):
             failures = f", {failed} failed" if failed else ""
             mended = f", {corrected} after reflection" if corrected else ""
