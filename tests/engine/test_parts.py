@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,10 @@ from ace.types import Sample
 SAMPLES = tuple(Sample(str(number), f"question {number}") for number in range(10))
 
 
-@given(st.integers(1, 4), st.integers(1, 12), st.booleans(), st.integers(0, 2**31))
-def test_every_sample_is_planned_once_an_epoch(epochs: int, size: int, shuffle: bool, seed: int) -> None:
+@given(st.integers(1, 4), st.one_of(st.just("auto"), st.integers(1, 12)), st.booleans(), st.integers(0, 2**31))
+def test_every_sample_is_planned_once_an_epoch(
+    epochs: int, size: Literal["auto"] | int, shuffle: bool, seed: int
+) -> None:
     plans = plan_batches(SAMPLES, epochs=epochs, batch_size=size, shuffle=shuffle, seed=seed)
     assert [plan.index for plan in plans] == list(range(len(plans)))
     for epoch in range(epochs):
@@ -32,6 +35,12 @@ def test_epochs_are_shuffled_differently_and_unshuffled_ones_are_not() -> None:
     assert first.samples != second.samples
     first, second = plan_batches(SAMPLES, epochs=2, batch_size=10, shuffle=False, seed=0)
     assert first.samples == second.samples == SAMPLES
+
+
+def test_auto_begins_small_and_grows() -> None:
+    samples = [Sample(str(number), "q") for number in range(150)]
+    plans = plan_batches(samples, epochs=2, batch_size="auto", shuffle=False, seed=0)
+    assert [len(plan.samples) for plan in plans] == [4, 8, 16, 32, 64, 26, 64, 64, 22]
 
 
 def test_seeds_differ_by_purpose() -> None:

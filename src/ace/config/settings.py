@@ -367,6 +367,9 @@ class SignalSettings(Settings):
 class AdaptationSettings(Settings):
     """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number.
 
+    `batch_size: auto` begins with 4 samples and doubles with every batch, up to 64: as long as the playbook is empty,
+    the samples of a batch all discover the same things.
+
     With `labels: none` no target and no grade reaches a prompt or steers the loop; answers are graded for the report.
     `forbidden` is the same for tasks whose training samples have no targets, and makes sure of it.
 
@@ -376,7 +379,7 @@ class AdaptationSettings(Settings):
 
     method: Method = "ace"
     epochs: int = Field(default=1, ge=1)
-    batch_size: int = Field(default=1, ge=1)
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
     max_rounds: int = Field(default=3, ge=0)
     reflect_on_success: bool = True
     early_stop: EarlyStopSettings = EarlyStopSettings()

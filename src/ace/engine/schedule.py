@@ -6,8 +6,12 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ace.types import Sample
+
+AUTO_FIRST, AUTO_MOST = 4, 64
+"""Samples of the first and of the largest batch of `batch_size: auto`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +25,23 @@ class BatchPlan:
 
 
 def plan_batches(
-    samples: Sequence[Sample], *, epochs: int, batch_size: int, shuffle: bool, seed: int
+    samples: Sequence[Sample], *, epochs: int, batch_size: int | Literal["auto"], shuffle: bool, seed: int
 ) -> tuple[BatchPlan, ...]:
-    """Cut `samples` into batches, in another seeded order each epoch when `shuffle` is set."""
+    """Cut `samples` into batches, in another seeded order each epoch when `shuffle` is set.
+
+    `auto` cuts batches of 4, 8, 16... and from then on of 64.
+    """
     plans: list[BatchPlan] = []
     for epoch in range(epochs):
         order = list(samples)
         if shuffle:
             random.Random(derive_seed(seed, "shuffle", str(epoch))).shuffle(order)
-        for start in range(0, len(order), batch_size):
-            part = tuple(order[start : start + batch_size])
-            plans.append(BatchPlan(len(plans), epoch, part, start + batch_size >= len(order)))
+        start = 0
+        while start < len(order):
+            size = min(AUTO_FIRST << min(len(plans), 8), AUTO_MOST) if batch_size == "auto" else batch_size
+            part = tuple(order[start : start + size])
+            start += size
+            plans.append(BatchPlan(len(plans), epoch, part, start >= len(order)))
     return tuple(plans)
 
 
