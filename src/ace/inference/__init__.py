@@ -1,7 +1,7 @@
 """Inference: one `Backend` protocol, a provider a file, one retry loop, and `LLMClient` as the simple way in."""
 
 from ace.inference.auto import resolve_auto
-from ace.inference.backend import Backend, BackendInfo
+from ace.inference.backend import Backend, BackendInfo, EngineMeter, MeteredBackend
 from ace.inference.client import ClientStats, LLMClient
 from ace.inference.models import model_path
 from ace.inference.registry import create_backend, open_backends
@@ -12,7 +12,9 @@ __all__ = [
     "Backend",
     "BackendInfo",
     "ClientStats",
+    "EngineMeter",
     "LLMClient",
+    "MeteredBackend",
     "RetryingBackend",
     "ScriptedBackend",
     "create_backend",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ace.types import Completion, Request
 
@@ -24,6 +24,23 @@ class BackendInfo:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class EngineMeter:
+    """What an engine in this process has done since it started: steps, and the wall-clock seconds that they took.
+
+    Of two readings the difference is what lies between them.
+    """
+
+    steps: int = 0
+    step_s: float = 0.0
+
+    def __add__(self, other: EngineMeter) -> EngineMeter:
+        return EngineMeter(self.steps + other.steps, self.step_s + other.step_s)
+
+    def __sub__(self, other: EngineMeter) -> EngineMeter:
+        return EngineMeter(self.steps - other.steps, self.step_s - other.step_s)
+
+
 class Backend(Protocol):
     """A live engine or endpoint. It raises errors of `ace.errors` alone."""
 
@@ -39,3 +56,11 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Free everything: memory, threads, processes, connections. Closing twice does nothing."""
+
+
+@runtime_checkable
+class MeteredBackend(Protocol):
+    """A backend whose engine runs in this process and is measured."""
+
+    def meter(self) -> EngineMeter:
+        """The engine's meter, now. Callable from any thread."""

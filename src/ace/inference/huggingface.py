@@ -38,7 +38,7 @@ from ace.errors import (
     ProviderStartError,
     RequestRejectedError,
 )
-from ace.inference.backend import BackendInfo
+from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.chat import ChatEncoder
 from ace.inference.hub import local_folder
 from ace.types import Completion, FinishReason, Request, Sampling, Usage
@@ -112,6 +112,7 @@ class HuggingFaceBackend:
         self._eos = set(eos if isinstance(eos, list) else [eos])
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._meter = EngineMeter()
         self._thread = threading.Thread(target=self._run, name="ace-huggingface", daemon=True)
         self._thread.start()
 
@@ -137,6 +138,10 @@ class HuggingFaceBackend:
 
     def count_tokens(self, text: str) -> int:
         return self._chat.count(text)
+
+    def meter(self) -> EngineMeter:
+        """Batches that were generated, and their seconds."""
+        return self._meter
 
     async def close(self) -> None:
         if not self._closed:
@@ -189,6 +194,7 @@ class HuggingFaceBackend:
                 stopping_criteria=StoppingCriteriaList([watch]),
             )[:, width:].tolist()
         ended = time.perf_counter()
+        self._meter += EngineMeter(1, ended - started)
         return [
             self._completion(job, row[:limit], started, watch.first, ended)
             for job, row, limit in zip(batch, rows, limits, strict=True)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from ace.errors import AceError, EngineDeadError, RequestQuarantinedError
-from ace.inference.backend import Backend, BackendInfo
+from ace.inference.backend import Backend, BackendInfo, EngineMeter, MeteredBackend
 from ace.types import Completion, Request
 
 CLOSE_S = 30.0
@@ -34,6 +34,7 @@ class SupervisedBackend:
         self._closed = False
         self._replacing: asyncio.Lock | None = None
         self._suspects = _Suspects()
+        self._earlier = EngineMeter()
 
     @property
     def info(self) -> BackendInfo:
@@ -58,6 +59,10 @@ class SupervisedBackend:
 
     def count_tokens(self, text: str) -> int:
         return self._live.count_tokens(text)
+
+    def meter(self) -> EngineMeter:
+        """Over all engines that were started here; nothing of one that is not metered."""
+        return self._earlier + _meter(self._live)
 
     async def close(self) -> None:
         self._closed = True
@@ -98,12 +103,17 @@ class SupervisedBackend:
             if self._closed or self._restarts >= self._max_restarts:
                 raise death
             self._restarts += 1
+            self._earlier += _meter(dead)
             await _freed(dead.close(), death)
             await asyncio.sleep(self._backoff_s * 2 ** (self._restarts - 1))
             try:
                 self._live = await asyncio.to_thread(self._start)
             except AceError as error:
                 raise EngineDeadError(f"{death.message}; it could not be started again: {error.message}") from error
+
+
+def _meter(backend: Backend) -> EngineMeter:
+    return backend.meter() if isinstance(backend, MeteredBackend) else EngineMeter()
 
 
 async def _freed(closing: Awaitable[None], death: EngineDeadError) -> None:

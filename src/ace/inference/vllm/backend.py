@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from ace.config import ModelSettings
 from ace.errors import EngineDeadError, PromptTooLongError, RequestRejectedError
-from ace.inference.backend import BackendInfo
+from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.chat import ChatEncoder
 from ace.inference.vllm.arguments import warn_of_remote_code
 from ace.inference.vllm.errors import missing, rejected
@@ -91,6 +91,10 @@ class VllmBackend:
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` as data, by the model's own tokenizer."""
         return self._chat.count(text)
+
+    def meter(self) -> EngineMeter:
+        """Steps of the engine, and their seconds."""
+        return self._resident.meter
 
     async def close(self) -> None:
         """Shut the engine down and free its memory. Closing twice does nothing."""

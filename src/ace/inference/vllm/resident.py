@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ace.errors import AceError, EngineDeadError
+from ace.inference.backend import EngineMeter
 from ace.inference.vllm.environment import quiet
 from ace.inference.vllm.errors import dead, rejected
 
@@ -44,13 +45,17 @@ class Ticket:
 
 
 class Resident:
-    """A vLLM engine and its waiting requests. Every method runs on the stepping thread."""
+    """A vLLM engine and its waiting requests. Every method runs on the stepping thread.
+
+    `meter` is replaced with every step, so that any thread may read it.
+    """
 
     def __init__(self, engine: Any, model: str) -> None:
         self.engine = engine
         self._model = model
         self._tickets: dict[str, Ticket] = {}
         self._death: EngineDeadError | None = None
+        self.meter = EngineMeter()
 
     @property
     def busy(self) -> bool:
@@ -79,11 +84,13 @@ class Resident:
 
     def step(self) -> None:
         """One step for all requests. Where it fails, the engine is dead and every request hears of it."""
+        began = time.perf_counter()
         try:
             outputs = self.engine.step()
         except Exception as error:
             self._die(error)
             return
+        self.meter += EngineMeter(1, time.perf_counter() - began)
         for output in outputs:
             if output.finished and (ticket := self._tickets.pop(output.request_id, None)):
                 ticket.give(Finished(output, time.perf_counter()))

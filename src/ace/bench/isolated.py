@@ -1,0 +1,20 @@
+"""Measurements in a process of their own: nothing that one engine leaves behind changes the next one's numbers.
+
+Some engines also leave a process that no other can start in (vLLM after n-gram speculation).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def isolated(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `function`, a module's own, returns or raises in a fresh Python. All of it has to survive pickling."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args, **kwargs).result()
