@@ -12,7 +12,7 @@ from players import cast, perfect, settings
 
 from ace.engine import RunSummary, run
 from ace.engine.cache import CompletionCache
-from ace.inference import ScriptedBackend
+from ace.inference import ScriptedBackend, Tiers
 from ace.inference.backend import BackendInfo
 from ace.store import RunStore
 from ace.types import ROLES, Message, Request, Sampling
@@ -65,7 +65,7 @@ def test_a_seed_tells_sampled_answers_apart_and_greedy_ones_not(tmp_path: Path) 
     request = Request((Message("user", "q"),), Sampling(temperature=0.0, seed=1))
     other = replace(request, sampling=Sampling(temperature=0.0, seed=2))
     with RunStore.open("sqlite://") as store:
-        cache = CompletionCache(settings(tmp_path, cache="all"), cast(perfect()), store)
+        cache = CompletionCache(settings(tmp_path, cache="all"), Tiers(cast(perfect()), {}), store)
         assert cache.key("generator", request) == cache.key("generator", other)
         warm = [replace(r, sampling=replace(r.sampling, temperature=0.5)) for r in (request, other)]
         assert cache.key("generator", warm[0]) != cache.key("generator", warm[1])
@@ -81,7 +81,7 @@ def test_a_model_whose_files_changed_is_another_model(tmp_path: Path) -> None:
 
     def key() -> str | None:
         with RunStore.open("sqlite://") as store:
-            return CompletionCache(settings(tmp_path), cast(backend), store).key("generator", request)
+            return CompletionCache(settings(tmp_path), Tiers(cast(backend), {}), store).key("generator", request)
 
     before = key()
     assert key() == before

@@ -32,13 +32,17 @@ BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One way to run. `serial` makes one call at a time; `small` names the roles that the draft model plays."""
+    """One way to run. `serial` makes one call at a time; `small` names the roles that the draft model plays.
+
+    With `escalate` the target model takes over from it where that helps.
+    """
 
     name: str
     provider: Provider
     serial: bool = False
     early_stop: bool = False
     small: tuple[RoleName, ...] = ()
+    escalate: bool = False
 
 
 MODES: tuple[Mode, ...] = (
@@ -48,6 +52,13 @@ MODES: tuple[Mode, ...] = (
     Mode("vLLM", "vllm"),
     Mode("vLLM, early stopping", "vllm", early_stop=True),
     Mode("vLLM, early stopping, small reflector and curator", "vllm", early_stop=True, small=("reflector", "curator")),
+    Mode(
+        "vLLM, early stopping, small reflector and curator, escalating to the large one",
+        "vllm",
+        early_stop=True,
+        small=("reflector", "curator"),
+        escalate=True,
+    ),
 )
 
 
@@ -138,13 +149,13 @@ async def _measure(mode: Mode, samples: int, epochs: int, repetitions: int, seed
         return measured[1:]
 
 
-async def _start(mode: Mode, stack: AsyncExitStack) -> Mapping[RoleName, Backend]:
+async def _start(mode: Mode, stack: AsyncExitStack) -> Mapping[str, Backend]:
     live: dict[str, Backend] = {}
     for model in sorted({DRAFT if role in mode.small else TARGET for role in ROLES}):
         backend = create_backend(ModelSettings(provider=mode.provider, model=model, max_model_len=2048))
         stack.push_async_callback(backend.close)
         live[model] = _OneByOne(backend) if mode.serial else backend
-    return {role: live[DRAFT if role in mode.small else TARGET] for role in ROLES}
+    return {role: live[DRAFT if role in mode.small else TARGET] for role in ROLES} | {"main": live[TARGET]}
 
 
 class _OneByOne:
@@ -186,13 +197,23 @@ def _settings(mode: Mode, store: Path, samples: int, epochs: int, world: int) ->
                 "small": {"provider": mode.provider, "model": DRAFT},
             },
             "roles": {
-                role: {"model": "small" if role in mode.small else "main", "max_tokens": tokens, **greedy}
+                role: {
+                    "model": "small" if role in mode.small else "main",
+                    "escalate": _escalation(role) if mode.escalate and role in mode.small else None,
+                    "max_tokens": tokens,
+                    **greedy,
+                }
                 for role, tokens in zip(ROLES, (128, 192, 512), strict=True)
             },
             "adaptation": {"epochs": epochs, "batch_size": BATCH, "early_stop": {"enabled": mode.early_stop}},
             "evaluation": {"before": False},
         }
     )
+
+
+def _escalation(role: RoleName) -> dict[str, Any]:
+    """When the target takes over: from the second reflection on an answer, and where a curation loses an insight."""
+    return {"model": "main", **({"said": 1.0} if role == "curator" else {"rounds": 2})}
 
 
 def _busy(settings: RunSettings, run_id: str) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,7 @@ from ace.cli.terminal import BUDGET_REACHED, FAILED_SAMPLES, message_console, sh
 if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.engine import RunSummary
-    from ace.inference import Backend
-    from ace.types import RoleName
+    from ace.inference import Backends
 
 
 def work(ctx: typer.Context, settings: RunSettings, json_path: Path | None, *, resume: str | None = None) -> RunSummary:
@@ -32,7 +30,7 @@ def work(ctx: typer.Context, settings: RunSettings, json_path: Path | None, *, r
 
     if json_path is not None:
         replaceable(json_path)
-    backends: Mapping[RoleName, Backend] | None = ctx.obj
+    backends: Backends | None = ctx.obj
     with progress_view(message_console()) as view:
         summary = asyncio.run(run(settings, listener=view, resume=resume, backends=backends))
     if json_path is not None:

@@ -143,10 +143,30 @@ class ModelSettings(Settings):
         return value
 
 
+class EscalationSettings(Settings):
+    """When a role asks the larger model `model`, a key of `models`, in the place of its own.
+
+    Before its own model is asked, for a prompt of more than `prompt_tokens` tokens, or that does not fit; and, for
+    the generator's retries and the reflector, where the answer at hand was graded at most `score`, or from round
+    `rounds` on. After its own model was asked, once more: where its answer cannot be read (`parse_failure`), where the
+    reflector would be stopped early beside an answer that is still wrong (`stalled`), and where the curation and the
+    playbook say less than the share `said` of the insights, by the rules of dedup.
+    """
+
+    model: str
+    parse_failure: bool = True
+    stalled: bool = True
+    score: float | None = Field(default=None, ge=0.0, le=1.0)
+    rounds: int | None = Field(default=None, ge=1)
+    prompt_tokens: int | None = Field(default=None, ge=1)
+    said: float | None = Field(default=None, gt=0.0, le=1.0)
+
+
 class RoleSettings(Settings):
-    """Which of `models` plays the role, and how its answers are sampled."""
+    """Which of `models` plays the role, how its answers are sampled, and when a larger model is asked instead."""
 
     model: str = "main"
+    escalate: EscalationSettings | None = None
     max_tokens: int = Field(default=2048, ge=1)
     temperature: float = Field(default=0.1, ge=0.0)
     top_p: float = Field(default=0.95, gt=0.0, le=1.0)
@@ -159,10 +179,38 @@ class RolesSettings(Settings):
     reflector: RoleSettings = RoleSettings()
     curator: RoleSettings = RoleSettings()
 
+    @model_validator(mode="after")
+    def _escalation_fits_the_role(self) -> Self:
+        for role in ROLES:
+            if (escalate := self.of(role).escalate) is None:
+                continue
+            for key, roles in _ESCALATED_BY.items():
+                if role not in roles and getattr(escalate, key) is not None:
+                    allowed = f"nothing: this is for the {' and the '.join(roles)}"
+                    raise refused(f"{role}.escalate.{key}", getattr(escalate, key), allowed)
+            if escalate.model in ROLES:
+                raise refused(f"{role}.escalate.model", escalate.model, "a model that is not named like a role")
+            if escalate.model == self.of(role).model:
+                raise refused(f"{role}.escalate.model", escalate.model, "another model than the role's own")
+        return self
+
     def of(self, role: RoleName) -> RoleSettings:
         """The settings of `role`."""
         settings: RoleSettings = getattr(self, role)
         return settings
+
+    def model_of(self, role: RoleName, *, escalated: bool = False) -> str:
+        """The key of the model that answers `role`, its own or the larger one."""
+        settings = self.of(role)
+        return settings.escalate.model if escalated and settings.escalate else settings.model
+
+
+_ESCALATED_BY: dict[str, tuple[RoleName, ...]] = {
+    "score": ("generator", "reflector"),
+    "rounds": ("generator", "reflector"),
+    "said": ("curator",),
+}
+"""The keys of `escalate` that say nothing to the other roles."""
 
 
 class SplitSettings(Settings):
@@ -481,20 +529,44 @@ class RunSettings(Settings):
 
     @model_validator(mode="after")
     def _roles_name_models(self) -> Self:
-        for role in ROLES:
-            named = self.roles.of(role).model
+        for key, named in self._named().items():
             if named not in self.models:
                 near = next(iter(difflib.get_close_matches(named, self.models, n=1)), None)
-                raise refused(f"roles.{role}.model", named, f"a key of models: {', '.join(self.models)}", nearest=near)
+                raise refused(key, named, f"a key of models: {', '.join(self.models)}", nearest=near)
+        return self
+
+    @model_validator(mode="after")
+    def _scores_are_labels(self) -> Self:
+        for role in ROLES:
+            escalate = self.roles.of(role).escalate
+            if escalate and escalate.score is not None and self.adaptation.labels != "given":
+                allowed = f"nothing, with labels '{self.adaptation.labels}': a grade may not steer the loop"
+                raise refused(f"roles.{role}.escalate.score", escalate.score, allowed)
         return self
 
     @model_validator(mode="after")
     def _money_has_prices(self) -> Self:
-        for role in ROLES:
-            name = self.roles.of(role).model
+        for name in self.models_used:
             if self.budget.money is not None and self.models[name].price is None:
                 raise refused(f"models.{name}.price", None, "input and output, because budget.money is set")
         return self
+
+    @property
+    def models_used(self) -> tuple[str, ...]:
+        """The keys of the models that the roles name, their own before the larger ones, each once."""
+        return tuple(dict.fromkeys(self._named().values()))
+
+    @property
+    def models_escalated(self) -> tuple[str, ...]:
+        """The keys of the larger models, each once."""
+        larger = [self.roles.of(role).escalate for role in ROLES]
+        return tuple(dict.fromkeys(escalate.model for escalate in larger if escalate is not None))
+
+    def _named(self) -> dict[str, str]:
+        """The models that the roles name, each by where it is named."""
+        own = {f"roles.{role}.model": self.roles.of(role).model for role in ROLES}
+        larger = {f"roles.{role}.escalate.model": self.roles.of(role).escalate for role in ROLES}
+        return own | {key: escalate.model for key, escalate in larger.items() if escalate is not None}
 
     @property
     def digest(self) -> str:

@@ -34,23 +34,32 @@ class Attempt:
 
 
 async def attempt(
-    context: RunContext, prefix: str, sample: Sample, *, purpose: str, reflection: str = "", round: int = 0
+    context: RunContext,
+    prefix: str,
+    sample: Sample,
+    *,
+    purpose: str,
+    reflection: str = "",
+    round: int = 0,
+    grade: float | None = None,
 ) -> Attempt:
-    """Let the generator answer `sample` behind `prefix` and grade the answer."""
+    """Let the generator answer `sample` behind `prefix` and grade the answer. `grade` is what the one before got."""
     if isinstance(context.task, InteractiveTask):
         async with context.aside.worlds:
-            return await _interact(context, context.task, prefix, sample, purpose, reflection, round)
+            return await _interact(context, context.task, prefix, sample, purpose, reflection, round, grade)
     try:
-        result = await context.generate(prefix, sample, reflection=reflection, purpose=purpose, round=round)
+        result = await context.generate(
+            prefix, sample, reflection=reflection, purpose=purpose, round=round, grade=grade
+        )
     except SAMPLE_ERRORS as error:
         return Attempt(calls=(), error=_told(error))
     if result.value is None:
-        return Attempt(calls=(result.call,), error=f"ParseError: {result.error}")
+        return Attempt(calls=result.calls, error=f"ParseError: {result.error}")
     if getattr(context.task, "threads", False):
         score = await context.aside.run(context.task.grade, sample, result.value.final_answer)
     else:
         score = context.task.grade(sample, result.value.final_answer)
-    return Attempt(calls=(result.call,), output=result.value, score=score)
+    return Attempt(calls=result.calls, output=result.value, score=score)
 
 
 async def _interact(
@@ -61,6 +70,7 @@ async def _interact(
     purpose: str,
     reflection: str,
     round: int,
+    grade: float | None,
 ) -> Attempt:
     """Act in the sample's world until it is done or `max_steps` are, then have it graded."""
     calls: list[CallRecord] = []
@@ -71,9 +81,15 @@ async def _interact(
         async with _world(context, task, sample) as world:
             for _ in range(task.max_steps):
                 result = await context.generate(
-                    prefix, sample, reflection=reflection, purpose=purpose, round=round, so_far=transcript(steps)
+                    prefix,
+                    sample,
+                    reflection=reflection,
+                    purpose=purpose,
+                    round=round,
+                    so_far=transcript(steps),
+                    grade=grade,
                 )
-                calls.append(result.call)
+                calls.extend(result.calls)
                 if result.value is None:
                     return Attempt(tuple(calls), error=f"ParseError: {result.error}")
                 output = result.value

@@ -41,7 +41,7 @@ class Spending:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = settings.budget
-        self._prices = {role: _price(settings, role) for role in ROLES}
+        self._prices = {(role, larger): _price(settings, role, larger) for role in ROLES for larger in (False, True)}
         self._gpus, self._clock, self._since = gpus, clock, clock()
         self._earlier = earlier
         self._calls, self._tokens, self._money = earlier.calls, earlier.tokens, earlier.money
@@ -69,10 +69,10 @@ class Spending:
                 )
         self._calls += 1
 
-    def add(self, role: RoleName, usage: Usage) -> None:
-        """Count what an answered call of `role` used."""
+    def add(self, role: RoleName, usage: Usage, *, escalated: bool = False) -> None:
+        """Count what an answered call of `role` used, of its larger model where it was `escalated`."""
         self._tokens += usage.prompt_tokens + usage.completion_tokens
-        self._money += cost(usage, self._prices[role])
+        self._money += cost(usage, self._prices[role, escalated])
 
 
 def cost(usage: Usage, price: PriceSettings | None) -> float:
@@ -88,21 +88,21 @@ def cost(usage: Usage, price: PriceSettings | None) -> float:
 
 def spent_so_far(store: RunReader, run: str, settings: RunSettings, *, gpus: int = 0) -> Spent:
     """What `run` spent by what the store holds: answered calls, and the time of committed batches and evaluations."""
-    used = store.usage_by_role(run)
+    used = store.usage_by_tier(run)
     worked = [(work.started, work.finished) for work in store.batches(run)]
     worked += [(work.started, work.finished) for work in store.evaluations(run)]
     wall = sum((finished - started).total_seconds() for started, finished in worked)
     return Spent(
-        calls=sum(role.calls for role in used.values()),
-        tokens=sum(role.usage.prompt_tokens + role.usage.completion_tokens for role in used.values()),
-        money=sum(cost(total.usage, _price(settings, role)) for role, total in used.items()),
+        calls=sum(total.calls for total in used.values()),
+        tokens=sum(total.usage.prompt_tokens + total.usage.completion_tokens for total in used.values()),
+        money=sum(cost(total.usage, _price(settings, role, bool(why))) for (role, why), total in used.items()),
         wall_s=wall,
         gpu_s=wall * gpus,
     )
 
 
-def _price(settings: RunSettings, role: RoleName) -> PriceSettings | None:
-    return settings.models[settings.roles.of(role).model].price
+def _price(settings: RunSettings, role: RoleName, escalated: bool) -> PriceSettings | None:
+    return settings.models[settings.roles.model_of(role, escalated=escalated)].price
 
 
 def _number(value: float) -> str:

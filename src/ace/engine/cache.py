@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ace.config import ModelSettings, RunSettings
-from ace.inference import Backend, model_path
+from ace.inference import Backend, Tiers, model_path
 from ace.store import RunReader
 from ace.types import Completion, Request, RoleName, digest
 
@@ -20,21 +19,21 @@ class CompletionCache:
     each under its seed.
     """
 
-    def __init__(self, settings: RunSettings, backends: Mapping[RoleName, Backend], store: RunReader) -> None:
+    def __init__(self, settings: RunSettings, tiers: Tiers, store: RunReader) -> None:
         self._policy, self._store = settings.cache, store
         self._models = {
-            role: model_identity(settings.models[settings.roles.of(role).model], backend)
-            for role, backend in backends.items()
+            (role, larger): model_identity(settings.models[settings.roles.model_of(role, escalated=larger)], backend)
+            for role, larger, backend in tiers
         }
 
-    def key(self, role: RoleName, request: Request) -> str | None:
+    def key(self, role: RoleName, request: Request, *, escalated: bool = False) -> str | None:
         """Where the answer to `request` is kept; None where it is not to be."""
         greedy = request.sampling.temperature == 0
         if self._policy == "none" or (self._policy == "greedy" and not greedy):
             return None
         if greedy:
             request = replace(request, sampling=replace(request.sampling, seed=None))
-        return digest({"model": self._models[role], "request": request.digest})
+        return digest({"model": self._models[role, escalated], "request": request.digest})
 
     def find(self, key: str) -> Completion | None:
         """The kept answer, marked as one that cost nothing."""

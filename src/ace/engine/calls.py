@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 from ace.engine.budget import Spending
 from ace.engine.cache import CompletionCache
+from ace.engine.escalation import Escalation
 from ace.errors import BudgetReachedError
-from ace.inference import Backend
+from ace.inference import Tiers
 from ace.roles import Complete
 from ace.store import JournalEntry, RunStore
 from ace.types import Completion, Request, RoleName
@@ -25,11 +25,11 @@ class Calls:
         self,
         run: str,
         store: RunStore,
-        backends: Mapping[RoleName, Backend],
+        tiers: Tiers,
         spending: Spending,
         cache: CompletionCache,
     ) -> None:
-        self._run, self._store, self._backends = run, store, backends
+        self._run, self._store, self._tiers = run, store, tiers
         self._spending, self._cache = spending, cache
         self._known = {entry.digest: entry.completion for entry in store.journal(run)}
         self._under_way: set[asyncio.Task[Completion]] = set()
@@ -37,8 +37,10 @@ class Calls:
         self._written: asyncio.Future[None] | None = None
         self._ending = False
 
-    def of(self, role: RoleName) -> Complete:
-        """The function through which `role` asks its model. It raises what the backend raises, and BudgetReachedError.
+    def of(self, role: RoleName, escalated: Escalation | None = None) -> Complete:
+        """The function through which `role` asks its model, or the larger one where it is `escalated` for a reason.
+
+        It raises what the backend raises, and BudgetReachedError.
 
         Cancelling a call gives it up, unless the budget has ended the run: what is under way then is paid for, and
         kept.
@@ -49,12 +51,12 @@ class Calls:
             known = self._known.pop(digest, None)
             if known is not None:
                 return known
-            key = self._cache.key(role, request)
+            key = self._cache.key(role, request, escalated=escalated is not None)
             cached = key and self._cache.find(key)
             if cached:
                 return cached
             self._start(role)
-            task = asyncio.create_task(self._ask(role, request, digest, key))
+            task = asyncio.create_task(self._ask(role, escalated, request, digest, key))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
             try:
@@ -77,10 +79,13 @@ class Calls:
             self._ending = True
             raise
 
-    async def _ask(self, role: RoleName, request: Request, digest: str, cache_key: str | None) -> Completion:
-        completion = await self._backends[role].complete(request)
-        self._spending.add(role, completion.usage)
-        await self._keep(JournalEntry(role, digest, completion, cache_key))
+    async def _ask(
+        self, role: RoleName, escalated: Escalation | None, request: Request, digest: str, cache_key: str | None
+    ) -> Completion:
+        larger = escalated is not None
+        completion = await self._tiers.get(role, escalated=larger).complete(request)
+        self._spending.add(role, completion.usage, escalated=larger)
+        await self._keep(JournalEntry(role, digest, completion, cache_key, escalated))
         return completion
 
     async def _keep(self, entry: JournalEntry) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -11,13 +11,15 @@ from pydantic import BaseModel
 from ace.config import RunSettings
 from ace.engine.aside import Aside
 from ace.engine.calls import Calls
+from ace.engine.escalation import Escalation, at_once, in_tiers, no_longer_than, says_too_little
 from ace.engine.events import CallFinished, Listener, silent
 from ace.engine.schedule import derive_seed
 from ace.engine.signal import has_labels, without_target
-from ace.inference import Backend
+from ace.inference import Tiers
 from ace.playbook import Embedder, Playbook, render
 from ace.prompts import PromptPack
 from ace.roles import (
+    Complete,
     Curation,
     GeneratorAnswer,
     Reflection,
@@ -25,6 +27,7 @@ from ace.roles import (
     bullet_stats,
     curate,
     generate,
+    insight_lines,
     reflect,
 )
 from ace.store import RunStore
@@ -45,7 +48,7 @@ class RunContext:
     settings: RunSettings
     task: Task
     pack: PromptPack
-    backends: Mapping[RoleName, Backend]
+    tiers: Tiers
     store: RunStore
     calls: Calls
     embedder: Embedder
@@ -58,7 +61,7 @@ class RunContext:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` by the generator's own tokenizer."""
-        return self.backends["generator"].count_tokens(text)
+        return self.tiers.own["generator"].count_tokens(text)
 
     async def generate(
         self,
@@ -71,51 +74,76 @@ class RunContext:
         so_far: str = "",
         temperature: float | None = None,
         role: RoleName = "generator",
+        grade: float | None = None,
     ) -> RoleResult[GeneratorAnswer]:
         """Let the generator answer `sample` behind the rendered playbook `prefix`.
 
-        `so_far` is what was done in the sample's world, `temperature` stands in for the settings', and the model that
-        plays `role` is the one that answers.
+        `so_far` is what was done in the sample's world, `grade` what the answer before got. An answer that is only
+        compared with others is never escalated: `temperature` then stands in for the settings', or the model that plays
+        another `role` answers.
         """
         seen = without_target(sample)
         question, material = self.task.prompt(seen)
         if so_far:
             material = f"{material}\n\nWhat you did so far:\n{so_far}".strip()
-        sampling = self._sampling(role, purpose, sample.id, str(round))
         schema = self.task.answer_schema(seen) if isinstance(self.task, SchemaTask) else None
-        result = await generate(
-            self.calls.of(role),
-            self.pack,
-            prefix,
-            sample,
-            sampling=sampling if temperature is None else replace(sampling, temperature=temperature, top_p=1.0),
-            guided=self.backends[role].info.structured_outputs,
-            prompt=(question, material),
-            reflection=reflection,
-            round=round,
-            role=role,
-            answer_schema=schema,
-        )
-        return self._heard(result)
+
+        async def ask(why: Escalation | None) -> RoleResult[GeneratorAnswer]:
+            sampling = self._sampling(role, why, purpose, sample.id, str(round))
+            result = await generate(
+                self._complete(role, why),
+                self.pack,
+                prefix,
+                sample,
+                sampling=sampling if temperature is None else replace(sampling, temperature=temperature, top_p=1.0),
+                guided=self._guided(role, why),
+                prompt=(question, material),
+                reflection=reflection,
+                round=round,
+                role=role,
+                answer_schema=schema,
+            )
+            return self._heard(result, why)
+
+        counted = role == "generator" and temperature is None
+        escalate = self.settings.roles.generator.escalate if counted else None
+        return await in_tiers(ask, escalate, at_once(escalate, grade=grade, round=round))
 
     async def reflect(
-        self, prefix: str, sample: Sample, output: GeneratorAnswer, feedback: str, *, purpose: str, round: int
+        self,
+        prefix: str,
+        sample: Sample,
+        output: GeneratorAnswer,
+        feedback: str,
+        *,
+        purpose: str,
+        round: int,
+        grade: float | None = None,
+        stalled: bool = False,
     ) -> RoleResult[Reflection]:
-        """Let the reflector look at one answer and what was said to it; at the target, where labels are given."""
+        """Let the reflector look at one answer and what was said to it; at the target, where labels are given.
+
+        `grade` is the answer's; `stalled` says that the smaller model has nothing new to say.
+        """
         seen = sample if has_labels(self.settings) else without_target(sample)
-        result = await reflect(
-            self.calls.of("reflector"),
-            self.pack,
-            prefix,
-            seen,
-            output,
-            feedback,
-            sampling=self._sampling("reflector", purpose, sample.id, str(round)),
-            guided=self.backends["reflector"].info.structured_outputs,
-            prompt=self.task.prompt(without_target(sample)),
-            round=round,
-        )
-        return self._heard(result)
+
+        async def ask(why: Escalation | None) -> RoleResult[Reflection]:
+            result = await reflect(
+                self._complete("reflector", why),
+                self.pack,
+                prefix,
+                seen,
+                output,
+                feedback,
+                sampling=self._sampling("reflector", why, purpose, sample.id, str(round)),
+                guided=self._guided("reflector", why),
+                prompt=self.task.prompt(without_target(sample)),
+                round=round,
+            )
+            return self._heard(result, why)
+
+        escalate = self.settings.roles.reflector.escalate
+        return await in_tiers(ask, escalate, at_once(escalate, grade=grade, round=round, stalled=stalled))
 
     async def curate(
         self,
@@ -131,20 +159,42 @@ class RunContext:
 
         None, without a call, where the reflections hold no insight.
         """
-        result = await curate(
-            self.calls.of("curator"),
-            self.pack,
-            prefix,
-            reflections,
-            sections=playbook.sections,
-            sampling=self._sampling("curator", purpose, str(group)),
-            guided=self.backends["curator"].info.structured_outputs,
-            stats=bullet_stats(playbook, touched),
-        )
-        return result and self._heard(result)
+        if not insight_lines(self.pack, reflections):
+            return None
 
-    def _sampling(self, role: RoleName, *parts: str) -> Sampling:
-        settings = getattr(self.settings.roles, role)
+        async def ask(why: Escalation | None) -> RoleResult[Curation]:
+            result = await curate(
+                self._complete("curator", why),
+                self.pack,
+                prefix,
+                reflections,
+                sections=playbook.sections,
+                sampling=self._sampling("curator", why, purpose, str(group)),
+                guided=self._guided("curator", why),
+                stats=bullet_stats(playbook, touched),
+            )
+            assert result is not None  # there are insights
+            return self._heard(result, why)
+
+        def falls_short(curation: Curation) -> bool:
+            return says_too_little(self.settings, self.pack, self.embedder, playbook, curation, reflections)
+
+        return await in_tiers(ask, self.settings.roles.curator.escalate, None, falls_short=falls_short)
+
+    def _complete(self, role: RoleName, why: Escalation | None) -> Complete:
+        """How `role` asks its model, or the larger one. Where there is one, a long prompt does not fit its own."""
+        complete = self.calls.of(role, why)
+        escalate = self.settings.roles.of(role).escalate
+        limit = escalate.prompt_tokens if escalate is not None and why is None else None
+        return no_longer_than(limit, complete, self.tiers.own[role])
+
+    def _guided(self, role: RoleName, why: Escalation | None) -> bool:
+        return self.tiers.get(role, escalated=why is not None).info.structured_outputs
+
+    def _sampling(self, role: RoleName, why: Escalation | None, *parts: str) -> Sampling:
+        """The larger model draws from a seed of its own, so that the two requests are two in the store."""
+        settings = self.settings.roles.of(role)
+        parts = parts if why is None else (*parts, "escalated")
         return Sampling(
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
@@ -152,7 +202,7 @@ class RunContext:
             seed=derive_seed(self.settings.seed, role, *parts),
         )
 
-    def _heard(self, result: RoleResult[Answer]) -> RoleResult[Answer]:
+    def _heard(self, result: RoleResult[Answer], why: Escalation | None) -> RoleResult[Answer]:
         call = result.call
         self.listener(CallFinished(call.role, call.usage, call.parsed))
-        return result
+        return replace(result, call=replace(call, escalated=why))

@@ -119,7 +119,7 @@ async def ask_curator(
     if result is None:
         return Delta(()), ()
     if result.value is None:
-        return Delta(()), (result.call,)
+        return Delta(()), result.calls
     provenance = Provenance(
         run=context.run,
         batch=batch,
@@ -127,7 +127,7 @@ async def ask_curator(
         role="curator",
         model=result.call.model,
     )
-    return to_delta(result.value, provenance, playbook.sections), (result.call,)
+    return to_delta(result.value, provenance, playbook.sections), result.calls
 
 
 def _tags(result: SampleResult) -> Delta:

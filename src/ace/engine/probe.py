@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ace.config import RunSettings
@@ -13,9 +13,9 @@ from ace.engine.flow import flow
 from ace.engine.parts import Parts
 from ace.engine.session import Clock, conduct
 from ace.engine.summary import RunSummary
-from ace.inference import Backend
+from ace.inference import Backends
 from ace.playbook import Playbook
-from ace.types import RoleName, Sample
+from ace.types import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ async def probe(
     split: str,
     listener: Listener = silent,
     resume: str | None = None,
-    backends: Mapping[RoleName, Backend] | None = None,
+    backends: Backends | None = None,
 ) -> RunSummary:
     """Record a run of one evaluation a variant, each sample with the same seed in all of them.
 

@@ -6,8 +6,6 @@ the run, what was committed stays, and the engines are closed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ace.config import RunSettings
 from ace.engine.adapt import adapt, ensure_evaluation, plan
 from ace.engine.context import RunContext
@@ -16,9 +14,8 @@ from ace.engine.parts import prepare
 from ace.engine.session import Clock, conduct
 from ace.engine.summary import RunSummary
 from ace.errors import ConfigError
-from ace.inference import Backend
+from ace.inference import Backends
 from ace.playbook import Playbook
-from ace.types import RoleName
 
 
 async def run(
@@ -26,7 +23,7 @@ async def run(
     *,
     listener: Listener = silent,
     resume: str | None = None,
-    backends: Mapping[RoleName, Backend] | None = None,
+    backends: Backends | None = None,
 ) -> RunSummary:
     """Run `settings` from the start, or go on with the stored run `resume` that was made from them.
 

@@ -8,7 +8,7 @@ from ace.engine.attempt import SAMPLE_ERRORS, Attempt, attempt
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
 from ace.engine.hearing import hear
-from ace.engine.signal import Signal
+from ace.engine.signal import Signal, has_labels
 from ace.engine.stopping import Insights, StopReason, is_proven
 from ace.playbook import Playbook
 from ace.roles import CallRecord, Reflection, reflection_text
@@ -62,13 +62,17 @@ async def work_sample(
 
 @dataclass(slots=True)
 class _Trail:
-    """What has happened to a sample so far; `last` is the latest answer that could be graded, `signal` what it got."""
+    """What has happened to a sample so far; `last` is the latest answer that could be graded, `signal` what it got.
+
+    Once it `stalled`, the larger reflector is asked.
+    """
 
     last: Attempt
     signal: Signal | None
     calls: list[CallRecord]
     reflections: list[Reflection] = field(default_factory=list)
     rounds: int = 0
+    stalled: bool = False
     error: str | None = None
     stop: StopReason = "rounds"
 
@@ -106,10 +110,14 @@ async def _correct(
             trail.stop = "error"
             return
         if (reason := insights.stop(reflection.key_insight)) is not None:
+            if round < settings.max_rounds and _stalls(context, trail):
+                continue
             trail.stop = reason
             return
         text = reflection_text(context.pack, reflection)
-        retry = await attempt(context, prefix, sample, purpose=purpose, reflection=text, round=round)
+        retry = await attempt(
+            context, prefix, sample, purpose=purpose, reflection=text, round=round, grade=_grade(context, trail)
+        )
         trail.calls.extend(retry.calls)
         if retry.score is None:
             trail.error, trail.stop = retry.error, "error"
@@ -122,6 +130,18 @@ async def _correct(
             return
 
 
+def _stalls(context: RunContext, trail: _Trail) -> bool:
+    """Whether the next reflection is the larger model's, because the smaller one has nothing new to say."""
+    escalate = context.settings.roles.reflector.escalate
+    trail.stalled = escalate is not None and escalate.stalled and trail.calls[-1].escalated is None
+    return trail.stalled
+
+
+def _grade(context: RunContext, trail: _Trail) -> float | None:
+    """The last answer's, where labels are given."""
+    return trail.last.score.value if trail.last.score is not None and has_labels(context.settings) else None
+
+
 async def _reflect(
     context: RunContext, prefix: str, sample: Sample, trail: _Trail, *, purpose: str, round: int
 ) -> Reflection | None:
@@ -129,12 +149,19 @@ async def _reflect(
     assert trail.last.output is not None and trail.signal is not None
     try:
         result = await context.reflect(
-            prefix, sample, trail.last.output, trail.signal.feedback, purpose=purpose, round=round
+            prefix,
+            sample,
+            trail.last.output,
+            trail.signal.feedback,
+            purpose=purpose,
+            round=round,
+            grade=_grade(context, trail),
+            stalled=trail.stalled,
         )
     except SAMPLE_ERRORS as error:
         trail.error = f"{type(error).__name__}: {error}"
         return None
-    trail.calls.append(result.call)
+    trail.calls.extend(result.calls)
     if result.value is None:
         trail.error = f"ParseError: {result.error}"
         return None

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from ace.config import RunSettings
@@ -26,11 +26,10 @@ from ace.engine.events import BudgetReached, EngineReady, Listener, RunFinished,
 from ace.engine.parts import Parts
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
-from ace.inference import Backend, open_backends
+from ace.inference import Backends, Tiers, open_backends
 from ace.playbook import create_embedder
 from ace.store import RunStore
 from ace.store.records import RunStatus
-from ace.types import RoleName
 
 _INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt)
 
@@ -61,7 +60,7 @@ async def conduct(
     *,
     listener: Listener = silent,
     resume: str | None = None,
-    backends: Mapping[RoleName, Backend] | None = None,
+    backends: Backends | None = None,
 ) -> RunSummary:
     """Open the run, do `work`, and close it, however it ends. See `ace.engine.run`."""
     started = time.perf_counter()
@@ -78,7 +77,7 @@ async def conduct(
                 with contextlib.closing(Aside(parts.task)) as aside, _terminable():
                     context = _context(run_id, settings, parts, store, live, aside, listener)
                     status = await _within_budget(context, work, clock)
-            info = context.backends["generator"].info
+            info = context.tiers.own["generator"].info
             version = best_version(context)
             summary = summarise(
                 store,
@@ -88,7 +87,7 @@ async def conduct(
                 model=info.model,
                 version=version,
                 timing=Timing(
-                    engine_start_s=sum({id(b): b.info.start_s for b in live.values()}.values()),
+                    engine_start_s=sum(backend.info.start_s for backend in live.live),
                     adapt_s=clock.seconds["adapt"],
                     evaluate_s=clock.seconds["evaluate"],
                     wall_s=time.perf_counter() - started,
@@ -143,7 +142,7 @@ def _context(
     settings: RunSettings,
     parts: Parts,
     store: RunStore,
-    live: Mapping[RoleName, Backend],
+    live: Tiers,
     aside: Aside,
     listener: Listener,
 ) -> RunContext:
@@ -154,7 +153,7 @@ def _context(
         settings=settings,
         task=parts.task,
         pack=parts.pack,
-        backends=live,
+        tiers=live,
         store=store,
         calls=Calls(run_id, store, live, spending, CompletionCache(settings, live, store)),
         embedder=create_embedder(settings.playbook.dedup),
@@ -163,27 +162,26 @@ def _context(
     )
 
 
-def _gpus(settings: RunSettings, live: Mapping[RoleName, Backend]) -> int:
+def _gpus(settings: RunSettings, live: Tiers) -> int:
     """GPUs that the engines in this process hold; two engines on one GPU count twice."""
     held: dict[int, int] = {}
-    for role, backend in live.items():
+    for role, larger, backend in live:
         if backend.info.provider in ("vllm", "huggingface") and backend.info.device != "cpu":
-            arguments = settings.models[settings.roles.of(role).model].engine_args
+            arguments = settings.models[settings.roles.model_of(role, escalated=larger)].engine_args
             sizes = (arguments.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline"))
             held[id(backend)] = math.prod(sizes)
     return sum(held.values())
 
 
 @contextlib.asynccontextmanager
-async def _engines(
-    settings: RunSettings, given: Mapping[RoleName, Backend] | None, listener: Listener
-) -> AsyncIterator[Mapping[RoleName, Backend]]:
+async def _engines(settings: RunSettings, given: Backends | None, listener: Listener) -> AsyncIterator[Tiers]:
     """The roles' backends: those given, which stay open, or the settings' own."""
     async with contextlib.nullcontext(given) if given is not None else open_backends(settings) as backends:
-        for backend in {id(backend): backend for backend in backends.values()}.values():
+        tiers = Tiers.of(settings, backends)
+        for backend in tiers.live:
             info = backend.info
             listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason))
-        yield backends
+        yield tiers
 
 
 @contextlib.contextmanager

@@ -41,7 +41,8 @@ class Insights:
             return None
         text = insight.strip()
         last, self._last = self._last, text
-        if self.settings.known and is_known(self._parts(text), self.playbook, self.embedder, self.settings.cosine):
+        parts = insight_parts(text, self.separator)
+        if self.settings.known and is_known(parts, self.playbook, self.embedder, self.settings.cosine):
             return "known"
         if last is None:
             return None
@@ -50,15 +51,17 @@ class Insights:
         self._alike = self._alike + 1 if is_alike(last, text, self.embedder, self.settings) else 0
         return "converged" if self._alike >= self.settings.patience else None
 
-    def _parts(self, text: str) -> list[str]:
-        parts = text.split(self.separator) if self.separator else [text]
-        return [part for part in map(str.strip, parts) if part]
-
 
 def is_known(parts: Sequence[str], playbook: Playbook, embedder: Embedder, threshold: float) -> bool:
     """Whether a live bullet says each of `parts` already, by the rules of dedup. True where there are none."""
     proposed = Delta(tuple(Add("insight", part) for part in parts))
     return not dedup_delta(playbook, proposed, embedder, threshold).delta.operations
+
+
+def insight_parts(text: str, separator: str) -> list[str]:
+    """The insights that one text holds: several where the pack has a separator."""
+    parts = text.split(separator) if separator else [text]
+    return [part for part in map(str.strip, parts) if part]
 
 
 def is_proven(playbook: Playbook, used: Sequence[str], helpful: int | None) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ace.store import RunStore
-from ace.types import ROLES
+from ace.store import RoleUsage, RunStore
+from ace.types import ROLES, RoleName
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class RunSummary:
     `samples` counts the samples worked off in batches; `accuracy_online` is the share of first answers that were right
     before their window was learned from. `calls` and `tokens` are the engines'; `cache_hits` counts what the completion
     cache answered instead; `metrics` are the task's own numbers, by evaluation; `stops` counts why reflecting on a
-    sample ended. Rates and accuracies are None
+    sample ended, `models` the calls of each role by the model (a key of `models`) that answered, `escalations` why a
+    role's larger model was asked. Rates and accuracies are None
     where nothing was measured.
     """
 
@@ -70,6 +71,8 @@ class RunSummary:
     playbook_version: int
     playbook_bullets: int
     metrics: Mapping[str, Mapping[str, float]]
+    models: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    escalations: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, one key a field."""
@@ -81,7 +84,7 @@ def summarise(
 ) -> RunSummary:
     """Count up run `run`, whose best playbook is `version`."""
     known = store.run(run)
-    used = store.usage_by_role(run)
+    used, tiers = store.usage_by_role(run), store.usage_by_tier(run)
     tokens: dict[str, RoleTokens] = {
         role: RoleTokens(total.usage.prompt_tokens, total.usage.cached_tokens, total.usage.completion_tokens)
         for role, total in used.items()
@@ -116,4 +119,26 @@ def summarise(
         playbook_version=version,
         playbook_bullets=len(store.playbook(run, version)),
         metrics={label: dict(known.metrics) for label, known in evaluations.items() if known.metrics},
+        models=_models(known.settings["roles"], tiers),
+        escalations=_escalations(tiers),
     )
+
+
+Tiers = Mapping[tuple[RoleName, str | None], RoleUsage]
+
+
+def _models(roles: Mapping[str, Any], tiers: Tiers) -> dict[str, dict[str, int]]:
+    asked: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (role, why), used in tiers.items():
+        settings = roles[role] if why is None else roles[role]["escalate"]
+        asked[role][settings["model"]] += used.calls
+    return {role: dict(sorted(counted.items())) for role, counted in asked.items()}
+
+
+def _escalations(tiers: Tiers) -> dict[str, dict[str, int]]:
+    """Asked or answered by the completion cache, by role and reason."""
+    reasons: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for (role, why), used in tiers.items():
+        if why is not None:
+            reasons[role][why] = used.calls + used.from_cache
+    return dict(reasons)

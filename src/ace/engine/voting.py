@@ -40,11 +40,11 @@ async def vote(
             _another(context, prefix, sample, f"{purpose}-draw-{number}", round, signals.consistency.temperature)
             for number in range(signals.consistency.samples)
         )
-        calls += [result.call for result in drawn if result is not None]
+        calls += [call for result in drawn if result is not None for call in result.calls]
         votes.append(_consistency(context, sample, answer, _answers(drawn), signals.consistency))
     if signals.agreement is not None:
         result = await _another(context, prefix, sample, f"{purpose}-tier", round, None, signals.agreement.role)
-        calls += [] if result is None else [result.call]
+        calls += [] if result is None else result.calls
         votes += [_agreement(context, sample, answer, other) for other in _answers([result])]
     return tuple(votes), tuple(calls)
 

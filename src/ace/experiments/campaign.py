@@ -14,8 +14,8 @@ from ace.engine import Listener, run
 from ace.engine.parts import Parts, prepare
 from ace.experiments.cells import Cell
 from ace.experiments.found import begun, finished
-from ace.inference import Backend, open_backends
-from ace.types import ROLES, RoleName
+from ace.inference import Backends, open_backends
+from ace.types import ROLES
 
 Opened = Callable[[Cell, int], AbstractContextManager[Listener]]
 """A listener for the cell of this number (from 0), open while the cell runs."""
@@ -31,9 +31,7 @@ class CellRun:
     reused: bool
 
 
-async def run_cells(
-    cells: Sequence[Cell], opened: Opened, *, backends: Mapping[RoleName, Backend] | None = None
-) -> tuple[CellRun, ...]:
+async def run_cells(cells: Sequence[Cell], opened: Opened, *, backends: Backends | None = None) -> tuple[CellRun, ...]:
     """Run what is not in the store yet, one cell after the other, cells of the same models on the same engines.
 
     All cells are checked before the first engine is loaded. Raises what `ace.engine.run` raises; what ended stays.
@@ -62,13 +60,12 @@ def _by_engines(cells: Sequence[Cell], numbers: Sequence[int]) -> list[list[int]
 
 def _engine_key(settings: RunSettings) -> str:
     models = {role: settings.models[settings.roles.of(role).model].model_dump(mode="json") for role in ROLES}
-    return json.dumps(models, sort_keys=True)
+    larger = {name: settings.models[name].model_dump(mode="json") for name in settings.models_escalated}
+    return json.dumps([models, larger], sort_keys=True)
 
 
 @contextlib.asynccontextmanager
-async def _engines(
-    settings: RunSettings, given: Mapping[RoleName, Backend] | None
-) -> AsyncIterator[Mapping[RoleName, Backend]]:
+async def _engines(settings: RunSettings, given: Backends | None) -> AsyncIterator[Backends]:
     async with contextlib.nullcontext(given) if given is not None else open_backends(settings) as backends:
         yield backends
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -15,11 +15,11 @@ from ace.errors import BudgetReachedError, DataError
 from ace.experiments.compare import Measure, paired
 from ace.experiments.found import begun, finished
 from ace.experiments.outcomes import evaluated
-from ace.inference import Backend
+from ace.inference import Backends
 from ace.playbook import Bullet, Delta, Playbook, Remove, apply
 from ace.stats import PairedTest, holm
 from ace.store import RunStore
-from ace.types import RoleName, Sample
+from ace.types import Sample
 
 SplitName = Literal["train", "validation", "test"]
 Grouping = Literal["bullet", "section"]
@@ -85,7 +85,7 @@ async def measure_credit(
     group: Grouping = "bullet",
     measure: Measure = "right",
     listener: Listener = silent,
-    backends: Mapping[RoleName, Backend] | None = None,
+    backends: Backends | None = None,
 ) -> Credit:
     """Evaluate `playbook` whole and without each group, and rank the groups by what is lost without them.
 
@@ -123,7 +123,7 @@ async def recorded(
     samples: Sequence[Sample],
     split: str,
     listener: Listener,
-    backends: Mapping[RoleName, Backend] | None,
+    backends: Backends | None,
 ) -> str:
     """The run that holds these evaluations: the one in the store, taken up where it broke off, or a new one."""
     known = finished(settings, parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -14,11 +13,11 @@ from ace.engine.probe import Variant
 from ace.errors import DataError
 from ace.experiments.credit import probe_settings, recorded
 from ace.experiments.outcomes import evaluated
-from ace.inference import Backend
+from ace.inference import Backends
 from ace.playbook import PlaybookDiff, diff
 from ace.store import OutcomeRecord, RunStore, VersionInfo
 from ace.tasks import Task
-from ace.types import RoleName, Sample
+from ace.types import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ async def trace_sample(
     sample_id: str,
     *,
     listener: Listener = silent,
-    backends: Mapping[RoleName, Backend] | None = None,
+    backends: Backends | None = None,
 ) -> History:
     """Answer a sample with every version of `run`'s playbook, all at once: that takes no longer than a binary search
     one version after the other, and finds every turn. DataError for an unknown sample.

@@ -7,16 +7,19 @@ from ace.inference.models import model_path
 from ace.inference.registry import create_backend, open_backends
 from ace.inference.retry import RetryingBackend
 from ace.inference.scripted import ScriptedBackend
+from ace.inference.tiers import Backends, Tiers
 
 __all__ = [
     "Backend",
     "BackendInfo",
+    "Backends",
     "ClientStats",
     "EngineMeter",
     "LLMClient",
     "MeteredBackend",
     "RetryingBackend",
     "ScriptedBackend",
+    "Tiers",
     "create_backend",
     "model_path",
     "open_backends",

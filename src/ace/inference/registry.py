@@ -13,7 +13,7 @@ from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
 from ace.inference.retry import RetryingBackend
 from ace.inference.supervised import SupervisedBackend
-from ace.types import ROLES, RoleName
+from ace.types import ROLES
 
 _MODULES: Mapping[str, str] = {
     "vllm": "ace.inference.vllm",
@@ -53,16 +53,17 @@ def create_backend(settings: ModelSettings) -> Backend:
 
 
 @asynccontextmanager
-async def open_backends(settings: RunSettings) -> AsyncIterator[dict[RoleName, Backend]]:
-    """A backend for each role, closed at the end. Roles whose models have equal settings share one engine.
+async def open_backends(settings: RunSettings) -> AsyncIterator[dict[str, Backend]]:
+    """A backend under the name of each role and of each model that a role may ask, closed at the end.
+
+    Models with equal settings share one engine.
 
     ConfigError with the key under `models`; otherwise like `create_backend`, and none is left open.
     """
     live: list[tuple[ModelSettings, Backend]] = []
-    roles: dict[RoleName, Backend] = {}
+    models: dict[str, Backend] = {}
     async with AsyncExitStack() as stack:
-        for role in ROLES:
-            name = settings.roles.of(role).model
+        for name in settings.models_used:
             wanted = settings.models[name]
             backend = next((held for known, held in live if known == wanted), None)
             if backend is None:
@@ -72,8 +73,8 @@ async def open_backends(settings: RunSettings) -> AsyncIterator[dict[RoleName, B
                     raise error.under(f"models.{name}") from None
                 stack.push_async_callback(backend.close)
                 live.append((wanted, backend))
-            roles[role] = backend
-        yield roles
+            models[name] = backend
+        yield models | {role: models[settings.roles.of(role).model] for role in ROLES}
 
 
 def _load(provider: str) -> _Factory:

@@ -21,7 +21,8 @@ Complete = Callable[[Request], Awaitable[Completion]]
 class CallRecord:
     """What is kept of one call. `sample_id` is None for a curator, whose call serves many samples.
 
-    `error` says why the text could not be parsed, or, where `parsed` is true, what had to be left out of it.
+    `error` says why the text could not be parsed, or, where `parsed` is true, what had to be left out of it;
+    `escalated` why the role's larger model was asked (`ace.engine.escalation.Escalation`), None where its own was.
     """
 
     role: RoleName
@@ -35,15 +36,25 @@ class CallRecord:
     parsed: bool
     error: str | None = None
     from_cache: bool = False
+    escalated: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RoleResult(Generic[Answer]):
-    """A typed answer, or the ParseError that stands in its place: exactly one of `value` and `error` is None."""
+    """A typed answer, or the ParseError that stands in its place: exactly one of `value` and `error` is None.
+
+    `earlier` are calls of a smaller model whose answers were not good enough.
+    """
 
     value: Answer | None
     error: ParseError | None
     call: CallRecord
+    earlier: tuple[CallRecord, ...] = ()
+
+    @property
+    def calls(self) -> tuple[CallRecord, ...]:
+        """All of them, in order."""
+        return (*self.earlier, self.call)
 
 
 async def call_role(

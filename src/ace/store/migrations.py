@@ -199,7 +199,16 @@ _METRICS = Migration(
     ("ALTER TABLE evaluations ADD COLUMN metrics TEXT",),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS)
+_ESCALATED = Migration(
+    7,
+    "why a call went to the role's larger model",
+    (
+        "ALTER TABLE calls ADD COLUMN escalated TEXT",
+        "ALTER TABLE journal ADD COLUMN escalated TEXT",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS, _ESCALATED)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

@@ -128,8 +128,15 @@ class RunReader:
 
     def usage_by_role(self, run_id: str) -> dict[RoleName, RoleUsage]:
         """Over all answered calls, committed or in the journal."""
+        sums: dict[RoleName, RoleUsage] = {}
+        for (role, _), used in self.usage_by_tier(run_id).items():
+            sums[role] = sums[role] + used if role in sums else used
+        return sums
+
+    def usage_by_tier(self, run_id: str) -> dict[tuple[RoleName, str | None], RoleUsage]:
+        """The same by role and by why the larger model was asked, None where the role's own was."""
         with self._reading(run_id) as connection:
-            return reading.usage_by_role(connection, run_id)
+            return reading.usage_by_tier(connection, run_id)
 
     def completion(self, cache_key: str) -> Completion | None:
         """What the completion cache holds under this key, of whatever run."""

@@ -238,6 +238,7 @@ def calls(connection: Connection, run_id: str, *, batch: int | None, evaluation:
             parsed=row.parsed,
             error=row.error,
             from_cache=row.from_cache,
+            escalated=row.escalated,
         )
         for row in connection.execute(_of(schema.calls, run_id, batch, evaluation))
     )
@@ -252,6 +253,7 @@ def journal(connection: Connection, run_id: str) -> tuple[JournalEntry, ...]:
             role=row.role,
             digest=row.digest,
             completion=Completion(row.text, row.finish_reason, _usage(row), row.model, row.attempts, row.from_cache),
+            escalated=row.escalated,
         )
         for row in connection.execute(query)
     )
@@ -267,38 +269,44 @@ def _of(table: FromClause, run_id: str, batch: int | None, evaluation: int | Non
 _SUMS = ("prompt_tokens", "cached_tokens", "completion_tokens", "queue_s", "ttft_s", "total_s")
 
 
-def usage_by_role(connection: Connection, run_id: str) -> dict[RoleName, RoleUsage]:
-    """By role; what only the journal holds was not parsed yet."""
+def usage_by_tier(connection: Connection, run_id: str) -> dict[tuple[RoleName, str | None], RoleUsage]:
+    """By role and why it was escalated; what only the journal holds was not parsed yet."""
     committed, journaled = schema.calls, schema.journal
     rows = (
         select(
             committed.c.role,
+            committed.c.escalated,
             committed.c.from_cache,
             case((committed.c.parsed, 0), else_=1),
             *(committed.c[name] for name in _SUMS),
         )
         .where(committed.c.run_id == run_id)
         .union_all(
-            select(journaled.c.role, journaled.c.from_cache, literal(0), *(journaled.c[name] for name in _SUMS)).where(
-                journaled.c.run_id == run_id
-            )
+            select(
+                journaled.c.role,
+                journaled.c.escalated,
+                journaled.c.from_cache,
+                literal(0),
+                *(journaled.c[name] for name in _SUMS),
+            ).where(journaled.c.run_id == run_id)
         )
         .subquery()
     )
-    role, from_cache, unparsed, *sums = rows.c
+    role, escalated, from_cache, unparsed, *sums = rows.c
     query = (
         select(
             role.label("role"),
+            escalated.label("escalated"),
             _count(~from_cache).label("calls"),
             _count(from_cache).label("from_cache"),
             func.sum(unparsed).label("unparsed"),
             *(func.sum(column).label(name) for name, column in zip(_SUMS, sums, strict=True)),
         )
-        .group_by(role)
-        .order_by(role)
+        .group_by(role, escalated)
+        .order_by(role, escalated)
     )
     return {
-        row.role: RoleUsage(int(row.calls), _usage(row), int(row.unparsed), int(row.from_cache))
+        (row.role, row.escalated): RoleUsage(int(row.calls), _usage(row), int(row.unparsed), int(row.from_cache))
         for row in connection.execute(query)
     }
 

@@ -58,23 +58,35 @@ class OutcomeRecord:
 class JournalEntry:
     """A call that was answered in a batch or evaluation that is not committed yet. `digest` is its request's.
 
-    With `cache_key` the answer goes into the completion cache, too.
+    With `cache_key` the answer goes into the completion cache, too. `escalated` is the call record's.
     """
 
     role: RoleName
     digest: str
     completion: Completion
     cache_key: str | None = None
+    escalated: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RoleUsage:
-    """What one role's calls cost: `calls` answered by an engine, `from_cache` by the completion cache for nothing."""
+    """What the calls of one role, or of one tier of it, cost.
+
+    `calls` were answered by an engine, `from_cache` by the completion cache for nothing.
+    """
 
     calls: int
     usage: Usage
     parse_failures: int
     from_cache: int
+
+    def __add__(self, other: RoleUsage) -> RoleUsage:
+        return RoleUsage(
+            self.calls + other.calls,
+            self.usage + other.usage,
+            self.parse_failures + other.parse_failures,
+            self.from_cache + other.from_cache,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ calls = Table(
     Column("error", SafeText),
     Column("text", SafeText, nullable=False),
     Column("from_cache", Boolean, nullable=False),
+    Column("escalated", Text),
 )
 
 outcomes = Table(
@@ -151,6 +152,7 @@ journal = Table(
     Column("finish_reason", Text, nullable=False),
     Column("text", SafeText, nullable=False),
     Column("from_cache", Boolean, nullable=False),
+    Column("escalated", Text),
 )
 
 completions = Table(

@@ -163,6 +163,7 @@ def _journal_row(run_id: str, entry: JournalEntry) -> dict[str, Any]:
         "finish_reason": completion.finish_reason,
         "text": completion.text,
         "from_cache": completion.from_cache,
+        "escalated": entry.escalated,
     }
 
 
@@ -234,4 +235,5 @@ def _call_row(record: CallRecord) -> dict[str, Any]:
         "error": record.error,
         "text": record.text,
         "from_cache": record.from_cache,
+        "escalated": record.escalated,
     }

@@ -43,6 +43,7 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
         ("answers not understood", _alarming(summary["parse_failures"])),
         ("playbook", Text(f"version {summary['playbook_version']}, {summary['playbook_bullets']} bullets")),
         ("reflection ended", Text(by_type(summary.get("stops", {})))),  # not in the summaries of older stores
+        *_tiers(summary),
         ("completion-cache hits", Text(_hits(summary))),
         ("prefix-cache hits", Text(f"{percent(summary['prefix_cache_hit_rate'])} of all prompt tokens")),
         ("time", Text(_times(summary))),
@@ -52,6 +53,15 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
     for name, value in rows:
         table.add_row(name, value)
     return table
+
+
+def _tiers(summary: Mapping[str, Any]) -> list[tuple[str, Text]]:
+    """Which models answered and why, where a role asked a larger one. Summaries of older stores do not tell."""
+    escalations: Mapping[str, Mapping[str, int]] = summary.get("escalations", {})
+    return [
+        (f"{role} asked", cell(f"{by_type(summary['models'][role])}; escalated: {by_type(reasons)}"))
+        for role, reasons in escalations.items()
+    ]
 
 
 def _hits(summary: Mapping[str, Any]) -> str:
