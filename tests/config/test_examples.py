@@ -14,7 +14,7 @@ CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"
 
 
 def test_the_examples_are_there() -> None:
-    assert {path.stem for path in CONFIGS} >= {"micro-cpu", "qwen2.5-7b-gpu", "endpoint", "mixed-tiers"}
+    assert {path.stem for path in CONFIGS} >= {"micro-cpu", "qwen2.5-7b-gpu", "endpoint", "mixed-tiers", "micro-tiers"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
