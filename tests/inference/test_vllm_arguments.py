@@ -137,6 +137,7 @@ def test_kv_cache_follows_the_model_and_the_memory() -> None:
     per_token = 2 * 2 * 64 * 4 * 2
     assert kv_cache_bytes(config, 1 << 40) == per_token * (4 * 4096 + 128 * 256)
     assert kv_cache_bytes(config, 200 << 20) == (200 << 20) * 2 // 5
+    assert kv_cache_bytes(config, 200 << 20, 0.5) == (200 << 20) // 5
     assert kv_cache_bytes(config, 0) == per_token * (4096 + 64), "one whole prompt must fit"
 
 

@@ -101,7 +101,8 @@ class ModelSettings(Settings):
     """A file that holds the API key instead, and that only its owner can read."""
     max_model_len: int | None = Field(default=None, ge=1)
     dtype: str = "auto"
-    gpu_memory_utilization: float = Field(default=0.9, gt=0.0, le=1.0)
+    gpu_memory_utilization: float | None = Field(default=None, gt=0.0, le=1.0)
+    """0.9 for an engine that is alone; several on one GPU divide that by the size of their models."""
     trust_remote_code: bool = False
     engine_args: dict[str, Any] = Field(default_factory=dict)
     max_retries: int = Field(default=4, ge=0)

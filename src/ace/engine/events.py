@@ -10,13 +10,17 @@ from ace.types import RoleName, Usage
 
 @dataclass(frozen=True, slots=True)
 class EngineReady:
-    """A backend is up. `start_s` is its own start-up time in seconds; `reason` says why it was chosen."""
+    """A backend is up. `start_s` is its own start-up time in seconds; `reason` says why it was chosen.
+
+    `memory_bytes` is what weights and KV cache of an engine in this process take.
+    """
 
     provider: str
     model: str
     device: str
     start_s: float
     reason: str
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

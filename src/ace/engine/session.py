@@ -180,7 +180,7 @@ async def _engines(settings: RunSettings, given: Backends | None, listener: List
         tiers = Tiers.of(settings, backends)
         for backend in tiers.live:
             info = backend.info
-            listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason))
+            listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
         yield tiers
 
 

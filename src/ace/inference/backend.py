@@ -13,6 +13,7 @@ class BackendInfo:
     """A live backend. `max_model_len` is in tokens, None where unknown; `start_s` is what starting it took, in seconds.
 
     `structured_outputs` says whether a request's schema guides the answer; `reason` says why this provider was chosen.
+    `memory_bytes` is what weights and KV cache of an engine in this process take, on each of its devices.
     """
 
     provider: str
@@ -22,6 +23,7 @@ class BackendInfo:
     structured_outputs: bool
     start_s: float
     reason: str = ""
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from ace.config import ModelSettings, RunSettings
 from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
+from ace.inference.memory import memory_shares
 from ace.inference.retry import RetryingBackend
 from ace.inference.supervised import SupervisedBackend
 from ace.types import ROLES
@@ -28,11 +30,13 @@ _COMMANDS: Mapping[str, str] = {
 
 
 class _Factory(Protocol):
-    def __call__(self, settings: ModelSettings, reason: str) -> Backend: ...
+    def __call__(self, settings: ModelSettings, reason: str, **place: float) -> Backend: ...
 
 
-def create_backend(settings: ModelSettings) -> Backend:
+def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
+
+    `share` is the part of a device's memory that a vLLM engine may take (`ace.inference.memory`).
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
     installs what is missing, ModelNotFoundError and ProviderStartError.
@@ -47,8 +51,9 @@ def create_backend(settings: ModelSettings) -> Backend:
     factory: _Factory = _load(provider)
     if provider == "openai":
         return RetryingBackend(factory(settings, reason), settings.max_retries)
+    engine = partial(factory, share=share) if provider == "vllm" else factory
     return SupervisedBackend(
-        lambda: factory(settings, reason), max_restarts=settings.max_restarts, hang_s=settings.timeout_s
+        lambda: engine(settings, reason), max_restarts=settings.max_restarts, hang_s=settings.timeout_s
     )
 
 
@@ -62,13 +67,14 @@ async def open_backends(settings: RunSettings) -> AsyncIterator[dict[str, Backen
     """
     live: list[tuple[ModelSettings, Backend]] = []
     models: dict[str, Backend] = {}
+    shares = memory_shares(settings)
     async with AsyncExitStack() as stack:
         for name in settings.models_used:
             wanted = settings.models[name]
             backend = next((held for known, held in live if known == wanted), None)
             if backend is None:
                 try:
-                    backend = create_backend(wanted)
+                    backend = create_backend(wanted, share=shares.get(name, 1.0))
                 except ConfigError as error:
                     raise error.under(f"models.{name}") from None
                 stack.push_async_callback(backend.close)

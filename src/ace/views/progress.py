@@ -158,9 +158,10 @@ class PlainView:
 def describe(event: Event, tally: Tally) -> str | None:
     """The line that says what happened, None for events that only move a bar."""
     match event:
-        case EngineReady(provider, model, device, start_s, reason):
+        case EngineReady(provider, model, device, start_s, reason, memory):
+            held = f", {memory / (1 << 30):.2f} GiB of weights and KV cache" if memory else ""
             why = f" ({reason})" if reason else ""
-            return f"engine: {provider} with {model} on {device}, started in {seconds(start_s)}{why}"
+            return f"engine: {provider} with {model} on {device}, started in {seconds(start_s)}{held}{why}"
         case RunStarted(run, mode, samples, batches, resumed_at):
             resumed = f", going on after batch {resumed_at}" if resumed_at else ""
             work = f", {samples} samples in {batches} batches" if batches else ""

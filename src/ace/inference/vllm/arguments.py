@@ -10,6 +10,7 @@ from typing import Any
 
 from ace.config import ModelSettings
 from ace.errors import ConfigError, ModelNotFoundError
+from ace.inference.shares import DEFAULT_UTILIZATION
 
 DEFAULT_MAX_MODEL_LEN = 4096
 LOAD_FORMATS = ("safetensors", "dummy", "fastsafetensors", "runai_streamer")
@@ -27,7 +28,9 @@ _KV_TOKENS_PER_SEQUENCE = 256
 _KV_WHOLE_PROMPTS = 4
 
 
-def engine_arguments(settings: ModelSettings, path: str, engine_args: type[Any], *, cpu: bool) -> dict[str, Any]:
+def engine_arguments(
+    settings: ModelSettings, path: str, engine_args: type[Any], *, cpu: bool, share: float = 1.0
+) -> dict[str, Any]:
     """Keyword arguments for vLLM's `EngineArgs` (the class `engine_args`). ConfigError for a key that it lacks."""
     check_keys(settings.engine_args, [field.name for field in dataclasses.fields(engine_args)])
     chosen: dict[str, Any] = {
@@ -35,7 +38,7 @@ def engine_arguments(settings: ModelSettings, path: str, engine_args: type[Any],
         "served_model_name": settings.model,
         "max_model_len": settings.max_model_len,
         "dtype": settings.dtype,
-        "gpu_memory_utilization": settings.gpu_memory_utilization,
+        "gpu_memory_utilization": settings.gpu_memory_utilization or DEFAULT_UTILIZATION * share,
         "trust_remote_code": settings.trust_remote_code,
         "load_format": "safetensors",
         "use_tqdm_on_load": False,
@@ -99,14 +102,19 @@ def warn_of_remote_code(settings: ModelSettings) -> None:
         warnings.warn(f"trust_remote_code is on: code from '{settings.model}' runs on this machine", stacklevel=2)
 
 
-def kv_cache_bytes(vllm_config: Any, available: int) -> int:
-    """Bytes of KV cache on a CPU: four whole prompts and 256 tokens for each concurrent sequence, within 40% of the
-    memory that is `available`, and never less than one prompt of the full length needs."""
-    model, scheduler = vllm_config.model_config, vllm_config.scheduler_config
-    parallel = vllm_config.parallel_config
+def kv_bytes_per_token(vllm_config: Any) -> int:
+    """Keys and values of one token in every layer, on each device."""
+    model, parallel = vllm_config.model_config, vllm_config.parallel_config
     width = 2 * model.get_num_kv_heads(parallel) * model.get_head_size()
-    per_token = width * model.get_num_layers(parallel) * model.dtype.itemsize
+    return int(width * model.get_num_layers(parallel) * model.dtype.itemsize)
+
+
+def kv_cache_bytes(vllm_config: Any, available: int, share: float = 1.0) -> int:
+    """Bytes of KV cache on a CPU: four whole prompts and 256 tokens for each concurrent sequence, within this engine's
+    `share` of 40% of the memory that is `available`, and never less than one prompt of the full length needs."""
+    model, scheduler = vllm_config.model_config, vllm_config.scheduler_config
+    per_token = kv_bytes_per_token(vllm_config)
     tokens = _KV_WHOLE_PROMPTS * model.max_model_len + _KV_TOKENS_PER_SEQUENCE * scheduler.max_num_seqs
     block = vllm_config.cache_config.block_size or 128
     least = per_token * (model.max_model_len + 2 * block)
-    return int(max(least, min(per_token * tokens, available * 2 // 5)))
+    return int(max(least, min(per_token * tokens, available * 2 // 5 * share)))

@@ -21,8 +21,8 @@ from ace.types import Completion, FinishReason, Request, Usage
 _REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
-def create(settings: ModelSettings, reason: str = "asked for") -> VllmBackend:
-    """Start an engine for `settings` and wait until it is up.
+def create(settings: ModelSettings, reason: str = "asked for", *, share: float = 1.0) -> VllmBackend:
+    """Start an engine for `settings` and wait until it is up. `share` is its part of the device's memory.
 
     Raises ProviderMissingError without vllm, ModelNotFoundError, ConfigError for an unknown engine argument, and
     ProviderStartError with the engine's words for everything else.
@@ -30,17 +30,17 @@ def create(settings: ModelSettings, reason: str = "asked for") -> VllmBackend:
     if find_spec("vllm") is None:
         raise missing()
     warn_of_remote_code(settings)
-    return VllmBackend(settings, reason)
+    return VllmBackend(settings, reason, share=share)
 
 
 class VllmBackend:
     """A vLLM engine on the process's stepping thread; requests that arrive at any time join the running batch."""
 
-    def __init__(self, settings: ModelSettings, reason: str = "asked for") -> None:
+    def __init__(self, settings: ModelSettings, reason: str = "asked for", *, share: float = 1.0) -> None:
         began = time.perf_counter()
         self._thread = SteppingThread.lease()
         try:
-            started = self._thread.wait_for(self._thread.call(lambda: start_engine(settings)))
+            started = self._thread.wait_for(self._thread.call(lambda: start_engine(settings, share)))
             self._resident = Resident(started.engine, settings.model)
             self._thread.wait_for(self._thread.call(lambda: self._thread.adopt(self._resident)))
         except BaseException:  # Ctrl-C too: the thread ends with its last engine
@@ -57,6 +57,7 @@ class VllmBackend:
             structured_outputs=True,
             start_s=time.perf_counter() - began,
             reason=reason,
+            memory_bytes=started.memory_bytes,
         )
         self.version = started.version
 

