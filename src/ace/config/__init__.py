@@ -20,6 +20,7 @@ from ace.config.settings import (
     RoleSettings,
     RolesSettings,
     RunSettings,
+    SpeculativeSettings,
     SplitSettings,
     TaskSettings,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "RoleSettings",
     "RolesSettings",
     "RunSettings",
+    "SpeculativeSettings",
     "SplitSettings",
     "TaskSettings",
     "YamlProblem",

