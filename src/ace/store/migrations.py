@@ -199,7 +199,17 @@ _METRICS = Migration(
     ("ALTER TABLE evaluations ADD COLUMN metrics TEXT",),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS)
+_SPECULATION = Migration(
+    6,
+    "what speculative decoding guessed, and what was taken",
+    tuple(
+        f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0"
+        for table in ("calls", "journal")
+        for column in ("drafted_tokens", "accepted_tokens", "draft_steps")
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS, _SPECULATION)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

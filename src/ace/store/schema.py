@@ -113,6 +113,9 @@ calls = Table(
     Column("error", SafeText),
     Column("text", SafeText, nullable=False),
     Column("from_cache", Boolean, nullable=False),
+    Column("drafted_tokens", Integer, nullable=False),
+    Column("accepted_tokens", Integer, nullable=False),
+    Column("draft_steps", Integer, nullable=False),
 )
 
 outcomes = Table(
@@ -151,6 +154,9 @@ journal = Table(
     Column("finish_reason", Text, nullable=False),
     Column("text", SafeText, nullable=False),
     Column("from_cache", Boolean, nullable=False),
+    Column("drafted_tokens", Integer, nullable=False),
+    Column("accepted_tokens", Integer, nullable=False),
+    Column("draft_steps", Integer, nullable=False),
 )
 
 completions = Table(
