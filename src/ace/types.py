@@ -86,7 +86,11 @@ def digest(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one call cost. Tokens and seconds as the engine reports them; None where an engine cannot tell."""
+    """What one call cost. Tokens and seconds as the engine reports them; None where an engine cannot tell.
+
+    Of the `drafted_tokens` that speculative decoding guessed in `draft_steps` steps, the model took `accepted_tokens`;
+    all three are 0 where nothing was guessed. Those of a last step count whole, also where the answer ends within it.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -94,6 +98,9 @@ class Usage:
     queue_s: float | None = None
     ttft_s: float | None = None
     total_s: float = 0.0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    draft_steps: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -103,6 +110,9 @@ class Usage:
             _add(self.queue_s, other.queue_s),
             _add(self.ttft_s, other.ttft_s),
             self.total_s + other.total_s,
+            self.drafted_tokens + other.drafted_tokens,
+            self.accepted_tokens + other.accepted_tokens,
+            self.draft_steps + other.draft_steps,
         )
 
 

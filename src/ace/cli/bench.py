@@ -12,9 +12,16 @@ from ace.cli.options import JsonPath
 from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
-    from ace.bench import CreditReport, OverheadReport, RunReport, SoakReport, ThroughputReport
+    from ace.bench import (
+        CreditReport,
+        OverheadReport,
+        RunReport,
+        SoakReport,
+        SpeculativeReport,
+        ThroughputReport,
+    )
 
-    Report = ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport
+    Report = ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport | SpeculativeReport
 
 MarkdownPath = Annotated[
     Path | None,
@@ -32,6 +39,7 @@ def bench(ctx: typer.Context) -> None:
         run_modes()
         overhead()
         credit()
+        speculative()
         soak()
 
 
@@ -96,6 +104,42 @@ def credit(
     from ace.bench import measure_credit_ranking
 
     _give(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
+
+
+@app.command("speculative")
+def speculative(
+    requests: Annotated[int, typer.Option(min=1, help="How many requests of a run each method answers.")] = 48,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="How many are under way at once; may be repeated. Default: 1 and 16."),
+    ] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each is measured; the median counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The first micro world; each repetition has its own.")] = 0,
+    model: Annotated[str, typer.Option(help="The model whose answers are sped up.")] = "micro-target",
+    draft: Annotated[str, typer.Option(help="The model that drafts; '' for none.")] = "micro-draft",
+    compiled: Annotated[bool, typer.Option("--compile", help="With models.*.compile: true.")] = False,
+    keep: Annotated[bool, typer.Option(help="Keep the verdict for `speculative: auto`.")] = True,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Speculative decoding, method by method; what pays here is kept for `models.*.speculative: auto`."""
+    from rich.text import Text
+
+    from ace.bench import measure_speculative
+    from ace.bench.speculative import BATCHES
+
+    message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
+    report = measure_speculative(
+        requests=requests,
+        batches=batch or BATCHES,
+        repetitions=repetitions,
+        seed=seed,
+        model=model,
+        draft=draft or None,
+        compiled=compiled,
+        keep=keep,
+    )
+    _give(report, json_path, markdown)
 
 
 @app.command("soak")

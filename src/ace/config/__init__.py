@@ -21,6 +21,7 @@ from ace.config.settings import (
     RoleSettings,
     RolesSettings,
     RunSettings,
+    SpeculativeSettings,
     SplitSettings,
     TaskSettings,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "RoleSettings",
     "RolesSettings",
     "RunSettings",
+    "SpeculativeSettings",
     "SplitSettings",
     "TaskSettings",
     "YamlProblem",

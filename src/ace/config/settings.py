@@ -39,6 +39,7 @@ TaskName = Literal[
 ]
 GraderName = Literal["exact", "normalized", "fuzzy", "numeric", "contains", "list", "choice", "regex"]
 Labels = Literal["given", "none", "forbidden"]
+SpeculativeMethod = Literal["none", "ngram", "draft", "suffix", "auto"]
 Method = Literal["ace", "rewrite", "icl", "empty"]
 
 
@@ -89,8 +90,49 @@ class PriceSettings(Settings):
     cached: float | None = Field(default=None, ge=0.0)
 
 
+class SpeculativeSettings(Settings):
+    """Speculative decoding: a cheap guess of the next `tokens` tokens, which the model checks in one step.
+
+    `ngram` guesses what followed the last words earlier in the prompt (matches of `lookup_min` to `lookup_max` tokens),
+    `draft` asks the small model `model`, `suffix` looks in earlier answers, too. `auto` takes what
+    `ace bench speculative` measured to pay on this machine. Where None stands, the method's own preset holds.
+    """
+
+    method: SpeculativeMethod = "none"
+    model: str | None = Field(default=None, min_length=1)
+    tokens: int | None = Field(default=None, ge=1, le=32)
+    lookup_min: int | None = Field(default=None, ge=1)
+    lookup_max: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _keys_fit_the_method(self) -> Self:
+        if self.method == "draft" and self.model is None:
+            raise refused("model", None, "the model that drafts, with method 'draft'")
+        allowed = _SPECULATIVE_KEYS[self.method]
+        for key in ("model", "tokens", "lookup_min", "lookup_max"):
+            if key not in allowed and getattr(self, key) is not None:
+                takes = f", which takes {', '.join(allowed)}" if allowed else ""
+                raise refused(key, getattr(self, key), f"nothing, with method '{self.method}'{takes}")
+        if self.lookup_min is not None and self.lookup_max is not None and self.lookup_min > self.lookup_max:
+            raise refused("lookup_min", self.lookup_min, f"at most lookup_max, {self.lookup_max}")
+        return self
+
+
+_SPECULATIVE_KEYS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "auto": (),
+    "ngram": ("tokens", "lookup_min", "lookup_max"),
+    "draft": ("model", "tokens"),
+    "suffix": ("tokens",),
+}
+
+
 class ModelSettings(Settings):
-    """A model and the provider that serves it. Two equal ones share one engine."""
+    """A model and the provider that serves it. Two equal ones share one engine.
+
+    `speculative` is a method by name, or `SpeculativeSettings`. With `compile: true` vLLM compiles the model, which it
+    does by itself on a GPU only.
+    """
 
     provider: Provider = "auto"
     model: str = Field(min_length=1)
@@ -105,6 +147,8 @@ class ModelSettings(Settings):
     """0.9 for an engine that is alone; several on one GPU divide that by the size of their models."""
     trust_remote_code: bool = False
     engine_args: dict[str, Any] = Field(default_factory=dict)
+    speculative: SpeculativeSettings = SpeculativeSettings()
+    compile: bool | Literal["auto"] = "auto"
     max_retries: int = Field(default=4, ge=0)
     """How often a call is repeated that failed for a passing reason (HTTP 429, 5xx, no connection)."""
     max_restarts: int = Field(default=4, ge=0)
@@ -113,6 +157,26 @@ class ModelSettings(Settings):
     """The longest that one answer of an endpoint may take, and an engine of this process may be silent."""
     max_concurrency: int = Field(default=64, ge=1)
     price: PriceSettings | None = None
+
+    @field_validator("speculative", mode="before")
+    @classmethod
+    def _method_by_name(cls, value: Any) -> Any:
+        """YAML reads a bare `off` as false."""
+        named = "none" if value is False else value
+        return {"method": named} if isinstance(named, str) else named
+
+    @model_validator(mode="after")
+    def _only_vllm_speculates(self) -> Self:
+        method = self.speculative.method
+        asked = {"speculative": method if method not in ("none", "auto") else None, "compile": self.compile is True}
+        for key, found in asked.items():
+            if found and self.provider not in ("auto", "vllm"):
+                raise refused(key, found, f"nothing, with provider '{self.provider}': only vllm has it")
+        if method != "none" and "speculative_config" in self.engine_args:
+            raise refused("speculative", method, "none, beside engine_args.speculative_config, which says the same")
+        if self.compile != "auto" and "enforce_eager" in self.engine_args:
+            raise refused("compile", self.compile, "auto, beside engine_args.enforce_eager, which says the same")
+        return self
 
     @field_validator("api_key_env")
     @classmethod

@@ -5,24 +5,49 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from ace.store import RoleUsage, RunStore
-from ace.types import ROLES, RoleName
+from ace.types import ROLES, RoleName, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class RoleTokens:
-    """Tokens of one role's calls, as the engine counted them."""
+    """Tokens of one role's calls, as the engine counted them; for the last three see `ace.types.Usage`."""
 
     prompt: int
     cached: int
     completion: int
+    drafted: int = 0
+    accepted: int = 0
+    draft_steps: int = 0
+
+    @classmethod
+    def of(cls, usage: Usage) -> Self:
+        """The tokens of `usage`."""
+        return cls(
+            usage.prompt_tokens,
+            usage.cached_tokens,
+            usage.completion_tokens,
+            usage.drafted_tokens,
+            usage.accepted_tokens,
+            usage.draft_steps,
+        )
 
     @property
     def cache_hit_rate(self) -> float | None:
         """Share of the prompt tokens that came from the prefix cache; None without prompt tokens."""
         return self.cached / self.prompt if self.prompt else None
+
+    @property
+    def acceptance_rate(self) -> float | None:
+        """Share of the drafted tokens that the model took; None where nothing was drafted."""
+        return self.accepted / self.drafted if self.drafted else None
+
+    @property
+    def accepted_length(self) -> float | None:
+        """Mean tokens that a step with a draft brought, the model's own one included, as vLLM counts them."""
+        return 1 + self.accepted / self.draft_steps if self.draft_steps else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +110,7 @@ def summarise(
     """Count up run `run`, whose best playbook is `version`."""
     known = store.run(run)
     used, tiers = store.usage_by_role(run), store.usage_by_tier(run)
-    tokens: dict[str, RoleTokens] = {
-        role: RoleTokens(total.usage.prompt_tokens, total.usage.cached_tokens, total.usage.completion_tokens)
-        for role, total in used.items()
-    }
+    tokens: dict[str, RoleTokens] = {role: RoleTokens.of(total.usage) for role, total in used.items()}
     outcomes = store.outcomes(run)
     evaluations = {evaluation.label: evaluation for evaluation in store.evaluations(run)}
     before, after = evaluations.get("before"), evaluations.get("after")

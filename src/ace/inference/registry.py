@@ -48,6 +48,8 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
             "scripted": "a script is given in Python: run(settings, backends=...)",
         }[provider]
         raise ConfigError.at("provider", provider, ", ".join(("auto", *_MODULES)), hint=why)
+    if provider != "vllm":
+        _check_vllm_is_not_needed(settings, provider, reason)
     factory: _Factory = _load(provider)
     if provider == "openai":
         return RetryingBackend(factory(settings, reason), settings.max_retries)
@@ -81,6 +83,15 @@ async def open_backends(settings: RunSettings) -> AsyncIterator[dict[str, Backen
                 live.append((wanted, backend))
             models[name] = backend
         yield models | {role: models[settings.roles.of(role).model] for role in ROLES}
+
+
+def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: str) -> None:
+    """ConfigError where `provider: auto` led to another one than vLLM, and the settings ask for what only that has."""
+    method = settings.speculative.method
+    for key, found in (("speculative", method), ("compile", settings.compile)):
+        if found not in ("none", "auto", False):
+            allowed = f"nothing, with provider '{provider}', which auto chose because {reason}"
+            raise ConfigError.at(key, found, allowed, hint=_COMMANDS["vllm"])
 
 
 def _load(provider: str) -> _Factory:

@@ -199,6 +199,16 @@ _METRICS = Migration(
     ("ALTER TABLE evaluations ADD COLUMN metrics TEXT",),
 )
 
+_SPECULATION = Migration(
+    6,
+    "what speculative decoding guessed, and what was taken",
+    tuple(
+        f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0"
+        for table in ("calls", "journal")
+        for column in ("drafted_tokens", "accepted_tokens", "draft_steps")
+    ),
+)
+
 _ESCALATED = Migration(
     7,
     "why a call went to the role's larger model",
@@ -208,7 +218,7 @@ _ESCALATED = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS, _ESCALATED)
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS, _SPECULATION, _ESCALATED)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

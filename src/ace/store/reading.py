@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, case, func, literal, select
@@ -266,7 +267,7 @@ def _of(table: FromClause, run_id: str, batch: int | None, evaluation: int | Non
     return query.where(table.c.batch.is_not(None) if batch is None else table.c.batch == batch)
 
 
-_SUMS = ("prompt_tokens", "cached_tokens", "completion_tokens", "queue_s", "ttft_s", "total_s")
+_SUMS = tuple(field.name for field in fields(Usage))
 
 
 def usage_by_tier(connection: Connection, run_id: str) -> dict[tuple[RoleName, str | None], RoleUsage]:
@@ -326,4 +327,7 @@ def _usage(row: Row[*tuple[Any, ...]]) -> Usage:
         queue_s=row.queue_s,
         ttft_s=row.ttft_s,
         total_s=row.total_s,
+        drafted_tokens=int(row.drafted_tokens),
+        accepted_tokens=int(row.accepted_tokens),
+        draft_steps=int(row.draft_steps),
     )

@@ -113,6 +113,9 @@ calls = Table(
     Column("error", SafeText),
     Column("text", SafeText, nullable=False),
     Column("from_cache", Boolean, nullable=False),
+    Column("drafted_tokens", Integer, nullable=False),
+    Column("accepted_tokens", Integer, nullable=False),
+    Column("draft_steps", Integer, nullable=False),
     Column("escalated", Text),
 )
 
@@ -152,6 +155,9 @@ journal = Table(
     Column("finish_reason", Text, nullable=False),
     Column("text", SafeText, nullable=False),
     Column("from_cache", Boolean, nullable=False),
+    Column("drafted_tokens", Integer, nullable=False),
+    Column("accepted_tokens", Integer, nullable=False),
+    Column("draft_steps", Integer, nullable=False),
     Column("escalated", Text),
 )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ace.engine import RoleTokens
 from ace.store import BatchInfo, EvaluationInfo, RoleUsage, Run, RunReader, VersionInfo
 from ace.types import ROLES, Usage
 from ace.views.summary import metrics_text, summary_view, usage_table
@@ -122,16 +124,5 @@ def _batches(batches: Sequence[BatchInfo], versions: Sequence[VersionInfo]) -> T
 
 def _usage(store: RunReader, run: Run) -> Table:
     known = store.usage_by_role(run.id)
-    usage: dict[str, tuple[int, dict[str, int]]] = {}
-    for role in ROLES:
-        used = known.get(role, RoleUsage(0, Usage(), 0, 0))
-        tokens = used.usage
-        usage[role] = (
-            used.calls,
-            {
-                "prompt": tokens.prompt_tokens,
-                "cached": tokens.cached_tokens,
-                "completion": tokens.completion_tokens,
-            },
-        )
-    return usage_table(usage)
+    used = {role: known.get(role, RoleUsage(0, Usage(), 0, 0)) for role in ROLES}
+    return usage_table({role: (of_role.calls, asdict(RoleTokens.of(of_role.usage))) for role, of_role in used.items()})

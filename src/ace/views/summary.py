@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ace.engine import RoleTokens
 from ace.types import ROLES
-from ace.views.text import by_type, cell, count, percent, seconds
+from ace.views.text import UNKNOWN, by_type, cell, count, percent, seconds
 
 
 def summary_view(summary: Mapping[str, Any]) -> RenderableType:
@@ -88,23 +89,38 @@ def _times(summary: Mapping[str, Any]) -> str:
 
 def _roles(summary: Mapping[str, Any]) -> Table:
     calls = {role: summary["calls"].get(role, 0) for role in ROLES}
-    none = {"prompt": 0, "cached": 0, "completion": 0}
-    return usage_table({role: (calls[role], {**none, **summary["tokens"].get(role, {})}) for role in ROLES})
+    return usage_table({role: (calls[role], summary["tokens"].get(role, {})) for role in ROLES})
 
 
-def usage_table(usage: Mapping[str, tuple[int, dict[str, int]]]) -> Table:
-    """Calls and tokens {prompt, cached, completion} of each role, and their sums."""
+_KINDS = ("prompt", "cached", "completion", "drafted", "accepted", "draft_steps")
+
+
+def usage_table(usage: Mapping[str, tuple[int, Mapping[str, int]]]) -> Table:
+    """Calls and tokens (the JSON of `RoleTokens`, in which keys may lack) of each role, and their sums.
+
+    What speculative decoding brought is shown only where it was on.
+    """
+    counts = {role: (calls, {kind: tokens.get(kind, 0) for kind in _KINDS}) for role, (calls, tokens) in usage.items()}
+    total = {kind: sum(tokens[kind] for _, tokens in counts.values()) for kind in _KINDS}
+    rows = {**counts, "all": (sum(calls for calls, _ in counts.values()), total)}
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("role")
-    for name in ("calls", "prompt tokens", "from cache", "hit rate", "generated tokens"):
+    names = ("calls", "prompt tokens", "from cache", "hit rate", "generated tokens")
+    for name in names + (("drafts accepted", "tokens a draft") if total["drafted"] else ()):
         table.add_column(name, justify="right")
-    for role, (calls, tokens) in usage.items():
-        table.add_row(role, *_usage_cells(calls, tokens))
-    total = {key: sum(tokens[key] for _, tokens in usage.values()) for key in ("prompt", "cached", "completion")}
-    table.add_row("all", *_usage_cells(sum(calls for calls, _ in usage.values()), total), style="bold")
+    for role, (calls, tokens) in rows.items():
+        speculated = _draft_cells(tokens) if total["drafted"] else ()
+        table.add_row(role, *_usage_cells(calls, tokens), *speculated, style="bold" if role == "all" else None)
     return table
 
 
-def _usage_cells(calls: int, tokens: dict[str, int]) -> tuple[str, ...]:
+def _usage_cells(calls: int, tokens: Mapping[str, int]) -> tuple[str, ...]:
     rate = tokens["cached"] / tokens["prompt"] if tokens["prompt"] else None
     return count(calls), count(tokens["prompt"]), count(tokens["cached"]), percent(rate), count(tokens["completion"])
+
+
+def _draft_cells(tokens: Mapping[str, int]) -> tuple[str, str]:
+    """The share of the drafted tokens that was taken, and the mean length of a step with its draft."""
+    known = RoleTokens(**tokens)
+    length = known.accepted_length
+    return percent(known.acceptance_rate), UNKNOWN if length is None else f"{length:.2f}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -48,10 +50,12 @@ def engine_arguments(
     if cpu:
         chosen |= {
             "dtype": "bfloat16" if settings.dtype == "auto" else settings.dtype,
-            "enforce_eager": True,
+            "enforce_eager": True,  # compiling costs 15 to 40 s of start
             "block_size": 32,
             "max_num_seqs": max(CPU_SEQUENCES, settings.max_concurrency),
         }
+    if settings.compile != "auto":
+        chosen["enforce_eager"] = not settings.compile
     return chosen | settings.engine_args
 
 
@@ -94,6 +98,14 @@ def check_folder(path: str, settings: ModelSettings) -> None:
             hint="other formats can run code; convert them with save_pretrained",
             model=settings.model,
         )
+
+
+def check_compiler(settings: ModelSettings) -> None:
+    """ConfigError where the model is to be compiled and there is no C++ compiler, which torch calls for that."""
+    compiler = os.environ.get("CXX", "g++")
+    if settings.compile is True and shutil.which(compiler) is None:
+        allowed = f"auto or false, where there is no C++ compiler ('{compiler}' is not found)"
+        raise ConfigError.at("compile", True, allowed, hint="install g++, or name a compiler in CXX")
 
 
 def warn_of_remote_code(settings: ModelSettings) -> None:

@@ -14,6 +14,7 @@ from ace.inference.chat import ChatEncoder
 from ace.inference.vllm.arguments import warn_of_remote_code
 from ace.inference.vllm.errors import missing, rejected
 from ace.inference.vllm.resident import Finished, Resident, Ticket
+from ace.inference.vllm.speculation import drafted
 from ace.inference.vllm.start import start_engine
 from ace.inference.vllm.stepping import SteppingThread
 from ace.types import Completion, FinishReason, Request, Usage
@@ -56,8 +57,8 @@ class VllmBackend:
             max_model_len=started.max_model_len,
             structured_outputs=True,
             start_s=time.perf_counter() - began,
-            reason=reason,
             memory_bytes=started.memory_bytes,
+            reason="; ".join(filter(None, (reason, started.remark))),
         )
         self.version = started.version
 
@@ -131,6 +132,7 @@ class VllmBackend:
                 hint="a schema that xgrammar cannot compile ends like this",
             )
         stats = output.metrics
+        drafted_tokens, accepted_tokens, draft_steps = drafted(answer)
         usage = Usage(
             prompt_tokens=len(output.prompt_token_ids),
             cached_tokens=output.num_cached_tokens or 0,
@@ -138,5 +140,8 @@ class VllmBackend:
             queue_s=max(0.0, stats.scheduled_ts - stats.queued_ts) if stats else None,
             ttft_s=stats.first_token_latency if stats else None,
             total_s=finished.at - began,
+            drafted_tokens=drafted_tokens,
+            accepted_tokens=accepted_tokens,
+            draft_steps=draft_steps,
         )
         return Completion(answer.text, _REASONS[answer.finish_reason], usage, self.info.model)

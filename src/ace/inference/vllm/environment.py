@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,19 @@ def limit_threads() -> None:
     if count.isdecimal():
         # vLLM replaces `torch.set_num_threads` by a function that does nothing.
         import_module("torch")._C.set_num_threads(int(count))
+
+
+def shield_llvmlite() -> None:
+    """Let an engine start where numba is loaded already, by the user or by an engine with n-gram speculation.
+
+    vLLM on a CPU reads the `__dict__` of every object of every module while it registers its kernels. llvmlite's
+    library, asked for it, answers with a C function of that name, on which vLLM fails (0.32: "'_lib_fn_wrapper' object
+    has no attribute 'get'"). The library looks names up in a table of its own first: there it finds an empty dict.
+    """
+    library = getattr(sys.modules.get("llvmlite.binding.ffi"), "lib", None)
+    table = getattr(library, "_fntab", None)
+    if isinstance(table, dict):
+        table["__dict__"] = {}
 
 
 @contextmanager

