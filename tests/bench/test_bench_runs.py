@@ -51,13 +51,15 @@ def test_modes_work_the_same_samples() -> None:
         Mode("batched", "huggingface"),
         Mode("early", "huggingface", early_stop=True),
         Mode("small", "huggingface", small=("reflector",)),
+        Mode("tiers", "huggingface", small=("reflector", "curator"), escalate=True),
     )
     report = measure_runs(samples=6, epochs=2, repetitions=1, seed=7, modes=modes)
-    one, batched, early, small = report.rows
+    one, batched, early, small, tiers = report.rows
     assert one.calls == batched.calls and one.accuracy == batched.accuracy
     assert one.calls["generator"] >= 12 and one.calls["reflector"] >= 12
     assert early.calls["reflector"] <= batched.calls["reflector"]
     assert small.calls["generator"] > 0
+    assert tiers.accuracy >= small.accuracy
     assert one.speedup == 1.0 and all(row.seconds > 0 and sum(row.busy_s.values()) > 0 for row in report.rows)
     assert json.loads(json.dumps(report.to_json()))["samples"] == 6
     assert report.to_markdown().count("\n| ") == 1 + len(modes)

@@ -75,6 +75,10 @@ def test_info(backend: VllmBackend, model: Path) -> None:
     assert info.max_model_len == 1024, "the model's own limit, where it is below 4096"
     assert info.structured_outputs
     assert info.start_s > 0
+    weights = (model / "model.safetensors").stat().st_size
+    config = backend._resident.engine.vllm_config.cache_config
+    assert info.memory_bytes is not None
+    assert 0.9 < (info.memory_bytes - weights) / config.kv_cache_memory_bytes <= 1.0, "whole blocks of the KV cache"
 
 
 def test_concurrent_answers_are_those_of_one_at_a_time(backend: VllmBackend) -> None:

@@ -27,7 +27,7 @@ from ace.views.progress import LiveView, PlainView, progress_view
 from ace.views.tally import Tally
 
 STORY: list[Event] = [
-    EngineReady("vllm", "micro-target", "cpu", 2.5, "no GPU"),
+    EngineReady("vllm", "micro-target", "cpu", 2.5, "no GPU", 3 << 29),
     RunStarted("r-1", "offline", 4, 2),
     EvaluationStarted("before", "test", 2, 0),
     EvaluationProgress("before", 1, 2, 0),
@@ -79,7 +79,9 @@ def test_plain_lines_tell_the_story() -> None:
         for event in [*STORY, RunFinished("r-1", "done")]:
             view(event)
     lines = out.getvalue().splitlines()
-    assert lines[0] == "engine: vllm with micro-target on cpu, started in 2.5 s (no GPU)"
+    assert lines[0] == (
+        "engine: vllm with micro-target on cpu, started in 2.5 s, 1.50 GiB of weights and KV cache (no GPU)"
+    )
     assert lines[1] == "run r-1: offline, 4 samples in 2 batches"
     assert lines[2] == "before: 50.0% (1/2 of test) with playbook v0"
     assert lines[3].endswith("are lost: no \\x1b[31mJSON")
