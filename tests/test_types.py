@@ -59,5 +59,5 @@ def test_the_digest_takes_any_text() -> None:
 
 
 def test_usage_adds_up_and_keeps_unknown_times_unknown() -> None:
-    a, b = Usage(1, 2, 3, None, 0.5, 1.0), Usage(10, 20, 30, None, None, 2.0)
-    assert a + b == Usage(11, 22, 33, None, 0.5, 3.0)
+    a, b = Usage(1, 2, 3, None, 0.5, 1.0, 4, 3, 1), Usage(10, 20, 30, None, None, 2.0, 40, 30, 10)
+    assert a + b == Usage(11, 22, 33, None, 0.5, 3.0, 44, 33, 11)

@@ -34,7 +34,7 @@ def call(number: int, text: str | None = None) -> CallRecord:
         round=number % 2,
         digest=f"sha256:{number}",
         model="micro-target",
-        usage=Usage(100 + number, 90, 10, None if number % 2 else 0.5, 0.25, 1.5),
+        usage=Usage(100 + number, 90, 10, None if number % 2 else 0.5, 0.25, 1.5, 8, number % 5, 2),
         finish_reason="length" if number % 5 == 0 else "stop",
         text=f"answer {number}" if text is None else text,
         parsed=number % 3 != 2,

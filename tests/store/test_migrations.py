@@ -99,6 +99,9 @@ def test_a_store_of_schema_1_stays_readable(path: Path) -> None:
             "curator": 2,
         }
         assert store.calls(run, batch=1)[0].text == "answer \x00 0"
+        assert all(
+            used.usage.drafted_tokens == used.usage.draft_steps == 0 for used in store.usage_by_role(run).values()
+        )
 
 
 def test_without_create_an_empty_database_stays_empty(tmp_path: Path) -> None:
