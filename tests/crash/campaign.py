@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,24 +50,26 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The uninterrupted run: what it left, the digests of its calls, and its seconds."""
+    """The uninterrupted run: what it left, the digests of its calls, its seconds, and how its settings were changed."""
 
     left: dict[str, Any]
     answered: Counter[str]
     seconds: float
+    settings: dict[str, Any]
 
     @property
     def calls(self) -> int:
         return self.answered.total()
 
 
-def reference(folder: Path) -> Reference:
-    """Run once without a death."""
+def reference(folder: Path, settings: Mapping[str, Any] | None = None) -> Reference:
+    """Run once without a death, with the victim's `settings` changed."""
     folder.mkdir(parents=True)
     started = time.perf_counter()
-    code, said = finish(folder)
+    changes = dict(settings or {})
+    code, said = finish(folder, settings=changes)
     assert code == 0, said
-    return Reference(left(folder), answered(folder), time.perf_counter() - started)
+    return Reference(left(folder), answered(folder), time.perf_counter() - started, changes)
 
 
 def points(seed: int, whole: Reference) -> Iterator[Point]:
@@ -84,10 +86,10 @@ def points(seed: int, whole: Reference) -> Iterator[Point]:
             yield Point(kind, round(draw.uniform(0.0, whole.seconds), 3), sent)
 
 
-def die(folder: Path, point: Point, *, resume: bool) -> bool:
+def die(folder: Path, point: Point, whole: Reference, *, resume: bool) -> bool:
     """One process that is to die at `point`. False if it had done its work before."""
     kill = {"kind": point.kind, "at": point.at, "signal": point.signal}
-    victim = start(folder, resume=resume, kill=None if point.kind == "time" else kill)
+    victim = start(folder, resume=resume, kill=None if point.kind == "time" else kill, settings=whole.settings)
     if point.kind == "time":
         time.sleep(point.at)
         if victim.poll() is None:
@@ -103,11 +105,11 @@ def judge(folder: Path, moments: Iterable[Point], whole: Reference) -> Verdict:
     deaths: list[Point] = []
     lost: Counter[str] = Counter()
     for point in moments:
-        if not die(folder, point, resume=has_run(folder)):
+        if not die(folder, point, whole, resume=has_run(folder)):
             break
         deaths.append(point)
         lost = answered(folder) - kept(folder)
-    code, said = finish(folder, resume=has_run(folder))
+    code, said = finish(folder, resume=has_run(folder), settings=whole.settings)
     assert code == 0, said
     again = answered(folder) - whole.answered
     return Verdict(tuple(deaths), left(folder) != whole.left, (again - lost).total(), lost.total())

@@ -55,6 +55,13 @@ def test_whatever_kills_a_run_its_end_is_the_same(tmp_path: Path, whole: Referen
     assert verdict.asked_again == 0
 
 
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_pipelined_run_has_the_same_end_whatever_kills_it(tmp_path: Path, seed: int) -> None:
+    whole = reference(tmp_path / "whole", {"adaptation__pipeline": 1})
+    draw = points(seed, whole)
+    assert judge(tmp_path / "run", [next(draw), next(draw), next(draw)], whole).good
+
+
 def test_a_batch_that_dies_late_costs_the_calls_in_flight(tmp_path: Path, whole: Reference) -> None:
     """Of everything that was answered before the death, at most the calls under way are asked again."""
     verdict = judge(tmp_path / "run", [Point("call", whole.calls - 12)], whole)

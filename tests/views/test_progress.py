@@ -35,8 +35,8 @@ STORY: list[Event] = [
     EvaluationFinished("before", "test", 2, 1, 0, 0.5, 0),
     BatchStarted(0, 0, 2, 0),
     CallFinished("generator", Usage(prompt_tokens=100, cached_tokens=75, completion_tokens=30), True),
-    SampleFinished("a", True, True, 0),
-    SampleFinished("b", None, None, 0),
+    SampleFinished(0, "a", True, True, 0),
+    SampleFinished(0, "b", None, None, 0),
     CurationFailed(0, 0, "no \x1b[31mJSON"),
     BatchCommitted(0, 0, 1, 1, 1, 3, 1, 3, {"TAG": 3, "ADD": 1}),
 ]

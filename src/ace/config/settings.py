@@ -483,6 +483,9 @@ class AdaptationSettings(Settings):
     `batch_size: auto` begins with 4 samples and doubles with every batch, up to 64: as long as the playbook is empty,
     the samples of a batch all discover the same things.
 
+    With `pipeline: 1` the samples of the next batch begin while the last ones of this batch still reflect, behind a
+    playbook that lacks one batch more; at most `batch_size` samples are under way. An epoch's end waits for all.
+
     With `labels: none` no target and no grade reaches a prompt or steers the loop; answers are graded for the report.
     `forbidden` is the same for tasks whose training samples have no targets, and makes sure of it.
 
@@ -493,6 +496,7 @@ class AdaptationSettings(Settings):
     method: Method = "ace"
     epochs: int = Field(default=1, ge=1)
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    pipeline: Literal[0, 1] = 0
     max_rounds: int = Field(default=3, ge=0)
     reflect_on_success: bool = True
     early_stop: EarlyStopSettings = EarlyStopSettings()
@@ -507,6 +511,12 @@ class AdaptationSettings(Settings):
         for name in ("consistency", "agreement"):
             if self.labels == "given" and getattr(self.signals, name) is not None:
                 raise refused(f"signals.{name}", "settings", "nothing, with labels 'given': the grade is the signal")
+        return self
+
+    @model_validator(mode="after")
+    def _pipeline_has_samples(self) -> Self:
+        if self.pipeline and self.method in ("icl", "empty"):
+            raise refused("pipeline", self.pipeline, f"0, with method '{self.method}': no sample is reflected on")
         return self
 
     @model_validator(mode="after")

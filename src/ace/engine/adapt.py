@@ -6,10 +6,11 @@ Everything here is owed work: what the store already holds is skipped, so that a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
-from ace.engine.batch import run_batch
 from ace.engine.context import RunContext
 from ace.engine.evaluate import evaluate
+from ace.engine.pipeline import run_epoch
 from ace.engine.schedule import BatchPlan, plan_batches
 from ace.engine.signal import has_labels
 from ace.playbook import Playbook
@@ -46,11 +47,12 @@ async def adapt(context: RunContext, plans: Sequence[BatchPlan]) -> int:
     last = context.store.last_batch(context.run)
     done = last.index if last else -1
     playbook = context.store.playbook(context.run)
-    for planned in plans:
-        if planned.index > done:
-            playbook = await run_batch(context, playbook, planned)
-        if _validates(context, planned):
-            await _validate(context, planned)
+    for _, group in groupby(plans, key=lambda planned: planned.epoch):
+        epoch = tuple(group)
+        if epoch[-1].index > done:
+            playbook = await run_epoch(context, playbook, epoch, done)
+        if _validates(context):
+            await _validate(context, epoch[-1])
     return best_version(context)
 
 
@@ -81,11 +83,10 @@ async def ensure_evaluation(
     return await evaluate(context, playbook, samples, label=label, split=split, after_batch=after_batch)
 
 
-def _validates(context: RunContext, planned: BatchPlan) -> bool:
-    settings = context.settings.adaptation
+def _validates(context: RunContext) -> bool:
     if context.settings.mode == "online" or not has_labels(context.settings):
         return False
-    return planned.ends_epoch and settings.validate_each_epoch and bool(context.task.splits.validation)
+    return context.settings.adaptation.validate_each_epoch and bool(context.task.splits.validation)
 
 
 async def _validate(context: RunContext, planned: BatchPlan) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ace.engine.baselines import few_shot, rewrite
 from ace.engine.context import RunContext
@@ -12,32 +14,56 @@ from ace.engine.events import BatchCommitted, BatchStarted
 from ace.engine.flow import flow
 from ace.engine.sample import SampleResult, work_sample
 from ace.engine.schedule import BatchPlan
+from ace.engine.window import Window
 from ace.playbook import Delta, Playbook
 from ace.store.records import BatchRecord, utcnow
+from ace.types import Sample
 
 
-async def run_batch(context: RunContext, playbook: Playbook, plan: BatchPlan) -> Playbook:
-    """Work all samples of `plan` off, curate, apply, commit, and return the new playbook.
+@dataclass(frozen=True, slots=True)
+class SamplesDone:
+    """The samples of a batch, worked off behind the playbook `seen` (rendered: `prefix`) from the moment `started` on.
+
+    Examples for the prompt are made without asking a model: there are no `results` then.
+    """
+
+    seen: Playbook
+    prefix: str
+    results: Sequence[SampleResult]
+    started: datetime
+
+
+async def work_samples(
+    context: RunContext, seen: Playbook, plan: BatchPlan, window: Window, *, width: int
+) -> SamplesDone:
+    """Work all samples of `plan` off behind `seen`, each from the moment that `window` has a place within `width`."""
+    started = utcnow()
+    context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), seen.version))
+    prefix = context.render(seen)
+
+    async def work(position: int, sample: Sample) -> SampleResult:
+        async with window.place(width):
+            return await work_sample(context, seen, prefix, sample, position, batch=plan.index)
+
+    asked = () if context.settings.adaptation.method == "icl" else plan.samples
+    results = await flow(work(position, sample) for position, sample in enumerate(asked))
+    return SamplesDone(seen, prefix, results, started)
+
+
+async def conclude(context: RunContext, newest: Playbook, plan: BatchPlan, done: SamplesDone) -> Playbook:
+    """Curate what the samples propose, apply it to `newest`, commit, and return the new playbook.
 
     Nothing is in the store before the one commit at the end: an error or a cancellation on the way abandons the batch.
     """
-    started = utcnow()
-    context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), playbook.version))
-    prefix = context.render(playbook)
-    purpose = f"batch-{plan.index}"
     method = context.settings.adaptation.method
-    results: Sequence[SampleResult] = ()
+    results = [_of_bullets_seen(result, done.seen, newest) for result in done.results]
     if method == "icl":
-        curated = few_shot(context, playbook, plan.samples, batch=plan.index)
+        curated = few_shot(context, newest, plan.samples, batch=plan.index)
+    elif method == "rewrite":
+        curated = await rewrite(context, newest, results, batch=plan.index)
     else:
-        results = await flow(
-            work_sample(context, playbook, prefix, sample, position, purpose=purpose)
-            for position, sample in enumerate(plan.samples)
-        )
-        if method == "rewrite":
-            curated = await rewrite(context, playbook, results, batch=plan.index)
-        else:
-            curated = await curate_batch(context, playbook, prefix, results, batch=plan.index)
+        prefix = done.prefix if newest is done.seen else context.render(newest)
+        curated = await curate_batch(context, newest, prefix, results, batch=plan.index)
     after = curated.playbook.compacted() if _compacts(context, plan) else curated.playbook
     context.store.commit_batch(
         BatchRecord(
@@ -50,12 +76,29 @@ async def run_batch(context: RunContext, playbook: Playbook, plan: BatchPlan) ->
             playbook=after,
             skipped=curated.skipped,
             compacted=_compacts(context, plan),
-            started=started,
+            started=done.started,
             finished=utcnow(),
         )
     )
     context.listener(_committed(plan, results, after, curated.delta))
     return after
+
+
+def _of_bullets_seen(result: SampleResult, seen: Playbook, newest: Playbook) -> SampleResult:
+    """`result` without a word on bullets that came after `seen`: where it names their ids, it made them up."""
+    unseen = newest.by_id.keys() - seen.by_id.keys()
+    if not unseen:
+        return result
+    return replace(
+        result,
+        used=tuple(bullet for bullet in result.used if bullet not in unseen),
+        reflections=tuple(
+            reflection.model_copy(
+                update={"bullet_tags": [tag for tag in reflection.bullet_tags if tag.id not in unseen]}
+            )
+            for reflection in result.reflections
+        ),
+    )
 
 
 def _compacts(context: RunContext, plan: BatchPlan) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from ace.config import BudgetSettings, PriceSettings, RunSettings
 from ace.errors import BudgetReachedError
@@ -91,7 +92,7 @@ def spent_so_far(store: RunReader, run: str, settings: RunSettings, *, gpus: int
     used = store.usage_by_tier(run)
     worked = [(work.started, work.finished) for work in store.batches(run)]
     worked += [(work.started, work.finished) for work in store.evaluations(run)]
-    wall = sum((finished - started).total_seconds() for started, finished in worked)
+    wall = _covered_s(worked)
     return Spent(
         calls=sum(total.calls for total in used.values()),
         tokens=sum(total.usage.prompt_tokens + total.usage.completion_tokens for total in used.values()),
@@ -99,6 +100,17 @@ def spent_so_far(store: RunReader, run: str, settings: RunSettings, *, gpus: int
         wall_s=wall,
         gpu_s=wall * gpus,
     )
+
+
+def _covered_s(spans: Iterable[tuple[datetime, datetime]]) -> float:
+    """Seconds that `spans` cover together: what overlaps counts once."""
+    seconds, until = 0.0, None
+    for started, finished in sorted(spans):
+        begins = started if until is None else max(started, until)
+        if finished > begins:
+            seconds += (finished - begins).total_seconds()
+            until = finished
+    return seconds
 
 
 def _price(settings: RunSettings, role: RoleName, escalated: bool) -> PriceSettings | None:

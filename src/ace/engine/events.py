@@ -45,7 +45,10 @@ class CallFinished:
 
 @dataclass(frozen=True, slots=True)
 class BatchStarted:
-    """A batch begins from playbook version `playbook_version`."""
+    """A batch is admitted: its samples begin from playbook version `playbook_version`.
+
+    With `adaptation.pipeline: 1` the batch before it may still be under way.
+    """
 
     index: int
     epoch: int
@@ -55,8 +58,9 @@ class BatchStarted:
 
 @dataclass(frozen=True, slots=True)
 class SampleFinished:
-    """A sample of the running batch is done. `correct` is None where the sample failed."""
+    """A sample of a batch under way is done. `correct` is None where the sample failed."""
 
+    batch: int
     sample: str
     first_correct: bool | None
     correct: bool | None

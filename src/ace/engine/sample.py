@@ -31,7 +31,7 @@ class SampleResult:
 
 
 async def work_sample(
-    context: RunContext, playbook: Playbook, prefix: str, sample: Sample, position: int, *, purpose: str
+    context: RunContext, playbook: Playbook, prefix: str, sample: Sample, position: int, *, batch: int
 ) -> SampleResult:
     """Carry one sample through the loop of the paper (ACE, section 3), behind `playbook` rendered as `prefix`.
 
@@ -40,6 +40,7 @@ async def work_sample(
     `reflect_on_success` is off or they are proven. One of which nothing tells whether it is right (without labels) gets
     a single reflection, and no retry.
     """
+    purpose = f"batch-{batch}"
     first = await attempt(context, prefix, sample, purpose=purpose)
     signal, votes = await hear(context, prefix, sample, first, purpose=purpose, round=0)
     trail = _Trail(first, signal, calls=[*first.calls, *votes], error=first.error)
@@ -50,7 +51,7 @@ async def work_sample(
     else:
         await _confirm(context, playbook, prefix, sample, trail, purpose=purpose)
     outcome = _outcome(sample, position, first, trail)
-    context.listener(SampleFinished(sample.id, outcome.first_correct, outcome.correct, trail.rounds))
+    context.listener(SampleFinished(batch, sample.id, outcome.first_correct, outcome.correct, trail.rounds))
     return SampleResult(
         sample=sample,
         outcome=outcome,

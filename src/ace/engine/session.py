@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from ace.config import RunSettings
 from ace.engine.adapt import best_version
@@ -27,6 +28,7 @@ from ace.engine.parts import Parts
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backends, Tiers, open_backends
+from ace.inference.backend import EngineMeter, metered
 from ace.playbook import create_embedder
 from ace.store import RunStore
 from ace.store.records import RunStatus
@@ -36,17 +38,21 @@ _INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt)
 
 @dataclass(slots=True)
 class Clock:
-    """Wall-clock seconds of `adapt` and `evaluate`, added up."""
+    """Wall-clock seconds of `adapt` and `evaluate`, added up, and those of them in which an engine was stepping."""
 
+    meter: Callable[[], EngineMeter | None] = lambda: None
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    engine_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @contextlib.contextmanager
     def measure(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
+        started, before = time.perf_counter(), self.meter()
         try:
             yield
         finally:
             self.seconds[name] += time.perf_counter() - started
+            if before is not None and (after := self.meter()) is not None:
+                self.engine_s[name] += (after - before).step_s
 
 
 Work = Callable[[RunContext, Clock], Awaitable[None]]
@@ -73,7 +79,7 @@ async def conduct(
                     run_id = store.create_run(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
                     )
-                clock = Clock()
+                clock = Clock(partial(metered, live.live))
                 with contextlib.closing(Aside(parts.task)) as aside, _terminable():
                     context = _context(run_id, settings, parts, store, live, aside, listener)
                     status = await _within_budget(context, work, clock)
@@ -89,6 +95,7 @@ async def conduct(
                 timing=Timing(
                     engine_start_s=sum(backend.info.start_s for backend in live.live),
                     adapt_s=clock.seconds["adapt"],
+                    engine_s=clock.engine_s.get("adapt"),
                     evaluate_s=clock.seconds["evaluate"],
                     wall_s=time.perf_counter() - started,
                 ),

@@ -52,10 +52,14 @@ class RoleTokens:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Wall-clock seconds of one process: the engine's start, adaptation with validation, evaluations, and all of it."""
+    """Wall-clock seconds of one process: the engine's start, adaptation with validation, evaluations, and all of it.
+
+    `engine_s` are those of the adaptation in which an engine was stepping, None where that is not measured.
+    """
 
     engine_start_s: float = 0.0
     adapt_s: float = 0.0
+    engine_s: float | None = None
     evaluate_s: float = 0.0
     wall_s: float = 0.0
 
@@ -68,8 +72,8 @@ class RunSummary:
     before their window was learned from. `calls` and `tokens` are the engines'; `cache_hits` counts what the completion
     cache answered instead; `metrics` are the task's own numbers, by evaluation; `stops` counts why reflecting on a
     sample ended, `models` the calls of each role by the model (a key of `models`) that answered, `escalations` why a
-    role's larger model was asked. Rates and accuracies are None
-    where nothing was measured.
+    role's larger model was asked. `engine_s` are the seconds of the adaptation in which an engine of this process was
+    stepping. Rates, accuracies and `engine_s` are None where nothing was measured.
     """
 
     run: str
@@ -85,6 +89,7 @@ class RunSummary:
     evaluated_samples: int
     engine_start_s: float
     adapt_s: float
+    engine_s: float | None
     evaluate_s: float
     wall_s: float
     prefix_cache_hit_rate: float | None
@@ -99,9 +104,21 @@ class RunSummary:
     models: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     escalations: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
+    @property
+    def outside_engine(self) -> float | None:
+        """Share of the adaptation in which no engine was stepping."""
+        return outside_engine(self.engine_s, self.adapt_s)
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, one key a field."""
         return asdict(self)
+
+
+def outside_engine(engine_s: float | None, adapt_s: float) -> float | None:
+    """Share of `adapt_s` that is not in `engine_s`: our own work and its waiting. None where nothing was measured."""
+    if engine_s is None or adapt_s <= 0:
+        return None
+    return max(0.0, 1.0 - engine_s / adapt_s)
 
 
 def summarise(
@@ -130,6 +147,7 @@ def summarise(
         evaluated_samples=after.n if after else 0,
         engine_start_s=round(timing.engine_start_s, 3),
         adapt_s=round(timing.adapt_s, 3),
+        engine_s=None if timing.engine_s is None else round(timing.engine_s, 3),
         evaluate_s=round(timing.evaluate_s, 3),
         wall_s=round(timing.wall_s, 3),
         prefix_cache_hit_rate=sum(t.cached for t in tokens.values()) / prompt if prompt else None,

@@ -59,10 +59,10 @@ def grid(base: RunSettings, vary: Mapping[str, Sequence[Any]], *, seeds: int = 1
 
 BASELINES: Mapping[str, tuple[tuple[str, Any], ...]] = {
     "ACE as configured": (),
-    "ACE, one sample at a time": (("adaptation.batch_size", 1),),
+    "ACE, one sample at a time": (("adaptation.batch_size", 1), ("adaptation.pipeline", 0)),
     "full rewrite": (("adaptation.method", "rewrite"),),
-    "examples in the prompt": (("adaptation.method", "icl"),),
-    "empty playbook": (("adaptation.method", "empty"),),
+    "examples in the prompt": (("adaptation.method", "icl"), ("adaptation.pipeline", 0)),
+    "empty playbook": (("adaptation.method", "empty"), ("adaptation.pipeline", 0)),
 }
 """What `ace baselines` runs: the settings as they are, then what ACE is measured against."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -66,3 +67,16 @@ class MeteredBackend(Protocol):
 
     def meter(self) -> EngineMeter:
         """The engine's meter, now. Callable from any thread."""
+
+
+def metered(backends: Iterable[Backend]) -> EngineMeter | None:
+    """What the engines behind `backends` have done by now, each counted once; None where one of them is not measured.
+
+    vLLM's engines of a process step in turn, so their seconds add up; those of transformers may overlap.
+    """
+    total = EngineMeter()
+    for backend in {id(backend): backend for backend in backends}.values():
+        if not isinstance(backend, MeteredBackend):
+            return None
+        total += backend.meter()
+    return total

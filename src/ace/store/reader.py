@@ -77,7 +77,7 @@ class RunReader:
             return found
 
     def playbook_after(self, run_id: str, batch: int) -> Playbook:
-        """The playbook that a batch led to. RunNotFoundError if the batch is not committed."""
+        """The playbook that a batch led to; the initial one for -1. RunNotFoundError if the batch is not committed."""
         with self._reading(run_id) as connection:
             found = reading.playbook_after(connection, run_id, batch)
             if found is None:

@@ -93,7 +93,7 @@ def playbook(connection: Connection, run_id: str, version: int | None) -> Playbo
 
 
 def playbook_after(connection: Connection, run_id: str, batch: int) -> Playbook | None:
-    """The playbook that `batch` led to, None if it is not committed."""
+    """The playbook that `batch` led to (-1: the initial one), None if it is not committed."""
     table = schema.playbook_versions
     query = select(table.c.playbook).where(table.c.run_id == run_id, table.c.step == batch + 1)
     body = connection.execute(query).scalar_one_or_none()

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ace.engine import RoleTokens
+from ace.engine.summary import outside_engine
 from ace.types import ROLES
 from ace.views.text import UNKNOWN, by_type, cell, count, percent, seconds
 
@@ -84,6 +85,8 @@ def _times(summary: Mapping[str, Any]) -> str:
     parts = {"engine start": "engine_start_s", "evaluation": "evaluate_s", "adaptation": "adapt_s"}
     split = ", ".join(f"{name} {seconds(summary[key])}" for name, key in parts.items())
     rest = summary["wall_s"] - sum(summary[key] for key in parts.values())
+    outside = outside_engine(summary.get("engine_s"), summary["adapt_s"])  # older stores lack `engine_s`
+    split += "" if outside is None else f" ({percent(outside)} of it outside the engine)"
     return f"{seconds(summary['wall_s'])}: {split}, rest {seconds(max(rest, 0.0))}"
 
 

@@ -22,7 +22,7 @@ class Tally:
         self._clock = clock
         self._began = self._adapting_since = clock()
         self._resumed_at = 0
-        self._in_batch = self._batch_size = 0
+        self._under_way: dict[int, tuple[int, int]] = {}
         self._prompt = self._cached = 0
         self.batches = self.batches_done = 0
         self.samples_done = self.first_right = self.completion_tokens = 0
@@ -40,20 +40,22 @@ class Tally:
             case BatchStarted(index=index, samples=samples):
                 if index == self._resumed_at:
                     self._adapting_since = self._clock()
-                self._in_batch, self._batch_size = 0, samples
-            case SampleFinished(first_correct=first_correct):
-                self._in_batch += 1
+                self._under_way[index] = (0, samples)
+            case SampleFinished(batch=batch, first_correct=first_correct):
+                finished, size = self._under_way[batch]
+                self._under_way[batch] = (finished + 1, size)
                 self.samples_done += 1
                 self.first_right += first_correct is True
             case BatchCommitted(index=index):
-                self.batches_done, self._in_batch, self._batch_size = index + 1, 0, 0
+                self.batches_done = index + 1
+                self._under_way.pop(index, None)
             case _:
                 pass
 
     @property
     def progress(self) -> float:
-        """Batches worked off, counting part of the running one."""
-        return self.batches_done + (self._in_batch / (self._batch_size + 1) if self._batch_size else 0.0)
+        """Batches worked off, counting parts of those under way."""
+        return self.batches_done + sum(finished / (size + 1) for finished, size in self._under_way.values())
 
     @property
     def accuracy(self) -> float | None:
