@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ace.engine.baselines import few_shot, rewrite
+from ace.engine.compaction import compact
 from ace.engine.context import RunContext
 from ace.engine.curation import curate_batch
 from ace.engine.events import BatchCommitted, BatchStarted
 from ace.engine.flow import flow
+from ace.engine.retrieval import shown_in_epoch
 from ace.engine.sample import SampleResult, work_sample
 from ace.engine.schedule import BatchPlan
 from ace.playbook import Delta, Playbook
@@ -23,7 +25,8 @@ async def run_batch(context: RunContext, playbook: Playbook, plan: BatchPlan) ->
     """
     started = utcnow()
     context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), playbook.version))
-    prefix = context.render(playbook)
+    visible = shown_in_epoch(context, playbook, plan)
+    prefix = context.render(visible)
     purpose = f"batch-{plan.index}"
     method = context.settings.adaptation.method
     results: Sequence[SampleResult] = ()
@@ -37,32 +40,28 @@ async def run_batch(context: RunContext, playbook: Playbook, plan: BatchPlan) ->
         if method == "rewrite":
             curated = await rewrite(context, playbook, results, batch=plan.index)
         else:
-            curated = await curate_batch(context, playbook, prefix, results, batch=plan.index)
-    after = curated.playbook.compacted() if _compacts(context, plan) else curated.playbook
+            curated = await curate_batch(context, playbook, prefix, results, batch=plan.index, visible=visible)
+    calls = tuple(call for result in results for call in result.calls) + curated.calls
+    working_set = context.working_sets.get(plan.begins)
+    end = compact(context, playbook, curated.playbook, plan, calls=len(calls), shown=working_set)
     context.store.commit_batch(
         BatchRecord(
             run=context.run,
             index=plan.index,
             epoch=plan.epoch,
             outcomes=tuple(result.outcome for result in results),
-            calls=tuple(call for result in results for call in result.calls) + curated.calls,
+            calls=calls,
             delta=curated.delta,
-            playbook=after,
+            playbook=end.playbook,
             skipped=curated.skipped,
-            compacted=_compacts(context, plan),
+            compacted=end.compacted,
+            window=end.window,
             started=started,
             finished=utcnow(),
         )
     )
-    context.listener(_committed(plan, results, after, curated.delta))
-    return after
-
-
-def _compacts(context: RunContext, plan: BatchPlan) -> bool:
-    """At the end of an epoch; a rewritten playbook shares no prefix with the one before it, and holds no dead lines."""
-    if context.settings.adaptation.method == "rewrite":
-        return True
-    return plan.ends_epoch and context.settings.playbook.compaction == "epoch"
+    context.listener(_committed(plan, results, end.playbook, curated.delta))
+    return end.playbook
 
 
 def _committed(plan: BatchPlan, results: Sequence[SampleResult], playbook: Playbook, delta: Delta) -> BatchCommitted:
