@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from playbook_strategies import MICRO, grown, histories
@@ -46,7 +48,7 @@ def test_what_is_counted() -> None:
 @quick
 @given(histories())
 def test_what_is_compact_has_nothing_to_pay_for(versions: list[Playbook]) -> None:
-    for before, after in zip(versions, versions[1:], strict=False):
+    for before, after in itertools.pairwise(versions):
         compact = after.compacted()
         assert cost(before, compact).dead == 0
         assert not pays_to_compact(cost(before, compact), paid=1e9, next_calls=1e9, calls_ahead=1e9, price=1.0)
