@@ -27,6 +27,9 @@ def test_every_sample_is_planned_once_an_epoch(
         batches = [plan for plan in plans if plan.epoch == epoch]
         assert sorted(s.id for plan in batches for s in plan.samples) == sorted(s.id for s in SAMPLES)
         assert [plan.ends_epoch for plan in batches] == [False] * (len(batches) - 1) + [True]
+        assert {plan.begins for plan in batches} == {batches[0].index}
+    for plan in plans:
+        assert plan.left == sum(len(later.samples) for later in plans[plan.index + 1 :])
     assert plans == plan_batches(SAMPLES, epochs=epochs, batch_size=size, shuffle=shuffle, seed=seed)
 
 
@@ -41,6 +44,8 @@ def test_auto_begins_small_and_grows() -> None:
     samples = [Sample(str(number), "q") for number in range(150)]
     plans = plan_batches(samples, epochs=2, batch_size="auto", shuffle=False, seed=0)
     assert [len(plan.samples) for plan in plans] == [4, 8, 16, 32, 64, 26, 64, 64, 22]
+    warm = plan_batches(samples, epochs=1, batch_size="auto", shuffle=False, seed=0, bullets=3)
+    assert [len(plan.samples) for plan in warm] == [16, 32, 64, 38]
 
 
 def test_seeds_differ_by_purpose() -> None:

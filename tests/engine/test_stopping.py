@@ -135,3 +135,24 @@ def test_proven_rules_are_not_reflected_on_again(tmp_path: Path) -> None:
     assert after["reflector"] == sum(outcome.rounds for outcome in outcomes) + sum(
         outcome.stop == "right" and outcome.rounds == 0 for outcome in outcomes
     )
+
+
+def test_a_sample_may_cost_so_many_tokens(tmp_path: Path) -> None:
+    """What a call costs is known when it is answered, so that one goes over the limit."""
+    costs = {}
+    for tokens in (1, 100, 10_000):
+        folder = tmp_path / str(tokens)
+        folder.mkdir()
+        stop = {"enabled": True, "tokens": tokens, "known": False, "cosine": 1.0, "patience": 9}
+        _, outcomes, calls = learn(folder, undecided, adaptation__max_rounds=4, adaptation__early_stop=stop)
+        assert {outcome.stop for outcome in outcomes} == {"rounds" if tokens == 10_000 else "budget"}
+        costs[tokens] = calls["reflector"] / len(outcomes)
+    assert costs[1] == 1.0
+    assert 1.0 < costs[100] < 4.0 == costs[10_000]
+
+
+def undecided(request: Request) -> str:
+    """Never right, and of another opinion each time."""
+    if role_of(request) != "reflector":
+        return stubborn(request)
+    return json.dumps({"reasoning": "", "key_insight": f"look at {request.digest[-6:]}", "bullet_tags": []})

@@ -2,6 +2,7 @@
 
 from ace.bench.credit import CreditReport, measure_credit_ranking
 from ace.bench.overhead import OverheadReport, OverheadRow, measure_overhead
+from ace.bench.prefix import PrefixReport, PrefixRow, measure_prefix
 from ace.bench.runs import RunReport, RunRow, measure_runs
 from ace.bench.soak import SoakReport, SoakRow, measure_soak
 from ace.bench.speculative import SpeculativeReport, SpeculativeRow, measure_speculative
@@ -11,6 +12,8 @@ __all__ = [
     "CreditReport",
     "OverheadReport",
     "OverheadRow",
+    "PrefixReport",
+    "PrefixRow",
     "RunReport",
     "RunRow",
     "SoakReport",
@@ -21,6 +24,7 @@ __all__ = [
     "ThroughputRow",
     "measure_credit_ranking",
     "measure_overhead",
+    "measure_prefix",
     "measure_runs",
     "measure_soak",
     "measure_speculative",

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from ace.bench import (
         CreditReport,
         OverheadReport,
+        PrefixReport,
         RunReport,
         SoakReport,
         SpeculativeReport,
         ThroughputReport,
     )
 
-    Report = ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport | SpeculativeReport
+    Report = (
+        ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport | PrefixReport | SpeculativeReport
+    )
 
 MarkdownPath = Annotated[
     Path | None,
@@ -37,6 +40,7 @@ def bench(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         throughput()
         run_modes()
+        prefix()
         overhead()
         credit()
         speculative()
@@ -77,6 +81,28 @@ def run_modes(
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     _give(measure_runs(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed), json_path, markdown)
+
+
+@app.command("prefix")
+def prefix(
+    samples: Annotated[
+        int, typer.Option(min=32, max=2400, help="How many samples the recorded run learns from.")
+    ] = 200,
+    top: Annotated[int, typer.Option(min=1, help="Bullets of a prompt where they are retrieved by question.")] = 16,
+    tokens: Annotated[int, typer.Option(min=1, help="The most tokens that each request generates.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each runs; the median counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """One run's prompts laid out for the prefix cache, with counters in them, and with bullets by question."""
+    from rich.text import Text
+
+    from ace.bench import measure_prefix
+
+    message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
+    report = measure_prefix(samples=samples, top=top, tokens=tokens, repetitions=repetitions, seed=seed)
+    _give(report, json_path, markdown)
 
 
 @app.command("overhead")

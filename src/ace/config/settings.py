@@ -431,7 +431,8 @@ class EarlyStopSettings(Settings):
 
     `cosine`, `phrases` and `structure` say how alike two insights in a row must be, `patience` how often in a row. With
     `known` an insight that the playbook holds already ends it. With `proven` a right answer is not reflected on where
-    each bullet that it used was tagged helpful at least so often, and never harmful.
+    each bullet that it used was tagged helpful at least so often, and never harmful. `tokens` is what the reflections
+    and retries of one sample may cost, prompt and completion together; it is exceeded by one call at most.
     """
 
     enabled: bool = False
@@ -441,6 +442,7 @@ class EarlyStopSettings(Settings):
     patience: int = Field(default=2, ge=1)
     known: bool = True
     proven: int | None = Field(default=2, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
 
 
 class ConsistencySettings(Settings):
@@ -480,8 +482,10 @@ class SignalSettings(Settings):
 class AdaptationSettings(Settings):
     """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number.
 
+    With `curator_reduce` one more curator call makes one set of changes of what several groups proposed.
+
     `batch_size: auto` begins with 4 samples and doubles with every batch, up to 64: as long as the playbook is empty,
-    the samples of a batch all discover the same things.
+    the samples of a batch all discover the same things. With an initial playbook that has bullets it begins with 16.
 
     With `pipeline: 1` the samples of the next batch begin while the last ones of this batch still reflect, behind a
     playbook that lacks one batch more; at most `batch_size` samples are under way. An epoch's end waits for all.
@@ -501,6 +505,7 @@ class AdaptationSettings(Settings):
     reflect_on_success: bool = True
     early_stop: EarlyStopSettings = EarlyStopSettings()
     curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    curator_reduce: bool = False
     validate_each_epoch: bool = True
     labels: Labels = "given"
     signals: SignalSettings = SignalSettings()
@@ -557,14 +562,27 @@ class GuardSettings(Settings):
         return "off" if value is False else value
 
 
+class WorkingSetSettings(Settings):
+    """The part of a large playbook that an epoch's or an evaluation's prompts show: bullets of at most `tokens`."""
+
+    tokens: int = Field(ge=1)
+
+
 class PlaybookSettings(Settings):
-    """The playbook: where it starts, and the tokens (of the generator's tokenizer) that it may never exceed."""
+    """The playbook: where it starts, and the tokens (of the generator's tokenizer) that it may never exceed.
+
+    `compaction` is when the prefix log is written anew: at the end of each `epoch`, `never`, or whenever it pays
+    (`auto`, see `ace.playbook.compaction`), where `cached_token_cost` is what a token in the prefix costs a call, as a
+    share of what it costs to compute it. With `working_set` prompts show only a part of the playbook.
+    """
 
     initial: str | None = None
     token_budget: int | None = Field(default=8192, ge=1)
     dedup: DedupSettings = DedupSettings()
     guard: GuardSettings = GuardSettings()
-    compaction: Literal["epoch", "never"] = "epoch"
+    compaction: Literal["auto", "epoch", "never"] = "epoch"
+    cached_token_cost: float = Field(default=0.1, ge=0.0)
+    working_set: WorkingSetSettings | None = None
 
 
 class BudgetSettings(Settings):

@@ -35,6 +35,7 @@ def plan(context: RunContext) -> tuple[BatchPlan, ...]:
         batch_size=max(1, len(train)) if method == "icl" else settings.adaptation.batch_size,
         shuffle=settings.adaptation.shuffle and not online,
         seed=settings.seed,
+        bullets=context.store.playbook_versions(context.run)[0].bullets,
     )
 
 

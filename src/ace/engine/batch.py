@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ace.engine.baselines import few_shot, rewrite
+from ace.engine.compaction import compact
 from ace.engine.context import RunContext
 from ace.engine.curation import curate_batch
 from ace.engine.events import BatchCommitted, BatchStarted
 from ace.engine.flow import flow
+from ace.engine.retrieval import shown_in_epoch
 from ace.engine.sample import SampleResult, work_sample
 from ace.engine.schedule import BatchPlan
 from ace.engine.window import Window
@@ -22,7 +24,7 @@ from ace.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class SamplesDone:
-    """The samples of a batch, worked off behind the playbook `seen` (rendered: `prefix`) from the moment `started` on.
+    """The samples of a batch, worked off behind the playbook `seen` (shown as `prefix`) from the moment `started` on.
 
     Examples for the prompt are made without asking a model: there are no `results` then.
     """
@@ -39,7 +41,7 @@ async def work_samples(
     """Work all samples of `plan` off behind `seen`, each from the moment that `window` has a place within `width`."""
     started = utcnow()
     context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), seen.version))
-    prefix = context.render(seen)
+    prefix = context.render(shown_in_epoch(context, seen, plan))
 
     async def work(position: int, sample: Sample) -> SampleResult:
         async with window.place(width):
@@ -62,26 +64,30 @@ async def conclude(context: RunContext, newest: Playbook, plan: BatchPlan, done:
     elif method == "rewrite":
         curated = await rewrite(context, newest, results, batch=plan.index)
     else:
-        prefix = done.prefix if newest is done.seen else context.render(newest)
-        curated = await curate_batch(context, newest, prefix, results, batch=plan.index)
-    after = curated.playbook.compacted() if _compacts(context, plan) else curated.playbook
+        visible = shown_in_epoch(context, newest, plan)
+        prefix = done.prefix if newest is done.seen else context.render(visible)
+        curated = await curate_batch(context, newest, prefix, results, batch=plan.index, visible=visible)
+    calls = tuple(call for result in results for call in result.calls) + curated.calls
+    working_set = context.working_sets.get(plan.begins)
+    end = compact(context, newest, curated.playbook, plan, calls=len(calls), shown=working_set)
     context.store.commit_batch(
         BatchRecord(
             run=context.run,
             index=plan.index,
             epoch=plan.epoch,
             outcomes=tuple(result.outcome for result in results),
-            calls=tuple(call for result in results for call in result.calls) + curated.calls,
+            calls=calls,
             delta=curated.delta,
-            playbook=after,
+            playbook=end.playbook,
             skipped=curated.skipped,
-            compacted=_compacts(context, plan),
+            compacted=end.compacted,
+            window=end.window,
             started=done.started,
             finished=utcnow(),
         )
     )
-    context.listener(_committed(plan, results, after, curated.delta))
-    return after
+    context.listener(_committed(plan, results, end.playbook, curated.delta))
+    return end.playbook
 
 
 def _of_bullets_seen(result: SampleResult, seen: Playbook, newest: Playbook) -> SampleResult:
@@ -99,13 +105,6 @@ def _of_bullets_seen(result: SampleResult, seen: Playbook, newest: Playbook) -> 
             for reflection in result.reflections
         ),
     )
-
-
-def _compacts(context: RunContext, plan: BatchPlan) -> bool:
-    """At the end of an epoch; a rewritten playbook shares no prefix with the one before it, and holds no dead lines."""
-    if context.settings.adaptation.method == "rewrite":
-        return True
-    return plan.ends_epoch and context.settings.playbook.compaction == "epoch"
 
 
 def _committed(plan: BatchPlan, results: Sequence[SampleResult], playbook: Playbook, delta: Delta) -> BatchCommitted:

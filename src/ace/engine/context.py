@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ from ace.engine.events import CallFinished, Listener, silent
 from ace.engine.schedule import derive_seed
 from ace.engine.signal import has_labels, without_target
 from ace.inference import Tiers
-from ace.playbook import Embedder, Playbook, render
+from ace.playbook import Embedder, Playbook, WorkingSet, render
 from ace.prompts import PromptPack
 from ace.roles import (
     Complete,
@@ -41,7 +41,8 @@ Answer = TypeVar("Answer", bound=BaseModel)
 class RunContext:
     """One run's settings and live parts. Frozen: the loop's state is the playbook, which is handed on by value.
 
-    Every call raises what its backend raises; an answer that cannot be parsed is a value.
+    Every call raises what its backend raises; an answer that cannot be parsed is a value. `working_sets` keeps what was
+    retrieved for an epoch, by the index of its first batch.
     """
 
     run: str
@@ -54,6 +55,7 @@ class RunContext:
     embedder: Embedder
     aside: Aside
     listener: Listener = silent
+    working_sets: dict[int, WorkingSet] = field(default_factory=dict)
 
     def render(self, playbook: Playbook) -> str:
         """The playbook as prompts show it: the part of the prefix that all roles share."""

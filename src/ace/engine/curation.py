@@ -15,14 +15,20 @@ from ace.engine.flow import flow
 from ace.engine.sample import SampleResult
 from ace.engine.signal import shown
 from ace.playbook import (
+    Add,
     Delta,
+    Merge,
     Playbook,
     Provenance,
+    Remove,
     SkippedOperation,
+    Update,
     apply,
     dedup_delta,
     enforce_budget,
     merge_deltas,
+    only_shown,
+    recall,
 )
 from ace.playbook.guard import Guard
 from ace.roles import CallRecord, Reflection, tags_to_delta, to_delta
@@ -42,26 +48,39 @@ class CuratedBatch:
 
 
 async def curate_batch(
-    context: RunContext, playbook: Playbook, prefix: str, results: Sequence[SampleResult], *, batch: int
+    context: RunContext,
+    playbook: Playbook,
+    prefix: str,
+    results: Sequence[SampleResult],
+    *,
+    batch: int,
+    visible: Playbook | None = None,
 ) -> CuratedBatch:
     """Make one playbook version of all that the batch's samples propose, in sample order: tags first, then operations.
 
-    A curator call that fails loses its group's insights and nothing else.
+    A curator call that fails loses its group's insights and nothing else. `visible` is what `prefix` shows of
+    `playbook` (all of it if None): only that can be changed.
     """
+    visible = playbook if visible is None else visible
     insightful = [result for result in results if result.reflections and result.reflections[-1].key_insight.strip()]
     groups = split_groups(insightful, context.settings.adaptation.curator_groups)
     curated = await flow(
         _curate(context, playbook, prefix, group, batch=batch, number=number) for number, group in enumerate(groups)
     )
-    proposed = [*(_tags(result) for result in results), *(delta for delta, _ in curated)]
+    deltas = [only_shown(delta, playbook, visible) for delta, _ in curated]
+    calls = tuple(call for _, calls in curated for call in calls)
+    if context.settings.adaptation.curator_reduce and sum(1 for delta in deltas if delta.operations) > 1:
+        reduced, more = await _reduce(context, playbook, prefix, deltas, insightful, batch=batch, number=len(groups))
+        deltas, calls = [only_shown(delta, playbook, visible) for delta in reduced], calls + more
+    proposed = [*(_tags(result) for result in results), *deltas]
     settings = context.settings
     guard = Guard(
         settings.playbook.guard,
         shown(settings, [result.sample for result in results]),
         shown(settings, context.task.splits.train),
     )
-    calls = tuple(call for _, calls in curated for call in calls)
-    return _apply(context, playbook, [guard.admit(playbook, delta) for delta in proposed], calls, guard, batch=batch)
+    admitted = [guard.admit(playbook, delta) for delta in proposed]
+    return _apply(context, playbook, visible, admitted, calls, guard, batch=batch)
 
 
 def split_groups(items: Sequence[Item], groups: int | Literal["auto"]) -> list[tuple[Item, ...]]:
@@ -95,6 +114,37 @@ async def _curate(
         batch=batch,
         number=number,
     )
+
+
+async def _reduce(
+    context: RunContext,
+    playbook: Playbook,
+    prefix: str,
+    deltas: Sequence[Delta],
+    results: Sequence[SampleResult],
+    *,
+    batch: int,
+    number: int,
+) -> tuple[Sequence[Delta], tuple[CallRecord, ...]]:
+    """One set of changes of what the groups proposed: their contents are the insights of one more curator call.
+
+    Removals stand as they are. Where the call fails, cannot be read or proposes nothing, the groups' own changes stay.
+    """
+    operations = [operation for delta in deltas for operation in delta.operations]
+    contents = [operation.content for operation in operations if isinstance(operation, Add | Update | Merge)]
+    delta, calls = await ask_curator(
+        context,
+        playbook,
+        prefix,
+        [Reflection(key_insight=content) for content in contents],
+        touched=[bullet for result in results for bullet in result.used],
+        samples=[result.sample for result in results],
+        batch=batch,
+        number=number,
+    )
+    if not delta.operations:
+        return deltas, calls
+    return [delta, Delta(tuple(operation for operation in operations if isinstance(operation, Remove)))], calls
 
 
 async def ask_curator(
@@ -139,6 +189,7 @@ def _tags(result: SampleResult) -> Delta:
 def _apply(
     context: RunContext,
     playbook: Playbook,
+    visible: Playbook,
     proposed: Sequence[Delta],
     calls: tuple[CallRecord, ...],
     guard: Guard,
@@ -150,7 +201,7 @@ def _apply(
     dropped: tuple[SkippedOperation, ...] = ()
     if settings.dedup.enabled:
         deduped = dedup_delta(playbook, delta, context.embedder, settings.dedup.threshold)
-        delta, dropped = deduped.delta, deduped.dropped
+        delta, dropped = recall(deduped, playbook, visible)
     return apply_within_budget(context, playbook, delta, dropped, calls, guard, batch=batch)
 
 

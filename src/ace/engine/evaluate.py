@@ -8,6 +8,7 @@ from ace.engine.attempt import Attempt, attempt
 from ace.engine.context import RunContext
 from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
 from ace.engine.flow import flow
+from ace.engine.retrieval import shown_for
 from ace.playbook import Playbook
 from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow
 from ace.tasks import MeasuringTask
@@ -31,7 +32,7 @@ async def evaluate(
     """
     started = utcnow()
     context.listener(EvaluationStarted(label, split, len(samples), playbook.version))
-    prefix = context.render(playbook)
+    prefix = context.render(shown_for(context, playbook, samples))
     done = correct = 0
 
     async def answer(sample: Sample) -> Attempt:

@@ -9,7 +9,7 @@ from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
 from ace.engine.hearing import hear
 from ace.engine.signal import Signal, has_labels
-from ace.engine.stopping import Insights, StopReason, is_proven
+from ace.engine.stopping import Insights, StopReason, is_proven, is_spent
 from ace.playbook import Playbook
 from ace.roles import CallRecord, Reflection, reflection_text
 from ace.store.records import OutcomeRecord
@@ -104,7 +104,15 @@ async def _correct(
     """Reflect on a wrong answer and try again, round by round."""
     settings = context.settings.adaptation
     insights = Insights(settings.early_stop, context.embedder, playbook, context.pack.insight_separator)
+    begun = len(trail.calls)
+
+    def spent() -> bool:
+        return is_spent((call.usage for call in trail.calls[begun:]), settings.early_stop)
+
     for round in range(1, settings.max_rounds + 1):
+        if spent():
+            trail.stop = "budget"
+            return
         trail.rounds = round
         reflection = await _reflect(context, prefix, sample, trail, purpose=purpose, round=round)
         if reflection is None:
@@ -114,6 +122,9 @@ async def _correct(
             if round < settings.max_rounds and _stalls(context, trail):
                 continue
             trail.stop = reason
+            return
+        if spent():
+            trail.stop = "budget"
             return
         text = reflection_text(context.pack, reflection)
         retry = await attempt(

@@ -10,38 +10,51 @@ from typing import Literal
 
 from ace.types import Sample
 
-AUTO_FIRST, AUTO_MOST = 4, 64
-"""Samples of the first and of the largest batch of `batch_size: auto`."""
+AUTO_FIRST, AUTO_WARM, AUTO_MOST = 4, 16, 64
+"""Samples of the first batch of `batch_size: auto` behind an empty playbook and behind another, and of the largest."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """Batch `index` (from 0 over the whole run) of `epoch` (from 0)."""
+    """Batch `index` (from 0 over the whole run) of `epoch` (from 0).
+
+    `begins` is the index of its epoch's first batch, `left` the number of samples in the batches after it.
+    """
 
     index: int
     epoch: int
     samples: tuple[Sample, ...]
     ends_epoch: bool
+    begins: int = 0
+    left: int = 0
 
 
 def plan_batches(
-    samples: Sequence[Sample], *, epochs: int, batch_size: int | Literal["auto"], shuffle: bool, seed: int
+    samples: Sequence[Sample],
+    *,
+    epochs: int,
+    batch_size: int | Literal["auto"],
+    shuffle: bool,
+    seed: int,
+    bullets: int = 0,
 ) -> tuple[BatchPlan, ...]:
     """Cut `samples` into batches, in another seeded order each epoch when `shuffle` is set.
 
-    `auto` cuts batches of 4, 8, 16... and from then on of 64.
+    `auto` cuts batches of 4, 8, 16... and from then on of 64; of 16, 32, 64 where the run begins with `bullets`.
     """
     plans: list[BatchPlan] = []
+    first = AUTO_WARM if bullets else AUTO_FIRST
     for epoch in range(epochs):
         order = list(samples)
         if shuffle:
             random.Random(derive_seed(seed, "shuffle", str(epoch))).shuffle(order)
-        start = 0
+        start, begins = 0, len(plans)
         while start < len(order):
-            size = min(AUTO_FIRST << min(len(plans), 8), AUTO_MOST) if batch_size == "auto" else batch_size
+            size = min(first << min(len(plans), 8), AUTO_MOST) if batch_size == "auto" else batch_size
             part = tuple(order[start : start + size])
             start += size
-            plans.append(BatchPlan(len(plans), epoch, part, start >= len(order)))
+            left = max(len(order) - start, 0) + (epochs - epoch - 1) * len(order)
+            plans.append(BatchPlan(len(plans), epoch, part, start >= len(order), begins, left))
     return tuple(plans)
 
 

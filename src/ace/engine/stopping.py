@@ -8,17 +8,19 @@ turned sentence, structure by any text of the same shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ace.config import EarlyStopSettings
 from ace.playbook import Add, Delta, Embedder, Playbook, dedup_delta
 from ace.playbook.likeness import key_phrases
+from ace.types import Usage
 
-StopReason = Literal["right", "rounds", "converged", "known", "proven", "unheard", "error"]
+StopReason = Literal["right", "rounds", "converged", "known", "proven", "budget", "unheard", "error"]
 """Why no more reflections were asked for: the answer is right; `max_rounds`; the insights repeat; the playbook says it
-already; the bullets behind a right answer are proven; nothing tells whether the answer is right; a call failed."""
+already; the bullets behind a right answer are proven; the sample's tokens are spent; nothing tells whether the answer
+is right; a call failed."""
 
 _SENTENCE = re.compile(r"[.!?;:](?:\s|$)|\n")
 _ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
@@ -70,6 +72,13 @@ def is_proven(playbook: Playbook, used: Sequence[str], helpful: int | None) -> b
         return False
     counters = [held.counters if (held := playbook.get(identity)) else None for identity in used]
     return all(c is not None and c.helpful >= helpful and c.harmful == 0 for c in counters)
+
+
+def is_spent(usages: Iterable[Usage], settings: EarlyStopSettings) -> bool:
+    """Whether the calls of a sample's reflections and retries have cost all the tokens that they may."""
+    if not settings.enabled or settings.tokens is None:
+        return False
+    return sum(usage.prompt_tokens + usage.completion_tokens for usage in usages) >= settings.tokens
 
 
 def is_alike(one: str, other: str, embedder: Embedder, settings: EarlyStopSettings) -> bool:

@@ -70,7 +70,8 @@ class RunSummary:
 
     `samples` counts the samples worked off in batches; `accuracy_online` is the share of first answers that were right
     before their window was learned from. `calls` and `tokens` are the engines'; `cache_hits` counts what the completion
-    cache answered instead; `metrics` are the task's own numbers, by evaluation; `stops` counts why reflecting on a
+    cache answered instead; `second_half_hit_rate` is the prefix cache's in the second half of the batches, when the
+    playbook has grown; `metrics` are the task's own numbers, by evaluation; `stops` counts why reflecting on a
     sample ended, `models` the calls of each role by the model (a key of `models`) that answered, `escalations` why a
     role's larger model was asked. `engine_s` are the seconds of the adaptation in which an engine of this process was
     stepping. Rates, accuracies and `engine_s` are None where nothing was measured.
@@ -93,6 +94,7 @@ class RunSummary:
     evaluate_s: float
     wall_s: float
     prefix_cache_hit_rate: float | None
+    second_half_hit_rate: float | None
     calls: Mapping[str, int]
     cache_hits: int
     stops: Mapping[str, int]
@@ -132,6 +134,9 @@ def summarise(
     evaluations = {evaluation.label: evaluation for evaluation in store.evaluations(run)}
     before, after = evaluations.get("before"), evaluations.get("after")
     prompt = sum(t.prompt for t in tokens.values())
+    batches = store.batches(run)
+    later = batches[len(batches) // 2 :]
+    later_prompt = sum(batch.prompt_tokens for batch in later)
     first_right = sum(outcome.first_correct is True for outcome in outcomes)
     return RunSummary(
         run=run,
@@ -151,6 +156,7 @@ def summarise(
         evaluate_s=round(timing.evaluate_s, 3),
         wall_s=round(timing.wall_s, 3),
         prefix_cache_hit_rate=sum(t.cached for t in tokens.values()) / prompt if prompt else None,
+        second_half_hit_rate=sum(b.cached_tokens for b in later) / later_prompt if later_prompt else None,
         calls={role: used[role].calls if role in used else 0 for role in ROLES},
         cache_hits=sum(total.from_cache for total in used.values()),
         stops=dict(sorted(Counter(o.stop for o in outcomes if o.stop is not None).items())),

@@ -3,6 +3,7 @@
 from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply
 from ace.playbook.budget import Budgeted, enforce_budget
 from ace.playbook.bullet import Bullet, Counters, Provenance, QuarantinedBullet
+from ace.playbook.compaction import CompactionCost, compaction_cost, pays_to_compact
 from ace.playbook.dedup import Deduped, dedup_delta
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.diff import Change, PlaybookDiff, diff
@@ -11,6 +12,7 @@ from ace.playbook.formats import dumps, loads, read_playbook, write_playbook
 from ace.playbook.merge import Merged, merge_deltas, resolve_deltas
 from ace.playbook.playbook import Playbook, PrefixLine, Section
 from ace.playbook.render import LineFormats, render
+from ace.playbook.working_set import WorkingSet, only_shown, recall, retrieve
 
 __all__ = [
     "Add",
@@ -19,6 +21,7 @@ __all__ = [
     "Budgeted",
     "Bullet",
     "Change",
+    "CompactionCost",
     "Counters",
     "Deduped",
     "Delta",
@@ -39,7 +42,9 @@ __all__ = [
     "SkippedOperation",
     "Tag",
     "Update",
+    "WorkingSet",
     "apply",
+    "compaction_cost",
     "create_embedder",
     "dedup_delta",
     "diff",
@@ -47,8 +52,12 @@ __all__ = [
     "enforce_budget",
     "loads",
     "merge_deltas",
+    "only_shown",
+    "pays_to_compact",
     "read_playbook",
+    "recall",
     "render",
     "resolve_deltas",
+    "retrieve",
     "write_playbook",
 ]

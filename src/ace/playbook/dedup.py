@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Deduped:
-    """The delta without the duplicates, and those with the bullet or ADD that each repeats."""
+    """The delta without the duplicates, and those with the bullet or ADD that each repeats, by id or by its words."""
 
     delta: Delta
     dropped: tuple[SkippedOperation, ...]
+    repeats: tuple[str, ...] = ()
 
 
 def dedup_delta(playbook: Playbook, delta: Delta, embedder: Embedder, threshold: float) -> Deduped:
@@ -37,12 +38,14 @@ def dedup_delta(playbook: Playbook, delta: Delta, embedder: Embedder, threshold:
     rivals = _Rivals(playbook, delta, additions, embedder, threshold)
     kept: list[Operation] = []
     dropped: list[SkippedOperation] = []
+    repeats: list[str] = []
     for operation in delta.operations:
         if isinstance(operation, Add) and (same := rivals.same_as(operation)):
             dropped.append(SkippedOperation(operation, f"duplicate of {same}"))
+            repeats.append(same)
         else:
             kept.append(operation)
-    return Deduped(Delta(tuple(kept)), tuple(dropped))
+    return Deduped(Delta(tuple(kept)), tuple(dropped), tuple(repeats))
 
 
 @dataclass(slots=True)

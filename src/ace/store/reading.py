@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, ScalarSelect, Select, case, func, literal, select
 
 from ace.playbook.apply import SkippedOperation
 from ace.playbook.delta import Delta
@@ -159,6 +159,8 @@ def batches(connection: Connection, run_id: str, *, last: bool = False) -> tuple
             _count(outcome.c.correct).label("correct"),
             _count(outcome.c.status == "failed").label("failed"),
             _count(outcome.c.correct & ~outcome.c.first_correct).label("corrected"),
+            _tokens("prompt_tokens").label("prompt_tokens"),
+            _tokens("cached_tokens").label("cached_tokens"),
         )
         .join(version, (version.c.run_id == batch.c.run_id) & (version.c.step == batch.c.idx + 1))
         .outerjoin(outcome, (outcome.c.run_id == batch.c.run_id) & (outcome.c.batch == batch.c.idx))
@@ -182,8 +184,21 @@ def batches(connection: Connection, run_id: str, *, last: bool = False) -> tuple
             correct=row.correct,
             failed=row.failed,
             corrected=row.corrected,
+            prompt_tokens=int(row.prompt_tokens),
+            cached_tokens=int(row.cached_tokens),
         )
         for row in connection.execute(query)
+    )
+
+
+def _tokens(name: str) -> ScalarSelect[Any]:
+    """The sum of that column over a batch's calls."""
+    call, batch = schema.calls, schema.batches
+    return (
+        select(func.coalesce(func.sum(call.c[name]), 0))
+        .where(call.c.run_id == batch.c.run_id, call.c.batch == batch.c.idx)
+        .correlate(batch)
+        .scalar_subquery()
     )
 
 

@@ -172,7 +172,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class BatchInfo:
-    """A committed batch without its calls' texts. `samples` = `scored` + `failed`."""
+    """A committed batch without its calls' texts. `samples` = `scored` + `failed`; tokens are over all its calls."""
 
     index: int
     epoch: int
@@ -185,6 +185,13 @@ class BatchInfo:
     correct: int
     failed: int
     corrected: int
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+
+    @property
+    def cache_hit_rate(self) -> float | None:
+        """Share of the prompt tokens that came from the prefix cache; None without prompt tokens."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else None
 
     @property
     def scored(self) -> int:

@@ -103,7 +103,18 @@ def _evaluations(evaluations: Sequence[EvaluationInfo]) -> Table:
 def _batches(batches: Sequence[BatchInfo], versions: Sequence[VersionInfo]) -> Table:
     by_batch = {version.batch: version for version in versions}
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
-    for name in ("batch", "epoch", "right", "after reflection", "failed", "playbook", "bullets", "operations", "time"):
+    for name in (
+        "batch",
+        "epoch",
+        "right",
+        "after reflection",
+        "failed",
+        "playbook",
+        "bullets",
+        "operations",
+        "cached",
+        "time",
+    ):
         table.add_column(name, justify="left" if name == "operations" else "right")
     for batch in batches:
         version = by_batch.get(batch.index)
@@ -117,6 +128,7 @@ def _batches(batches: Sequence[BatchInfo], versions: Sequence[VersionInfo]) -> T
             f"v{batch.playbook_version}",
             str(version.bullets) if version else UNKNOWN,
             cell(by_type(operations)),
+            percent(batch.cache_hit_rate),
             seconds((batch.finished - batch.started).total_seconds()),
         )
     return table

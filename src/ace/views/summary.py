@@ -47,7 +47,7 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
         ("reflection ended", Text(by_type(summary.get("stops", {})))),  # not in the summaries of older stores
         *_tiers(summary),
         ("completion-cache hits", Text(_hits(summary))),
-        ("prefix-cache hits", Text(f"{percent(summary['prefix_cache_hit_rate'])} of all prompt tokens")),
+        ("prefix-cache hits", Text(_prefix(summary))),
         ("time", Text(_times(summary))),
     ]
     measured = summary.get("metrics", {})  # not in the summaries of older stores
@@ -69,6 +69,13 @@ def _tiers(summary: Mapping[str, Any]) -> list[tuple[str, Text]]:
 def _hits(summary: Mapping[str, Any]) -> str:
     hits = summary.get("cache_hits", 0)  # not in the summaries of older stores
     return f"{count(hits)} of {count(hits + sum(summary['calls'].values()))} calls"
+
+
+def _prefix(summary: Mapping[str, Any]) -> str:
+    saved = sum(tokens["cached"] for tokens in summary["tokens"].values())
+    text = f"{percent(summary['prefix_cache_hit_rate'])} of all prompt tokens, {count(saved)} that need no prefill"
+    later = summary.get("second_half_hit_rate")  # not in the summaries of older stores
+    return text if later is None else f"{text}; {percent(later)} in the second half of the batches"
 
 
 def metrics_text(metrics: Mapping[str, float], *, most: int = 8) -> str:

@@ -1,0 +1,78 @@
+"""When to compact: what dead tokens cost every call against computing the prefix once more. Pure functions.
+
+The prefix log only grows: a bullet that is updated, merged or removed leaves lines behind that say nothing any more.
+Compacting takes them out, and changes the prefix from the first of them on: the engine has to compute what follows
+again, once, for the calls of the next batch share it. All prices are in prompt tokens computed:
+
+    dead      = tokens(log) - tokens(compacted log)
+    reprefill = tokens(compacted log after the first changed line) - tokens(lines of the log that are not cached yet)
+    a call behind the log as it is pays  cost * dead
+
+`cost` is what a cached token costs a call, as a share of what computing one costs. The call computes no key, value or
+feed-forward for it, but attends to it with each of its own n tokens, and reads its keys and values at each of the g
+that it generates. Of 2 P operations (P parameters, about 12 L d^2) attention is 4 L d n, a share of n / 6d: 0.02 for
+500 tokens on a 7B model (d = 3584). Reading 57 kB (28 layers, 2 x 512 values of 2 bytes) 200 times takes 3.4 us at
+3.35 TB/s, where computing the token takes about 30 us at half of an H100's peak: 0.11. Hence 0.1. It grows with the
+length of the answers. Memory is in it where the cache is full: a dead token holds a block's place in it only once, as
+the prefix is shared by all calls.
+
+When is the right moment? Nobody knows how many bullets will be changed next. So the log is kept until what its dead
+tokens have cost since the last compaction, and will have cost after the next batch, exceeds one `reprefill`: that is
+never more than about twice what the best plan would have paid (the ski-rental argument), and where dead tokens
+accumulate evenly it is the best fixed period. And only where the calls that are still to come repay it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ace.playbook.playbook import Playbook, PrefixLine
+from ace.playbook.render import LineFormats, render_line
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionCost:
+    """In tokens: what every call carries for nothing, and what a compaction now makes the engine compute more."""
+
+    dead: int
+    reprefill: int
+
+
+def compaction_cost(
+    cached: Playbook, playbook: Playbook, count_tokens: Callable[[str], int], formats: LineFormats
+) -> CompactionCost:
+    """What stands against what for `playbook`, of whose prefix log an engine holds the lines that `cached` has too."""
+    compact = playbook.compacted().prefix
+    known = _shared(cached.prefix, playbook.prefix)
+    kept = min(known, _shared(cached.prefix, compact))
+
+    def tokens(*lines: PrefixLine) -> int:
+        return count_tokens("\n".join(render_line(line, formats) for line in lines)) if lines else 0
+
+    return CompactionCost(
+        dead=max(tokens(*playbook.prefix) - tokens(*compact), 0),
+        reprefill=max(tokens(*compact[kept:]) - tokens(*playbook.prefix[known:]), 0),
+    )
+
+
+def pays_to_compact(cost: CompactionCost, *, paid: float, next_calls: float, calls_ahead: float, price: float) -> bool:
+    """Whether to compact now.
+
+    `paid` is what dead tokens have cost since the last compaction, `next_calls` and `calls_ahead` are the calls
+    expected until the next chance and until the end of the run, `price` is that of a cached token; see the module.
+    """
+    if not cost.dead:
+        return False
+    a_call = price * cost.dead
+    return paid + a_call * next_calls > cost.reprefill and a_call * calls_ahead > cost.reprefill
+
+
+def _shared(one: tuple[PrefixLine, ...], other: tuple[PrefixLine, ...]) -> int:
+    """How many lines both begin with."""
+    count = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
