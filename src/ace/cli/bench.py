@@ -13,8 +13,9 @@ from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
     from ace.bench import CreditReport, OverheadReport, RunReport, SoakReport, ThroughputReport
+    from ace.bench.saturation import SaturationReport
 
-    Report = ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport
+    Report = ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport | SaturationReport
 
 MarkdownPath = Annotated[
     Path | None,
@@ -32,6 +33,7 @@ def bench(ctx: typer.Context) -> None:
         run_modes()
         overhead()
         credit()
+        saturation()
         soak()
 
 
@@ -96,6 +98,24 @@ def credit(
     from ace.bench import measure_credit_ranking
 
     _give(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
+
+
+@app.command("saturation")
+def saturation(
+    samples: Annotated[int, typer.Option(min=1, max=128, help="How many samples are learned from.")] = 50,
+    batch: Annotated[int, typer.Option(min=1, help="Samples of a batch.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="Worlds that each setting learns; the median counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """How full a run keeps the engine, with and without a pipeline, against the same requests all at once."""
+    from rich.text import Text
+
+    from ace.bench.saturation import measure_saturation
+
+    message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
+    _give(measure_saturation(samples=samples, batch=batch, repetitions=repetitions, seed=seed), json_path, markdown)
 
 
 @app.command("soak")
