@@ -21,9 +21,17 @@ if TYPE_CHECKING:
         SpeculativeReport,
         ThroughputReport,
     )
+    from ace.bench.saturation import SaturationReport
 
     Report = (
-        ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport | PrefixReport | SpeculativeReport
+        ThroughputReport
+        | RunReport
+        | OverheadReport
+        | SoakReport
+        | CreditReport
+        | PrefixReport
+        | SpeculativeReport
+        | SaturationReport
     )
 
 MarkdownPath = Annotated[
@@ -44,6 +52,7 @@ def bench(ctx: typer.Context) -> None:
         overhead()
         credit()
         speculative()
+        saturation()
         soak()
 
 
@@ -166,6 +175,24 @@ def speculative(
         keep=keep,
     )
     _give(report, json_path, markdown)
+
+
+@app.command("saturation")
+def saturation(
+    samples: Annotated[int, typer.Option(min=1, max=128, help="How many samples are learned from.")] = 50,
+    batch: Annotated[int, typer.Option(min=1, help="Samples of a batch.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="Worlds that each setting learns; the median counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """How full a run keeps the engine, with and without a pipeline, against the same requests all at once."""
+    from rich.text import Text
+
+    from ace.bench.saturation import measure_saturation
+
+    message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
+    _give(measure_saturation(samples=samples, batch=batch, repetitions=repetitions, seed=seed), json_path, markdown)
 
 
 @app.command("soak")
