@@ -213,12 +213,7 @@ def test_what_is_wrong_with_a_model_is_said(backend: VllmBackend, model: Path, t
 
 def test_a_fixed_length_is_held_and_the_cache_that_it_takes_is_metered(backend: VllmBackend) -> None:
     lengths = (3, 40, 90)
-    asked = [ask("How long?", max_tokens=length, ignore_eos=True) for length in lengths]
-
-    async def work() -> list[Completion]:
-        return list(await asyncio.gather(*(backend.complete(one) for one in asked)))
-
-    answered = asyncio.run(work())
+    answered = answers(backend, *(ask("How long?", max_tokens=length, ignore_eos=True) for length in lengths))
     assert [one.usage.completion_tokens for one in answered] == list(lengths)
     assert {one.finish_reason for one in answered} == {"length"}
     assert backend.meter().kv_peak_bytes > 0
