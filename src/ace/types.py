@@ -40,6 +40,9 @@ class Message:
 class Sampling:
     """How to draw tokens. Temperature 0 takes the likeliest one; `seed` None leaves the seed to the engine.
 
+    With `ignore_eos` an answer has exactly `max_tokens`, or what the context has left: for measurements, in which every
+    engine is to do the same work.
+
     ConfigError for max_tokens below 1, a negative temperature, and top_p outside (0, 1].
     """
 
@@ -48,6 +51,7 @@ class Sampling:
     top_p: float = 0.95
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -60,17 +64,27 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One model call: a conversation, how to sample, and (optionally) the JSON schema the answer must follow."""
+    """One model call: a conversation, how to sample, and (optionally) the JSON schema the answer must follow.
+
+    ConfigError for a schema with `sampling.ignore_eos`: an answer that follows a schema ends where the schema ends.
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     schema: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        if self.schema is not None and self.sampling.ignore_eos:
+            raise ConfigError.at("sampling.ignore_eos", True, "false, with a schema")
+
     @property
     def digest(self) -> str:
         """`sha256:` and the hash of the canonical JSON of everything that decides the answer."""
         messages = [fields_of(message) for message in self.messages]
-        return digest({"messages": messages, "sampling": fields_of(self.sampling), "schema": self.schema})
+        sampling = fields_of(self.sampling)
+        if not self.sampling.ignore_eos:
+            del sampling["ignore_eos"]  # digests from before there was such a thing stay what they are
+        return digest({"messages": messages, "sampling": sampling, "schema": self.schema})
 
 
 def fields_of(value: Any) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import json
 
 import pytest
 
-from ace.bench.runs import Mode, _OneByOne, measure_runs
+from ace.bench.modes import EARLY, ESCALATING, TIERED, Mode, together
+from ace.bench.runs import measure_runs
+from ace.bench.serial import OneByOne
 from ace.inference import BackendInfo
 from ace.types import Completion, Message, Request, Usage
 
@@ -35,31 +37,34 @@ class Counting:
 
 
 def test_one_by_one_never_asks_two_at_once() -> None:
-    async def ask(backend: Counting | _OneByOne) -> None:
+    async def ask(backend: Counting | OneByOne) -> None:
         await asyncio.gather(*(backend.complete(Request((Message("user", str(n)),))) for n in range(8)))
 
     free, inner = Counting(), Counting()
     asyncio.run(ask(free))
-    asyncio.run(ask(_OneByOne(inner)))
+    asyncio.run(ask(OneByOne(inner)))
     assert (free.most, inner.most) == (8, 1)
 
 
 def test_modes_work_the_same_samples() -> None:
     pytest.importorskip("transformers")
+    on_transformers = {"models": {"small": {"provider": "huggingface"}}}
     modes = (
         Mode("one by one", "huggingface", serial=True),
         Mode("batched", "huggingface"),
-        Mode("early", "huggingface", early_stop=True),
-        Mode("small", "huggingface", small=("reflector",)),
-        Mode("tiers", "huggingface", small=("reflector", "curator"), escalate=True),
+        Mode("early", "huggingface", settings=EARLY),
+        Mode("small", "huggingface", settings=together(TIERED, on_transformers)),
+        Mode("tiers", "huggingface", settings=together(ESCALATING, on_transformers)),
     )
     report = measure_runs(samples=6, epochs=2, repetitions=1, seed=7, modes=modes)
     one, batched, early, small, tiers = report.rows
     assert one.calls == batched.calls and one.accuracy == batched.accuracy
     assert one.calls["generator"] >= 12 and one.calls["reflector"] >= 12
     assert early.calls["reflector"] <= batched.calls["reflector"]
-    assert small.calls["generator"] > 0
-    assert tiers.accuracy >= small.accuracy
-    assert one.speedup == 1.0 and all(row.seconds > 0 and sum(row.busy_s.values()) > 0 for row in report.rows)
-    assert json.loads(json.dumps(report.to_json()))["samples"] == 6
-    assert report.to_markdown().count("\n| ") == 1 + len(modes)
+    assert small.calls["generator"] > 0 and small.role_s["escalated"] == 0
+    assert tiers.accuracy >= small.accuracy and tiers.role_s["escalated"] > 0
+    assert one.speedup == 1.0 and all(
+        row.seconds > 0 and sum(row.role_s.values()) <= row.seconds * 1.01 for row in report.rows
+    )
+    assert json.loads(json.dumps(report.to_json()))["work"]["samples"] == 6
+    assert report.to_markdown().count("\n| ") == 2 * (1 + len(modes))

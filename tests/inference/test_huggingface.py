@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from ace.bench.shapes import build_shape
 from ace.config import ModelSettings
 from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, PromptTooLongError
-from ace.inference import Backend, create_backend
+from ace.inference import Backend, MeteredBackend, create_backend
 from ace.types import Completion, Message, Request, Sampling
 
 pytest.importorskip("transformers")
@@ -130,3 +132,30 @@ def test_weights_that_can_run_code_are_not_loaded() -> None:
     settings = ModelSettings(provider="huggingface", model="micro-target", engine_args={"use_safetensors": False})
     with pytest.raises(ConfigError, match=r"engine_args\.use_safetensors: found False, allowed: nothing here"):
         create_backend(settings)
+
+
+def test_a_fixed_length_is_held_beside_answers_that_end_on_their_own() -> None:
+    async def work(backend: Backend) -> list[Completion]:
+        assert isinstance(backend, MeteredBackend)
+        asked = [request("ANSWER\nx", max_tokens=60, ignore_eos=True), request("ANSWER\nx y", max_tokens=60)]
+        answered = await asyncio.gather(*(backend.complete(one) for one in asked))
+        assert backend.meter().kv_peak_bytes > 0
+        return list(answered)
+
+    fixed, _ = with_backend(work)
+    assert fixed.usage.completion_tokens == 60 and fixed.finish_reason == "length"
+
+
+def test_random_weights_need_no_file_of_them(tmp_path: Path) -> None:
+    folder = build_shape("micro", tmp_path, layers=1)
+
+    async def work() -> Completion:
+        backend = create_backend(
+            ModelSettings(provider="huggingface", model=str(folder), engine_args={"load_format": "dummy"})
+        )
+        try:
+            return await backend.complete(request("x", max_tokens=3, ignore_eos=True))
+        finally:
+            await backend.close()
+
+    assert asyncio.run(work()).usage.completion_tokens == 3

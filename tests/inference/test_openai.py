@@ -68,6 +68,14 @@ def test_an_answer_is_streamed_with_its_usage() -> None:
     assert server.keys == [f"Bearer {CANARY}"]
 
 
+def test_a_fixed_length_is_asked_for_in_the_words_of_vllm() -> None:
+    with serving(lambda handler, _: handler.stream("he", usage=USAGE)) as server:
+        ask(server.url, Request(REQUEST.messages, Sampling(max_tokens=7, ignore_eos=True)))
+        ask(server.url)
+    assert server.bodies[0]["ignore_eos"] is True
+    assert "ignore_eos" not in server.bodies[1]
+
+
 def test_a_schema_is_sent_and_left_out_where_the_server_refuses_it() -> None:
     def respond(handler: Handler, body: Body) -> None:
         if "response_format" in body:

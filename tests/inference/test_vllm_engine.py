@@ -213,3 +213,11 @@ def test_what_is_wrong_with_a_model_is_said(backend: VllmBackend, model: Path, t
     with pytest.raises(ModelNotFoundError):
         create(ModelSettings(model=str(tmp_path / "nowhere")))
     assert answers(backend, ask("still here"))
+
+
+def test_a_fixed_length_is_held_and_the_cache_that_it_takes_is_metered(backend: VllmBackend) -> None:
+    lengths = (3, 40, 90)
+    answered = answers(backend, *(ask("How long?", max_tokens=length, ignore_eos=True) for length in lengths))
+    assert [one.usage.completion_tokens for one in answered] == list(lengths)
+    assert {one.finish_reason for one in answered} == {"length"}
+    assert backend.meter().kv_peak_bytes > 0

@@ -15,14 +15,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ace.bench.machine import Machine
+from ace.bench.prompts import generator_prompts
 from ace.bench.tables import report, table
-from ace.config import MicroSettings, ModelSettings, Provider
+from ace.config import ModelSettings, Provider
 from ace.inference import Backend, create_backend
-from ace.playbook import Bullet, Playbook, render
-from ace.playbook.bullet import bullet_id
-from ace.prompts import load_pack
-from ace.tasks.micro.task import MicroTask
-from ace.tasks.micro.world import make_world
 from ace.types import Request, Sampling
 
 PROVIDERS: tuple[Provider, ...] = ("huggingface", "vllm")
@@ -112,14 +108,5 @@ def _totals(seconds: float, usages: Sequence[Any]) -> tuple[float, int, float]:
 
 
 def _requests(count: int, seed: int) -> list[Request]:
-    pack, task = load_pack("micro"), MicroTask.make(MicroSettings(seed=seed))
-    rules = make_world(seed).rules
-    bullets = [Bullet(bullet_id(rule.section, n), rule.section, rule.content) for n, rule in enumerate(rules, 1)]
-    prefix = render(Playbook.of(bullets, pack.sections), pack.formats)
-    samples = (*task.splits.test, *task.splits.validation, *task.splits.train)
     sampling = Sampling(max_tokens=96, temperature=0.0, top_p=1.0)
-    asked = (samples[number % len(samples)] for number in range(count))
-    return [
-        Request(pack.messages("generator", prefix, {"question": s.question, "context": "", "reflection": ""}), sampling)
-        for s in asked
-    ]
+    return [Request(messages, sampling) for messages in generator_prompts(count, seed)]

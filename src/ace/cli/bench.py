@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ace.cli.options import JsonPath
-from ace.cli.terminal import message_console, show
+from ace.cli.terminal import FAILED_SAMPLES, message_console, show
 
 if TYPE_CHECKING:
-    from ace.bench import (
-        CreditReport,
-        OverheadReport,
-        PrefixReport,
-        RunReport,
-        SoakReport,
-        SpeculativeReport,
-        ThroughputReport,
-    )
-    from ace.bench.saturation import SaturationReport
-
-    Report = (
-        ThroughputReport
-        | RunReport
-        | OverheadReport
-        | SoakReport
-        | CreditReport
-        | PrefixReport
-        | SpeculativeReport
-        | SaturationReport
-    )
+    from ace.bench import Report
 
 MarkdownPath = Annotated[
     Path | None,
     typer.Option("--markdown", dir_okay=False, help="Also write the table to this file.", show_default=False),
+]
+
+Seed = Annotated[int, typer.Option(min=0, help="The first micro world.")]
+Shape = Annotated[str, typer.Option(help="A shape with random weights: see `ace bench replay`.")]
+ShapeName = Annotated[
+    str | None, typer.Option("--shape", help="Use this shape wherever one is used.", show_default=False)
 ]
 
 app = typer.Typer(help="Measure this machine: medians, and ratios against a baseline in the same run.")
@@ -46,14 +33,148 @@ app = typer.Typer(help="Measure this machine: medians, and ratios against a base
 def bench(ctx: typer.Context) -> None:
     """Without a subcommand, all benchmarks with their defaults."""
     if ctx.invoked_subcommand is None:
-        throughput()
-        run_modes()
-        prefix()
-        overhead()
-        credit()
-        speculative()
-        saturation()
-        soak()
+        everything()
+
+
+@app.command("all")
+def everything(
+    quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes: to see that all of it works here.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this benchmark. Can be given several times.", show_default=False)
+    ] = None,
+    shape: ShapeName = None,
+    seed: Seed = 0,
+    output: Annotated[
+        Path, typer.Option(file_okay=False, help="The folder for the pages and each benchmark's JSON.")
+    ] = Path("ace-bench"),
+) -> None:
+    """Everything, one after the other, on one page with charts. What fails is told, and the rest goes on."""
+    from rich.text import Text
+
+    from ace.bench import BENCHMARKS, Part, measure_all
+    from ace.bench.machine import Machine
+    from ace.errors import ConfigError
+    from ace.files import replace_file
+    from ace.views.benchmarks import benchmarks_html, benchmarks_markdown
+
+    known = [benchmark.name for benchmark in BENCHMARKS]
+    for name in only or []:
+        if name not in known:
+            raise ConfigError.at("--only", name, ", ".join(known))
+    chosen = [benchmark for benchmark in BENCHMARKS if not only or benchmark.name in only]
+    machine, parts = Machine.here(), list[Part]()
+    message_console().print(Text(f"measuring {', '.join(b.name for b in chosen)}"), soft_wrap=True)
+    for part in measure_all(chosen, quick=quick, seed=seed, shape=shape):
+        parts.append(part)
+        how = "failed" if part.report is None else "done"
+        message_console().print(Text(f"{part.benchmark.name}: {how} in {part.seconds:.0f} s"), soft_wrap=True)
+        if part.report is not None:
+            replace_file(output / f"{part.benchmark.name}.json", json.dumps(part.report.to_json(), indent=2) + "\n")
+        replace_file(output / "index.md", benchmarks_markdown(parts, machine))
+        replace_file(output / "index.html", benchmarks_html(parts, machine))
+    show(Text(benchmarks_markdown(parts, machine)))
+    if any(part.report is None for part in parts):
+        raise typer.Exit(FAILED_SAMPLES)
+
+
+@app.command("replay")
+def replay(
+    shape: Annotated[str, typer.Option(help="micro, 0.15b, 0.36b, qwen2.5-3b, qwen2.5-7b, or a folder.")] = "0.36b",
+    small_shape: Annotated[
+        str | None, typer.Option(help="What plays the small roles; else one that fits.", show_default=False)
+    ] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Cut the shapes to so many.", show_default=False)] = None,
+    samples: Annotated[int, typer.Option(min=1, max=64, help="How many samples the recorded run learns from.")] = 50,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 1,
+    seed: Seed = 0,
+    trace: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Replay this trace instead.", show_default=False)
+    ] = None,
+    save_trace: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Keep the recorded trace.", show_default=False)
+    ] = None,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """A recorded run's calls, with the same lengths, by a model of any shape with random weights."""
+    from ace.bench import measure_replay
+
+    report = measure_replay(
+        shape=shape,
+        small_shape=small_shape,
+        layers=layers,
+        samples=samples,
+        repetitions=repetitions,
+        seed=seed,
+        trace=trace,
+        save=save_trace,
+        partial=_keeper(json_path, markdown),
+    )
+    _give(report, json_path, markdown)
+
+
+@app.command("latency")
+def latency(
+    shape: Shape = "micro",
+    prompts: Annotated[int, typer.Option(min=1, help="How many are asked, one by one; medians count.")] = 20,
+    tokens: Annotated[int, typer.Option(min=2, help="Of each answer.")] = 64,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """One request at a time: first token, tokens a second, whole answer."""
+    from ace.bench import measure_latency
+
+    _give(measure_latency(shape=shape, prompts=prompts, tokens=tokens, seed=seed), json_path, markdown)
+
+
+@app.command("reflect")
+def reflect(
+    shape: Shape = "micro",
+    samples: Annotated[int, typer.Option(min=1, help="Samples of the batch.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 3,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """The reflector alone, three rounds on each sample of a batch."""
+    from ace.bench import measure_reflect
+
+    _give(measure_reflect(shape=shape, samples=samples, repetitions=repetitions, seed=seed), json_path, markdown)
+
+
+@app.command("memory")
+def memory(
+    shape: Shape = "micro",
+    requests: Annotated[int, typer.Option(min=2, max=64, help="Requests of the batch.")] = 48,
+    tokens: Annotated[int, typer.Option(min=1, help="Of each answer.")] = 64,
+    budget_mib: Annotated[int, typer.Option(min=1, help="How many requests fit into so much KV cache?")] = 256,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Bytes of KV cache for the same requests: contiguous against paged."""
+    from ace.bench import measure_memory
+
+    report = measure_memory(shape=shape, requests=requests, tokens=tokens, budget_mib=budget_mib, seed=seed)
+    _give(report, json_path, markdown)
+
+
+@app.command("batch")
+def batch(
+    samples: Annotated[int, typer.Option(min=1, max=64, help="How many samples are learned from.")] = 64,
+    epochs: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
+    repetitions: Annotated[int, typer.Option(min=1, help="How many worlds each size learns.")] = 5,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Batch sizes from one to 64 and auto: speed, and accuracy against one by one."""
+    from ace.bench import measure_batches
+
+    keep = _keeper(json_path, markdown)
+    report = measure_batches(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed, partial=keep)
+    _give(report, json_path, markdown)
 
 
 @app.command("throughput")
@@ -89,7 +210,9 @@ def run_modes(
     from ace.bench import measure_runs
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
-    _give(measure_runs(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed), json_path, markdown)
+    keep = _keeper(json_path, markdown)
+    report = measure_runs(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed, partial=keep)
+    _give(report, json_path, markdown)
 
 
 @app.command("prefix")
@@ -112,33 +235,6 @@ def prefix(
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     report = measure_prefix(samples=samples, top=top, tokens=tokens, repetitions=repetitions, seed=seed)
     _give(report, json_path, markdown)
-
-
-@app.command("overhead")
-def overhead(
-    repetitions: Annotated[int, typer.Option(min=1, help="How often each is measured; the median counts.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Of the made-up bullets.")] = 0,
-    json_path: JsonPath = None,
-    markdown: MarkdownPath = None,
-) -> None:
-    """Merge, dedup, apply, render and budget on playbooks of 100 to 99 000 bullets."""
-    from ace.bench import measure_overhead
-
-    _give(measure_overhead(repetitions=repetitions, seed=seed), json_path, markdown)
-
-
-@app.command("credit")
-def credit(
-    trials: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 40,
-    planted: Annotated[int, typer.Option(min=1, max=6, help="False bullets in each playbook.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="The first world.")] = 0,
-    json_path: JsonPath = None,
-    markdown: MarkdownPath = None,
-) -> None:
-    """Whether the ranking of `ace playbook credit` puts planted false bullets last."""
-    from ace.bench import measure_credit_ranking
-
-    _give(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
 
 
 @app.command("speculative")
@@ -195,6 +291,33 @@ def saturation(
     _give(measure_saturation(samples=samples, batch=batch, repetitions=repetitions, seed=seed), json_path, markdown)
 
 
+@app.command("overhead")
+def overhead(
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each is measured; the median counts.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the made-up bullets.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Merge, dedup, apply, render and budget on playbooks of 100 to 99 000 bullets."""
+    from ace.bench import measure_overhead
+
+    _give(measure_overhead(repetitions=repetitions, seed=seed), json_path, markdown)
+
+
+@app.command("credit")
+def credit(
+    trials: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 40,
+    planted: Annotated[int, typer.Option(min=1, max=6, help="False bullets in each playbook.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="The first world.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Whether the ranking of `ace playbook credit` puts planted false bullets last."""
+    from ace.bench import measure_credit_ranking
+
+    _give(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
+
+
 @app.command("soak")
 def soak(
     samples: Annotated[
@@ -216,10 +339,19 @@ def soak(
 def _give(report: Report, json_path: Path | None, markdown: Path | None) -> None:
     from rich.text import Text
 
-    from ace.files import replace_file
-
-    if json_path is not None:
-        replace_file(json_path, json.dumps(report.to_json(), indent=2) + "\n")
-    if markdown is not None:
-        replace_file(markdown, report.to_markdown())
+    _keeper(json_path, markdown)(report)
     show(Text(report.to_markdown()))
+
+
+def _keeper(json_path: Path | None, markdown: Path | None) -> Callable[[Report], None]:
+    """Writes what was asked for, of a report that may not be whole yet."""
+
+    def keep(report: Report) -> None:
+        from ace.files import replace_file
+
+        if json_path is not None:
+            replace_file(json_path, json.dumps(report.to_json(), indent=2) + "\n")
+        if markdown is not None:
+            replace_file(markdown, report.to_markdown())
+
+    return keep

@@ -1,6 +1,6 @@
 """Settings: what a run is told, checked before anything is loaded."""
 
-from ace.config.load import load_settings, settings_from
+from ace.config.load import load_settings, merged, settings_from
 from ace.config.settings import (
     AdaptationSettings,
     AppWorldSettings,
@@ -52,6 +52,7 @@ __all__ = [
     "TaskSettings",
     "YamlProblem",
     "load_settings",
+    "merged",
     "parse_yaml",
     "settings_from",
 ]

@@ -29,7 +29,7 @@ def load_settings(
     Relative paths in the file are relative to the file's folder, those in overrides to the working folder.
     """
     written = _read(Path(path)) if path is not None else {}
-    values = _merge(base or {}, written)
+    values = merged(base or {}, written)
     overridden: list[Key] = []
     for override in overrides:
         key, value = _parse_override(override)
@@ -79,12 +79,13 @@ def _read(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values with those of `above` in place of what stands under the same keys, at any depth."""
+    values = dict(below)
     for key, value in above.items():
-        held = merged.get(key)
-        merged[key] = _merge(held, value) if isinstance(held, Mapping) and isinstance(value, Mapping) else value
-    return merged
+        held = values.get(key)
+        values[key] = merged(held, value) if isinstance(held, Mapping) and isinstance(value, Mapping) else value
+    return values
 
 
 def _parse_override(override: str) -> tuple[Key, Any]:

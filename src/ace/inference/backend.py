@@ -31,17 +31,20 @@ class BackendInfo:
 class EngineMeter:
     """What an engine in this process has done since it started: steps, and the wall-clock seconds that they took.
 
-    Of two readings the difference is what lies between them.
+    `kv_peak_bytes` is the most of the KV cache that running requests ever held at once. Of two readings the difference
+    is what lies between them, but for the peak, which a later reading has had at some time: that stays the later one's.
     """
 
     steps: int = 0
     step_s: float = 0.0
+    kv_peak_bytes: int = 0
 
     def __add__(self, other: EngineMeter) -> EngineMeter:
-        return EngineMeter(self.steps + other.steps, self.step_s + other.step_s)
+        peak = max(self.kv_peak_bytes, other.kv_peak_bytes)
+        return EngineMeter(self.steps + other.steps, self.step_s + other.step_s, peak)
 
     def __sub__(self, other: EngineMeter) -> EngineMeter:
-        return EngineMeter(self.steps - other.steps, self.step_s - other.step_s)
+        return EngineMeter(self.steps - other.steps, self.step_s - other.step_s, self.kv_peak_bytes)
 
 
 class Backend(Protocol):

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     LogitsProcessor,
@@ -62,11 +63,17 @@ def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     options = {"local_files_only": Path(path).is_dir(), "trust_remote_code": settings.trust_remote_code}
+    arguments = dict(settings.engine_args)
+    dummy = arguments.pop("load_format", None) == "dummy"
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
-        model = AutoModelForCausalLM.from_pretrained(
-            path, dtype=dtype, use_safetensors=True, **options, **settings.engine_args
-        )
+        if dummy:
+            with torch.device(device):
+                model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(path, **options), dtype=dtype)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(
+                path, dtype=dtype, use_safetensors=True, **options, **arguments
+            )
     except OSError as error:
         text = " ".join(str(error).split())[:300]
         raise ModelNotFoundError(f"no model '{settings.model}': {text}", model=settings.model) from error
@@ -181,7 +188,7 @@ class HuggingFaceBackend:
         limits = [min(job.sampling.max_tokens, job.room) for job in batch]
         watch = _Watch(width, torch.tensor(limits))
         with torch.inference_mode():
-            rows = self._model.generate(
+            made = self._model.generate(
                 input_ids=ids.to(self._model.device),
                 attention_mask=mask.to(self._model.device),
                 max_new_tokens=max(limits),
@@ -190,15 +197,23 @@ class HuggingFaceBackend:
                 temperature=None,
                 top_p=None,
                 top_k=None,
-                logits_processor=LogitsProcessorList([_Draw([job.sampling for job in batch], self._model.device)]),
+                logits_processor=self._processors([job.sampling for job in batch]),
                 stopping_criteria=StoppingCriteriaList([watch]),
-            )[:, width:].tolist()
+                return_dict_in_generate=True,
+            )
+            rows = made.sequences[:, width:].tolist()
         ended = time.perf_counter()
-        self._meter += EngineMeter(1, ended - started)
+        self._meter += EngineMeter(1, ended - started, _kv_bytes(made.past_key_values))
         return [
             self._completion(job, row[:limit], started, watch.first, ended)
             for job, row, limit in zip(batch, rows, limits, strict=True)
         ]
+
+    def _processors(self, samplings: Sequence[Sampling]) -> Any:
+        processors: list[Any] = [_Draw(samplings, self._model.device)]
+        if endless := [row for row, sampling in enumerate(samplings) if sampling.ignore_eos]:
+            processors.insert(0, _NoEnd(endless, sorted(token for token in self._eos if token is not None)))
+        return LogitsProcessorList(processors)
 
     def _completion(self, job: _Job, row: list[int], started: float, first: float, ended: float) -> Completion:
         said = list(takewhile(lambda token: token not in self._eos, row))
@@ -213,6 +228,22 @@ class HuggingFaceBackend:
             total_s=ended - job.arrived,
         )
         return Completion(text[: min(cut)] if cut else text, reason, usage, self.info.model)
+
+
+def _kv_bytes(cache: Any) -> int:
+    """Bytes of the keys and values of all layers, padding included."""
+    return sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+
+
+class _NoEnd(LogitsProcessor):  # type: ignore[misc]  # Any to the type checker
+    """Never lets the rows end before their limit."""
+
+    def __init__(self, rows: Sequence[int], ends: Sequence[int]) -> None:
+        self._rows, self._ends = torch.tensor(rows)[:, None], torch.tensor(ends, dtype=torch.long)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores[self._rows, self._ends] = -torch.inf
+        return scores
 
 
 class _Draw(LogitsProcessor):  # type: ignore[misc]  # Any to the type checker

@@ -106,10 +106,13 @@ class OpenAIBackend:
         if guided:
             schema = {"name": "answer", "schema": request.schema, "strict": True}
             arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
+        extra = dict(self._extra)
+        if request.sampling.ignore_eos:
+            extra["extra_body"] = {**extra.get("extra_body", {}), "ignore_eos": True}  # vLLM's and SGLang's name for it
         with _errors(self.info.model, self.info.device, self._key):
             # The library's own time-out is for the pause between two reads, which a slow trickle never reaches.
             async with asyncio.timeout(self._timeout_s):
-                return await self._stream({**arguments, **self._extra})
+                return await self._stream({**arguments, **extra})
 
     async def _stream(self, arguments: dict[str, Any]) -> Completion:
         started = time.perf_counter()

@@ -56,6 +56,7 @@ class Resident:
         self._tickets: dict[str, Ticket] = {}
         self._death: EngineDeadError | None = None
         self.meter = EngineMeter()
+        self._pool, self._block_bytes = _block_pool(engine)
 
     @property
     def busy(self) -> bool:
@@ -90,10 +91,16 @@ class Resident:
         except Exception as error:
             self._die(error)
             return
-        self.meter += EngineMeter(1, time.perf_counter() - began)
+        self.meter += EngineMeter(1, time.perf_counter() - began, self._kv_bytes())
         for output in outputs:
             if output.finished and (ticket := self._tickets.pop(output.request_id, None)):
                 ticket.give(Finished(output, time.perf_counter()))
+
+    def _kv_bytes(self) -> int:
+        """KV cache that running requests hold, shared blocks once. Those that ended with this step do not count."""
+        if self._pool is None:
+            return 0
+        return int(self._pool.num_gpu_blocks - 1 - self._pool.get_num_free_blocks()) * self._block_bytes
 
     def shut_down(self, *, last: bool) -> None:
         """Free the engine's memory and workers; requests that still wait hear that it is gone."""
@@ -113,6 +120,15 @@ class Resident:
         tickets, self._tickets = self._tickets, {}
         for ticket in tickets.values():
             ticket.give(death)
+
+
+def _block_pool(engine: Any) -> tuple[Any, int]:
+    """The pool of KV blocks and the bytes of one in all its layers; none where the scheduler is not in this process."""
+    core = getattr(getattr(engine, "engine_core", None), "engine_core", None)
+    if core is None:
+        return None, 0
+    group = core.scheduler.kv_cache_config.kv_cache_groups[0]  # all groups have blocks of the same size
+    return core.scheduler.kv_cache_manager.block_pool, group.kv_cache_spec.page_size_bytes * len(group.layer_names)
 
 
 def _shut_down(engine: Any, last: bool) -> None:

@@ -44,6 +44,7 @@ def sampling_params(request: Request, room: int) -> Any:
         "top_p": sampling.top_p if sampling.temperature > 0 else 1.0,
         "seed": sampling.seed,
         "stop": list(sampling.stop) or None,
+        "ignore_eos": sampling.ignore_eos,
         "output_kind": _vllm.RequestOutputKind.FINAL_ONLY,
     }
     if request.schema is not None:

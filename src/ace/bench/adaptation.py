@@ -1,0 +1,145 @@
+"""One adaptation on the micro world, timed: what `ace bench run` and `ace bench batch` are made of."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ace.bench.isolated import isolated
+from ace.bench.modes import TARGET, Mode, run_settings
+from ace.bench.roleclock import RoleClock
+from ace.bench.serial import OneByOne
+from ace.bench.threads import hold_threads, threads_of
+from ace.config import RunSettings
+from ace.engine import Event, run
+from ace.engine.events import EvaluationStarted, RunStarted
+from ace.inference import Backend, EngineMeter, MeteredBackend, open_backends
+from ace.store import RunStore
+from ace.types import ROLES, Usage
+
+WARM_UP_WORLD = 500_000
+ESCALATED = "escalated"
+"""Beside the roles: calls that a larger model answered in the place of a role's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is learned: so many samples so often, in worlds `seed`, `seed` + 1, ...: one for each repetition."""
+
+    samples: int
+    epochs: int
+    repetitions: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """One repetition. `role_s` are wall-clock seconds, shared out by `RoleClock`; `engine_s` were spent inside engine
+    steps; `right` says of each held-out question whether it was answered right at the end."""
+
+    seconds: float
+    engine_s: float
+    role_s: dict[str, float]
+    calls: dict[str, int]
+    cached_share: float
+    right: tuple[bool, ...]
+    bullets: int
+
+
+def measure_adaptations(mode: Mode, work: Work) -> list[Adaptation]:
+    """All repetitions, in a process of their own, after a warm-up of kernels and grammars on another world.
+
+    Raises what starting a provider raises.
+    """
+    return isolated(_measure, mode, work)
+
+
+def _measure(mode: Mode, work: Work) -> list[Adaptation]:
+    hold_threads(threads_of(TARGET))
+    return asyncio.run(_repeat(mode, work))
+
+
+async def _repeat(mode: Mode, work: Work) -> list[Adaptation]:
+    worlds = [work.seed + WARM_UP_WORLD, *(work.seed + number for number in range(work.repetitions))]
+    with TemporaryDirectory(prefix="ace-bench-") as folder:
+        every = [
+            run_settings(
+                mode,
+                store=f"sqlite:///{Path(folder) / f'{world}.db'}",
+                samples=work.samples,
+                epochs=work.epochs,
+                world=world,
+            )
+            for world in worlds
+        ]
+        async with open_backends(every[0]) as backends:
+            return [await _adapt(settings, backends, serial=mode.serial) for settings in every][1:]
+
+
+async def _adapt(settings: RunSettings, backends: Mapping[str, Backend], *, serial: bool) -> Adaptation:
+    clock, lock = RoleClock(), asyncio.Lock()
+    timed: dict[str, Backend] = {
+        name: clock.over(name if name in ROLES else ESCALATED, backend) for name, backend in backends.items()
+    }
+    asked = {role: OneByOne(backend, lock) for role, backend in timed.items()} if serial else timed
+    watch = _Watch(backends.values(), clock)
+    summary = await run(settings, backends=asked, listener=watch)
+    with RunStore.open(settings.store, create=False) as store:
+        (held_out,) = store.evaluations(summary.run)
+        outcomes = store.outcomes(summary.run, evaluation=held_out.index)
+        calls = store.calls(summary.run)
+    asked_of = Counter(call.role for call in calls)
+    used = sum((call.usage for call in calls), Usage())
+    return Adaptation(
+        seconds=watch.seconds,
+        engine_s=watch.engine_s,
+        role_s=watch.role_s,
+        calls={role: asked_of[role] for role in ROLES},
+        cached_share=used.cached_tokens / used.prompt_tokens,
+        right=tuple(outcome.correct is True for outcome in outcomes),
+        bullets=summary.playbook_bullets,
+    )
+
+
+class _Watch:
+    """A listener that reads the clocks where the adaptation begins and where it ends."""
+
+    def __init__(self, backends: Iterable[Backend], clock: RoleClock) -> None:
+        self._engines = {id(backend): backend for backend in backends if isinstance(backend, MeteredBackend)}
+        self._clock = clock
+        self._began = 0.0
+        self._meter = EngineMeter()
+        self.seconds = self.engine_s = 0.0
+        self.role_s: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._began, self._meter = time.perf_counter(), self._read()
+        elif isinstance(event, EvaluationStarted):  # the only one, on the held-out questions
+            self.seconds = time.perf_counter() - self._began
+            self.engine_s = (self._read() - self._meter).step_s
+            self.role_s = dict(self._clock.seconds)
+
+    def _read(self) -> EngineMeter:
+        return sum((engine.meter() for engine in self._engines.values()), EngineMeter())
+
+
+def median_seconds(measured: Sequence[Adaptation]) -> float:
+    """Over the repetitions."""
+    return statistics.median(one.seconds for one in measured)
+
+
+def mean_by_role(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means over the repetitions, for each role and for what was escalated."""
+    return {name: statistics.mean(count.get(name, 0.0) for count in counts) for name in (*ROLES, ESCALATED)}
+
+
+def answers(measured: Sequence[Adaptation]) -> list[float]:
+    """1 for each held-out question of all worlds that was answered right, else 0, in order."""
+    return [float(right) for one in measured for right in one.right]

@@ -1,0 +1,142 @@
+"""One request at a time: how long until the first token, how fast the others follow, how long in all.
+
+Every row asks the same number of prompts of the same length, and gets the same number of tokens for each. The prompts
+of the first two rows have nothing in common but the preamble (each has a playbook of its own); those of the third share
+one playbook, as in a run. transformers has no cache that outlives a call, so that it is measured once. What cannot be
+made equal: the huggingface backend waits 2 ms for others to batch with, which is in its times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ace.bench.isolated import isolated
+from ace.bench.machine import Machine
+from ace.bench.prompts import generator_prompts
+from ace.bench.report import Chart, Partial, unheard
+from ace.bench.runs import threads_text
+from ace.bench.shapes import build_shape, weight_bytes
+from ace.bench.tables import report, table
+from ace.bench.threads import hold_threads, threads_of
+from ace.config import ModelSettings, Provider
+from ace.inference import create_backend
+from ace.types import Message, Request, Sampling, Usage
+
+ROWS: tuple[tuple[str, Provider, bool], ...] = (
+    ("transformers", "huggingface", False),
+    ("vLLM, every prompt new", "vllm", False),
+    ("vLLM, prefix in the cache", "vllm", True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRow:
+    """Medians over the prompts, in seconds; `decode_tokens_per_s` counts the tokens after the first."""
+
+    mode: str
+    ttft_s: float
+    decode_tokens_per_s: float
+    total_s: float
+    prompt_tokens: int
+    cached_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyReport:
+    """transformers first, with what they were measured on. `shape` is a model with random weights."""
+
+    rows: tuple[LatencyRow, ...]
+    shape: str
+    prompts: int
+    tokens: int
+    seed: int
+    threads: int
+    machine: Machine
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_markdown(self) -> str:
+        """A table with the command's inputs and the machine above it; ratios against transformers."""
+        inputs = f"--shape {self.shape} --prompts {self.prompts} --tokens {self.tokens} --seed {self.seed}"
+        columns = ("mode", "first token ms", "tokens/s after it", "whole answer ms", "prompt tokens (cached)")
+        base = self.rows[0]
+        rows = (
+            (
+                row.mode,
+                f"{row.ttft_s * 1e3:.1f} ({base.ttft_s / row.ttft_s:.1f}x)",
+                f"{row.decode_tokens_per_s:.0f} ({row.decode_tokens_per_s / base.decode_tokens_per_s:.1f}x)",
+                f"{row.total_s * 1e3:.1f} ({base.total_s / row.total_s:.1f}x)",
+                f"{row.prompt_tokens} ({row.cached_share:.0%})",
+            )
+            for row in self.rows
+        )
+        return report(
+            f"ace bench latency {inputs}",
+            self.machine,
+            f"Batch 1, {self.tokens} tokens an answer, {threads_text(self.threads)} for every engine; medians.",
+            table(columns, rows),
+        )
+
+    def charts(self) -> tuple[Chart, ...]:
+        names = tuple(row.mode for row in self.rows)
+        times = {
+            "first token": tuple(row.ttft_s * 1e3 for row in self.rows),
+            "whole answer": tuple(row.total_s * 1e3 for row in self.rows),
+        }
+        return (Chart("One request at a time", "ms", names, times),)
+
+
+def measure_latency(*, shape: str, prompts: int, tokens: int, seed: int, partial: Partial = unheard) -> LatencyReport:
+    """Measure each row in a process of its own. ConfigError for an unknown shape; what starting a provider raises."""
+    with TemporaryDirectory(prefix="ace-bench-") as scratch:
+        folder = build_shape(shape, Path(scratch))
+        threads, machine = threads_of(shape, weight_bytes(folder)), Machine.here()
+        rows: list[LatencyRow] = []
+        for name, provider, warm in ROWS:
+            # one more, with which the engine, and where it is to be the prefix cache, gets warm
+            asked = generator_prompts(prompts + 1, seed, worlds=1 if warm else prompts + 1)
+            usages = isolated(_ask_all, provider, str(folder), asked, tokens, threads)
+            rows.append(_row(name, usages[1:]))
+            partial(LatencyReport(tuple(rows), shape, prompts, tokens, seed, threads, machine))
+        return LatencyReport(tuple(rows), shape, prompts, tokens, seed, threads, machine)
+
+
+def _ask_all(
+    provider: Provider, model: str, prompts: Sequence[tuple[Message, ...]], tokens: int, threads: int
+) -> list[Usage]:
+    hold_threads(threads)
+    return asyncio.run(_answers(provider, model, prompts, tokens))
+
+
+async def _answers(provider: Provider, model: str, prompts: Sequence[tuple[Message, ...]], tokens: int) -> list[Usage]:
+    settings = ModelSettings(
+        provider=provider, model=model, max_model_len=2048, engine_args={"load_format": "dummy"}, timeout_s=3600.0
+    )
+    sampling = Sampling(tokens, temperature=0.0, top_p=1.0, ignore_eos=True)
+    backend = create_backend(settings)
+    try:
+        return [(await backend.complete(Request(messages, sampling))).usage for messages in prompts]
+    finally:
+        await backend.close()
+
+
+def _row(name: str, usages: Sequence[Usage]) -> LatencyRow:
+    prompt = sum(usage.prompt_tokens for usage in usages)
+    firsts = [usage.ttft_s or 0.0 for usage in usages]
+    return LatencyRow(
+        name,
+        statistics.median(firsts),
+        statistics.median(
+            (usage.completion_tokens - 1) / (usage.total_s - first) for usage, first in zip(usages, firsts, strict=True)
+        ),
+        statistics.median(usage.total_s for usage in usages),
+        round(prompt / len(usages)),
+        sum(usage.cached_tokens for usage in usages) / prompt,
+    )

@@ -1,0 +1,101 @@
+"""The ways to run one adaptation that are held against each other: a name, and what differs in the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+from ace.config import Provider, RunSettings, merged, settings_from
+from ace.types import ROLES
+
+TARGET, DRAFT = "micro-target", "micro-draft"
+BATCH = 16
+MOST_TOKENS = (128, 192, 512)
+"""Of an answer, by role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One way to run. `serial` makes one call at a time; `settings` are merged into those of the run."""
+
+    name: str
+    provider: Provider = "vllm"
+    serial: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+EARLY: Mapping[str, Any] = {"adaptation": {"early_stop": {"enabled": True}}}
+TIERED: Mapping[str, Any] = {
+    "models": {"small": {"provider": "vllm", "model": DRAFT, "max_model_len": 2048}},
+    "roles": {"reflector": {"model": "small"}, "curator": {"model": "small"}},
+}
+ESCALATING: Mapping[str, Any] = merged(
+    TIERED,
+    {
+        "roles": {
+            "reflector": {"escalate": {"model": "main", "rounds": 2}},
+            "curator": {"escalate": {"model": "main", "said": 1.0}},
+        }
+    },
+)
+"""The target takes over from the second reflection on an answer, and where a curation loses an insight."""
+
+PIPELINE: Mapping[str, Any] = {"adaptation": {"pipeline": 1}}
+COMPILED: Mapping[str, Any] = {"models": {"main": {"compile": True}}}
+WIDE: Mapping[str, Any] = {"adaptation": {"batch_size": 64}}
+
+
+def speculative(method: str) -> Mapping[str, Any]:
+    """Settings that have the target's tokens guessed by `method`."""
+    draft = {"model": DRAFT} if method == "draft" else {}
+    return {"models": {"main": {"speculative": {"method": method, **draft}}}}
+
+
+def together(*settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """All of them, the later ones above the earlier ones."""
+    return reduce(merged, settings)
+
+
+PLAIN_NAME, EARLY_NAME = "vLLM", "vLLM, early stopping"
+MODES: tuple[Mode, ...] = (
+    Mode("transformers, one by one", "huggingface", serial=True),
+    Mode("transformers, batched", "huggingface"),
+    Mode("vLLM, one by one", serial=True),
+    Mode(PLAIN_NAME),
+    Mode(EARLY_NAME, settings=EARLY),
+    Mode("vLLM, early stopping, small reflector and curator", settings=together(EARLY, TIERED)),
+    Mode("vLLM, early stopping, small ones escalating to the large one", settings=together(EARLY, ESCALATING)),
+    Mode("vLLM, speculative (n-gram)", settings=speculative("ngram")),
+    Mode("vLLM, speculative (draft)", settings=speculative("draft")),
+    Mode("vLLM, pipeline", settings=PIPELINE),
+    Mode("vLLM, compiled", settings=COMPILED),
+    Mode("vLLM, batches of 64", settings=WIDE),
+    Mode(
+        "vLLM, what pays: early stopping, compiled, batches of 64",
+        settings=together(EARLY, COMPILED, WIDE),
+    ),
+)
+
+
+def run_settings(mode: Mode, *, store: str, samples: int, epochs: int, world: int) -> RunSettings:
+    """One adaptation on the micro world `world`, and 64 held-out questions after it."""
+    values: dict[str, Any] = {
+        "name": "bench",
+        "prompts": "micro",
+        "store": store,
+        "cache": "none",  # every call is to be made
+        "task": {
+            "name": "micro",
+            "micro": {"seed": world, "terms": 16, "modifiers": 8, "train": samples, "validation": 0, "test": 64},
+        },
+        "models": {"main": {"provider": mode.provider, "model": TARGET, "max_model_len": 2048}},
+        "roles": {
+            role: {"max_tokens": tokens, "temperature": 0.0, "top_p": 1.0}
+            for role, tokens in zip(ROLES, MOST_TOKENS, strict=True)
+        },
+        "adaptation": {"epochs": epochs, "batch_size": BATCH},
+        "evaluation": {"before": False},
+    }
+    return settings_from(merged(values, mode.settings))

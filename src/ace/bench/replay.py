@@ -1,0 +1,264 @@
+"""The calls of recorded runs, made again with answers of the same lengths by a model of any shape with random weights.
+
+Every mode of the same trace does the same work: the same prompts, the same number of tokens in each answer, the same
+order (a sample's calls follow each other, batches wait for each other), precision and threads. Each repetition is a
+process of its own, so that no prefix cache is warm. What cannot be made equal: random weights write random tokens, so
+the recorded answers and not the new ones stand in later prompts; schemas guide nothing, since they would end answers
+early; transformers pads the prompts of a batch to the longest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ace.bench.isolated import isolated
+from ace.bench.machine import Machine
+from ace.bench.modes import BATCH, EARLY, TIERED, Mode
+from ace.bench.progress import progress
+from ace.bench.report import Chart, Partial, unheard
+from ace.bench.runs import threads_text
+from ace.bench.serial import OneByOne
+from ace.bench.shapes import SHAPES, SMALLER, build_shape, weight_bytes
+from ace.bench.tables import report, table
+from ace.bench.threads import hold_threads, threads_of
+from ace.bench.trace import Tier, TracedCall, play, read_trace, record, save_trace
+from ace.config import ModelSettings, Provider, merged
+from ace.errors import ConfigError
+from ace.inference import Backend, create_backend
+from ace.types import Completion, Message, Usage
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "full": {},
+    "early stopping": EARLY,
+    "tiered": TIERED,
+    "early stopping, tiered": merged(EARLY, TIERED),
+}
+"""The runs that are recorded, by what their settings say besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayMode:
+    """A trace's variant and what makes its calls. `serial` makes one call at a time."""
+
+    name: str
+    provider: Provider
+    variant: str = "full"
+    serial: bool = False
+
+
+REPLAY_MODES: tuple[ReplayMode, ...] = (
+    ReplayMode("transformers, one by one", "huggingface", serial=True),
+    ReplayMode("transformers, batched", "huggingface"),
+    ReplayMode("vLLM, one by one", "vllm", serial=True),
+    ReplayMode("vLLM", "vllm"),
+    ReplayMode("vLLM, early stopping", "vllm", "early stopping"),
+    ReplayMode("vLLM, small reflector and curator", "vllm", "tiered"),
+    ReplayMode("vLLM, early stopping, small reflector and curator", "vllm", "early stopping, tiered"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRow:
+    """One mode: `seconds` is the median over the repetitions, `speedup` against the first, the rest is the trace's."""
+
+    mode: str
+    seconds: float
+    speedup: float
+    calls: int
+    small_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayWork:
+    """What is replayed on what: names or folders of the shapes, `layers` where they were cut."""
+
+    shape: str
+    small_shape: str
+    layers: int | None
+    samples: int
+    repetitions: int
+    seed: int
+    trace: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """All modes, the baseline first, with what they were measured on."""
+
+    rows: tuple[ReplayRow, ...]
+    work: ReplayWork
+    weight_bytes: int
+    threads: int
+    machine: Machine
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_markdown(self) -> str:
+        """A table with the command's inputs and the machine above it."""
+        columns = ("mode", "seconds (median)", "against the first", "calls (small)", "tokens in, out", "cached")
+        return report(
+            _command(self.work),
+            self.machine,
+            f"Random weights, {self.weight_bytes / 1e9:.2f} GB of them in bfloat16;"
+            f" {threads_text(self.threads)} for every engine;"
+            f" batches of {BATCH} samples; answers of the recorded lengths, no schemas.",
+            table(columns, map(_cells, self.rows)),
+        )
+
+    def charts(self) -> tuple[Chart, ...]:
+        names = tuple(row.mode for row in self.rows)
+        speedups = tuple(row.speedup for row in self.rows)
+        return (Chart(f"The same calls by {self.work.shape}", "times as fast as the first", names, {"": speedups}),)
+
+
+def _command(work: ReplayWork) -> str:
+    trace = f" --trace {work.trace}" if work.trace else f" --samples {work.samples} --seed {work.seed}"
+    cut = f" --layers {work.layers}" if work.layers else ""
+    shapes = f"--shape {work.shape} --small-shape {work.small_shape}"
+    return f"ace bench replay {shapes}{cut}{trace} --repetitions {work.repetitions}"
+
+
+def _cells(row: ReplayRow) -> tuple[str, ...]:
+    return (
+        row.mode,
+        f"{row.seconds:.2f}",
+        f"{row.speedup:.1f}x",
+        f"{row.calls} ({row.small_calls})",
+        f"{row.prompt_tokens}, {row.completion_tokens}",
+        f"{row.cached_share:.0%}",
+    )
+
+
+def measure_replay(
+    *,
+    shape: str,
+    samples: int,
+    repetitions: int,
+    seed: int,
+    small_shape: str | None = None,
+    layers: int | None = None,
+    trace: Path | None = None,
+    save: Path | None = None,
+    modes: Sequence[ReplayMode] = REPLAY_MODES,
+    partial: Partial = unheard,
+) -> ReplayReport:
+    """Record (or read) the traces that `modes` need, then play them. ConfigError, DataError, and what starting a
+    provider raises."""
+    small_shape = small_shape or SMALLER.get(shape, "micro")
+    with TemporaryDirectory(prefix="ace-bench-") as scratch:
+        folders: dict[Tier, Path] = {
+            "main": build_shape(shape, Path(scratch) / "main", layers=layers),
+            "small": build_shape(small_shape, Path(scratch) / "small", layers=layers),
+        }
+        calls = read_trace(trace) if trace else record_variants(modes, samples=samples, seed=seed)
+        traced = [[call for call in calls if call.variant == mode.variant] for mode in modes]
+        for mode, owed in zip(modes, traced, strict=True):
+            if not owed:
+                raise ConfigError.at("--trace", str(trace), f"a trace with the variant '{mode.variant}'")
+        if save is not None:
+            save_trace(save, calls)
+        work = ReplayWork(shape, small_shape, layers, samples, repetitions, seed, str(trace) if trace else None)
+        size = weight_bytes(folders["main"])
+        threads, machine = threads_of(shape, size), Machine.here()
+        rows: list[ReplayRow] = []
+        for mode, owed in zip(modes, traced, strict=True):
+            played = [isolated(play_mode, mode, owed, folders, threads) for _ in range(repetitions)]
+            rows.append(_row(mode, owed, played, rows[0].seconds if rows else None))
+            partial(ReplayReport(tuple(rows), work, size, threads, machine))
+        return ReplayReport(tuple(rows), work, size, threads, machine)
+
+
+def record_variants(modes: Sequence[ReplayMode], *, samples: int, seed: int) -> list[TracedCall]:
+    """The runs that `modes` replay, made by the micro models through vLLM."""
+    wanted = dict.fromkeys(mode.variant for mode in modes)
+    return [call for variant in wanted for call in isolated(_record, variant, samples, seed)]
+
+
+def _record(variant: str, samples: int, seed: int) -> list[TracedCall]:
+    return asyncio.run(record(variant, Mode(variant, settings=VARIANTS[variant]), samples=samples, seed=seed))
+
+
+def _row(
+    mode: ReplayMode, owed: Sequence[TracedCall], played: Sequence[tuple[float, Usage]], base: float | None
+) -> ReplayRow:
+    seconds = statistics.median(taken for taken, _ in played)
+    usage = played[-1][1]
+    return ReplayRow(
+        mode.name,
+        seconds,
+        1.0 if base is None else base / seconds,
+        len(owed),
+        sum(call.tier == "small" for call in owed),
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens / usage.prompt_tokens,
+    )
+
+
+def play_mode(
+    mode: ReplayMode, calls: Sequence[TracedCall], folders: Mapping[Tier, Path], threads: int
+) -> tuple[float, Usage]:
+    """In a process of its own: seconds and cost of all calls, after a warm-up that shares no prefix with them."""
+    hold_threads(threads)
+    return asyncio.run(_played(mode, calls, folders))
+
+
+async def _played(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mapping[Tier, Path]) -> tuple[float, Usage]:
+    async with AsyncExitStack() as stack:
+        lock = asyncio.Lock()
+        live: dict[Tier, Backend] = {}
+        for settings, tier in dummies(mode.provider, calls, folders):
+            backend = create_backend(settings)
+            stack.push_async_callback(backend.close)
+            live[tier] = OneByOne(backend, lock) if mode.serial else backend
+        advance = stack.enter_context(progress(mode.name, len(calls)))
+
+        async def ask(call: TracedCall) -> Completion:
+            completion = await live[call.tier].complete(call.request)
+            advance()
+            return completion
+
+        await asyncio.gather(*(live[call.tier].complete(warm_up(call).request) for call in calls[:4]))
+        started = time.perf_counter()
+        usage = await play(calls, ask)
+        return time.perf_counter() - started, usage
+
+
+def warm_up(call: TracedCall) -> TracedCall:
+    """A short answer behind a prompt that begins otherwise."""
+    first, *rest = call.messages
+    return replace(call, messages=(Message(first.role, f"0 {first.content}"), *rest), tokens=min(4, call.tokens))
+
+
+def dummies(
+    provider: Provider, calls: Sequence[TracedCall], folders: Mapping[Tier, Path]
+) -> list[tuple[ModelSettings, Tier]]:
+    """Settings for random weights of the shapes that are called; a GPU's memory is divided by their sizes."""
+    tiers = sorted({call.tier for call in calls})
+    sizes = {tier: weight_bytes(folders[tier]) for tier in tiers}
+    return [
+        (
+            ModelSettings(
+                provider=provider,
+                model=str(folders[tier]),
+                max_model_len=2048 if folders[tier].name in SHAPES else 8192,
+                gpu_memory_utilization=0.9 * sizes[tier] / sum(sizes.values()),
+                engine_args={"load_format": "dummy"},
+                timeout_s=3600.0,  # of a large model without a GPU
+            ),
+            tier,
+        )
+        for tier in tiers
+    ]
