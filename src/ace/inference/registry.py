@@ -11,8 +11,10 @@ from ace.config import ModelSettings, RunSettings
 from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
+from ace.inference.imports import uncollected
 from ace.inference.retry import RetryingBackend
 from ace.inference.supervised import SupervisedBackend
+from ace.inference.warm.finding import find_warm
 from ace.types import ROLES, RoleName
 
 _MODULES: Mapping[str, str] = {
@@ -34,6 +36,8 @@ class _Factory(Protocol):
 def create_backend(settings: ModelSettings) -> Backend:
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
+    An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own.
+
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
     installs what is missing, ModelNotFoundError and ProviderStartError.
     """
@@ -44,11 +48,10 @@ def create_backend(settings: ModelSettings) -> Backend:
             "scripted": "a script is given in Python: run(settings, backends=...)",
         }[provider]
         raise ConfigError.at("provider", provider, ", ".join(("auto", *_MODULES)), hint=why)
-    factory: _Factory = _load(provider)
     if provider == "openai":
-        return RetryingBackend(factory(settings, reason), settings.max_retries)
+        return RetryingBackend(_load(provider)(settings, reason), settings.max_retries)
     return SupervisedBackend(
-        lambda: factory(settings, reason), max_restarts=settings.max_restarts, hang_s=settings.timeout_s
+        lambda: _engine(settings, provider, reason), max_restarts=settings.max_restarts, hang_s=settings.timeout_s
     )
 
 
@@ -74,6 +77,15 @@ async def open_backends(settings: RunSettings) -> AsyncIterator[dict[RoleName, B
                 live.append((wanted, backend))
             roles[role] = backend
         yield roles
+
+
+def _engine(settings: ModelSettings, provider: str, reason: str) -> Backend:
+    """The warm engine for `settings`, or else one of our own."""
+    warm, passed_over = find_warm(settings, provider, reason)
+    if warm is not None:
+        return warm
+    with uncollected():
+        return _load(provider)(settings, f"{reason}; {passed_over}" if passed_over else reason)
 
 
 def _load(provider: str) -> _Factory:
