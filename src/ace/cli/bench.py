@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,9 @@ from ace.cli.options import JsonPath
 from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
-    from ace.bench import CreditReport, OverheadReport, RunReport, SoakReport, ThroughputReport
+    from ace.bench import CreditReport, OverheadReport, RunReport, SoakReport, StartReport, ThroughputReport
 
-    Report = ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport
+    Report = ThroughputReport | RunReport | OverheadReport | SoakReport | CreditReport | StartReport
 
 MarkdownPath = Annotated[
     Path | None,
@@ -27,6 +28,7 @@ app = typer.Typer(help="Measure this machine: medians, and ratios against a base
 @app.callback(invoke_without_command=True)
 def bench(ctx: typer.Context) -> None:
     """Without a subcommand, all benchmarks with their defaults."""
+    os.environ["ACE_WARM"] = "0"  # what is measured has engines of its own
     if ctx.invoked_subcommand is None:
         throughput()
         run_modes()
@@ -114,6 +116,21 @@ def soak(
 
     message_console().print(Text("measuring; ten thousand samples take a few minutes"), soft_wrap=True)
     _give(measure_soak(samples=samples, seed=seed), json_path, markdown)
+
+
+@app.command("start")
+def start(
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each mode starts; the median counts.")] = 3,
+    compiled: Annotated[bool, typer.Option(help="Also vLLM with compilation, which takes a minute a start.")] = True,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """From a cold process to the first token: transformers, vLLM, a warm engine, and vLLM compiled."""
+    from ace.bench import measure_start
+    from ace.bench.start import MODES
+
+    modes = [mode for mode in MODES if compiled or not mode.startswith("compiled")]
+    _give(measure_start(repetitions=repetitions, modes=modes), json_path, markdown)
 
 
 def _give(report: Report, json_path: Path | None, markdown: Path | None) -> None:

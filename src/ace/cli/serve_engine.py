@@ -84,4 +84,3 @@ def _serve(models: Sequence[ModelSettings]) -> None:
         console.print(Text(visible(line)), soft_wrap=True)
 
     asyncio.run(serve_until_stopped(models, ready))
-    console.print(Text("ended"))

@@ -16,11 +16,11 @@ from ace.inference.registry import create_backend
 from ace.inference.warm.client import greet
 from ace.inference.warm.identity import engine_digest
 from ace.inference.warm.places import sockets
-from ace.inference.warm.server import serve_engines
+from ace.inference.warm.server import serve_engines, wait_until_free
 from ace.inference.warm.wire import Hello, Stop, WireError, pack
 
 END_S = 60.0
-"""How long a server may take to free its engines."""
+"""How long `end_all` waits for a server to free its engines."""
 
 
 async def serve_until_stopped(models: Sequence[ModelSettings], ready: Callable[[Hello], None]) -> None:
@@ -57,20 +57,17 @@ def survey() -> list[Hello]:
 
 def end_all() -> int:
     """End every server that answers, wait until its engines are freed, and say how many engines that were."""
-    leaving: list[socket.socket] = []
+    ending = []
     for place in sockets():
         with contextlib.suppress(OSError, WireError):
             connection, _ = greet(place)
-            leaving.append(connection)
-    for connection in leaving:
-        connection.settimeout(END_S)
-        with contextlib.suppress(OSError):  # a process with several engines ends with the first that is told
+            ending.append((place, connection))
+    for _, connection in ending:
+        with contextlib.closing(connection), contextlib.suppress(OSError):  # of several engines the first ends all
             connection.sendall(pack(Stop()))
-    for connection in leaving:
-        with contextlib.closing(connection), contextlib.suppress(OSError):
-            while connection.recv(1 << 16):
-                pass
-    return len(leaving)
+    for place, _ in ending:
+        wait_until_free(place, END_S)
+    return len(ending)
 
 
 def _own(settings: ModelSettings) -> Backend:

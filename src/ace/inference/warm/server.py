@@ -147,6 +147,17 @@ def _claimed(place: Path) -> Iterator[Path]:
         yield place
 
 
+def wait_until_free(place: Path, limit_s: float) -> None:
+    """Return when the server at `place` has freed its engines, which it does before it gives up its lock."""
+    deadline = time.monotonic() + limit_s
+    with contextlib.suppress(FileNotFoundError), place.with_suffix(".lock").open() as lock:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.05)
+
+
 @contextlib.asynccontextmanager
 async def _listening(server: EngineServer, place: Path) -> AsyncIterator[None]:
     """Accept clients at `place`, and leave neither socket nor connection behind."""
