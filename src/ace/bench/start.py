@@ -1,6 +1,6 @@
 """From a cold process to the first token: imports, engine, first request, each mode in processes of its own.
 
-`compiled, cold` has an empty cache of compiled code, `compiled, cached` what the first repetition left there. `warm` asks
+`compiled, cold` has an empty cache of compiled code, `compiled, cached` what an earlier start left there. `warm` asks
 an engine that `ace serve-engine` holds, whose own start is not counted.
 """
 
@@ -71,8 +71,7 @@ class StartReport:
         """A table with the command's inputs and the machine above it."""
         columns = ("mode", "import ace", "engine", "first token", "together (median)", f"against {self.rows[0].mode}")
         rows = (
-            (r.mode, f"{r.import_s:.2f} s", f"{r.engine_s:.2f} s", f"{r.first_s:.2f} s", f"{r.total_s:.2f} s")
-            + (f"{r.speedup:.1f}x",)
+            (r.mode, *(f"{s:.2f} s" for s in (r.import_s, r.engine_s, r.first_s, r.total_s)), f"{r.speedup:.1f}x")
             for r in self.rows
         )
         command = f"ace bench start --repetitions {self.repetitions}"
@@ -88,8 +87,8 @@ def measure_start(*, repetitions: int, model: str = "micro-target", modes: Seque
 
 
 def _row(mode: str, measured: Sequence[Sequence[float]]) -> StartRow:
-    parts = [statistics.median(column) for column in zip(*measured, strict=True)]
-    return StartRow(mode, *parts, statistics.median(map(sum, measured)), 1.0)
+    imported, engine, first = (statistics.median(column) for column in zip(*measured, strict=True))
+    return StartRow(mode, imported, engine, first, statistics.median(map(sum, measured)), 1.0)
 
 
 def _measured(mode: str, model: str, repetitions: int) -> Iterator[list[float]]:
