@@ -13,6 +13,7 @@ from ace.bench.report import Chart, Charted, Partial, Report
 from ace.bench.runs import RunReport, RunRow, measure_runs
 from ace.bench.soak import SoakReport, SoakRow, measure_soak
 from ace.bench.speculative import SpeculativeReport, SpeculativeRow, measure_speculative
+from ace.bench.start import StartReport, StartRow, measure_start
 from ace.bench.throughput import ThroughputReport, ThroughputRow, measure_throughput
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "SoakRow",
     "SpeculativeReport",
     "SpeculativeRow",
+    "StartReport",
+    "StartRow",
     "ThroughputReport",
     "ThroughputRow",
     "measure_all",
@@ -53,5 +56,6 @@ __all__ = [
     "measure_runs",
     "measure_soak",
     "measure_speculative",
+    "measure_start",
     "measure_throughput",
 ]

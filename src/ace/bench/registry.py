@@ -114,6 +114,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         {"requests": 48, "batches": (1, 16), "repetitions": 3},
         {"requests": 6, **ONCE},
     ),
+    Benchmark("start", "Start-up", "start:measure_start", {"repetitions": 3}, ONCE),
     Benchmark("overhead", "ace's own work", "overhead:measure_overhead", {"repetitions": 5}, ONCE),
     Benchmark(
         "credit",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,7 @@ app = typer.Typer(help="Measure this machine: medians, and ratios against a base
 @app.callback(invoke_without_command=True)
 def bench(ctx: typer.Context) -> None:
     """Without a subcommand, all benchmarks with their defaults."""
+    os.environ["ACE_WARM"] = "0"  # what is measured has engines of its own
     if ctx.invoked_subcommand is None:
         everything()
 
@@ -289,6 +291,22 @@ def saturation(
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     _give(measure_saturation(samples=samples, batch=batch, repetitions=repetitions, seed=seed), json_path, markdown)
+
+
+@app.command("start")
+def start(
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each mode starts; the median counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="What the first request asks.")] = 0,
+    compiled: Annotated[bool, typer.Option(help="Also vLLM with compilation, which takes a minute a start.")] = True,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """From a cold process to the first token: transformers, vLLM, a warm engine, and vLLM compiled."""
+    from ace.bench import measure_start
+    from ace.bench.start import MODES
+
+    modes = [mode for mode in MODES if compiled or not mode.startswith("compiled")]
+    _give(measure_start(repetitions=repetitions, seed=seed, modes=modes), json_path, markdown)
 
 
 @app.command("overhead")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ace.cli import bench, doctor, experiments, playbook, quickstart, run, runs, task
+from ace.cli import bench, doctor, experiments, playbook, quickstart, run, runs, serve_engine, task
 from ace.cli.terminal import Commands
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("show")(runs.show_run)
 app.command("compare")(experiments.compare)
 app.command("ablate")(experiments.ablate)
 app.command("baselines")(experiments.baselines)
+app.command("serve-engine")(serve_engine.serve_engine)
 app.command("doctor")(doctor.doctor)
 app.add_typer(task.app, name="task")
 app.add_typer(playbook.app, name="playbook")

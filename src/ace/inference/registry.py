@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from importlib import import_module
 from typing import Protocol
 
@@ -12,9 +11,11 @@ from ace.config import ModelSettings, RunSettings
 from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
+from ace.inference.imports import uncollected
 from ace.inference.memory import memory_shares
 from ace.inference.retry import RetryingBackend
 from ace.inference.supervised import SupervisedBackend
+from ace.inference.warm.finding import find_warm
 from ace.types import ROLES
 
 _MODULES: Mapping[str, str] = {
@@ -36,7 +37,8 @@ class _Factory(Protocol):
 def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
-    `share` is the part of a device's memory that a vLLM engine may take (`ace.inference.memory`).
+    An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own. `share`
+    is the part of a device's memory that a vLLM engine of our own may take (`ace.inference.memory`).
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
     installs what is missing, ModelNotFoundError and ProviderStartError.
@@ -50,12 +52,13 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
         raise ConfigError.at("provider", provider, ", ".join(("auto", *_MODULES)), hint=why)
     if provider != "vllm":
         _check_vllm_is_not_needed(settings, provider, reason)
-    factory: _Factory = _load(provider)
     if provider == "openai":
-        return RetryingBackend(factory(settings, reason), settings.max_retries)
-    engine = partial(factory, share=share) if provider == "vllm" else factory
+        return RetryingBackend(_load(provider)(settings, reason), settings.max_retries)
+    place = {"share": share} if provider == "vllm" else {}
     return SupervisedBackend(
-        lambda: engine(settings, reason), max_restarts=settings.max_restarts, hang_s=settings.timeout_s
+        lambda: _engine(settings, provider, reason, place),
+        max_restarts=settings.max_restarts,
+        hang_s=settings.timeout_s,
     )
 
 
@@ -92,6 +95,15 @@ def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: st
         if found not in ("none", "auto", False):
             allowed = f"nothing, with provider '{provider}', which auto chose because {reason}"
             raise ConfigError.at(key, found, allowed, hint=_COMMANDS["vllm"])
+
+
+def _engine(settings: ModelSettings, provider: str, reason: str, place: Mapping[str, float]) -> Backend:
+    """The warm engine for `settings`, or else one of our own."""
+    warm, passed_over = find_warm(settings, provider, reason)
+    if warm is not None:
+        return warm
+    with uncollected():
+        return _load(provider)(settings, f"{reason}; {passed_over}" if passed_over else reason, **place)
 
 
 def _load(provider: str) -> _Factory:

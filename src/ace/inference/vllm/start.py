@@ -10,6 +10,7 @@ from typing import Any
 from ace.config import ModelSettings
 from ace.inference.auto import has_gpu, installed
 from ace.inference.hub import local_folder
+from ace.inference.imports import settle
 from ace.inference.size import weight_bytes
 from ace.inference.vllm.arguments import (
     DEFAULT_MAX_MODEL_LEN,
@@ -72,9 +73,12 @@ def _start(settings: ModelSettings, path: str, share: float, speculative: dict[s
     if cpu and config.cache_config.kv_cache_memory_bytes is None:
         available = import_module("psutil").virtual_memory().available
         config.cache_config.kv_cache_memory_bytes = kv_cache_bytes(config, available, share)
-    engine: Any = import_module("vllm.v1.engine.llm_engine").LLMEngine(
+    llm_engine: Any = import_module("vllm.v1.engine.llm_engine")
+    executor: Any = import_module("vllm.v1.executor").Executor.get_class(config)
+    settle()
+    engine: Any = llm_engine.LLMEngine(
         vllm_config=config,
-        executor_class=import_module("vllm.v1.executor").Executor.get_class(config),
+        executor_class=executor,
         log_stats=not arguments.get("disable_log_stats", False),
         usage_context=context,
         multiprocess_mode=False,

@@ -1,0 +1,9 @@
+"""Engines that outlive a run: `ace serve-engine` holds them, runs with the same settings find them by a Unix socket.
+
+The server's side is in `ace.inference.warm.server`, which needs a system with Unix sockets and file locks.
+"""
+
+from ace.inference.warm.client import WarmBackend
+from ace.inference.warm.finding import Found, find_warm
+
+__all__ = ["Found", "WarmBackend", "find_warm"]

@@ -1,0 +1,194 @@
+"""`WarmBackend`: an engine in another process, behind a Unix socket, that looks like one in this one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import queue
+import socket
+import threading
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from ace.errors import AceError, EngineDeadError
+from ace.inference.backend import BackendInfo, EngineMeter
+from ace.inference.warm.places import is_ours
+from ace.inference.warm.wire import (
+    LENGTH,
+    Answer,
+    Ask,
+    Cancel,
+    Count,
+    Counted,
+    Failure,
+    FromClient,
+    Hello,
+    WireError,
+    from_server,
+    pack,
+    size_of,
+)
+from ace.types import Completion, Request
+
+T = TypeVar("T", Answer, Counted)
+
+GREETING_S = 5.0
+"""How long a warm engine may take to greet: beyond that it is taken for dead."""
+
+COUNT_S = 60.0
+"""How long counting the tokens of a text may take."""
+
+
+def greet(place: Path) -> tuple[socket.socket, Hello]:
+    """A connection to the server at `place`, and its greeting. OSError where nobody of ours listens; WireError where
+    another version does."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(GREETING_S)
+        connection.connect(str(place))
+        if not is_ours(connection):
+            raise PermissionError(f"{place} belongs to another user")
+        hello = from_server(_frame(connection))
+        if not isinstance(hello, Hello):
+            raise WireError(f"a greeting was expected, found {hello.kind}")
+        connection.settimeout(None)
+    except BaseException:  # Ctrl-C too
+        connection.close()
+        raise
+    return connection, hello
+
+
+class WarmBackend:
+    """Requests of any asyncio loop over one connection: one thread writes, one reads and settles what is waited for."""
+
+    def __init__(self, connection: socket.socket, hello: Hello, *, start_s: float, reason: str) -> None:
+        self._connection = connection
+        self.info: BackendInfo = replace(hello.info, start_s=start_s, reason=reason)
+        self._pid = hello.pid
+        self._numbers = itertools.count()
+        self._waiting: dict[int, Future[Answer | Counted]] = {}
+        self._guard = threading.Lock()
+        self._death: EngineDeadError | None = None
+        self._meters: tuple[EngineMeter, EngineMeter] | None = None
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=work, name=f"ace-warm-{work.__name__.strip('_')}", daemon=True)
+            for work in (self._write, self._read)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request. Cancelling it takes it out of the engine.
+
+        Raises what the engine raises, and EngineDeadError once the server is gone.
+        """
+        number = next(self._numbers)
+        try:
+            answer = await asyncio.wrap_future(self._ask(Answer, Ask(number, request)))
+        except asyncio.CancelledError:
+            self._say(Cancel(number))
+            raise
+        return answer.completion
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, counted by the engine's own tokenizer. Blocks for about a millisecond. EngineDeadError."""
+        try:
+            return self._ask(Counted, Count(next(self._numbers), text)).result(COUNT_S).tokens
+        except TimeoutError:
+            raise self._dead("does not answer") from None
+
+    def meter(self) -> EngineMeter:
+        """The engine's steps since our first answer, those for other runs included."""
+        return self._meters[1] - self._meters[0] if self._meters else EngineMeter()
+
+    async def close(self) -> None:
+        """Leave; the engine stays. Closing twice does nothing."""
+        self._fail("was left")
+        self._outbox.put(None)
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        self._connection.close()
+
+    def _ask(self, _: type[T], said: Ask | Count) -> Future[T]:
+        """Say it, and have the reply that is of its kind."""
+        frame = pack(said)
+        future: Future[T] = Future()
+        with self._guard:
+            if self._death is not None:
+                raise self._death
+            self._waiting[said.number] = future  # type: ignore[assignment]
+        self._outbox.put(frame)
+        return future
+
+    def _say(self, said: FromClient) -> None:
+        self._outbox.put(pack(said))
+
+    def _write(self) -> None:
+        while (frame := self._outbox.get()) is not None:
+            try:
+                self._connection.sendall(frame)
+            except OSError as error:
+                self._fail(f"does not listen: {error}")
+                return
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self._take(from_server(_frame(self._connection)))
+        except (OSError, WireError) as error:
+            self._fail(f"is gone: {error}")
+
+    def _take(self, reply: object) -> None:
+        match reply:
+            case Answer(number=number, meter=meter):
+                if meter is not None:
+                    self._meters = (self._meters[0] if self._meters else meter, meter)
+                self._settle(number, reply)
+            case Counted(number=number):
+                self._settle(number, reply)
+            case Failure(number=number):
+                self._settle(number, reply.to_error())
+            case _:
+                raise WireError("a reply was expected")
+
+    def _settle(self, number: int, reply: Answer | Counted | AceError) -> None:
+        with self._guard:
+            future = self._waiting.pop(number, None)
+        if future is None:
+            return
+        with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
+            if isinstance(reply, AceError):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+
+    def _fail(self, how: str) -> None:
+        with self._guard:
+            self._death = self._death or self._dead(how)
+            numbers = tuple(self._waiting)
+        for number in numbers:
+            self._settle(number, self._death)
+
+    def _dead(self, how: str) -> EngineDeadError:
+        return EngineDeadError(f"the warm engine of {self.info.model} (pid {self._pid}) {how}", model=self.info.model)
+
+
+def _frame(connection: socket.socket) -> bytes:
+    return _exactly(connection, size_of(_exactly(connection, LENGTH.size)))
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    """So many bytes. ConnectionError where the other end is closed before."""
+    held = bytearray()
+    while len(held) < size:
+        piece = connection.recv(min(size - len(held), 1 << 20))
+        if not piece:
+            raise ConnectionResetError("the connection ended")
+        held += piece
+    return bytes(held)

@@ -1,0 +1,79 @@
+"""Where the sockets of warm engines are: a folder that only its owner can enter, and never a port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from ace.errors import ProviderStartError
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Peer(NamedTuple):
+    """The process at the other end of a socket, as the kernel knows it."""
+
+    pid: int
+    user: int
+
+
+def runtime_folder() -> Path:
+    """`ace` in the user's runtime folder (XDG_RUNTIME_DIR), or else a folder of the user's own for temporary files."""
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    if given and Path(given).is_dir():
+        return Path(given) / "ace"
+    return Path(tempfile.gettempdir()) / f"ace-{os.getuid()}"
+
+
+def is_private(folder: Path) -> bool:
+    """Whether `folder` is a real folder, ours, and closed to everybody else."""
+    try:
+        known = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(known.st_mode) and known.st_uid == os.getuid() and not known.st_mode & 0o077
+
+
+def private_folder() -> Path:
+    """`runtime_folder`, made where it is missing. ProviderStartError where somebody else could enter it."""
+    folder = runtime_folder()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ProviderStartError(f"cannot make {folder} for the sockets of warm engines: {error.strerror}") from error
+    if not is_private(folder):
+        raise ProviderStartError(
+            f"{folder} is not a folder that only you can enter, so no engine can be found there safely",
+            hint=f"remove it, or chmod 700 {folder}",
+        )
+    return folder
+
+
+def socket_path(engine: str) -> Path:
+    """The socket of the engine with this digest; a Unix socket's path may have about 100 characters."""
+    return runtime_folder() / f"{engine.removeprefix('sha256:')[:16]}.sock"
+
+
+def sockets() -> list[Path]:
+    """All of them, also those that a killed server left behind."""
+    folder = runtime_folder()
+    return sorted(folder.glob("*.sock")) if is_private(folder) else []
+
+
+def peer_of(connection: socket.socket) -> Peer | None:
+    """Who is at the other end; None where the system does not say, and the folder alone has to protect it."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    pid, user, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return Peer(pid, user)
+
+
+def is_ours(connection: socket.socket) -> bool:
+    """Whether the other end is a process of this user."""
+    peer = peer_of(connection)
+    return peer is None or peer.user == os.getuid()

@@ -1,0 +1,171 @@
+"""What a warm engine and a run say to each other: frames of JSON, each after its length in four bytes.
+
+The server greets first, with `Hello`. Then each `Ask` and `Count` is answered by an `Answer`, a `Counted` or a
+`Failure` of the same number, in any order; a `Cancel` is not answered. Both ends are of one version of ace: `Identity`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from ace.errors import AceError, InferenceError, RequestRejectedError
+from ace.inference.backend import BackendInfo, EngineMeter
+from ace.inference.warm.identity import Identity
+from ace.types import Completion, Request
+
+LENGTH = struct.Struct("!I")
+MOST_BYTES = 64 << 20
+"""In one frame. A longer one is no frame of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The engine behind a socket. `since` is in seconds since the epoch, `memory` in bytes, of the whole process."""
+
+    identity: Identity
+    info: BackendInfo
+    pid: int
+    since: float
+    calls: int
+    clients: int
+    memory: int
+    kind: Literal["hello"] = "hello"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A completion, and the engine's meter after it."""
+
+    number: int
+    completion: Completion
+    meter: EngineMeter | None
+    kind: Literal["answer"] = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many tokens a text is."""
+
+    number: int
+    tokens: int
+    kind: Literal["counted"] = "counted"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error of `ace.errors`, by its class's name."""
+
+    number: int
+    error: str
+    message: str
+    hint: str
+    facts: dict[str, Any]
+    kind: Literal["failure"] = "failure"
+
+    @classmethod
+    def of(cls, number: int, error: AceError) -> Failure:
+        plain = {name: value for name, value in error.facts.items() if isinstance(value, (str, int, float, type(None)))}
+        return cls(number, type(error).__name__, error.message, error.hint, plain)
+
+    def to_error(self) -> AceError:
+        """The error again; a class that is not ours becomes InferenceError."""
+        kind = {known.__name__: known for known in _below(AceError)}.get(self.error, InferenceError)
+        return kind(self.message, hint=self.hint, **self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Answer this request."""
+
+    number: int
+    request: Request
+    kind: Literal["ask"] = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count the tokens of this text."""
+
+    number: int
+    text: str
+    kind: Literal["count"] = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Nobody waits for the answer any more."""
+
+    number: int
+    kind: Literal["cancel"] = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End, with all engines of the process."""
+
+    kind: Literal["stop"] = "stop"
+
+
+FromServer = Hello | Answer | Counted | Failure
+FromClient = Ask | Count | Cancel | Stop
+
+_FROM_SERVER: TypeAdapter[FromServer] = TypeAdapter(Annotated[FromServer, Field(discriminator="kind")])
+_FROM_CLIENT: TypeAdapter[FromClient] = TypeAdapter(Annotated[FromClient, Field(discriminator="kind")])
+
+
+class WireError(Exception):
+    """The other end sent something that is no frame of this version."""
+
+
+def pack(said: FromServer | FromClient) -> bytes:
+    """The frame for `said`. RequestRejectedError where it holds what JSON cannot, such as half a character."""
+    adapter: TypeAdapter[Any] = _FROM_SERVER if isinstance(said, FromServer) else _FROM_CLIENT
+    try:
+        body = adapter.dump_json(said)
+    except PydanticSerializationError as error:
+        raise RequestRejectedError(f"the request is not valid Unicode or JSON: {error}") from None
+    if len(body) > MOST_BYTES:
+        raise RequestRejectedError(f"the request has {len(body)} bytes; a warm engine takes {MOST_BYTES}")
+    return LENGTH.pack(len(body)) + body
+
+
+def size_of(head: bytes) -> int:
+    """The length of the frame that begins with these four bytes. WireError for one that nobody of ours would send."""
+    (size,) = LENGTH.unpack(head)
+    if size > MOST_BYTES:
+        raise WireError(f"a frame of {size} bytes")
+    return int(size)
+
+
+def from_server(body: bytes) -> FromServer:
+    """What the server said. WireError."""
+    said: FromServer = _read(_FROM_SERVER, body)
+    return said
+
+
+def from_client(body: bytes) -> FromClient:
+    """What a client said. WireError."""
+    said: FromClient = _read(_FROM_CLIENT, body)
+    return said
+
+
+def _below(kind: type[AceError]) -> Iterator[type[AceError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _below(below)
+
+
+def _read(adapter: TypeAdapter[Any], body: bytes) -> Any:
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise WireError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except AceError as error:
+        raise WireError(error.message) from None
