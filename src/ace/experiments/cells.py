@@ -87,11 +87,12 @@ def _settings(base: RunSettings, row: Sequence[tuple[str, Any]], number: int) ->
 
 
 def _full_key(key: str, base: RunSettings) -> str:
+    """The whole key that `key` is the end of. Of several, the one that lies least deep, where it is the only one."""
     known = list(_leaves(base.model_dump(mode="json")))
     if key in known or any(name.startswith(f"{key}.") for name in known):
         return key
-    ends = [name for name in known if name.endswith(f".{key}")]
-    if len(ends) == 1:
+    ends = sorted((name for name in known if name.endswith(f".{key}")), key=_depth)
+    if len(ends) == 1 or (ends and _depth(ends[0]) < _depth(ends[1])):
         return ends[0]
     if ends:
         raise ConfigError.at("--vary", key, f"a whole key: {', '.join(ends)}")
@@ -99,6 +100,10 @@ def _full_key(key: str, base: RunSettings) -> str:
     near = difflib.get_close_matches(key, known, n=1) or difflib.get_close_matches(key.rpartition(".")[2], last, n=1)
     nearest = last.get(near[0], near[0]) if near else None
     raise ConfigError.at("--vary", key, "a key of the config", nearest=nearest)
+
+
+def _depth(key: str) -> int:
+    return key.count(".")
 
 
 def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
