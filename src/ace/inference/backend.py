@@ -24,6 +24,13 @@ class BackendInfo:
     start_s: float
     reason: str = ""
     memory_bytes: int | None = None
+    adapter: str | None = None
+    """The folder of the LoRA adapter that answers, on top of `model`."""
+
+    @property
+    def name(self) -> str:
+        """What a call is recorded under: the model, with its adapter where it has one."""
+        return self.model if self.adapter is None else f"{self.model}+{self.adapter}"
 
 
 @dataclass(frozen=True, slots=True)

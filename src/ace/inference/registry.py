@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 from ace.config import ModelSettings, RunSettings
 from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
+from ace.inference.adapted import AdaptedBackend
+from ace.inference.adapters import Adapter, read_adapter
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
 from ace.inference.memory import memory_shares
@@ -30,17 +32,22 @@ _COMMANDS: Mapping[str, str] = {
 
 
 class _Factory(Protocol):
-    def __call__(self, settings: ModelSettings, reason: str, **place: float) -> Backend: ...
+    def __call__(self, settings: ModelSettings, reason: str, **more: Any) -> Backend: ...
 
 
-def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
+def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Sequence[Adapter] = ()) -> Backend:
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
-    `share` is the part of a device's memory that a vLLM engine may take (`ace.inference.memory`).
+    `share` is the part of a device's memory that a vLLM engine may take (`ace.inference.memory`), `adapters` are what
+    it can answer with besides (`AdaptedBackend`).
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
     installs what is missing, ModelNotFoundError and ProviderStartError.
     """
+    if settings.adapter is not None:
+        raise ConfigError.at(
+            "adapter", settings.adapter, "nothing here: it is a tier of a run, beside its base in models"
+        )
     provider, reason = (settings.provider, "asked for") if settings.provider != "auto" else resolve_auto()
     if provider not in _MODULES:
         why = {
@@ -53,7 +60,7 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
     factory: _Factory = _load(provider)
     if provider == "openai":
         return RetryingBackend(factory(settings, reason), settings.max_retries)
-    engine = partial(factory, share=share) if provider == "vllm" else factory
+    engine = partial(factory, share=share, adapters=adapters) if provider == "vllm" else factory
     return SupervisedBackend(
         lambda: engine(settings, reason), max_restarts=settings.max_restarts, hang_s=settings.timeout_s
     )
@@ -63,26 +70,50 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
 async def open_backends(settings: RunSettings) -> AsyncIterator[dict[str, Backend]]:
     """A backend under the name of each role and of each model that a role may ask, closed at the end.
 
-    Models with equal settings share one engine.
+    Models with equal settings share one engine, and adapters that of their base.
 
     ConfigError with the key under `models`; otherwise like `create_backend`, and none is left open.
     """
     live: list[tuple[ModelSettings, Backend]] = []
-    models: dict[str, Backend] = {}
+    engines: dict[str, Backend] = {}
+    adapters = _adapters(settings)
     shares = memory_shares(settings)
     async with AsyncExitStack() as stack:
-        for name in settings.models_used:
+        for name in settings.engines_used:
             wanted = settings.models[name]
-            backend = next((held for known, held in live if known == wanted), None)
-            if backend is None:
+            engine = next((held for known, held in live if known == wanted), None)
+            if engine is None:
+                here = [one for key, one in adapters.items() if settings.models[settings.engine_of(key)] == wanted]
                 try:
-                    backend = create_backend(wanted, share=shares.get(name, 1.0))
+                    engine = create_backend(wanted, share=shares.get(name, 1.0), adapters=tuple(dict.fromkeys(here)))
                 except ConfigError as error:
                     raise error.under(f"models.{name}") from None
-                stack.push_async_callback(backend.close)
-                live.append((wanted, backend))
-            models[name] = backend
+                stack.push_async_callback(engine.close)
+                live.append((wanted, engine))
+            engines[name] = engine
+        models = {name: _tier(engines[settings.engine_of(name)], adapters.get(name)) for name in settings.models_used}
         yield models | {role: models[settings.roles.of(role).model] for role in ROLES}
+
+
+def _tier(engine: Backend, adapter: Adapter | None) -> Backend:
+    return engine if adapter is None else AdaptedBackend(engine, adapter.folder)
+
+
+def _adapters(settings: RunSettings) -> dict[str, Adapter]:
+    """The adapters of the run by their keys in `models`. ConfigError for one that no engine here can load."""
+    found: dict[str, Adapter] = {}
+    for name in settings.models_used:
+        model = settings.models[name]
+        if model.adapter is None:
+            continue
+        try:
+            if model.provider == "auto" and (chosen := resolve_auto()).provider != "vllm":
+                allowed = f"nothing, with provider '{chosen.provider}', which auto chose because {chosen.reason}"
+                raise ConfigError.at("adapter", model.adapter, allowed, hint=_COMMANDS["vllm"])
+            found[name] = read_adapter(model.adapter)
+        except ConfigError as error:
+            raise error.under(f"models.{name}") from None
+    return found
 
 
 def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: str) -> None:
