@@ -12,7 +12,7 @@ from players import cast, perfect, settings
 
 from ace.engine import RunSummary, run
 from ace.engine.cache import CompletionCache
-from ace.inference import ScriptedBackend, Tiers
+from ace.inference import AdaptedBackend, Backend, ScriptedBackend, Tiers
 from ace.inference.backend import BackendInfo
 from ace.store import RunStore
 from ace.types import ROLES, Message, Request, Sampling
@@ -87,3 +87,23 @@ def test_a_model_whose_files_changed_is_another_model(tmp_path: Path) -> None:
     assert key() == before
     (folder / "model.safetensors").write_bytes(b"another")
     assert key() != before
+
+
+def test_an_adapter_decides_the_answer(tmp_path: Path) -> None:
+    """Its folder's files, too: training goes on in the same place."""
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(b"one")
+    request = Request((Message("user", "q"),), Sampling(temperature=0.0))
+
+    def key(backend: Backend) -> str | None:
+        with RunStore.open("sqlite://") as store:
+            return CompletionCache(settings(tmp_path), Tiers(cast(backend), {}), store).key("generator", request)
+
+    engine = perfect()
+    tuned, elsewhere = AdaptedBackend(engine, str(folder)), AdaptedBackend(engine, str(tmp_path))
+    before = key(tuned)
+    assert len({before, key(engine), key(elsewhere)}) == 3
+    assert key(tuned) == before
+    (folder / "adapter_model.safetensors").write_bytes(b"another")
+    assert key(tuned) != before

@@ -12,6 +12,7 @@ import pytest
 
 from ace.config import ModelSettings
 from ace.errors import ConfigError, ModelNotFoundError, ProviderMissingError, ProviderStartError
+from ace.inference.adapters import Adapter
 from ace.inference.hub import local_folder
 from ace.inference.vllm.arguments import (
     check_folder,
@@ -34,6 +35,8 @@ class EngineArgs:
     enforce_eager: bool = False
     tensor_parallel_size: int = 1
     load_format: str = "auto"
+    max_loras: int = 1
+    max_lora_rank: int = 16
 
 
 def arguments(*, cpu: bool = True, **values: Any) -> dict[str, Any]:
@@ -70,6 +73,21 @@ def test_on_a_cpu_prompts_are_computed_whole() -> None:
 
 def test_engine_args_win() -> None:
     assert arguments(engine_args={"enforce_eager": False, "max_num_seqs": 7})["max_num_seqs"] == 7
+
+
+def test_adapters_decide_how_many_and_how_large_they_may_be() -> None:
+    def adapted(*ranks: int, **engine_args: Any) -> dict[str, Any]:
+        settings = ModelSettings(model="/m", engine_args=engine_args)
+        adapters = [Adapter(f"/{rank}", rank) for rank in ranks]
+        return engine_arguments(settings, "/m", EngineArgs, cpu=False, adapters=adapters)
+
+    assert not {"enable_lora", "max_loras", "max_lora_rank"} & set(adapted())
+    chosen = adapted(4, 17)
+    assert (chosen["enable_lora"], chosen["max_loras"], chosen["max_lora_rank"]) == (True, 2, 32)
+    assert adapted(1)["max_lora_rank"] == 8
+    assert adapted(4, 17, max_loras=1)["max_loras"] == 1, "less memory, and adapters that take turns"
+    with pytest.raises(ConfigError, match=r"engine_args\.max_lora_rank: found 8, .*follows from the adapters"):
+        adapted(4, max_lora_rank=8)
 
 
 @pytest.mark.parametrize(

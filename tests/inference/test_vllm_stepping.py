@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ace.errors import EngineDeadError, RequestRejectedError
-from ace.inference.vllm.resident import Finished, Resident, Ticket
+from ace.inference.vllm.resident import MOST_JOINING, Asked, Finished, Resident, Ticket
 from ace.inference.vllm.stepping import SteppingThread
 
 
@@ -21,13 +21,16 @@ class CountingEngine:
     def __init__(self, steps: int = 3) -> None:
         self._steps = steps
         self.left: dict[str, int] = {}
+        self.lora: dict[str, str | None] = {}
+        self.batches: list[set[str | None]] = []
         self.threads: set[str] = set()
         self.broken = False
         self.engine_core = SimpleNamespace(shutdown=lambda: self.left.clear())
 
-    def add_request(self, request_id: str, prompt: Any, params: Any, *, arrival_time: float) -> None:
+    def add_request(self, request_id: str, prompt: Any, params: Any, *, arrival_time: float, lora_request: Any) -> None:
         if params == "bad":
             raise ValueError("bad parameters")
+        self.lora[request_id] = lora_request and lora_request.lora_name
         self.left[request_id] = self._steps
 
     def abort_request(self, request_ids: list[str]) -> None:
@@ -39,6 +42,7 @@ class CountingEngine:
         time.sleep(0.001)
         if self.broken:
             raise RuntimeError("the device is gone")
+        self.batches.append({self.lora[key] for key in self.left})
         self.left = {key: left - 1 for key, left in self.left.items()}
         done = [key for key, left in self.left.items() if not left]
         for key in done:
@@ -46,16 +50,19 @@ class CountingEngine:
         return [SimpleNamespace(request_id=key, finished=True) for key in done]
 
 
-async def ask(thread: SteppingThread, resident: Resident, name: str, params: Any = None) -> Finished:
+async def ask(
+    thread: SteppingThread, resident: Resident, name: str, params: Any = None, adapter: str | None = None
+) -> Finished:
     loop = asyncio.get_running_loop()
     ticket = Ticket(loop, loop.create_future())
-    thread.post(lambda: resident.add(name, [1], params, ticket))
+    lora = None if adapter is None else SimpleNamespace(lora_name=adapter)
+    thread.post(lambda: resident.add(Asked(name, [1], params, ticket, lora)))
     return await ticket.future
 
 
-def host(engine: CountingEngine) -> tuple[SteppingThread, Resident]:
+def host(engine: CountingEngine, *, mixing: bool = True) -> tuple[SteppingThread, Resident]:
     thread = SteppingThread.lease()
-    resident = Resident(engine, "m")
+    resident = Resident(engine, "m", mixing=mixing)
     thread.call(lambda: thread.adopt(resident)).result()
     return thread, resident
 
@@ -100,6 +107,43 @@ def test_a_failing_step_tells_everyone_who_waits_and_everyone_later() -> None:
         assert "the device is gone" in str(answers[0])
         with pytest.raises(EngineDeadError):
             await ask(thread, resident, "later")
+
+    asyncio.run(fail())
+    release(thread, resident)
+
+
+@pytest.mark.parametrize("mixing", [True, False])
+def test_adapters_are_in_a_batch_together_only_where_the_device_can(mixing: bool) -> None:
+    engine = CountingEngine()
+    thread, resident = host(engine, mixing=mixing)
+    adapters = [None, "a", "b"]
+
+    async def mixed() -> None:
+        asked = [ask(thread, resident, f"r{i}", adapter=adapters[i % 3]) for i in range(3 * MOST_JOINING)]
+        refused = ask(thread, resident, "refused", "bad", adapter="c")
+        *answers, refusal = await asyncio.gather(*asked, refused, return_exceptions=True)
+        assert all(isinstance(answer, Finished) for answer in answers)
+        assert isinstance(refusal, RequestRejectedError)
+
+    asyncio.run(mixed())
+    release(thread, resident)
+    assert set().union(*engine.batches) == {None, "a", "b"}
+    assert max(map(len, engine.batches)) == (3 if mixing else 1)
+
+
+@pytest.mark.parametrize("end", ["broken", "dropped"])
+def test_those_who_wait_for_their_adapters_turn_hear_of_the_end(end: str) -> None:
+    engine = CountingEngine(steps=1_000_000)
+    thread, resident = host(engine, mixing=False)
+
+    async def fail() -> None:
+        asked = [asyncio.create_task(ask(thread, resident, f"r{i}", adapter=f"{i % 2}")) for i in range(6)]
+        await asyncio.sleep(0.01)
+        engine.broken = end == "broken"
+        if end == "dropped":
+            thread.call(lambda: thread.drop(resident)).result()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(answer, EngineDeadError) for answer in answers)
 
     asyncio.run(fail())
     release(thread, resident)

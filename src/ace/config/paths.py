@@ -65,7 +65,7 @@ def _paths(values: Mapping[str, Any]) -> Iterator[Key]:
         yield ("prompts",)
     models = values.get("models")
     names = [str(name) for name in models] if isinstance(models, Mapping) else []
-    yield from (("models", name, "api_key_file") for name in names)
+    yield from (("models", name, key) for name in names for key in ("api_key_file", "adapter"))
     named: list[Key] = [("models", name, *key) for name in names for key in (("model",), ("speculative", "model"))]
     for key in [*named, ("playbook", "dedup", "model")]:
         if str(get(values, key)).startswith(("./", "../", "~/")):

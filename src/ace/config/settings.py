@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from urllib.parse import urlsplit, urlunsplit
@@ -132,10 +133,15 @@ class ModelSettings(Settings):
 
     `speculative` is a method by name, or `SpeculativeSettings`. With `compile: true` vLLM compiles the model, which it
     does by itself on a GPU only.
+
+    `adapter` is the folder of a LoRA adapter as PEFT saves it, and `base` the key of the model whose engine answers
+    with it. Such an entry has a `price` of its own; every other key is the base's and need not be repeated.
     """
 
     provider: Provider = "auto"
     model: str = Field(min_length=1)
+    base: str | None = None
+    adapter: str | None = Field(default=None, min_length=1)
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the API key. The key itself has no place in a config."""
@@ -178,6 +184,18 @@ class ModelSettings(Settings):
             raise refused("speculative", method, "none, beside engine_args.speculative_config, which says the same")
         if self.compile != "auto" and "enforce_eager" in self.engine_args:
             raise refused("compile", self.compile, "auto, beside engine_args.enforce_eager, which says the same")
+        return self
+
+    @model_validator(mode="after")
+    def _only_vllm_adapts(self) -> Self:
+        if self.adapter is None and self.base is not None:
+            raise refused("base", self.base, "nothing, without the adapter that its engine is to answer with")
+        if self.adapter is not None and self.provider == "openai":
+            allowed = "nothing, with provider 'openai': there an adapter is a model, so give its name as model"
+            raise refused("adapter", self.adapter, allowed)
+        if self.adapter is not None and self.provider not in ("auto", "vllm"):
+            allowed = f"nothing, with provider '{self.provider}': only vllm loads adapters"
+            raise refused("adapter", self.adapter, allowed)
         return self
 
     @field_validator("api_key_env")
@@ -601,6 +619,13 @@ class BudgetSettings(Settings):
     gpu_s: float | None = Field(default=None, gt=0.0)
 
 
+def _written(entry: Any) -> Mapping[str, Any]:
+    """An entry of `models` as keys and values, whether it was checked before or not."""
+    if isinstance(entry, ModelSettings):
+        return entry.model_dump()
+    return entry if isinstance(entry, Mapping) else {}
+
+
 class RunSettings(Settings):
     """Everything that decides a run."""
 
@@ -621,6 +646,41 @@ class RunSettings(Settings):
     cache: Literal["none", "greedy", "all"] = "greedy"
     """Which answers are kept in the store and found there again: those at temperature 0, or sampled ones too."""
     store: str = "sqlite:///runs/ace.db"
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _adapters_are_their_base(cls, value: Any) -> Any:
+        """An adapter's entry gets what stands in its base's, so that it is whole by itself."""
+        if not isinstance(value, Mapping):
+            return value
+        whole = dict(value)
+        for name, entry in value.items():
+            if not isinstance(entry, Mapping) or entry.get("adapter") is None:
+                continue
+            base = entry.get("base")
+            plain = [key for key, other in value.items() if _written(other).get("adapter") is None]
+            if base not in plain:
+                near = next(iter(difflib.get_close_matches(str(base), plain, n=1)), None)
+                allowed = f"a key of models without an adapter: {', '.join(plain) or 'there is none'}"
+                raise refused(f"{name}.base", base, allowed, nearest=near)
+            whole[name] = {**_written(value[base]), **entry}
+        return whole
+
+    @model_validator(mode="after")
+    def _adapters_say_what_their_base_says(self) -> Self:
+        for name, model in self.models.items():
+            if model.adapter is None:
+                continue
+            base = self.models.get(model.base or "")
+            if base is None or base.adapter is not None:
+                raise refused(f"models.{name}.base", model.base, "a key of models without an adapter")
+            for key in ModelSettings.model_fields:
+                found, held = getattr(model, key), getattr(base, key)
+                if key not in ("base", "adapter", "price") and found != held:
+                    shown = [one.model_dump() if isinstance(one, Settings) else one for one in (found, held)]
+                    allowed = f"nothing, or {shown[1]!r}: an adapter shares the engine of its base '{model.base}'"
+                    raise refused(f"models.{name}.{key}", shown[0], allowed)
+        return self
 
     @model_validator(mode="after")
     def _roles_name_models(self) -> Self:
@@ -650,6 +710,15 @@ class RunSettings(Settings):
     def models_used(self) -> tuple[str, ...]:
         """The keys of the models that the roles name, their own before the larger ones, each once."""
         return tuple(dict.fromkeys(self._named().values()))
+
+    @property
+    def engines_used(self) -> tuple[str, ...]:
+        """The keys of the models that the run loads: of an adapter, its base's. Two of them may still be equal."""
+        return tuple(dict.fromkeys(map(self.engine_of, self.models_used)))
+
+    def engine_of(self, name: str) -> str:
+        """The key of the model that answers for `name`: its base where it is an adapter, else itself."""
+        return self.models[name].base or name
 
     @property
     def models_escalated(self) -> tuple[str, ...]:

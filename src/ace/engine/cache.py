@@ -41,15 +41,23 @@ class CompletionCache:
 
 
 def model_identity(settings: ModelSettings, backend: Backend) -> dict[str, Any]:
-    """What tells one model's answers from another's. A model in a folder changes with the folder's files."""
+    """What tells one model's answers from another's. A model or adapter in a folder changes with the folder's files."""
     info = backend.info
-    folder = Path(model_path(info.model)) if info.provider in ("vllm", "huggingface") else None
-    files = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
-    return {
+    here = info.provider in ("vllm", "huggingface")
+    identity = {
         "provider": info.provider,
         "model": info.model,
         "base_url": settings.base_url,
         "dtype": settings.dtype,
         "engine_args": settings.engine_args,
-        "files": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()],
+        "files": _files(Path(model_path(info.model))) if here else [],
     }
+    if info.adapter is None:
+        return identity
+    return identity | {"adapter": info.adapter, "adapter_files": _files(Path(info.adapter))}
+
+
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of the files in `folder`; none where it is no folder."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]

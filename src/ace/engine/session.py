@@ -27,7 +27,7 @@ from ace.engine.events import BudgetReached, EngineReady, Listener, RunFinished,
 from ace.engine.parts import Parts
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
-from ace.inference import Backends, Tiers, open_backends
+from ace.inference import Backends, Tiers, engine_of, open_backends
 from ace.inference.backend import EngineMeter, metered
 from ace.playbook import create_embedder
 from ace.store import RunStore
@@ -90,7 +90,7 @@ async def conduct(
                 run_id,
                 status=status,
                 provider=info.provider,
-                model=info.model,
+                model=info.name,
                 version=version,
                 timing=Timing(
                     engine_start_s=sum(backend.info.start_s for backend in live.live),
@@ -176,7 +176,7 @@ def _gpus(settings: RunSettings, live: Tiers) -> int:
         if backend.info.provider in ("vllm", "huggingface") and backend.info.device != "cpu":
             arguments = settings.models[settings.roles.model_of(role, escalated=larger)].engine_args
             sizes = (arguments.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline"))
-            held[id(backend)] = math.prod(sizes)
+            held[id(engine_of(backend))] = math.prod(sizes)
     return sum(held.values())
 
 

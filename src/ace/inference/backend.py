@@ -25,11 +25,19 @@ class BackendInfo:
     start_s: float
     reason: str = ""
     memory_bytes: int | None = None
+    adapter: str | None = None
+    """The folder of the LoRA adapter that answers, on top of `model`."""
+
+    @property
+    def name(self) -> str:
+        """What a call is recorded under: the model, with its adapter where it has one."""
+        return self.model if self.adapter is None else f"{self.model}+{self.adapter}"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineMeter:
-    """What an engine in this process has done since it started: steps, and the wall-clock seconds that they took.
+    """What an engine in this process has done since it started: steps, and the wall-clock seconds that they took, with
+    those that it took to take requests in.
 
     `kv_peak_bytes` is the most of the KV cache that running requests ever held at once. Of two readings the difference
     is what lies between them, but for the peak, which a later reading has had at some time: that stays the later one's.

@@ -22,7 +22,7 @@ def memory_shares(settings: RunSettings) -> dict[str, float]:
     engine, which stands under the first. ConfigError where the models do not fit together.
     """
     engines: dict[str, ModelSettings] = {}
-    for name in settings.models_used:
+    for name in settings.engines_used:
         model = settings.models[name]
         if _is_vllm(model) and model not in engines.values():
             engines[name] = model
@@ -50,7 +50,7 @@ def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: st
         devices *= size if isinstance(size, int) and size > 0 else 1
     tiers = [settings.roles.model_of(role) for role in ROLES]
     tiers += [escalate.model for role in ROLES if (escalate := settings.roles.of(role).escalate) is not None]
-    plays = sum(settings.models[tier] == model for tier in tiers)
+    plays = sum(settings.models[settings.engine_of(tier)] == model for tier in tiers)
     dummy = model.engine_args.get("load_format") == "dummy"
     return Claim(
         name,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 from ace.config import ModelSettings, RunSettings
 from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
+from ace.inference.adapted import AdaptedBackend
+from ace.inference.adapters import Adapter, read_adapter
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
 from ace.inference.imports import uncollected
@@ -31,18 +33,23 @@ _COMMANDS: Mapping[str, str] = {
 
 
 class _Factory(Protocol):
-    def __call__(self, settings: ModelSettings, reason: str, **place: float) -> Backend: ...
+    def __call__(self, settings: ModelSettings, reason: str, **more: Any) -> Backend: ...
 
 
-def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
+def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Sequence[Adapter] = ()) -> Backend:
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
-    An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own. `share`
-    is the part of a device's memory that a vLLM engine of our own may take (`ace.inference.memory`).
+    An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own, unless
+    it has to answer with `adapters` besides (`AdaptedBackend`). `share` is the part of a device's memory that a vLLM
+    engine of our own may take (`ace.inference.memory`).
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
     installs what is missing, ModelNotFoundError and ProviderStartError.
     """
+    if settings.adapter is not None:
+        raise ConfigError.at(
+            "adapter", settings.adapter, "nothing here: it is a tier of a run, beside its base in models"
+        )
     provider, reason = (settings.provider, "asked for") if settings.provider != "auto" else resolve_auto()
     if provider not in _MODULES:
         why = {
@@ -54,9 +61,9 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
         _check_vllm_is_not_needed(settings, provider, reason)
     if provider == "openai":
         return RetryingBackend(_load(provider)(settings, reason), settings.max_retries)
-    place = {"share": share} if provider == "vllm" else {}
+    more = {"share": share, "adapters": adapters} if provider == "vllm" else {}
     return SupervisedBackend(
-        lambda: _engine(settings, provider, reason, place),
+        lambda: _engine(settings, provider, reason, more),
         max_restarts=settings.max_restarts,
         hang_s=settings.timeout_s,
     )
@@ -66,26 +73,50 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0) -> Backend:
 async def open_backends(settings: RunSettings) -> AsyncIterator[dict[str, Backend]]:
     """A backend under the name of each role and of each model that a role may ask, closed at the end.
 
-    Models with equal settings share one engine.
+    Models with equal settings share one engine, and adapters that of their base.
 
     ConfigError with the key under `models`; otherwise like `create_backend`, and none is left open.
     """
     live: list[tuple[ModelSettings, Backend]] = []
-    models: dict[str, Backend] = {}
+    engines: dict[str, Backend] = {}
+    adapters = _adapters(settings)
     shares = memory_shares(settings)
     async with AsyncExitStack() as stack:
-        for name in settings.models_used:
+        for name in settings.engines_used:
             wanted = settings.models[name]
-            backend = next((held for known, held in live if known == wanted), None)
-            if backend is None:
+            engine = next((held for known, held in live if known == wanted), None)
+            if engine is None:
+                here = [one for key, one in adapters.items() if settings.models[settings.engine_of(key)] == wanted]
                 try:
-                    backend = create_backend(wanted, share=shares.get(name, 1.0))
+                    engine = create_backend(wanted, share=shares.get(name, 1.0), adapters=tuple(dict.fromkeys(here)))
                 except ConfigError as error:
                     raise error.under(f"models.{name}") from None
-                stack.push_async_callback(backend.close)
-                live.append((wanted, backend))
-            models[name] = backend
+                stack.push_async_callback(engine.close)
+                live.append((wanted, engine))
+            engines[name] = engine
+        models = {name: _tier(engines[settings.engine_of(name)], adapters.get(name)) for name in settings.models_used}
         yield models | {role: models[settings.roles.of(role).model] for role in ROLES}
+
+
+def _tier(engine: Backend, adapter: Adapter | None) -> Backend:
+    return engine if adapter is None else AdaptedBackend(engine, adapter.folder)
+
+
+def _adapters(settings: RunSettings) -> dict[str, Adapter]:
+    """The adapters of the run by their keys in `models`. ConfigError for one that no engine here can load."""
+    found: dict[str, Adapter] = {}
+    for name in settings.models_used:
+        model = settings.models[name]
+        if model.adapter is None:
+            continue
+        try:
+            if model.provider == "auto" and (chosen := resolve_auto()).provider != "vllm":
+                allowed = f"nothing, with provider '{chosen.provider}', which auto chose because {chosen.reason}"
+                raise ConfigError.at("adapter", model.adapter, allowed, hint=_COMMANDS["vllm"])
+            found[name] = read_adapter(model.adapter)
+        except ConfigError as error:
+            raise error.under(f"models.{name}") from None
+    return found
 
 
 def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: str) -> None:
@@ -97,13 +128,13 @@ def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: st
             raise ConfigError.at(key, found, allowed, hint=_COMMANDS["vllm"])
 
 
-def _engine(settings: ModelSettings, provider: str, reason: str, place: Mapping[str, float]) -> Backend:
+def _engine(settings: ModelSettings, provider: str, reason: str, more: Mapping[str, Any]) -> Backend:
     """The warm engine for `settings`, or else one of our own."""
-    warm, passed_over = find_warm(settings, provider, reason)
+    warm, passed_over = (None, "") if more.get("adapters") else find_warm(settings, provider, reason)
     if warm is not None:
         return warm
     with uncollected():
-        return _load(provider)(settings, f"{reason}; {passed_over}" if passed_over else reason, **place)
+        return _load(provider)(settings, f"{reason}; {passed_over}" if passed_over else reason, **more)
 
 
 def _load(provider: str) -> _Factory:

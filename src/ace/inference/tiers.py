@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ace.config import RunSettings
 from ace.errors import ConfigError
+from ace.inference.adapted import engine_of
 from ace.inference.backend import Backend
 from ace.types import ROLES, RoleName
 
@@ -48,8 +49,9 @@ class Tiers:
 
     @property
     def live(self) -> tuple[Backend, ...]:
-        """Every backend once."""
-        return tuple({id(backend): backend for _, _, backend in self}.values())
+        """Every engine and endpoint once; adapters are views of their base's."""
+        engines = (engine_of(backend) for _, _, backend in self)
+        return tuple({id(engine): engine for engine in engines}.values())
 
 
 def _named(backends: Mapping[str, Backend], name: str) -> Backend:

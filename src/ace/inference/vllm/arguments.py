@@ -7,11 +7,13 @@ import difflib
 import os
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ace.config import ModelSettings
 from ace.errors import ConfigError, ModelNotFoundError
+from ace.inference.adapters import RANKS, Adapter
 from ace.inference.shares import DEFAULT_UTILIZATION
 
 DEFAULT_MAX_MODEL_LEN = 4096
@@ -31,7 +33,13 @@ _KV_WHOLE_PROMPTS = 4
 
 
 def engine_arguments(
-    settings: ModelSettings, path: str, engine_args: type[Any], *, cpu: bool, share: float = 1.0
+    settings: ModelSettings,
+    path: str,
+    engine_args: type[Any],
+    *,
+    cpu: bool,
+    share: float = 1.0,
+    adapters: Sequence[Adapter] = (),
 ) -> dict[str, Any]:
     """Keyword arguments for vLLM's `EngineArgs` (the class `engine_args`). ConfigError for a key that it lacks."""
     check_keys(settings.engine_args, [field.name for field in dataclasses.fields(engine_args)])
@@ -56,7 +64,23 @@ def engine_arguments(
         }
     if settings.compile != "auto":
         chosen["enforce_eager"] = not settings.compile
-    return chosen | settings.engine_args
+    return chosen | _adapter_arguments(settings, adapters) | settings.engine_args
+
+
+def _adapter_arguments(settings: ModelSettings, adapters: Sequence[Adapter]) -> dict[str, Any]:
+    """Room for all adapters in one batch, and for the largest of them."""
+    if not adapters:
+        return {}
+    for key in ("enable_lora", "max_lora_rank"):
+        if key in settings.engine_args:
+            allowed = "nothing here: it follows from the adapters of this model"
+            raise ConfigError.at(f"engine_args.{key}", settings.engine_args[key], allowed)
+    largest = max(adapter.rank for adapter in adapters)
+    return {
+        "enable_lora": True,
+        "max_loras": len(adapters),
+        "max_lora_rank": next(rank for rank in RANKS if rank >= largest),
+    }
 
 
 def whole_prompts(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
 from ace.config import ModelSettings
 from ace.errors import EngineDeadError, PromptTooLongError, RequestRejectedError
+from ace.inference.adapted import AdaptedRequest
+from ace.inference.adapters import Adapter
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.chat import ChatEncoder
 from ace.inference.vllm.arguments import warn_of_remote_code
 from ace.inference.vllm.errors import missing, rejected
-from ace.inference.vllm.resident import Finished, Resident, Ticket
+from ace.inference.vllm.resident import Asked, Finished, Resident, Ticket
 from ace.inference.vllm.speculation import drafted
 from ace.inference.vllm.start import start_engine
 from ace.inference.vllm.stepping import SteppingThread
@@ -22,7 +26,9 @@ from ace.types import Completion, FinishReason, Request, Usage
 _REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
-def create(settings: ModelSettings, reason: str = "asked for", *, share: float = 1.0) -> VllmBackend:
+def create(
+    settings: ModelSettings, reason: str = "asked for", *, share: float = 1.0, adapters: Sequence[Adapter] = ()
+) -> VllmBackend:
     """Start an engine for `settings` and wait until it is up. `share` is its part of the device's memory.
 
     Raises ProviderMissingError without vllm, ModelNotFoundError, ConfigError for an unknown engine argument, and
@@ -31,23 +37,34 @@ def create(settings: ModelSettings, reason: str = "asked for", *, share: float =
     if find_spec("vllm") is None:
         raise missing()
     warn_of_remote_code(settings)
-    return VllmBackend(settings, reason, share=share)
+    return VllmBackend(settings, reason, share=share, adapters=adapters)
 
 
 class VllmBackend:
-    """A vLLM engine on the process's stepping thread; requests that arrive at any time join the running batch."""
+    """A vLLM engine on the process's stepping thread; requests that arrive at any time join the running batch.
 
-    def __init__(self, settings: ModelSettings, reason: str = "asked for", *, share: float = 1.0) -> None:
+    An `AdaptedRequest` is answered with its adapter, which must be one of `adapters`.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        reason: str = "asked for",
+        *,
+        share: float = 1.0,
+        adapters: Sequence[Adapter] = (),
+    ) -> None:
         began = time.perf_counter()
         self._thread = SteppingThread.lease()
         try:
-            started = self._thread.wait_for(self._thread.call(lambda: start_engine(settings, share)))
-            self._resident = Resident(started.engine, settings.model)
+            started = self._thread.wait_for(self._thread.call(lambda: start_engine(settings, share, adapters)))
+            self._resident = Resident(started.engine, settings.model, mixing=started.device != "cpu")
             self._thread.wait_for(self._thread.call(lambda: self._thread.adopt(self._resident)))
         except BaseException:  # Ctrl-C too: the thread ends with its last engine
             self._thread.release()
             raise
         self._chat = ChatEncoder(started.tokenizer)
+        self._adapters = started.adapters
         self._numbers = itertools.count()
         self._closed = False
         self.info = BackendInfo(
@@ -82,7 +99,8 @@ class VllmBackend:
         loop = asyncio.get_running_loop()
         ticket = Ticket(loop, loop.create_future())
         request_id = f"ace-{next(self._numbers)}"
-        self._thread.post(lambda: self._resident.add(request_id, token_ids, params, ticket))
+        asked = Asked(request_id, token_ids, params, ticket, self._adapter(request))
+        self._thread.post(lambda: self._resident.add(asked))
         try:
             finished = await ticket.future
         except asyncio.CancelledError:
@@ -107,6 +125,14 @@ class VllmBackend:
             await asyncio.wrap_future(self._thread.call(lambda: self._thread.drop(self._resident)))
         finally:
             self._thread.release()
+
+    def _adapter(self, request: Request) -> Any:
+        """vLLM's name for the request's adapter, None where it has none."""
+        if not isinstance(request, AdaptedRequest):
+            return None
+        if request.adapter not in self._adapters:
+            raise RequestRejectedError(f"the engine of {self.info.model} has no adapter '{request.adapter}'")
+        return self._adapters[request.adapter]
 
     def _room(self, token_ids: list[int]) -> int:
         """How many tokens of answer the context has left."""

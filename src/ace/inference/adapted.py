@@ -1,0 +1,47 @@
+"""A LoRA adapter as a tier of its own: a thin view of the engine that holds its base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ace.inference.backend import Backend, BackendInfo
+from ace.types import Completion, Request
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedRequest(Request):
+    """A request to answer with the adapter in the folder `adapter`.
+
+    Like the model, the adapter is no part of the digest: it is a matter of whom one asks.
+    """
+
+    adapter: str = ""
+
+
+class AdaptedBackend:
+    """Asks `engine`, which has the adapter loaded and stays its owner's: closing this closes nothing."""
+
+    def __init__(self, engine: Backend, adapter: str) -> None:
+        self.engine = engine
+        self._adapter = adapter
+
+    @property
+    def info(self) -> BackendInfo:
+        """The engine's, with the adapter. Start and memory are the engine's own, and are not told twice."""
+        return replace(self.engine.info, adapter=self._adapter, start_s=0.0, memory_bytes=None)
+
+    async def complete(self, request: Request) -> Completion:
+        """Like the engine's own; the completion names model and adapter."""
+        asked = AdaptedRequest(request.messages, request.sampling, request.schema, adapter=self._adapter)
+        return replace(await self.engine.complete(asked), model=self.info.name)
+
+    def count_tokens(self, text: str) -> int:
+        return self.engine.count_tokens(text)
+
+    async def close(self) -> None:
+        """Nothing: the engine may have others to answer."""
+
+
+def engine_of(backend: Backend) -> Backend:
+    """What answers for `backend`: the engine that it is a view of, else itself."""
+    return backend.engine if isinstance(backend, AdaptedBackend) else backend

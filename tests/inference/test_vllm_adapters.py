@@ -1,0 +1,155 @@
+"""LoRA adapters on a real engine: each request is answered by its own adapter, whatever runs beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from lora_adapter import build_adapter
+from vllm_model import build_model
+
+from ace.config import ModelSettings, RunSettings, settings_from
+from ace.errors import ProviderStartError, RequestRejectedError
+from ace.inference import AdaptedBackend, Backend
+from ace.inference.adapted import AdaptedRequest
+from ace.inference.adapters import Adapter, read_adapter
+from ace.inference.registry import open_backends
+from ace.inference.supervised import SupervisedBackend
+from ace.inference.vllm import VllmBackend, create
+from ace.types import Completion, Message, Request, Sampling
+
+pytestmark = pytest.mark.engine
+
+PREFIX = "\n".join(f"[trm-{i:05d}] word{i} -> K{i}" for i in range(16))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Adapter, ...]:
+    folder = tmp_path_factory.mktemp("adapters")
+    return tuple(read_adapter(str(build_adapter(folder / f"{seed}", seed=seed, rank=4 + seed))) for seed in (1, 2))
+
+
+@pytest.fixture(scope="module")
+def tiers(model: Path, adapters: tuple[Adapter, ...]) -> Iterator[list[Backend]]:
+    """The model as it is, and with each adapter."""
+    settings = ModelSettings(provider="vllm", model=str(model), dtype="float32")
+    engine = create(settings, adapters=adapters)
+    yield [engine, *(AdaptedBackend(engine, adapter.folder) for adapter in adapters)]
+    asyncio.run(engine.close())
+
+
+def ask(question: str, *, prefix: str = PREFIX, max_tokens: int = 12) -> Request:
+    return Request((Message("system", prefix), Message("user", question)), Sampling(max_tokens, temperature=0.0))
+
+
+def together(asked: Sequence[tuple[Backend, Request]]) -> list[Completion]:
+    async def gather() -> list[Completion]:
+        return list(await asyncio.gather(*(backend.complete(request) for backend, request in asked)))
+
+    return asyncio.run(gather())
+
+
+def test_every_answer_is_that_of_its_own_adapter(tiers: list[Backend]) -> None:
+    questions = [ask(f"question {number}", max_tokens=4 + 3 * (number % 4)) for number in range(12)]
+    asked = [(tier, question) for question in questions for tier in tiers]
+    alone = [together([one])[0].text for one in asked]
+    assert [answer.text for answer in together(asked)] == alone
+    assert [answer.text for answer in together(asked[::-1])] == alone[::-1]
+    answers = zip(*[iter(alone)] * len(tiers), strict=True)
+    assert all(len(set(answer)) == len(tiers) for answer in answers), "no two tiers say the same to a question"
+
+
+def test_a_completion_says_which_tier_answered(tiers: list[Backend], adapters: tuple[Adapter, ...]) -> None:
+    names = [answer.model for answer in together([(tier, ask("q")) for tier in tiers])]
+    base = tiers[0].info.model
+    assert names == [base, *(f"{base}+{adapter.folder}" for adapter in adapters)]
+    assert names == [tier.info.name for tier in tiers]
+    assert tiers[0].info.reason.endswith(f"adapters: {adapters[0].folder}, {adapters[1].folder}")
+
+
+def test_the_prefix_cache_is_not_shared_across_adapters(tiers: list[Backend]) -> None:
+    prefix = "a prefix of its own\n" + PREFIX
+    for tier in tiers:
+        first, second = (together([(tier, ask(q, prefix=prefix))])[0].usage for q in ("one", "two"))
+        assert first.cached_tokens < 64
+        assert second.cached_tokens > 0.8 * second.prompt_tokens
+
+
+def test_a_cancelled_request_lets_those_of_another_adapter_run(tiers: list[Backend]) -> None:
+    async def turns() -> None:
+        long = [asyncio.create_task(tiers[0].complete(ask(f"{i}", max_tokens=600))) for i in range(3)]
+        waits = [asyncio.create_task(tiers[1].complete(ask(f"{i}", max_tokens=600))) for i in range(3)]
+        last = asyncio.create_task(tiers[2].complete(ask("last")))
+        await asyncio.sleep(0.05)
+        for task in (*waits, *long):
+            task.cancel()
+        assert (await last).text
+
+    asyncio.run(turns())
+
+
+def test_a_request_that_is_refused_in_its_turn_lets_the_next_adapter_have_it(tiers: list[Backend]) -> None:
+    array = {"type": "array", "uniqueItems": True, "items": {"type": "string"}}
+    bad = Request(ask("bad").messages, Sampling(12, temperature=0.0), array)
+
+    async def turns() -> None:
+        asked = [tiers[0].complete(ask("long", max_tokens=100)), tiers[1].complete(bad), tiers[2].complete(ask("q"))]
+        long, refusal, last = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(long, Completion)
+        assert isinstance(refusal, RequestRejectedError)
+        assert isinstance(last, Completion)
+
+    asyncio.run(turns())
+
+
+def test_an_engine_has_only_the_adapters_that_it_was_started_with(tiers: list[Backend]) -> None:
+    request = ask("q")
+    with pytest.raises(RequestRejectedError, match="has no adapter '/elsewhere'"):
+        together([(tiers[0], AdaptedRequest(request.messages, request.sampling, adapter="/elsewhere"))])
+
+
+def test_an_adapter_that_does_not_fit_is_found_at_the_start(tiers: list[Backend], model: Path, tmp_path: Path) -> None:
+    folder = build_adapter(tmp_path / "wrong")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}))
+    settings = ModelSettings(provider="vllm", model=str(model), dtype="float32", max_model_len=512)
+    with pytest.raises(ProviderStartError, match=r"could not load the adapter '.*wrong'.*DoRA"):
+        create(settings, adapters=[read_adapter(str(folder))])
+    assert together([(tier, ask("still here")) for tier in tiers])
+
+
+def run_settings(model: Path, adapters: tuple[Adapter, ...]) -> RunSettings:
+    first, second = ({"base": "main", "adapter": adapter.folder} for adapter in adapters)
+    main = {"provider": "vllm", "model": str(model), "dtype": "float32", "max_model_len": 512}
+    roles = {"reflector": {"model": "first"}, "curator": {"model": "first", "escalate": {"model": "second"}}}
+    return settings_from(
+        {"task": {"name": "micro"}, "models": {"main": main, "first": first, "second": second}, "roles": roles}
+    )
+
+
+def test_the_tiers_of_a_run_share_an_engine_that_is_started_again(model: Path, adapters: tuple[Adapter, ...]) -> None:
+    async def turns() -> None:
+        async with open_backends(run_settings(model, adapters)) as backends:
+            tiers = [backends["generator"], backends["reflector"], backends["second"]]
+            engine = tiers[0]
+            assert isinstance(engine, SupervisedBackend)
+            assert all(isinstance(tier, AdaptedBackend) and tier.engine is engine for tier in tiers[1:])
+            before = [(await tier.complete(ask("q", prefix=""))).text for tier in tiers]
+            assert len(set(before)) == 3
+            live = engine._live
+            assert isinstance(live, VllmBackend)
+            runner = live._resident.engine.model_executor.driver_worker.worker.model_runner
+            runner.model = None  # what a lost device looks like: the next forward pass raises
+            after = await asyncio.gather(*(tier.complete(ask("q", prefix="")) for tier in tiers))
+            assert [answer.text for answer in after] == before
+            assert engine.restarts == 1
+
+    asyncio.run(turns())
