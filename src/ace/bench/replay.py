@@ -21,7 +21,7 @@ from typing import Any
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
-from ace.bench.modes import BATCH, EARLY, TIERED, Mode
+from ace.bench.modes import BATCH, EARLY, TIERED, WIDE, Mode, together
 from ace.bench.progress import progress
 from ace.bench.report import Chart, Partial, unheard
 from ace.bench.runs import threads_text
@@ -30,7 +30,7 @@ from ace.bench.shapes import SHAPES, SMALLER, build_shape, weight_bytes
 from ace.bench.tables import report, table
 from ace.bench.threads import hold_threads, threads_of
 from ace.bench.trace import Tier, TracedCall, play, read_trace, record, save_trace
-from ace.config import ModelSettings, Provider, merged
+from ace.config import ModelSettings, Provider
 from ace.errors import ConfigError
 from ace.inference import Backend, create_backend
 from ace.types import Completion, Message, Usage
@@ -39,7 +39,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "full": {},
     "early stopping": EARLY,
     "tiered": TIERED,
-    "early stopping, tiered": merged(EARLY, TIERED),
+    "early stopping, tiered": together(EARLY, TIERED),
+    "wide": WIDE,
+    "early stopping, tiered, wide": together(EARLY, TIERED, WIDE),
 }
 """The runs that are recorded, by what their settings say besides."""
 
@@ -62,6 +64,10 @@ REPLAY_MODES: tuple[ReplayMode, ...] = (
     ReplayMode("vLLM, early stopping", "vllm", "early stopping"),
     ReplayMode("vLLM, small reflector and curator", "vllm", "tiered"),
     ReplayMode("vLLM, early stopping, small reflector and curator", "vllm", "early stopping, tiered"),
+    ReplayMode("vLLM, batches of 64", "vllm", "wide"),
+    ReplayMode(
+        "vLLM, early stopping, small reflector and curator, batches of 64", "vllm", "early stopping, tiered, wide"
+    ),
 )
 
 
@@ -113,7 +119,7 @@ class ReplayReport:
             self.machine,
             f"Random weights, {self.weight_bytes / 1e9:.2f} GB of them in bfloat16;"
             f" {threads_text(self.threads)} for every engine;"
-            f" batches of {BATCH} samples; answers of the recorded lengths, no schemas.",
+            f" batches of {BATCH} samples unless the mode says more; answers of the recorded lengths, no schemas.",
             table(columns, map(_cells, self.rows)),
         )
 
