@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, QuarantinedBullet, bullet_id, clean_text
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
+from ace.playbook.index import squeezed
 from ace.playbook.playbook import Playbook, PrefixLine, Section
 
 _FIELDS: Final = {"helpful": "helpful", "harmful": "harmful", "neutral": "neutral", "used": "uses"}
@@ -72,18 +73,18 @@ class _Work:
         self._sections = {section.slug: section for section in playbook.sections}
         self._lines: list[PrefixLine] = []
         self._next = playbook.next_number
-        self._contents = {_key(bullet.content): bullet.id for bullet in playbook.bullets}
+        self._said: list[Bullet] = []
         self._quarantined = {bullet.id: bullet for bullet in playbook.quarantined}
-        self._withheld = {_key(bullet.content): bullet.id for bullet in playbook.quarantined}
+        self._withheld = {squeezed(bullet.content): bullet.id for bullet in playbook.quarantined}
 
     def playbook(self) -> Playbook:
-        return Playbook(
-            version=self._from.version + 1,
+        return self._from.successor(
             next_number=self._next,
-            sections=tuple(self._sections.values()),
-            bullets=tuple(self._bullets.values()),
-            prefix=(*self._from.prefix, *self._lines),
-            quarantined=tuple(self._quarantined.values()),
+            sections=self._sections.values(),
+            by_id=self._bullets,
+            said=self._said,
+            lines=self._lines,
+            quarantined=self._quarantined.values(),
         )
 
     def carry_out(self, operation: Operation) -> str:
@@ -107,9 +108,7 @@ class _Work:
     def _update(self, operation: Update) -> str:
         held = self._live(operation.id)
         content = self._fresh(operation.content)
-        self._forget(held)
-        self._contents[_key(content)] = held.id
-        self._bullets[held.id] = replace(held, content=content, updated=operation.provenance)
+        self._say(replace(held, content=content, updated=operation.provenance))
         self._lines.append(PrefixLine("updated", held.id, content))
         return held.id
 
@@ -142,7 +141,7 @@ class _Work:
         self._quarantined[identity] = QuarantinedBullet(
             identity, operation.section, content, operation.reasons, operation.provenance
         )
-        self._withheld[_key(content)] = identity
+        self._withheld[squeezed(content)] = identity
         return identity
 
     def _live(self, identity: str) -> Bullet:
@@ -158,10 +157,10 @@ class _Work:
         content = clean_text(content)
         if not content:
             raise _SkippedError("the content is empty")
-        same = self._contents.get(_key(content))
-        if same is not None and same not in besides:
+        same = next((identity for identity in self._repeats(content) if identity not in besides), None)
+        if same is not None:
             raise _SkippedError(f"{same} says the same")
-        if withheld := self._withheld.get(_key(content)):
+        if withheld := self._withheld.get(squeezed(content)):
             raise _SkippedError(f"{withheld} says the same and is quarantined")
         return content
 
@@ -181,22 +180,23 @@ class _Work:
         return bullet_id(section, self._next - 1)
 
     def _create(self, bullet: Bullet) -> str:
-        self._bullets[bullet.id] = bullet
-        self._contents[_key(bullet.content)] = bullet.id
+        self._say(bullet)
         self._lines.append(PrefixLine("bullet", bullet.id, bullet.content))
         return bullet.id
 
     def _drop(self, bullet: Bullet) -> None:
         del self._bullets[bullet.id]
-        self._forget(bullet)
         self._lines.append(PrefixLine("removed", bullet.id, bullet.content))
 
-    def _forget(self, bullet: Bullet) -> None:
-        """Two bullets of one content can come from a file: then the content stays known by the other."""
-        if self._contents.get(_key(bullet.content)) == bullet.id:
-            del self._contents[_key(bullet.content)]
+    def _say(self, bullet: Bullet) -> None:
+        self._bullets[bullet.id] = bullet
+        self._said.append(bullet)
 
-
-def _key(content: str) -> str:
-    """What two contents share that say the same to the letter, white space aside."""
-    return " ".join(content.split())
+    def _repeats(self, content: str) -> Iterator[str]:
+        """The live bullets that say this, white space aside: two of one content can come from a file."""
+        for bullet in self._from.index.repeats(content, self._bullets):
+            yield bullet.id
+        for bullet in self._said:
+            held = self._bullets.get(bullet.id)
+            if held and held.content == bullet.content and squeezed(held.content) == squeezed(content):
+                yield held.id

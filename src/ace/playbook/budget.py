@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from ace.playbook.bullet import Bullet
 from ace.playbook.delta import Delta, Remove
@@ -44,13 +44,13 @@ def enforce_budget(
     held = playbook.compacted()
     costs = {line.id: count_tokens(render_line(line, formats)) for line in held.prefix}
     evicted = [bullet for bullet in held.bullets if costs[bullet.id] > limit]
-    held = _without(held, evicted)
+    held = held.without({bullet.id for bullet in evicted})
     full = count_tokens(render(held, formats)) > limit
     goal = limit - int(limit * headroom) if full else limit
     while held.bullets and (over := count_tokens(render(held, formats)) - goal) > 0:
         weakest = _weakest(held, costs, over)
         evicted += weakest
-        held = _without(held, weakest)
+        held = held.without({bullet.id for bullet in weakest})
     return Budgeted(held, Delta(tuple(_removal(bullet) for bullet in evicted)), True)
 
 
@@ -63,11 +63,6 @@ def _weakest(playbook: Playbook, costs: Mapping[str, int], over: int) -> list[Bu
         over -= costs[bullet.id]
         weakest.append(bullet)
     return weakest
-
-
-def _without(playbook: Playbook, bullets: Sequence[Bullet]) -> Playbook:
-    gone = {bullet.id for bullet in bullets}
-    return replace(playbook, bullets=tuple(b for b in playbook.bullets if b.id not in gone)).compacted()
 
 
 def _removal(bullet: Bullet) -> Remove:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ace.playbook.apply import SkippedOperation, apply
 from ace.playbook.delta import Add, Delta, Operation, Tag
 from ace.playbook.embed import Embedder, NgramEmbedder
-from ace.playbook.likeness import Signature, adds_a_word, signature
+from ace.playbook.likeness import Signature, adds_a_word, signature, telling_stems
 from ace.playbook.playbook import Playbook
 
 if TYPE_CHECKING:
@@ -50,12 +50,11 @@ def dedup_delta(playbook: Playbook, delta: Delta, embedder: Embedder, threshold:
 
 @dataclass(slots=True)
 class _Group:
-    """Texts of one signature: live bullets, then ADDs. The first `size` of them count."""
+    """Texts that an ADD may repeat, what a reason calls them, and their vectors."""
 
     names: list[str]
     texts: list[str]
     vectors: Vectors
-    size: int
 
 
 class _Rivals:
@@ -68,44 +67,48 @@ class _Rivals:
         self._by_spelling = isinstance(embedder, NgramEmbedder)
         rest = Delta(tuple(operation for operation in delta.operations if not isinstance(operation, Add | Tag)))
         live = apply(playbook, rest).playbook if rest.operations else playbook
-        members: dict[Signature, list[tuple[str, str]]] = {
-            key: [(bullet.id, bullet.content) for bullet in live.by_signature.get(key, ())]
-            for key in (signature(addition.content) for addition in additions)
+        held = {
+            key: live.index.rivals(*key, live.by_id) for key in (self._key(addition.content) for addition in additions)
         }
-        sizes = {key: len(found) for key, found in members.items()}
-        for addition in additions:
-            name = f"another ADD of this batch ({addition.content[:40]!r})"
-            members[signature(addition.content)].append((name, addition.content))
-        texts = list(dict.fromkeys(text for found in members.values() for _, text in found if len(found) > 1))
-        vectors = embedder.embed(texts)
-        places = {text: place for place, text in enumerate(texts)}
-        self._groups = {
-            key: _Group(
-                [name for name, _ in found],
-                [text for _, text in found],
-                vectors[[places[text] for _, text in found]],
-                sizes[key],
-            )
-            for key, found in members.items()
-            if len(found) > 1
+        alike = Counter(signature(addition.content) for addition in additions)
+        contents = [a.content for a in additions if held[self._key(a.content)] or alike[signature(a.content)] > 1]
+        texts = list(dict.fromkeys([*(bullet.content for found in held.values() for bullet in found), *contents]))
+        self._vectors = embedder.embed(texts)
+        self._places = {text: place for place, text in enumerate(texts)}
+        self._held = {
+            key: self._group([bullet.id for bullet in found], [bullet.content for bullet in found])
+            for key, found in held.items()
         }
-        self._next: dict[Signature, int] = defaultdict(int, sizes)
+        self._kept: dict[Signature, list[str]] = defaultdict(list)
 
     def same_as(self, addition: Add) -> str | None:
         """The name of the likest text that says what `addition` says. To be asked once for each ADD, in order."""
-        key = signature(addition.content)
-        group = self._groups.get(key)
-        if group is None:
+        text = addition.content
+        if text not in self._places:
             return None
-        place = self._next[key]
-        self._next[key] += 1
-        likeness = group.vectors[: group.size] @ group.vectors[place]
+        kept = self._kept[signature(text)]
+        names = [f"another ADD of this batch ({earlier[:40]!r})" for earlier in kept]
+        found = [*self._same(text, self._held[self._key(text)]), *self._same(text, self._group(names, kept))]
+        if not found:
+            kept.append(text)
+        return max(found, key=lambda one: one[0])[1] if found else None
+
+    def _same(self, text: str, group: _Group) -> Iterator[tuple[float, str]]:
+        """The likest text of `group` that says the same, if any: its likeness and its name."""
+        import numpy as np
+
+        # Row by row, unlike a matrix product, so that a likeness does not depend on what stands beside it.
+        likeness = np.einsum("ij,j->i", group.vectors, self._vectors[self._places[text]])
         for best in map(int, (-likeness).argsort(kind="stable")):
             if likeness[best] < self._threshold:
-                break
-            if not self._by_spelling or not adds_a_word(addition.content, group.texts[best]):
-                return group.names[best]
-        group.names[group.size], group.texts[group.size] = group.names[place], group.texts[place]
-        group.vectors[group.size] = group.vectors[place]
-        group.size += 1
-        return None
+                return
+            if not self._by_spelling or not adds_a_word(text, group.texts[best]):
+                yield float(likeness[best]), group.names[best]
+                return
+
+    def _key(self, text: str) -> tuple[Signature, frozenset[str]]:
+        """What a live bullet must have to be compared with this text. `adds_a_word` would turn the others down."""
+        return signature(text), telling_stems(text) if self._by_spelling else frozenset()
+
+    def _group(self, names: list[str], texts: list[str]) -> _Group:
+        return _Group(names, texts, self._vectors[[self._places[text] for text in texts]])

@@ -46,6 +46,7 @@ _FUNCTION_WORDS = _words(
     "a an the this that these those it its is are was were be been being do does did of to in on at for with and as by "
     "so then also you your please must should shall will would can could may might"
 )
+_STEM = 4
 _ENDINGS = frozenset({"", "s", "es", "d", "ed", "ing", "e", "ly", "y", "ies"})
 
 
@@ -91,10 +92,20 @@ def adds_a_word(text: str, held: str) -> bool:
     return False
 
 
+def stem_set(text: str) -> frozenset[str]:
+    """The beginnings of all words, as long as the shortest part that `adds_a_word` lets two words share."""
+    return frozenset(word[:_STEM] for word in _WORD.findall(text.casefold()))
+
+
+def telling_stems(text: str) -> frozenset[str]:
+    """The stems that another text must have as well if `text` adds no word to it. Function words need none."""
+    return frozenset(word[:_STEM] for word in _WORD.findall(text.casefold()) if word not in _FUNCTION_WORDS)
+
+
 def _same_stem(word: str, other: str) -> bool:
     shared = 0
     for a, b in zip(word, other, strict=False):
         if a != b:
             break
         shared += 1
-    return shared >= 4 and word[shared:] in _ENDINGS and other[shared:] in _ENDINGS
+    return shared >= _STEM and word[shared:] in _ENDINGS and other[shared:] in _ENDINGS

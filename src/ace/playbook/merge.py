@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 
 from ace.playbook.apply import SkippedOperation
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
+from ace.playbook.index import squeezed
 from ace.playbook.playbook import Playbook
 
 
@@ -69,7 +70,7 @@ class _Work:
             return False
         if isinstance(operation, Update) and self.snapshot:
             held = self.snapshot.get(operation.id)
-            if held and _key(held.content) == _key(operation.content):
+            if held and squeezed(held.content) == squeezed(operation.content):
                 self.drop(operation, f"{held.id} says the same")
                 return False
         return True
@@ -95,7 +96,7 @@ class _Work:
             if by := self.taken.get(update.id):
                 self.drop(update, f"{by} of {update.id} stands")
             else:
-                rivals[update.id][_key(update.content)].append(update)
+                rivals[update.id][squeezed(update.content)].append(update)
         kept = []
         for identity, wordings in rivals.items():
             chosen = max(wordings.values(), key=len).pop(0)
@@ -118,14 +119,9 @@ class _Work:
     def additions(self, proposed: Sequence[Add]) -> list[Add]:
         kept: dict[str, Add] = {}
         for addition in proposed:
-            key = _key(addition.content)
+            key = squeezed(addition.content)
             if key in kept:
                 self.drop(addition, f"an earlier ADD says the same ({addition.content[:40]!r})")
             else:
                 kept[key] = addition
         return list(kept.values())
-
-
-def _key(content: str) -> str:
-    """What two contents share that say the same to the letter, white space aside. Case tells codes apart."""
-    return " ".join(content.split())

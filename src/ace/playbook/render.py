@@ -35,9 +35,17 @@ class LineFormats:
 
 
 def render(playbook: Playbook, formats: LineFormats) -> str:
-    """The prefix log as text, a line for each entry and no newline at the end."""
+    """The prefix log as text, a line for each entry and no newline at the end.
+
+    Lines that the version before was rendered with are not worked out again.
+    """
     templates = {kind: Template(getattr(formats, kind)) for kind in ("bullet", "updated", "removed")}
-    return "\n".join(_line(templates[line.kind], line) for line in playbook.prefix) or formats.empty
+    known, text = playbook.rendered.get(formats, (0, ""))
+    if known < len(playbook.prefix):
+        lines = [_line(templates[line.kind], line) for line in playbook.prefix[known:]]
+        text = "\n".join([text, *lines] if known else lines)
+        playbook.rendered[formats] = len(playbook.prefix), text
+    return text or formats.empty
 
 
 def render_line(line: PrefixLine, formats: LineFormats) -> str:
