@@ -44,6 +44,8 @@ def test_answers_are_right_and_one_engine_is_awake(tmp_path: Path) -> None:
     async def turns() -> None:
         async with open_backends(settings) as backends:
             one, two = backends["main"], backends["large"]
+            assert isinstance(one, SupervisedBackend)
+            assert one._hang_s == 2 * settings.models["main"].timeout_s, "it is silent in the other's turn, too"
             assert sleeping(one)
             assert sleeping(two)
             asked = [(tier, ask(f"q{number}", 4 + number)) for number in range(8) for tier in (one, two)]
@@ -57,7 +59,6 @@ def test_answers_are_right_and_one_engine_is_awake(tmp_path: Path) -> None:
             runner.model = None  # what a lost device looks like: the next forward pass raises
             again = await asyncio.gather(*(tier.complete(request) for tier, request in asked))
             assert [answer.text for answer in again] == alone
-            assert isinstance(one, SupervisedBackend)
             assert one.restarts == 1
 
     asyncio.run(turns())
