@@ -18,9 +18,10 @@ from ace.engine import RunSummary, run
 from ace.engine.budget import Spending, spent_so_far
 from ace.engine.escalation import at_once
 from ace.errors import ConfigError, PromptTooLongError
-from ace.inference import ScriptedBackend, Tiers
+from ace.inference import AdaptedBackend, ScriptedBackend, Tiers
+from ace.inference.adapted import AdaptedRequest
 from ace.store import RunStore
-from ace.types import Completion, Request, Usage
+from ace.types import ROLES, Completion, Request, Usage
 from ace.views.summary import summary_view
 
 MODELS = {name: {"provider": "scripted", "model": name} for name in ("main", "large")}
@@ -68,6 +69,29 @@ def test_both_calls_are_recorded_with_the_reason(tmp_path: Path) -> None:
     assert [call.escalated for call in calls] == [None, "parse_failure"] * (len(calls) // 2)
     assert [call.parsed for call in calls] == [False, True] * (len(calls) // 2)
     assert len({call.digest for call in calls}) == len(calls)
+
+
+def test_calls_of_an_adapter_are_told_from_those_of_its_base(tmp_path: Path) -> None:
+    models = {
+        "main": {"provider": "vllm", "model": "scripted"},
+        "tuned": {"base": "main", "adapter": str(tmp_path)},
+    }
+    engine = instead("reflector", lambda request: play(request) if isinstance(request, AdaptedRequest) else "no json")
+    backends = {"main": engine, "tuned": AdaptedBackend(engine, str(tmp_path))}
+    roles = {role: {"temperature": 0.0} for role in ROLES}
+    roles |= {"reflector": {"temperature": 0.0, "escalate": {"model": "tuned"}}, "curator": {"model": "tuned"}}
+    chosen = settings(tmp_path, models=models, roles=roles)
+    summary = asyncio.run(run(chosen, backends=backends))
+    assert summary.models["reflector"]["main"] == summary.models["reflector"]["tuned"] > 0
+    with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
+        found = {(call.role, call.escalated, call.model) for call in store.calls(store.resolve("latest"))}
+    tuned = f"scripted+{tmp_path}"
+    assert found == {
+        ("generator", None, "scripted"),
+        ("reflector", None, "scripted"),
+        ("reflector", "parse_failure", tuned),
+        ("curator", None, tuned),
+    }
 
 
 def test_what_stays_wrong_is_reflected_on_by_the_larger_model(tmp_path: Path) -> None:

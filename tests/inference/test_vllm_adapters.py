@@ -126,6 +126,22 @@ def test_an_adapter_that_does_not_fit_is_found_at_the_start(tiers: list[Backend]
     assert together([(tier, ask("still here")) for tier in tiers])
 
 
+def test_what_a_draft_model_guesses_changes_no_answer(
+    tiers: list[Backend], model: Path, adapters: tuple[Adapter, ...]
+) -> None:
+    settings = ModelSettings(
+        provider="vllm", model=str(model), dtype="float32", speculative={"method": "draft", "model": str(model)}
+    )
+    engine = create(settings, adapters=adapters)
+    guessing = [engine, *(AdaptedBackend(engine, adapter.folder) for adapter in adapters)]
+    questions = [ask(f"question {number}", max_tokens=24) for number in range(4)]
+    plain = together([(tier, question) for question in questions for tier in tiers])
+    guessed = together([(tier, question) for question in questions for tier in guessing])
+    asyncio.run(engine.close())
+    assert [answer.text for answer in guessed] == [answer.text for answer in plain]
+    assert sum(answer.usage.accepted_tokens for answer in guessed) > 0
+
+
 def run_settings(model: Path, adapters: tuple[Adapter, ...]) -> RunSettings:
     first, second = ({"base": "main", "adapter": adapter.folder} for adapter in adapters)
     main = {"provider": "vllm", "model": str(model), "dtype": "float32", "max_model_len": 512}

@@ -83,7 +83,8 @@ class RunReport:
         return report(
             f"ace bench run {inputs}",
             self.machine,
-            f"{work.samples} samples in batches of {BATCH} unless the mode says more; {threads_text(self.threads)} for every engine.",
+            f"{work.samples} samples in batches of {BATCH} unless the mode says more;"
+            f" {threads_text(self.threads)} for every engine.",
             table(_TOTALS, map(_totals, self.rows)),
             table(("seconds by role (mean)", *ROLES, ESCALATED), map(_by_role, self.rows)),
             *said,

@@ -155,6 +155,8 @@ class ModelSettings(Settings):
     engine_args: dict[str, Any] = Field(default_factory=dict)
     speculative: SpeculativeSettings = SpeculativeSettings()
     compile: bool | Literal["auto"] = "auto"
+    sleep: bool = False
+    """Give the GPU to other models that sleep while they are asked: for models that do not fit on it together."""
     max_retries: int = Field(default=4, ge=0)
     """How often a call is repeated that failed for a passing reason (HTTP 429, 5xx, no connection)."""
     max_restarts: int = Field(default=4, ge=0)
@@ -177,6 +179,7 @@ class ModelSettings(Settings):
     def _only_vllm_speculates(self) -> Self:
         method = self.speculative.method
         asked = {"speculative": method if method not in ("none", "auto") else None, "compile": self.compile is True}
+        asked["sleep"] = self.sleep
         for key, found in asked.items():
             if found and self.provider not in ("auto", "vllm"):
                 raise refused(key, found, f"nothing, with provider '{self.provider}': only vllm has it")

@@ -33,7 +33,8 @@ def memory_shares(settings: RunSettings) -> dict[str, float]:
         return cache_shares(claims)
     total = _gpu_bytes()
     if total is None:
-        return dict.fromkeys(engines, 1.0 / len(engines))
+        awake = len(engines) - max(0, sum(claim.sleeps for claim in claims) - 1)
+        return dict.fromkeys(engines, 1.0 / awake)
     return {name: share / DEFAULT_UTILIZATION for name, share in utilizations(claims, total).items()}
 
 
@@ -57,6 +58,7 @@ def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: st
         weights=weight_bytes(folder, dummy=dummy) // devices,
         demand=plays * cache_bytes_per_token(folder) // devices,
         asked=model.gpu_memory_utilization,
+        sleeps=model.sleep,
     )
 
 

@@ -36,12 +36,15 @@ class _Factory(Protocol):
     def __call__(self, settings: ModelSettings, reason: str, **more: Any) -> Backend: ...
 
 
-def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Sequence[Adapter] = ()) -> Backend:
+def create_backend(
+    settings: ModelSettings, *, share: float = 1.0, adapters: Sequence[Adapter] = (), sleepers: int = 1
+) -> Backend:
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
     An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own, unless
     it has to answer with `adapters` besides (`AdaptedBackend`). `share` is the part of a device's memory that a vLLM
-    engine of our own may take (`ace.inference.memory`).
+    engine of our own may take (`ace.inference.memory`). Where `sleepers` engines take turns, each may be silent for as
+    many times its `timeout_s`.
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
     installs what is missing, ModelNotFoundError and ProviderStartError.
@@ -65,7 +68,7 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Seq
     return SupervisedBackend(
         lambda: _engine(settings, provider, reason, more),
         max_restarts=settings.max_restarts,
-        hang_s=settings.timeout_s,
+        hang_s=settings.timeout_s * sleepers,
     )
 
 
@@ -81,6 +84,7 @@ async def open_backends(settings: RunSettings) -> AsyncIterator[dict[str, Backen
     engines: dict[str, Backend] = {}
     adapters = _adapters(settings)
     shares = memory_shares(settings)
+    sleepers = sum(settings.models[name].sleep for name in settings.engines_used)
     async with AsyncExitStack() as stack:
         for name in settings.engines_used:
             wanted = settings.models[name]
@@ -88,7 +92,12 @@ async def open_backends(settings: RunSettings) -> AsyncIterator[dict[str, Backen
             if engine is None:
                 here = [one for key, one in adapters.items() if settings.models[settings.engine_of(key)] == wanted]
                 try:
-                    engine = create_backend(wanted, share=shares.get(name, 1.0), adapters=tuple(dict.fromkeys(here)))
+                    engine = create_backend(
+                        wanted,
+                        share=shares.get(name, 1.0),
+                        adapters=tuple(dict.fromkeys(here)),
+                        sleepers=sleepers if wanted.sleep else 1,
+                    )
                 except ConfigError as error:
                     raise error.under(f"models.{name}") from None
                 stack.push_async_callback(engine.close)
@@ -122,7 +131,7 @@ def _adapters(settings: RunSettings) -> dict[str, Adapter]:
 def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: str) -> None:
     """ConfigError where `provider: auto` led to another one than vLLM, and the settings ask for what only that has."""
     method = settings.speculative.method
-    for key, found in (("speculative", method), ("compile", settings.compile)):
+    for key, found in (("speculative", method), ("compile", settings.compile), ("sleep", settings.sleep)):
         if found not in ("none", "auto", False):
             allowed = f"nothing, with provider '{provider}', which auto chose because {reason}"
             raise ConfigError.at(key, found, allowed, hint=_COMMANDS["vllm"])

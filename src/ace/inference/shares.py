@@ -18,13 +18,15 @@ ENGINE_BYTES = 1 << 30
 class Claim:
     """What one engine asks of a device: bytes of weights, and bytes of KV cache for a token of each role it plays.
 
-    `asked` is the model's own `gpu_memory_utilization`, None where it is to be derived.
+    `asked` is the model's own `gpu_memory_utilization`, None where it is to be derived. Of the engines that `sleeps`
+    marks, one at a time has the device.
     """
 
     name: str
     weights: int
     demand: int
     asked: float | None = None
+    sleeps: bool = False
 
 
 def utilizations(claims: Sequence[Claim], device_bytes: int) -> dict[str, float]:
@@ -32,8 +34,16 @@ def utilizations(claims: Sequence[Claim], device_bytes: int) -> dict[str, float]
 
     What was asked is kept. The others divide what is left of the largest value asked, or of 0.9: each gets its weights
     and 1 GiB, and of the rest, which is KV cache, a part in proportion to its demand, so that all hold equally many
-    tokens for a role. ConfigError where the asked values exceed 1 together, or the others do not fit.
+    tokens for a role. Those that sleep share one part, which is that of the largest and 1 GiB for each that is asleep.
+    ConfigError where the asked values exceed 1 together, or the others do not fit.
     """
+    sleepers = [claim for claim in claims if claim.sleeps]
+    if len(sleepers) > 1:
+        asleep = (len(sleepers) - 1) * ENGINE_BYTES
+        one = _largest(sleepers, asleep)
+        shares = utilizations([*(claim for claim in claims if not claim.sleeps), one], device_bytes)
+        part = shares.pop(one.name) - (asleep / device_bytes if one.asked is None else 0.0)
+        return shares | {claim.name: claim.asked or part for claim in sleepers}
     asked = {claim.name: claim.asked for claim in claims if claim.asked is not None}
     fixed = sum(asked.values())
     if fixed > 1.0 + 1e-9:
@@ -56,6 +66,13 @@ def utilizations(claims: Sequence[Claim], device_bytes: int) -> dict[str, float]
         )
     parts = _in_proportion(pool - needed, derived)
     return asked | {claim.name: (claim.weights + ENGINE_BYTES + parts[claim.name]) / device_bytes for claim in derived}
+
+
+def _largest(sleepers: Sequence[Claim], asleep: int) -> Claim:
+    """What engines of which one is awake at a time ask for, beside `asleep` bytes that the others keep."""
+    named = max(sleepers, key=lambda claim: (claim.asked or 0.0, claim.weights))
+    weights, demand = max(claim.weights for claim in sleepers), max(claim.demand for claim in sleepers)
+    return Claim(named.name, weights + asleep, demand, named.asked)
 
 
 def cache_shares(claims: Sequence[Claim]) -> dict[str, float]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-Party = TypeVar("Party", bound=Hashable)
-Item = TypeVar("Item", bound=Hashable)
+Party = TypeVar("Party")
+Item = TypeVar("Item")
 
 
 class Turns(Generic[Party, Item]):

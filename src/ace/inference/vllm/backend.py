@@ -19,7 +19,7 @@ from ace.inference.vllm.arguments import warn_of_remote_code
 from ace.inference.vllm.errors import missing, rejected
 from ace.inference.vllm.resident import Asked, Finished, Resident, Ticket
 from ace.inference.vllm.speculation import drafted
-from ace.inference.vllm.start import start_engine
+from ace.inference.vllm.start import Started, start_engine
 from ace.inference.vllm.stepping import SteppingThread
 from ace.types import Completion, FinishReason, Request, Usage
 
@@ -56,10 +56,9 @@ class VllmBackend:
     ) -> None:
         began = time.perf_counter()
         self._thread = SteppingThread.lease()
+        call = self._thread.call_in_turn if settings.sleep else self._thread.call
         try:
-            started = self._thread.wait_for(self._thread.call(lambda: start_engine(settings, share, adapters)))
-            self._resident = Resident(started.engine, settings.model, mixing=started.device != "cpu")
-            self._thread.wait_for(self._thread.call(lambda: self._thread.adopt(self._resident)))
+            started, self._resident = self._thread.wait_for(call(lambda: self._bring_up(settings, share, adapters)))
         except BaseException:  # Ctrl-C too: the thread ends with its last engine
             self._thread.release()
             raise
@@ -125,6 +124,16 @@ class VllmBackend:
             await asyncio.wrap_future(self._thread.call(lambda: self._thread.drop(self._resident)))
         finally:
             self._thread.release()
+
+    def _bring_up(self, settings: ModelSettings, share: float, adapters: Sequence[Adapter]) -> tuple[Started, Resident]:
+        """An engine that is stepped from now on, asleep where it sleeps. On the stepping thread."""
+        started = start_engine(settings, share, adapters)
+        rota = self._thread.rota if settings.sleep else None
+        resident = Resident(started.engine, settings.model, mixing=started.device != "cpu", rota=rota)
+        self._thread.adopt(resident)
+        if rota is not None:
+            resident.sleep()
+        return started, resident
 
     def _adapter(self, request: Request) -> Any:
         """vLLM's name for the request's adapter, None where it has none."""

@@ -8,6 +8,7 @@ import gc
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ace.errors import AceError, EngineDeadError
@@ -15,6 +16,7 @@ from ace.inference.backend import EngineMeter
 from ace.inference.turns import Turns
 from ace.inference.vllm.environment import quiet
 from ace.inference.vllm.errors import dead, rejected
+from ace.inference.vllm.rota import Begin, Rota
 
 MOST_JOINING = 64
 """Requests of one adapter that may still join the running ones while those of another wait."""
@@ -64,13 +66,16 @@ class Resident:
     """A vLLM engine and its waiting requests. Every method runs on the stepping thread.
 
     Without `mixing` only requests of one adapter run at a time: on a CPU vLLM answers those without an adapter with
-    that of another request of their batch (0.32). `meter` is replaced with every step, so that any thread may read it.
+    that of another request of their batch (0.32). With a `rota` the engine sleeps while others of it have their turn.
+    `meter` is replaced with every step, so that any thread may read it.
     """
 
-    def __init__(self, engine: Any, model: str, *, mixing: bool = True) -> None:
+    def __init__(self, engine: Any, model: str, *, mixing: bool = True, rota: Rota | None = None) -> None:
         self.engine = engine
         self._model = model
         self._mixing = mixing
+        self._rota = rota
+        self._held: dict[str, Begin] = {}
         self._turns: Turns[str | None, str] = Turns(MOST_JOINING)
         self._asked: dict[str, Asked] = {}
         self._running: set[str] = set()
@@ -81,7 +86,7 @@ class Resident:
     @property
     def busy(self) -> bool:
         """Whether a step would do anything."""
-        return bool(self._asked)
+        return bool(self._running)
 
     def add(self, asked: Asked) -> None:
         """Hand a request to the engine, which may be in the midst of others, as soon as it may run beside them."""
@@ -89,8 +94,11 @@ class Resident:
             asked.ticket.give(self._death)
         elif not asked.ticket.future.cancelled():
             self._asked[asked.id] = asked
-            apart = asked.lora.lora_name if asked.lora is not None and not self._mixing else None
-            self._start(self._turns.ask(apart, asked.id))
+            if self._rota is None:
+                self._admit(asked)
+            else:
+                self._held[asked.id] = begin = partial(self._admit, asked)
+                self._rota.ask(self, begin)
 
     def abort(self, request_id: str) -> None:
         """Give a request up; what it held of the KV cache is free with the next step."""
@@ -119,6 +127,22 @@ class Resident:
         if finished:
             self._leave(*(output.request_id for output in finished))
 
+    def sleep(self) -> None:
+        """Free the device: weights go to the machine's memory, and the KV cache is given up."""
+        if self.engine is not None and self._death is None:
+            try:
+                self.engine.sleep(level=1)
+            except Exception as error:
+                self._die(error)
+
+    def wake(self) -> None:
+        """Take the device's memory again."""
+        if self.engine is not None and self._death is None:
+            try:
+                self.engine.wake_up()
+            except Exception as error:
+                self._die(error)
+
     def _kv_bytes(self) -> int:
         """KV cache that running requests hold, shared blocks once. Those that ended with this step do not count."""
         if self._pool is None:
@@ -134,6 +158,13 @@ class Resident:
         del engine
         gc.unfreeze()  # vLLM froze its start-up heap, which would keep the weights for ever
         gc.collect()
+        self._leave_rota(*self._held)  # a dead engine holds memory, and so the turn, until now
+
+    def _admit(self, asked: Asked) -> None:
+        """The engine is awake."""
+        if self._death is None:
+            apart = asked.lora.lora_name if asked.lora is not None and not self._mixing else None
+            self._start(self._turns.ask(apart, asked.id))
 
     def _start(self, request_ids: Iterable[str]) -> None:
         """Their turn has come. One that the engine refuses leaves at once."""
@@ -156,6 +187,12 @@ class Resident:
     def _leave(self, *request_ids: str) -> None:
         self._running.difference_update(request_ids)
         self._start(self._turns.leave(*request_ids))
+        if self._death is None:
+            self._leave_rota(*request_ids)
+
+    def _leave_rota(self, *request_ids: str) -> None:
+        if self._rota is not None:
+            self._rota.leave(*(self._held.pop(one) for one in request_ids if one in self._held))
 
     def _die(self, error: Exception) -> None:
         self._fail(dead(self._model, error))

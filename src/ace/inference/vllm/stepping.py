@@ -15,6 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import ClassVar, Protocol, TypeVar
 
+from ace.inference.vllm.rota import Newcomer, Rota
+
 T = TypeVar("T")
 
 _IDLE_STEP_S = 0.0003
@@ -48,6 +50,8 @@ class SteppingThread:
     def __init__(self) -> None:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._engines: list[Steppable] = []
+        self.rota = Rota()
+        """The turns of the engines that sleep."""
         self._leases = 0
         self._stopping = False
         # A daemon, so that leaving the process never waits for a lease; `_exit` ends it in order before that.
@@ -77,18 +81,18 @@ class SteppingThread:
     def call(self, work: Callable[[], T]) -> Future[T]:
         """Run `work` on the thread, between two steps."""
         future: Future[T] = Future()
+        self._inbox.put(lambda: _fulfil(future, work))
+        return future
 
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = work()
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+    def call_in_turn(self, work: Callable[[], T]) -> Future[T]:
+        """Run `work` on the thread when every engine that sleeps is asleep."""
+        future: Future[T] = Future()
 
-        self._inbox.put(run)
+        def begin() -> None:
+            _fulfil(future, work)
+            self.rota.leave(begin)
+
+        self._inbox.put(lambda: self.rota.ask(Newcomer(), begin))
         return future
 
     def post(self, work: Callable[[], None]) -> None:
@@ -143,7 +147,7 @@ class SteppingThread:
 
     def _abandon(self, future: Future[T]) -> None:
         ident = self._thread.ident
-        if future.done() or ident is None:
+        if future.cancel() or future.done() or ident is None:
             return
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Abandoned))
         try:
@@ -158,3 +162,14 @@ class SteppingThread:
         self._inbox.put(stop)
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout=_EXIT_S)
+
+
+def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except BaseException as error:  # Abandoned, too
+        future.set_exception(error)
+    else:
+        future.set_result(result)
