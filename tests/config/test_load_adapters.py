@@ -47,6 +47,14 @@ def test_resolved_settings_are_read_back() -> None:
     assert RunSettings.model_validate({**dict(settings), "models": settings.models}) == settings
 
 
+def test_a_base_can_be_varied_with_all_its_adapters() -> None:
+    """As `ace ablate` does it: over resolved settings."""
+    dumped = settings_from(config(tuned=TUNED)).model_dump(mode="json")
+    assert dumped["models"]["tuned"] == TUNED | {"price": None}
+    varied = load_settings(None, ["models.main.max_model_len=100"], base=dumped)
+    assert [varied.models[name].max_model_len for name in ("main", "tuned")] == [100, 100]
+
+
 def test_a_base_may_be_checked_already() -> None:
     main = ModelSettings.model_validate(MAIN)
     assert settings_from(config(main, tuned=TUNED)) == settings_from(config(tuned=TUNED))  # type: ignore[arg-type]

@@ -15,7 +15,16 @@ from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from urllib.parse import urlsplit, urlunsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from ace.types import ROLES, RoleName
@@ -668,6 +677,15 @@ class RunSettings(Settings):
                 raise refused(f"{name}.base", base, allowed, nearest=near)
             whole[name] = {**_written(value[base]), **entry}
         return whole
+
+    @field_serializer("models", mode="wrap")
+    def _adapters_in_short(self, models: dict[str, ModelSettings], dump: SerializerFunctionWrapHandler) -> Any:
+        """An adapter's entry without what is its base's, so that the base can be varied."""
+        short = ("base", "adapter", "price")
+        return {
+            name: entry if models[name].adapter is None else {key: entry[key] for key in short if key in entry}
+            for name, entry in dump(models).items()
+        }
 
     @model_validator(mode="after")
     def _adapters_say_what_their_base_says(self) -> Self:
