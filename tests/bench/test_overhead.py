@@ -20,14 +20,23 @@ def test_every_operation_is_measured_at_every_size() -> None:
 
 
 def test_what_is_measured_does_its_work() -> None:
-    done = {name: work() for name, work in _operations(50, random.Random(2)).items()}
-    merged, applied, deduped = done["merge of 16 proposals"], done["apply"], done["dedup of one bullet"]
+    operations = _operations(50, random.Random(2))
+    done = {name: operation.work(operation.given()) for name, operation in operations.items()}
+    merged, deduped = done["merge of 16 proposals"], done["dedup of one bullet, next version"]
     assert len(merged) == 5 + 1 + 16 * 20  # type: ignore[arg-type]
-    assert len(applied.playbook) == 55  # type: ignore[attr-defined]
-    assert len(str(done["render"]).splitlines()) == 50
-    assert isinstance(done["budget, kept"].playbook, Playbook)  # type: ignore[attr-defined]
     assert len(deduped.delta) + len(deduped.dropped) == 1  # type: ignore[attr-defined]
+    assert len(str(done["render, first load"]).splitlines()) == 50
+    assert isinstance(done["budget, kept, next version"].playbook, Playbook)  # type: ignore[attr-defined]
     assert 0 < THRESHOLD < 1
+
+
+def test_a_next_version_is_given_what_the_one_before_knew_and_a_loaded_one_nothing() -> None:
+    operations = _operations(50, random.Random(2))
+    grown, loaded = operations["render, next version"].given(), operations["render, first load"].given()
+    assert grown.version == 1
+    assert {"index", "rendered", "by_id"} <= set(vars(grown))
+    assert not {"index", "rendered", "by_id"} & set(vars(loaded))
+    assert operations["render, next version"].given().version == 2
 
 
 @pytest.mark.parametrize(("power", "found"), [(0.0, 0.0), (1.0, 1.0), (2.0, 2.0)])
