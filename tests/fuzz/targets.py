@@ -11,7 +11,7 @@ from typing import Any
 from hostile_corpus import CORPUS
 
 from ace.config import settings_from
-from ace.config.settings import FieldSettings
+from ace.config.task import FieldSettings
 from ace.config.yaml import YamlProblem, parse_yaml
 from ace.errors import AceError
 from ace.playbook import Delta, NgramEmbedder, Playbook, Section, apply, dedup_delta, dumps, loads, merge_deltas

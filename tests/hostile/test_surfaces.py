@@ -16,7 +16,7 @@ from hostile_corpus import CORPUS, Hostile
 from rich.console import Console
 
 from ace.config import load_settings, settings_from
-from ace.config.settings import FieldSettings
+from ace.config.task import FieldSettings
 from ace.config.yaml import YamlProblem, parse_yaml
 from ace.errors import AceError, ConfigError, DataError, ParseError, RequestRejectedError, RunNotFoundError
 from ace.playbook import Add, Bullet, Delta, Playbook, Section, Update, apply, dedup_delta, diff, dumps, loads, render

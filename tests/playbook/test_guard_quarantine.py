@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from playbook_strategies import MICRO, SECTIONS, STANDARD, contents, deltas_for, grown, histories
 from rich.console import Console
 
-from ace.config.settings import GuardSettings
+from ace.config.playbook import GuardSettings
 from ace.errors import PlaybookError
 from ace.playbook import (
     Add,

@@ -9,7 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from ace.config.settings import HIDDEN, RunSettings, names_a_secret
+from ace.config.base import HIDDEN, names_a_secret
+from ace.config.settings import RunSettings
 from ace.errors import ConfigError
 
 

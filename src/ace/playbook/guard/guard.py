@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ace.config.settings import GuardSettings
+from ace.config.playbook import GuardSettings
 from ace.playbook.apply import Applied
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Update
 from ace.playbook.guard.scan import Scan, scan
