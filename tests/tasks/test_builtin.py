@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from ace.tasks.builtin.entities import entity_scores
 from ace.tasks.data import DataTask
 from ace.types import Sample
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "finance"
+SHARED = Path(os.environ.get("ACE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "finance"
 OWN = [name for name in KINDS if name not in ("jsonl", "csv", "parquet", "hf")]
 shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the real data is not there")
 
