@@ -92,7 +92,7 @@ class RunReport:
 
     def charts(self) -> tuple[Chart, ...]:
         names = tuple(row.mode for row in self.rows)
-        by_role = {str(role): tuple(row.role_s[role] for row in self.rows) for role in ROLES}
+        by_role = {name: tuple(row.role_s[name] for row in self.rows) for name in (*ROLES, ESCALATED)}
         return (
             Chart("A whole run", "times as fast as the first", names, {"": tuple(row.speedup for row in self.rows)}),
             Chart("A whole run, by role", "seconds", names, by_role),
