@@ -1,9 +1,10 @@
 """Bytes of KV cache that the same requests hold: contiguous, a row a request, against paged with shared prefixes.
 
-Measured from the engines themselves: the tensors of transformers' cache after a batch, padding included; and the blocks
-of vLLM's pool that running requests hold, shared ones once, at the end of each step. Reserving the whole context for
-each request, as engines with static caches do, is arithmetic on the same tensors. What cannot be made equal: blocks of
-requests that end in a step are free before they are counted, at most one token a request too few.
+Measured from the engines themselves: the tensors of transformers' cache after one request, and the blocks of vLLM's
+pool that running requests hold, shared ones once, at the end of each step. A padded batch is so many rows of the
+longest request's length, and a static cache so many whole contexts: both are arithmetic on the measured tensors. What
+cannot be made equal: blocks of requests that end in a step are free before they are counted, at most one token a
+request too few.
 """
 
 from __future__ import annotations
@@ -93,24 +94,29 @@ PAGED = "paged, prefix shared (vLLM)"
 def measure_memory(
     *, shape: str, requests: int, tokens: int, budget_mib: int, seed: int, partial: Partial = unheard
 ) -> MemoryReport:
-    """Measure both engines, full batch and half, each in a process of its own. Raises what starting one does."""
+    """Measure one row of transformers, then a full and a half batch of vLLM, each in a process of its own.
+
+    Raises what starting an engine does.
+    """
     budget = budget_mib << 20
     with TemporaryDirectory(prefix="ace-bench-") as scratch:
         folder = build_shape(shape, Path(scratch))
         threads, machine = threads_of(shape, weight_bytes(folder)), Machine.here()
-        whole = isolated(_hold, "huggingface", str(folder), requests, tokens, seed, threads)
-        row = whole.kv_bytes // requests
-        static = row // whole.longest * CONTEXT
-        rows = [
-            MemoryRow(STATIC, static * requests, budget // static),
-            MemoryRow(CONTIGUOUS, whole.kv_bytes, budget // row),
-        ]
+        one = isolated(_hold, "huggingface", str(folder), 1, tokens, seed, threads)
+        token = one.kv_bytes // (one.longest - 1)  # the last token of an answer is never computed on
+        rows = [_rows_of(STATIC, token * CONTEXT, requests, budget)]
         partial(MemoryReport(tuple(rows), shape, requests, tokens, budget, seed, machine))
         paged, half = (
             isolated(_hold, "vllm", str(folder), count, tokens, seed, threads) for count in (requests, requests // 2)
         )
+        rows.append(_rows_of(CONTIGUOUS, token * paged.longest, requests, budget))
         rows.append(MemoryRow(PAGED, paged.kv_bytes, fitting(budget, paged, half)))
         return MemoryReport(tuple(rows), shape, requests, tokens, budget, seed, machine)
+
+
+def _rows_of(layout: str, row: int, requests: int, budget: int) -> MemoryRow:
+    """A layout in which each request has a row of so many bytes."""
+    return MemoryRow(layout, row * requests, budget // row)
 
 
 def fitting(budget: int, whole: Held, half: Held) -> int:
