@@ -15,7 +15,7 @@ from ace.cli.main import app
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = sorted({match.split()[0] for match in re.findall(r"^\$ ace ([a-z]+)", README, re.MULTILINE)})
+COMMANDS = sorted({match.split()[0] for match in re.findall(r"^\$ ace ([a-z-]+)", README, re.MULTILINE)})
 LINKS = sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README)))
 
 

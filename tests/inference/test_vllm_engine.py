@@ -40,11 +40,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def backend(model: Path) -> Iterator[VllmBackend]:
+    before = set(psutil.Process().children(recursive=True))  # other tests may have left multiprocessing's tracker
     backend = create(ModelSettings(provider="vllm", model=str(model), dtype="float32"), "a test")
     yield backend
     asyncio.run(backend.close())
     assert not [thread for thread in threading.enumerate() if thread.name == "ace-vllm-stepping"]
-    assert not psutil.Process().children(recursive=True)
+    assert not set(psutil.Process().children(recursive=True)) - before
 
 
 def ask(question: str, *, prefix: str = PREFIX, schema: Any = None, **sampling: Any) -> Request:
