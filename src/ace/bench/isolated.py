@@ -1,7 +1,4 @@
-"""Measurements in a process of their own: nothing that one engine leaves behind changes the next one's numbers.
-
-Some engines also leave a process that no other can start in (vLLM after n-gram speculation).
-"""
+"""Measurements in a process of their own: nothing that one engine leaves behind changes the next one's numbers."""
 
 from __future__ import annotations
 
