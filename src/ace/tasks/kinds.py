@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ Graded = Sequence[tuple[Sample, str | None]]
 """The samples of an evaluation with their answers; None for a sample that failed, which is measured as a wrong one."""
 
 
-class Kind:
+class Kind(ABC):
     """A kind of data. Subclasses say what differs; none holds any state of a run."""
 
     fields: ClassVar[FieldSettings] = FieldSettings()
@@ -23,13 +24,13 @@ class Kind:
     threads: ClassVar[bool] = False
     """Whether grading and observing take long enough to do them beside the loop."""
 
+    @abstractmethod
     def sample(self, fields: FieldSettings, record: Fields, default_id: str) -> Sample:
         """The sample of one record. DataError for a record that is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
         """Grade `answer` by `target`."""
-        raise NotImplementedError
 
     def observe(self, sample: Sample, answer: str) -> Observation:
         """What can be said of `answer` without the target."""
