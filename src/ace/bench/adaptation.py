@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ace.bench.isolated import isolated
-from ace.bench.modes import TARGET, Mode, run_settings
+from ace.bench.modes import BATCH, TARGET, Mode, run_settings
 from ace.bench.roleclock import RoleClock
 from ace.bench.serial import OneByOne
 from ace.bench.threads import hold_threads, threads_of
@@ -30,12 +30,16 @@ ESCALATED = "escalated"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is learned: so many samples so often, in worlds `seed`, `seed` + 1, ...: one for each repetition."""
+    """What is learned: so many samples so often, in worlds `seed`, `seed` + 1, ...: one for each repetition.
+
+    `batch` samples flow together unless the mode says otherwise.
+    """
 
     samples: int
     epochs: int
     repetitions: int
     seed: int
+    batch: int = BATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ async def _repeat(mode: Mode, work: Work) -> list[Adaptation]:
                 samples=work.samples,
                 epochs=work.epochs,
                 world=world,
+                batch=work.batch,
             )
             for world in worlds
         ]

@@ -44,7 +44,6 @@ ESCALATING: Mapping[str, Any] = merged(
 
 PIPELINE: Mapping[str, Any] = {"adaptation": {"pipeline": 1}}
 COMPILED: Mapping[str, Any] = {"models": {"main": {"compile": True}}}
-WIDE: Mapping[str, Any] = {"adaptation": {"batch_size": 64}}
 
 
 def speculative(method: str) -> Mapping[str, Any]:
@@ -71,15 +70,11 @@ MODES: tuple[Mode, ...] = (
     Mode("vLLM, speculative (draft)", settings=speculative("draft")),
     Mode("vLLM, pipeline", settings=PIPELINE),
     Mode("vLLM, compiled", settings=COMPILED),
-    Mode("vLLM, batches of 64", settings=WIDE),
-    Mode(
-        "vLLM, what pays: early stopping, compiled, batches of 64",
-        settings=together(EARLY, COMPILED, WIDE),
-    ),
+    Mode("vLLM, what pays: early stopping, compiled", settings=together(EARLY, COMPILED)),
 )
 
 
-def run_settings(mode: Mode, *, store: str, samples: int, epochs: int, world: int) -> RunSettings:
+def run_settings(mode: Mode, *, store: str, samples: int, epochs: int, world: int, batch: int = BATCH) -> RunSettings:
     """One adaptation on the micro world `world`, and 64 held-out questions after it."""
     values: dict[str, Any] = {
         "name": "bench",
@@ -95,7 +90,7 @@ def run_settings(mode: Mode, *, store: str, samples: int, epochs: int, world: in
             role: {"max_tokens": tokens, "temperature": 0.0, "top_p": 1.0}
             for role, tokens in zip(ROLES, MOST_TOKENS, strict=True)
         },
-        "adaptation": {"epochs": epochs, "batch_size": BATCH},
+        "adaptation": {"epochs": epochs, "batch_size": batch},
         "evaluation": {"before": False},
     }
     return settings_from(merged(values, mode.settings))

@@ -21,7 +21,7 @@ from typing import Any
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
-from ace.bench.modes import BATCH, EARLY, TIERED, WIDE, Mode, together
+from ace.bench.modes import BATCH, EARLY, TIERED, Mode, together
 from ace.bench.progress import progress
 from ace.bench.report import Chart, Partial, unheard
 from ace.bench.runs import threads_text
@@ -40,8 +40,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "early stopping": EARLY,
     "tiered": TIERED,
     "early stopping, tiered": together(EARLY, TIERED),
-    "wide": WIDE,
-    "early stopping, tiered, wide": together(EARLY, TIERED, WIDE),
 }
 """The runs that are recorded, by what their settings say besides."""
 
@@ -64,11 +62,17 @@ REPLAY_MODES: tuple[ReplayMode, ...] = (
     ReplayMode("vLLM, early stopping", "vllm", "early stopping"),
     ReplayMode("vLLM, small reflector and curator", "vllm", "tiered"),
     ReplayMode("vLLM, early stopping, small reflector and curator", "vllm", "early stopping, tiered"),
-    ReplayMode("vLLM, batches of 64", "vllm", "wide"),
-    ReplayMode(
-        "vLLM, early stopping, small reflector and curator, batches of 64", "vllm", "early stopping, tiered, wide"
-    ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The runs that a trace is made of."""
+
+    samples: int
+    epochs: int
+    batch: int
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class ReplayWork:
     small_shape: str
     layers: int | None
     samples: int
+    epochs: int
+    batch: int
     repetitions: int
     seed: int
     trace: str | None
@@ -119,7 +125,7 @@ class ReplayReport:
             self.machine,
             f"Random weights, {self.weight_bytes / 1e9:.2f} GB of them in bfloat16;"
             f" {threads_text(self.threads)} for every engine;"
-            f" batches of {BATCH} samples unless the mode says more; answers of the recorded lengths, no schemas.",
+            f" answers of the recorded lengths, no schemas.",
             table(columns, map(_cells, self.rows)),
         )
 
@@ -130,7 +136,8 @@ class ReplayReport:
 
 
 def _command(work: ReplayWork) -> str:
-    trace = f" --trace {work.trace}" if work.trace else f" --samples {work.samples} --seed {work.seed}"
+    recorded = f" --samples {work.samples} --epochs {work.epochs} --batch {work.batch} --seed {work.seed}"
+    trace = f" --trace {work.trace}" if work.trace else recorded
     cut = f" --layers {work.layers}" if work.layers else ""
     shapes = f"--shape {work.shape} --small-shape {work.small_shape}"
     return f"ace bench replay {shapes}{cut}{trace} --repetitions {work.repetitions}"
@@ -153,6 +160,8 @@ def measure_replay(
     samples: int,
     repetitions: int,
     seed: int,
+    epochs: int = 1,
+    batch: int = BATCH,
     small_shape: str | None = None,
     layers: int | None = None,
     trace: Path | None = None,
@@ -168,14 +177,17 @@ def measure_replay(
             "main": build_shape(shape, Path(scratch) / "main", layers=layers),
             "small": build_shape(small_shape, Path(scratch) / "small", layers=layers),
         }
-        calls = read_trace(trace) if trace else record_variants(modes, samples=samples, seed=seed)
+        runs = Recorded(samples, epochs, batch, seed)
+        calls = read_trace(trace) if trace else record_variants(modes, runs)
         traced = [[call for call in calls if call.variant == mode.variant] for mode in modes]
         for mode, owed in zip(modes, traced, strict=True):
             if not owed:
                 raise ConfigError.at("--trace", str(trace), f"a trace with the variant '{mode.variant}'")
         if save is not None:
             save_trace(save, calls)
-        work = ReplayWork(shape, small_shape, layers, samples, repetitions, seed, str(trace) if trace else None)
+        work = ReplayWork(
+            shape, small_shape, layers, samples, epochs, batch, repetitions, seed, str(trace) if trace else None
+        )
         size = weight_bytes(folders["main"])
         threads, machine = threads_of(shape, size), Machine.here()
         rows: list[ReplayRow] = []
@@ -186,14 +198,14 @@ def measure_replay(
         return ReplayReport(tuple(rows), work, size, threads, machine)
 
 
-def record_variants(modes: Sequence[ReplayMode], *, samples: int, seed: int) -> list[TracedCall]:
+def record_variants(modes: Sequence[ReplayMode], runs: Recorded) -> list[TracedCall]:
     """The runs that `modes` replay, made by the micro models through vLLM."""
     wanted = dict.fromkeys(mode.variant for mode in modes)
-    return [call for variant in wanted for call in isolated(_record, variant, samples, seed)]
+    return [call for variant in wanted for call in isolated(_record, variant, runs)]
 
 
-def _record(variant: str, samples: int, seed: int) -> list[TracedCall]:
-    return asyncio.run(record(variant, Mode(variant, settings=VARIANTS[variant]), samples=samples, seed=seed))
+def _record(variant: str, runs: Recorded) -> list[TracedCall]:
+    return asyncio.run(record(variant, Mode(variant, settings=VARIANTS[variant]), **asdict(runs)))
 
 
 def _row(

@@ -73,18 +73,20 @@ class RunReport:
     machine: Machine
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "batch_size": BATCH}
+        return asdict(self)
 
     def to_markdown(self) -> str:
         """Two tables, total seconds and seconds by role, and what early stopping saved."""
         work = self.work
-        inputs = f"--samples {work.samples} --epochs {work.epochs} --repetitions {work.repetitions} --seed {work.seed}"
+        inputs = (
+            f"--samples {work.samples} --epochs {work.epochs} --batch {work.batch}"
+            f" --repetitions {work.repetitions} --seed {work.seed}"
+        )
         said = [] if self.saving is None else [str(self.saving)]
         return report(
             f"ace bench run {inputs}",
             self.machine,
-            f"{work.samples} samples in batches of {BATCH} unless the mode says more;"
-            f" {threads_text(self.threads)} for every engine.",
+            f"{work.samples} samples in batches of {work.batch}; {threads_text(self.threads)} for every engine.",
             table(_TOTALS, map(_totals, self.rows)),
             table(("seconds by role (mean)", *ROLES, ESCALATED), map(_by_role, self.rows)),
             *said,
@@ -137,11 +139,12 @@ def measure_runs(
     epochs: int,
     repetitions: int,
     seed: int,
+    batch: int = BATCH,
     modes: Sequence[Mode] = MODES,
     partial: Partial = unheard,
 ) -> RunReport:
     """Measure `modes`, each in a process of its own. Raises what starting a provider raises."""
-    work = Work(samples, epochs, repetitions, seed)
+    work = Work(samples, epochs, repetitions, seed, batch)
     rows: list[RunRow] = []
     measured: dict[str, list[Adaptation]] = {}
     threads, machine = threads_of(TARGET), Machine.here()

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
-from ace.bench.modes import DRAFT, Mode, run_settings
+from ace.bench.modes import BATCH, DRAFT, Mode, run_settings
 from ace.engine import run
 from ace.errors import ConfigError, DataError
 from ace.files import replace_file
@@ -45,11 +45,13 @@ class TracedCall:
         return Request(self.messages, Sampling(self.tokens, temperature=0.0, top_p=1.0, ignore_eos=True))
 
 
-async def record(variant: str, mode: Mode, *, samples: int, seed: int) -> list[TracedCall]:
+async def record(
+    variant: str, mode: Mode, *, samples: int, seed: int, epochs: int = 1, batch: int = BATCH
+) -> list[TracedCall]:
     """Make the adaptation of `mode` on the micro world with real weights, and give back its calls."""
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         store_url = f"sqlite:///{Path(folder) / 'ace.db'}"
-        settings = run_settings(mode, store=store_url, samples=samples, epochs=1, world=seed)
+        settings = run_settings(mode, store=store_url, samples=samples, epochs=epochs, world=seed, batch=batch)
         settings = settings.model_copy(update={"evaluation": settings.evaluation.model_copy(update={"after": False})})
         asked: dict[str, tuple[Message, ...]] = {}
         async with open_backends(settings) as backends:

@@ -87,6 +87,8 @@ def replay(
     ] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="Cut the shapes to so many.", show_default=False)] = None,
     samples: Annotated[int, typer.Option(min=1, max=64, help="How many samples the recorded run learns from.")] = 50,
+    epochs: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Samples that the recorded run works on together.")] = 16,
     repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 1,
     seed: Seed = 0,
     trace: Annotated[
@@ -106,6 +108,8 @@ def replay(
         small_shape=small_shape,
         layers=layers,
         samples=samples,
+        epochs=epochs,
+        batch=batch,
         repetitions=repetitions,
         seed=seed,
         trace=trace,
@@ -201,6 +205,7 @@ def throughput(
 def run_modes(
     samples: Annotated[int, typer.Option(min=1, max=64, help="How many samples are learned from.")] = 50,
     epochs: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Samples that flow together, in every mode.")] = 16,
     repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
     json_path: JsonPath = None,
@@ -213,7 +218,7 @@ def run_modes(
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     keep = _keeper(json_path, markdown)
-    report = measure_runs(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed, partial=keep)
+    report = measure_runs(samples=samples, epochs=epochs, batch=batch, repetitions=repetitions, seed=seed, partial=keep)
     _give(report, json_path, markdown)
 
 
