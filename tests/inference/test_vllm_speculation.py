@@ -55,6 +55,7 @@ def test_a_method_is_named_or_described() -> None:
         ({"speculative": "eagle"}, "speculative.method", "ngram"),
         ({"speculative": "draft"}, "speculative.model", "the model that drafts"),
         ({"speculative": {"method": "ngram", "model": "m"}}, "speculative.model", "lookup_min"),
+        ({"speculative": {"method": "history", "lookup_min": 2}}, "speculative.lookup_min", "takes tokens"),
         ({"speculative": {"method": "suffix", "lookup_max": 3}}, "speculative.lookup_max", "takes tokens"),
         ({"speculative": {"method": "ngram", "lookup_min": 5, "lookup_max": 3}}, "speculative.lookup_min", "at most"),
         ({"speculative": {"method": "ngram", "tokens": 0}}, "speculative.tokens", "greater"),
@@ -78,6 +79,9 @@ def test_the_presets_as_vllm_has_them() -> None:
     assert high == {**ngram, "num_speculative_tokens": 2, "prompt_lookup_min": 6, "prompt_lookup_max": 6}
     low = config({"method": "ngram", "lookup_max": 1})["speculative_config"]
     assert (low["prompt_lookup_min"], low["prompt_lookup_max"]) == (1, 1)
+    history = config({"method": "history", "tokens": 6})["speculative_config"]
+    named = "ace.inference.vllm.history.HistoryProposer"
+    assert history == {"method": "custom_class", "model": named, "num_speculative_tokens": 6}
     draft = config({"method": "draft", "model": "micro-draft"})["speculative_config"]
     assert draft == {"method": "draft_model", "num_speculative_tokens": 4, "model": model_path("micro-draft")}
 

@@ -42,7 +42,8 @@ def test_two_hundred_guided_greedy_answers_are_identical_with_and_without() -> N
     assert len(requests) == REQUESTS
     assert all(request.schema for request in requests)
     speculated = [
-        answers(requests, speculative=method) for method in ("ngram", {"method": "draft", "model": "micro-draft"})
+        answers(requests, speculative=method)
+        for method in ("ngram", "history", {"method": "draft", "model": "micro-draft"})
     ]
     plain = [completion.text for completion in answers(requests)]
     for completions in speculated:

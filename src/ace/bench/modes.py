@@ -67,10 +67,14 @@ MODES: tuple[Mode, ...] = (
     Mode("vLLM, early stopping, small reflector and curator", settings=together(EARLY, TIERED)),
     Mode("vLLM, early stopping, small ones escalating to the large one", settings=together(EARLY, ESCALATING)),
     Mode("vLLM, speculative (n-gram)", settings=speculative("ngram")),
+    Mode("vLLM, speculative (history)", settings=speculative("history")),
     Mode("vLLM, speculative (draft)", settings=speculative("draft")),
     Mode("vLLM, pipeline", settings=PIPELINE),
     Mode("vLLM, compiled", settings=COMPILED),
-    Mode("vLLM, what pays: early stopping, compiled", settings=together(EARLY, COMPILED)),
+    Mode(
+        "vLLM, what pays: early stopping, compiled, history",
+        settings=together(EARLY, COMPILED, speculative("history")),
+    ),
 )
 
 

@@ -2,8 +2,8 @@
 
 Every method answers the requests that a run on the micro world makes - generator, reflector and curator behind a
 playbook that grows, guided by their schemas - in a process of its own. Each repetition and batch size has a world of
-its own: suffix decoding would otherwise find the very answers in its memory. Engine start is not in the times. What
-`auto` may choose from then on is kept by `ace.inference.vllm.measured`.
+its own: history and suffix decoding would otherwise find the very answers in their memory. Engine start is not in the
+times. What `auto` may choose from then on is kept by `ace.inference.vllm.measured`.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ async def _answer(backend: Backend, requests: Sequence[Request], batch: int) -> 
 
 
 def _methods(draft: str | None) -> list[SpeculativeSettings]:
-    methods = [SpeculativeSettings(), SpeculativeSettings(method="ngram")]
+    methods = [SpeculativeSettings(), SpeculativeSettings(method="ngram"), SpeculativeSettings(method="history")]
     if draft is not None:
         methods.append(SpeculativeSettings(method="draft", model=draft))
     return [*methods, SpeculativeSettings(method="suffix")]

@@ -17,7 +17,7 @@ from ace.config.base import HIDDEN, Settings, names_a_secret, refused
 Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
 
 
-SpeculativeMethod = Literal["none", "ngram", "draft", "suffix", "auto"]
+SpeculativeMethod = Literal["none", "ngram", "history", "draft", "suffix", "auto"]
 
 
 class PriceSettings(Settings):
@@ -32,8 +32,9 @@ class SpeculativeSettings(Settings):
     """Speculative decoding: a cheap guess of the next `tokens` tokens, which the model checks in one step.
 
     `ngram` guesses what followed the last words earlier in the prompt (matches of `lookup_min` to `lookup_max` tokens),
-    `draft` asks the small model `model`, `suffix` looks in earlier answers, too. `auto` takes what
-    `ace bench speculative` measured to pay on this machine. Where None stands, the method's own preset holds.
+    `history` what followed them in earlier answers, `suffix` looks in both, and `draft` asks the small model `model`.
+    `auto` takes what `ace bench speculative` measured to pay on this machine. Where None stands, the method's own
+    preset holds.
     """
 
     method: SpeculativeMethod = "none"
@@ -60,6 +61,7 @@ _SPECULATIVE_KEYS: dict[str, tuple[str, ...]] = {
     "none": (),
     "auto": (),
     "ngram": ("tokens", "lookup_min", "lookup_max"),
+    "history": ("tokens",),
     "draft": ("model", "tokens"),
     "suffix": ("tokens",),
 }

@@ -2,7 +2,8 @@
 
 The presets' values are for the short JSON answers of the three roles, in which words of the playbook come again:
 4 guessed tokens, because a step that checks them costs little more than one without, and few runs agree for longer;
-n-grams of 2 to 4 tokens, because most bullets are shorter than vLLM's 5. Suffix decoding chooses the number itself.
+n-grams of 2 to 4 tokens, because most bullets are shorter than vLLM's 5. Suffix decoding and history choose the number
+themselves, history up to the 4.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from ace.config import ModelSettings, SpeculativeSettings
 from ace.errors import ConfigError, ProviderMissingError
 from ace.inference.hub import local_folder
 from ace.inference.vllm.arguments import check_folder
+from ace.inference.vllm.history import HistoryProposer
 from ace.inference.vllm.measured import find_verdict
 
 TOKENS = 4
 LOOKUP_MIN, LOOKUP_MAX = 2, 4
 COUNTING = "per_request_spec_decode_metrics"
 """The engine argument with which vLLM counts drafts by request. Versions without it report none."""
+
+_CUSTOM_PROPOSERS = "v1/spec_decode/custom_class_proposer.py"
 
 
 class Resolved(NamedTuple):
@@ -63,6 +67,9 @@ def speculative_arguments(settings: ModelSettings, path: str, speculative: Specu
         case "ngram":
             low, high = _lookup(speculative)
             config = {"method": "ngram", "prompt_lookup_min": low, "prompt_lookup_max": high}
+        case "history":
+            _need_custom_proposers()
+            config = {"method": "custom_class", "model": f"{HistoryProposer.__module__}.{HistoryProposer.__qualname__}"}
         case "draft":
             config = {"method": "draft_model", "model": _draft_folder(settings, path, speculative)}
         case "suffix":
@@ -134,6 +141,15 @@ def _need_arctic() -> None:
             package="arctic-inference",
             command=command,
         )
+
+
+def _need_custom_proposers() -> None:
+    """A vLLM that is missing altogether is told by whoever starts it."""
+    found = find_spec("vllm")
+    folders = [Path(folder) for folder in (found.submodule_search_locations or ())] if found else []
+    if folders and not any((folder / _CUSTOM_PROPOSERS).is_file() for folder in folders):
+        allowed = "ngram, draft or suffix: the installed vLLM takes no proposers from outside, as 0.32 does"
+        raise ConfigError.at("speculative.method", "history", allowed)
 
 
 def _json(file: Path) -> dict[str, Any]:
