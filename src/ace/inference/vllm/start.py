@@ -77,11 +77,13 @@ def _start(
     shield_llvmlite()
     arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu, share=share, adapters=adapters)
     arguments |= speculative
-    arguments = counted(arguments, [field.name for field in fields(arg_utils.EngineArgs)])
+    known = [field.name for field in fields(arg_utils.EngineArgs)]
+    arguments = counted(arguments, known)
     if arguments["max_model_len"] is None:
         arguments["max_model_len"] = _default_max_model_len(arguments)
     if cpu:
-        arguments = whole_prompts(arguments)
+        norms: Any = import_module("ace.inference.vllm.norms")
+        arguments = norms.with_fast_norms(whole_prompts(arguments), known)
     config: Any = arg_utils.EngineArgs(**arguments).create_engine_config(context)
     if cpu and config.cache_config.kv_cache_memory_bytes is None:
         available = import_module("psutil").virtual_memory().available
