@@ -10,6 +10,7 @@ import pytest
 
 from ace.bench.machine import Machine
 from ace.bench.memory import Held, MemoryReport, MemoryRow, fitting
+from ace.bench.modes import MODES, choice, chosen
 from ace.bench.registry import BENCHMARKS, Benchmark, Part, measure_all
 from ace.bench.report import Report
 from ace.bench.roleclock import RoleClock
@@ -90,3 +91,15 @@ def test_the_pages_hold_tables_charts_and_failures() -> None:
     assert "| a <b> | 1.0 |" in markdown and "Failed after 2 s: ValueError" in markdown
     assert "a &lt;b&gt;</td><td>1.0</td>" in html and "ValueError: &lt;script&gt;" in html
     assert 'src="http' not in html
+
+
+def test_rows_are_chosen_by_name() -> None:
+    names = [mode.name for mode in MODES]
+    assert chosen(MODES, ()) == MODES
+    assert choice(MODES, names) == ""
+    picked = chosen(MODES, ["vLLM, early stopping", "vLLM", "vLLM"])
+    assert [mode.name for mode in picked] == ["vLLM, early stopping", "vLLM"]
+    assert choice(MODES, ["vLLM"]) == ' --mode "vLLM"'
+    with pytest.raises(ConfigError, match="transformers, one by one") as caught:
+        chosen(MODES, ["vllm"])
+    assert caught.value.facts["key"] == "--mode"

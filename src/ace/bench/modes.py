@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from ace.config import Provider, RunSettings, merged, settings_from
+from ace.errors import ConfigError
 from ace.types import ROLES
 
 TARGET, DRAFT = "micro-target", "micro-draft"
@@ -98,3 +99,27 @@ def run_settings(mode: Mode, *, store: str, samples: int, epochs: int, world: in
         "evaluation": {"before": False},
     }
     return settings_from(merged(values, mode.settings))
+
+
+class Named(Protocol):
+    """One way of several."""
+
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def chosen(modes: Sequence[N], names: Iterable[str]) -> Sequence[N]:
+    """Those of `modes` that `names` has, in its order; all of them without any. ConfigError for an unknown one."""
+    by_name = {mode.name: mode for mode in modes}
+    for name in names:
+        if name not in by_name:
+            raise ConfigError.at("--mode", name, "; ".join(by_name))
+    return [by_name[name] for name in dict.fromkeys(names)] or modes
+
+
+def choice(modes: Sequence[Named], names: Sequence[str]) -> str:
+    """The options of a command that measures `names` alone; "" where these are all."""
+    return "" if len(names) == len(modes) else "".join(f' --mode "{name}"' for name in names)

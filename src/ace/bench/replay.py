@@ -21,7 +21,7 @@ from typing import Any
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
-from ace.bench.modes import BATCH, EARLY, TIERED, Mode, together
+from ace.bench.modes import BATCH, EARLY, TIERED, Mode, choice, together
 from ace.bench.progress import progress
 from ace.bench.report import Chart, Partial, unheard
 from ace.bench.runs import threads_text
@@ -121,7 +121,7 @@ class ReplayReport:
         """A table with the command's inputs and the machine above it."""
         columns = ("mode", "seconds (median)", "against the first", "calls (small)", "tokens in, out", "cached")
         return report(
-            _command(self.work),
+            _command(self.work) + choice(REPLAY_MODES, [row.mode for row in self.rows]),
             self.machine,
             f"Random weights, {self.weight_bytes / 1e9:.2f} GB of them in bfloat16;"
             f" {threads_text(self.threads)} for every engine;"

@@ -17,7 +17,7 @@ from typing import Any
 
 from ace.bench.adaptation import ESCALATED, Adaptation, Work, answers, mean_by_role, measure_adaptations, median_seconds
 from ace.bench.machine import Machine
-from ace.bench.modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, TARGET, Mode
+from ace.bench.modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, TARGET, Mode, choice
 from ace.bench.report import Chart, Partial, unheard
 from ace.bench.tables import report, table
 from ace.bench.threads import threads_of
@@ -80,7 +80,7 @@ class RunReport:
         work = self.work
         inputs = (
             f"--samples {work.samples} --epochs {work.epochs} --batch {work.batch}"
-            f" --repetitions {work.repetitions} --seed {work.seed}"
+            f" --repetitions {work.repetitions} --seed {work.seed}{choice(MODES, [row.mode for row in self.rows])}"
         )
         said = [] if self.saving is None else [str(self.saving)]
         return report(

@@ -27,6 +27,11 @@ ShapeName = Annotated[
     str | None, typer.Option("--shape", help="Use this shape wherever one is used.", show_default=False)
 ]
 
+Modes = Annotated[
+    list[str] | None,
+    typer.Option("--mode", help="Only this row of the table; the first is compared with.", show_default=False),
+]
+
 app = typer.Typer(help="Measure this machine: medians, and ratios against a baseline in the same run.")
 
 
@@ -97,11 +102,14 @@ def replay(
     save_trace: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Keep the recorded trace.", show_default=False)
     ] = None,
+    mode: Modes = None,
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
     """A recorded run's calls, with the same lengths, by a model of any shape with random weights."""
     from ace.bench import measure_replay
+    from ace.bench.modes import chosen
+    from ace.bench.replay import REPLAY_MODES
 
     report = measure_replay(
         shape=shape,
@@ -114,6 +122,7 @@ def replay(
         seed=seed,
         trace=trace,
         save=save_trace,
+        modes=chosen(REPLAY_MODES, mode or ()),
         partial=_keeper(json_path, markdown),
     )
     _give(report, json_path, markdown)
@@ -208,6 +217,7 @@ def run_modes(
     batch: Annotated[int, typer.Option(min=1, help="Samples that flow together, in every mode.")] = 16,
     repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
+    mode: Modes = None,
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
@@ -215,10 +225,19 @@ def run_modes(
     from rich.text import Text
 
     from ace.bench import measure_runs
+    from ace.bench.modes import MODES, chosen
 
+    modes = chosen(MODES, mode or ())
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
-    keep = _keeper(json_path, markdown)
-    report = measure_runs(samples=samples, epochs=epochs, batch=batch, repetitions=repetitions, seed=seed, partial=keep)
+    report = measure_runs(
+        samples=samples,
+        epochs=epochs,
+        batch=batch,
+        repetitions=repetitions,
+        seed=seed,
+        modes=modes,
+        partial=_keeper(json_path, markdown),
+    )
     _give(report, json_path, markdown)
 
 
