@@ -67,4 +67,9 @@ def test_modes_work_the_same_samples() -> None:
         row.seconds > 0 and sum(row.role_s.values()) <= row.seconds * 1.01 for row in report.rows
     )
     assert json.loads(json.dumps(report.to_json()))["work"]["samples"] == 6
-    assert report.to_markdown().count("\n| ") == 2 * (1 + len(modes))
+    assert report.to_markdown().count("\n| ") == 3 * (1 + len(modes))
+    assert one.bound is not None and one.bound.steps is not None and one.bound.steps > one.calls["generator"]
+    assert batched.bound is not None and batched.bound.steps is None
+    assert batched.bound.tokens == one.bound.tokens
+    assert all(row.bound is not None and 0 < row.bound.reached < 1 for row in report.rows)
+    assert set(report.rooflines) == {"micro-target", "micro-draft"}

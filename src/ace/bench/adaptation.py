@@ -14,12 +14,14 @@ from tempfile import TemporaryDirectory
 from ace.bench.isolated import isolated
 from ace.bench.modes import BATCH, TARGET, Mode, run_settings
 from ace.bench.roleclock import RoleClock
+from ace.bench.roofline import Asked
 from ace.bench.serial import OneByOne
 from ace.bench.threads import hold_threads, threads_of
-from ace.config import RunSettings
+from ace.config import Provider, RunSettings
 from ace.engine import Event, run
 from ace.engine.events import EvaluationStarted, RunStarted
 from ace.inference import Backend, EngineMeter, MeteredBackend, open_backends
+from ace.roles import CallRecord
 from ace.store import RunStore
 from ace.types import ROLES, Usage
 
@@ -45,12 +47,14 @@ class Work:
 @dataclass(frozen=True, slots=True)
 class Adaptation:
     """One repetition. `role_s` are wall-clock seconds, shared out by `RoleClock`; `engine_s` were spent inside engine
-    steps; `right` says of each held-out question whether it was answered right at the end."""
+    steps; `asked` is what each model was; `right` says of each held-out question whether it was answered right at the
+    end."""
 
     seconds: float
     engine_s: float
     role_s: dict[str, float]
     calls: dict[str, int]
+    asked: tuple[Asked, ...]
     cached_share: float
     right: tuple[bool, ...]
     bullets: int
@@ -106,33 +110,64 @@ async def _adapt(settings: RunSettings, backends: Mapping[str, Backend], *, seri
         engine_s=watch.engine_s,
         role_s=watch.role_s,
         calls={role: asked_of[role] for role in ROLES},
+        asked=_asked(settings, calls, watch.steps, serial=serial),
         cached_share=used.cached_tokens / used.prompt_tokens,
         right=tuple(outcome.correct is True for outcome in outcomes),
         bullets=summary.playbook_bullets,
     )
 
 
+def _asked(
+    settings: RunSettings, calls: Sequence[CallRecord], steps: Mapping[str, int], *, serial: bool
+) -> tuple[Asked, ...]:
+    models = {settings.models[key].model: settings.models[key] for key in settings.models_used}
+    asked = []
+    for name, model in models.items():
+        usages = tuple(call.usage for call in calls if call.model == name)
+        counted = steps_of(model.provider, usages, steps[name], serial=serial)
+        asked.append(Asked(name, usages, counted, model.speculative.model))
+    return tuple(asked)
+
+
+def steps_of(provider: Provider, usages: Iterable[Usage], stepped: int, *, serial: bool) -> int | None:
+    """How often a model's weights were read: `stepped` times, where that is the engine's own count of its steps.
+
+    transformers counts batches. One call at a time it takes a step for each token; in batches nobody counts.
+    """
+    if provider == "huggingface":
+        return sum(usage.completion_tokens for usage in usages) if serial else None
+    return stepped
+
+
 class _Watch:
     """A listener that reads the clocks where the adaptation begins and where it ends."""
 
     def __init__(self, backends: Iterable[Backend], clock: RoleClock) -> None:
-        self._engines = {id(backend): backend for backend in backends if isinstance(backend, MeteredBackend)}
+        self._engines = {id(backend): backend for backend in backends}
         self._clock = clock
         self._began = 0.0
-        self._meter = EngineMeter()
+        self._meters: dict[str, EngineMeter] = {}
         self.seconds = self.engine_s = 0.0
+        self.steps: dict[str, int] = {}
         self.role_s: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, RunStarted):
-            self._began, self._meter = time.perf_counter(), self._read()
+            self._began, self._meters = time.perf_counter(), self._read()
         elif isinstance(event, EvaluationStarted):  # the only one, on the held-out questions
             self.seconds = time.perf_counter() - self._began
-            self.engine_s = (self._read() - self._meter).step_s
+            spent = {model: meter - self._meters[model] for model, meter in self._read().items()}
+            self.engine_s = sum(meter.step_s for meter in spent.values())
+            self.steps = {model: meter.steps for model, meter in spent.items()}
             self.role_s = dict(self._clock.seconds)
 
-    def _read(self) -> EngineMeter:
-        return sum((engine.meter() for engine in self._engines.values()), EngineMeter())
+    def _read(self) -> dict[str, EngineMeter]:
+        """By model."""
+        meters: dict[str, EngineMeter] = {}
+        for backend in self._engines.values():
+            if isinstance(backend, MeteredBackend):
+                meters[backend.info.model] = meters.get(backend.info.model, EngineMeter()) + backend.meter()
+        return meters
 
 
 def median_seconds(measured: Sequence[Adaptation]) -> float:

@@ -83,8 +83,8 @@ def measure_reflect(
         rows: list[ReflectRow] = []
         for mode in MODES:
             played = [isolated(play_mode, mode, calls, folders, threads) for _ in range(repetitions)]
-            seconds = statistics.median(taken for taken, _ in played)
-            usage = played[-1][1]
+            seconds = statistics.median(one.seconds for one in played)
+            usage = played[-1].usage
             cached = usage.cached_tokens / usage.prompt_tokens
             rows.append(ReflectRow(mode.name, seconds, rows[0].seconds / seconds if rows else 1.0, cached))
             partial(ReflectReport(tuple(rows), shape, samples, repetitions, seed, threads, machine))

@@ -19,11 +19,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ace.bench.adaptation import steps_of
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
 from ace.bench.modes import BATCH, EARLY, TIERED, Mode, choice, together
 from ace.bench.progress import progress
 from ace.bench.report import Chart, Partial, unheard
+from ace.bench.roofline import Asked, Bound, Ceiling, Roofline, against_hardware
 from ace.bench.runs import threads_text
 from ace.bench.serial import OneByOne
 from ace.bench.shapes import SHAPES, SMALLER, build_shape, weight_bytes
@@ -32,7 +34,7 @@ from ace.bench.threads import hold_threads, threads_of
 from ace.bench.trace import Tier, TracedCall, play, read_trace, record, save_trace
 from ace.config import ModelSettings, Provider
 from ace.errors import ConfigError
-from ace.inference import Backend, create_backend
+from ace.inference import Backend, EngineMeter, MeteredBackend, create_backend
 from ace.types import Completion, Message, Usage
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -77,7 +79,8 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRow:
-    """One mode: `seconds` is the median over the repetitions, `speedup` against the first, the rest is the trace's."""
+    """One mode: `seconds` is the median over the repetitions, `speedup` against the first, `bound` that of the
+    repetition in the middle; the rest is the trace's."""
 
     mode: str
     seconds: float
@@ -87,6 +90,16 @@ class ReplayRow:
     prompt_tokens: int
     completion_tokens: int
     cached_share: float
+    bound: Bound | None
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One repetition: seconds and cost of all calls, and what each model was asked."""
+
+    seconds: float
+    usage: Usage
+    asked: tuple[Asked, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +125,14 @@ class ReplayReport:
     work: ReplayWork
     weight_bytes: int
     threads: int
+    rooflines: dict[str, Roofline]
     machine: Machine
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     def to_markdown(self) -> str:
-        """A table with the command's inputs and the machine above it."""
+        """The command's inputs and the machine, then two tables: seconds, and the least that the hardware allows."""
         columns = ("mode", "seconds (median)", "against the first", "calls (small)", "tokens in, out", "cached")
         return report(
             _command(self.work) + choice(REPLAY_MODES, [row.mode for row in self.rows]),
@@ -127,6 +141,7 @@ class ReplayReport:
             f" {threads_text(self.threads)} for every engine;"
             f" answers of the recorded lengths, no schemas.",
             table(columns, map(_cells, self.rows)),
+            *against_hardware({row.mode: row.bound for row in self.rows}, self.rooflines),
         )
 
     def charts(self) -> tuple[Chart, ...]:
@@ -190,12 +205,13 @@ def measure_replay(
         )
         size = weight_bytes(folders["main"])
         threads, machine = threads_of(shape, size), Machine.here()
+        ceiling = Ceiling(threads)
         rows: list[ReplayRow] = []
         for mode, owed in zip(modes, traced, strict=True):
             played = [isolated(play_mode, mode, owed, folders, threads) for _ in range(repetitions)]
-            rows.append(_row(mode, owed, played, rows[0].seconds if rows else None))
-            partial(ReplayReport(tuple(rows), work, size, threads, machine))
-        return ReplayReport(tuple(rows), work, size, threads, machine)
+            rows.append(_row(mode, owed, played, rows[0].seconds if rows else None, ceiling))
+            partial(ReplayReport(tuple(rows), work, size, threads, ceiling.rooflines, machine))
+        return ReplayReport(tuple(rows), work, size, threads, ceiling.rooflines, machine)
 
 
 def record_variants(modes: Sequence[ReplayMode], runs: Recorded) -> list[TracedCall]:
@@ -209,10 +225,11 @@ def _record(variant: str, runs: Recorded) -> list[TracedCall]:
 
 
 def _row(
-    mode: ReplayMode, owed: Sequence[TracedCall], played: Sequence[tuple[float, Usage]], base: float | None
+    mode: ReplayMode, owed: Sequence[TracedCall], played: Sequence[Played], base: float | None, ceiling: Ceiling
 ) -> ReplayRow:
-    seconds = statistics.median(taken for taken, _ in played)
-    usage = played[-1][1]
+    seconds = statistics.median(one.seconds for one in played)
+    middle = sorted(played, key=lambda one: one.seconds)[len(played) // 2]
+    usage = middle.usage
     return ReplayRow(
         mode.name,
         seconds,
@@ -222,36 +239,47 @@ def _row(
         usage.prompt_tokens,
         usage.completion_tokens,
         usage.cached_tokens / usage.prompt_tokens,
+        ceiling.bound(middle.asked, middle.seconds),
     )
 
 
-def play_mode(
-    mode: ReplayMode, calls: Sequence[TracedCall], folders: Mapping[Tier, Path], threads: int
-) -> tuple[float, Usage]:
-    """In a process of its own: seconds and cost of all calls, after a warm-up that shares no prefix with them."""
+def play_mode(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mapping[Tier, Path], threads: int) -> Played:
+    """In a process of its own: all calls, after a warm-up that shares no prefix with them."""
     hold_threads(threads)
     return asyncio.run(_played(mode, calls, folders))
 
 
-async def _played(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mapping[Tier, Path]) -> tuple[float, Usage]:
+async def _played(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mapping[Tier, Path]) -> Played:
     async with AsyncExitStack() as stack:
         lock = asyncio.Lock()
-        live: dict[Tier, Backend] = {}
+        engines: dict[Tier, Backend] = {}
         for settings, tier in dummies(mode.provider, calls, folders):
-            backend = create_backend(settings)
-            stack.push_async_callback(backend.close)
-            live[tier] = OneByOne(backend, lock) if mode.serial else backend
+            engines[tier] = create_backend(settings)
+            stack.push_async_callback(engines[tier].close)
+        live = {tier: OneByOne(engine, lock) if mode.serial else engine for tier, engine in engines.items()}
+        usages: dict[Tier, list[Usage]] = {tier: [] for tier in engines}
         advance = stack.enter_context(progress(mode.name, len(calls)))
 
         async def ask(call: TracedCall) -> Completion:
             completion = await live[call.tier].complete(call.request)
+            usages[call.tier].append(completion.usage)
             advance()
             return completion
 
         await asyncio.gather(*(live[call.tier].complete(warm_up(call).request) for call in calls[:4]))
+        before = {tier: _steps(engine) for tier, engine in engines.items()}
         started = time.perf_counter()
         usage = await play(calls, ask)
-        return time.perf_counter() - started, usage
+        seconds = time.perf_counter() - started
+        asked = []
+        for tier, engine in engines.items():
+            steps = steps_of(mode.provider, usages[tier], _steps(engine) - before[tier], serial=mode.serial)
+            asked.append(Asked(str(folders[tier]), tuple(usages[tier]), steps))
+        return Played(seconds, usage, tuple(asked))
+
+
+def _steps(engine: Backend) -> int:
+    return (engine.meter() if isinstance(engine, MeteredBackend) else EngineMeter()).steps
 
 
 def warm_up(call: TracedCall) -> TracedCall:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ace.bench.adaptation import ESCALATED, Adaptation, Work, answers, mean_by_role, measure_adaptations, median_seconds
 from ace.bench.machine import Machine
 from ace.bench.modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, TARGET, Mode, choice
 from ace.bench.report import Chart, Partial, unheard
+from ace.bench.roofline import Bound, Ceiling, Roofline, against_hardware
 from ace.bench.tables import report, table
 from ace.bench.threads import threads_of
 from ace.stats import PairedTest, paired_test
@@ -31,6 +32,7 @@ class RunRow:
 
     `calls` and `role_s` are means over the repetitions, by role; `role_s` shares the wall-clock time out among the
     roles whose calls were under way. `outside_share` is the share of the time outside engine steps. Shares are means.
+    `bound` is that of the repetition in the middle, by its seconds, where it was asked for.
     """
 
     mode: str
@@ -43,6 +45,7 @@ class RunRow:
     accuracy: float
     bullets: float
     speedup: float
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,14 @@ class RunReport:
     saving: Saving | None
     work: Work
     threads: int
+    rooflines: dict[str, Roofline]
     machine: Machine
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     def to_markdown(self) -> str:
-        """Two tables, total seconds and seconds by role, and what early stopping saved."""
+        """Three tables: total seconds, seconds by role, the least that the hardware allows; early stopping's saving."""
         work = self.work
         inputs = (
             f"--samples {work.samples} --epochs {work.epochs} --batch {work.batch}"
@@ -90,6 +94,7 @@ class RunReport:
             table(_TOTALS, map(_totals, self.rows)),
             table(("seconds by role (mean)", *ROLES, ESCALATED), map(_by_role, self.rows)),
             *said,
+            *against_hardware({row.mode: row.bound for row in self.rows}, self.rooflines),
         )
 
     def charts(self) -> tuple[Chart, ...]:
@@ -148,11 +153,14 @@ def measure_runs(
     rows: list[RunRow] = []
     measured: dict[str, list[Adaptation]] = {}
     threads, machine = threads_of(TARGET), Machine.here()
+    ceiling = Ceiling(threads)
     for mode in modes:
-        measured[mode.name] = measure_adaptations(mode, work)
-        rows.append(run_row(mode.name, measured[mode.name], rows[0].seconds if rows else None))
-        partial(RunReport(tuple(rows), _saving(measured), work, threads, machine))
-    return RunReport(tuple(rows), _saving(measured), work, threads, machine)
+        measured[mode.name] = each = measure_adaptations(mode, work)
+        middle = sorted(each, key=lambda one: one.seconds)[len(each) // 2]
+        row = run_row(mode.name, each, rows[0].seconds if rows else None)
+        rows.append(replace(row, bound=ceiling.bound(middle.asked, middle.seconds)))
+        partial(RunReport(tuple(rows), _saving(measured), work, threads, ceiling.rooflines, machine))
+    return RunReport(tuple(rows), _saving(measured), work, threads, ceiling.rooflines, machine)
 
 
 def run_row(name: str, measured: Sequence[Adaptation], base: float | None) -> RunRow:
