@@ -18,8 +18,8 @@ ORDERS = (8, 4, 2, 1)
 """Lengths of the contexts, the longest first."""
 
 SURE = 0.75
-"""How likely all of a guess must be right, by what was counted. With less, a batch of 16 on a CPU loses more by checking
-in vain than it saves in steps; at batch 1 anything from 0.6 to 0.8 does."""
+"""How likely all of a guess must be right, by what was counted. With less, a batch of 16 on a CPU loses more by
+checking in vain than it saves in steps; at batch 1 anything from 0.6 to 0.8 does."""
 
 MOST_WEIGHT = 16
 """What was seen oftener counts no more than this, so that a change is soon believed."""
