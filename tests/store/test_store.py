@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -333,6 +334,21 @@ def test_threads_share_a_store(store: RunStore) -> None:
         thread.join()
     assert not failures
     assert [store.run(run).batches for run in runs] == [5] * 4
+
+
+def test_threads_use_a_store_in_memory_by_turns() -> None:
+    """It has one connection, which cannot be in two transactions at once."""
+    with RunStore.open("sqlite://") as store, ThreadPoolExecutor(4) as threads:
+        run = start(store)
+
+        def work(number: int) -> int:
+            store.commit_journal(
+                run, [JournalEntry("generator", f"sha256:{number}", Completion("a", "stop", Usage(), "m"))]
+            )
+            return len(store.journal(run))
+
+        seen = list(threads.map(work, range(200)))
+        assert max(seen) == len(store.journal(run)) == 200
 
 
 def test_in_memory() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,11 +26,16 @@ _SYNCHRONOUS = "ace_synchronous"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A live engine. `name` is what messages call it (no password); `shared` is False for one in memory only."""
+    """A live engine. `name` is what messages call it (no password); `shared` is False for one in memory only.
+
+    Whoever reads or writes holds `turn` meanwhile: a database in memory has one connection, and so one thread at a
+    time. The others need no turns, they have a connection for each.
+    """
 
     engine: Engine
     name: str
     shared: bool = True
+    turn: AbstractContextManager[object] = field(default_factory=nullcontext)
 
 
 def open_database(url: str | Path, *, create: bool) -> Database:
@@ -115,7 +121,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Database:
     if url.database in (None, "", ":memory:"):
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_SQLITE_ARGS)
         _configure_sqlite(engine)
-        return Database(engine, "sqlite:// (memory)", shared=False)
+        return Database(engine, "sqlite:// (memory)", shared=False, turn=threading.RLock())
     path = Path(str(url.database)).expanduser()
     if create:
         _make_folder(path)
