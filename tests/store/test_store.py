@@ -15,7 +15,8 @@ from builders import CALLS, SAMPLES, batch, call, evaluation, outcome, settings,
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import Dialect, event
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ace.errors import RunLockedError, RunNotFoundError, StoreError
 from ace.playbook.apply import SkippedOperation
@@ -23,7 +24,8 @@ from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook
 from ace.store import BatchRecord, JournalEntry, OutcomeRecord, RoleUsage, RunStore
-from ace.store.database import write_transaction
+from ace.store.database import insert_new, write_transaction
+from ace.store.schema import journal
 from ace.store.writing import trim_completions
 from ace.types import Completion, Usage
 
@@ -334,6 +336,11 @@ def test_threads_share_a_store(store: RunStore) -> None:
         thread.join()
     assert not failures
     assert [store.run(run).batches for run in runs] == [5] * 4
+
+
+@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=["sqlite", "postgresql"])
+def test_each_database_passes_over_what_the_journal_has(dialect: Dialect) -> None:
+    assert str(insert_new(dialect, journal).compile(dialect=dialect)).endswith("ON CONFLICT DO NOTHING")
 
 
 def test_threads_use_a_store_in_memory_by_turns() -> None:

@@ -13,7 +13,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, StaticPool, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Dialect,
+    Engine,
+    Insert,
+    QueuePool,
+    StaticPool,
+    Table,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from ace.errors import StoreError
@@ -70,6 +83,15 @@ def write_transaction(engine: Engine, *, synced: bool = True) -> Iterator[Connec
     options = {_WRITE: True, _SYNCHRONOUS: "FULL" if synced else "NORMAL"}
     with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
+
+
+def insert_new(dialect: Dialect, table: Table) -> Insert:
+    """An INSERT that passes over rows whose primary key the table has already."""
+    if dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert(table).on_conflict_do_nothing()
+    return sqlite_insert(table).on_conflict_do_nothing()
 
 
 def lock_schema(connection: Connection) -> None:
@@ -163,8 +185,10 @@ def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         options = connection.get_execution_options()
-        # WAL's default, NORMAL, would lose the last commits on power loss.
-        connection.exec_driver_sql(f"PRAGMA synchronous = {options.get(_SYNCHRONOUS, 'FULL')}")
+        synchronous = options.get(_SYNCHRONOUS, connection.info.get(_SYNCHRONOUS))
+        if synchronous != connection.info.get(_SYNCHRONOUS):
+            connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+            connection.info[_SYNCHRONOUS] = synchronous  # of the database's connection, which the pool keeps
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE, False) else "BEGIN")
 
 
