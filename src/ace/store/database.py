@@ -185,10 +185,11 @@ def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         options = connection.get_execution_options()
+        # WAL's default, NORMAL, would lose the last commits on power loss. The pool keeps connections as they are set.
         synchronous = options.get(_SYNCHRONOUS, connection.info.get(_SYNCHRONOUS))
         if synchronous != connection.info.get(_SYNCHRONOUS):
             connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
-            connection.info[_SYNCHRONOUS] = synchronous  # of the database's connection, which the pool keeps
+            connection.info[_SYNCHRONOUS] = synchronous
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE, False) else "BEGIN")
 
 
