@@ -24,7 +24,10 @@ from crash_lab import answered, end, finish, has_run, kept, left, start
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A moment to die: `kind` call, commit or time; `at` its number or its second; `signal` what is sent."""
+    """A moment to die: `kind` call, commit, overlap or time; `at` its number or its second; `signal` what is sent.
+
+    An overlap is the commit of that batch of the process, while an answer comes in the next one.
+    """
 
     kind: str
     at: float
@@ -61,6 +64,10 @@ class Reference:
     def calls(self) -> int:
         return self.answered.total()
 
+    @property
+    def batches(self) -> int:
+        return len(self.left["batches"])
+
 
 def reference(folder: Path, settings: Mapping[str, Any] | None = None) -> Reference:
     """Run once without a death, with the victim's `settings` changed."""
@@ -73,15 +80,17 @@ def reference(folder: Path, settings: Mapping[str, Any] | None = None) -> Refere
 
 
 def points(seed: int, whole: Reference) -> Iterator[Point]:
-    """Seeded moments: answers, commits and plain time; SIGKILL mostly, SIGTERM and Ctrl-C too."""
+    """Seeded moments: answers, commits, answers during commits, plain time; SIGKILL mostly, SIGTERM and Ctrl-C too."""
     draw = random.Random(seed)
     while True:
-        kind = draw.choices(["call", "commit", "time"], [5, 3, 2])[0]
+        kind = draw.choices(["call", "commit", "overlap", "time"], [5, 3, 2, 2])[0]
         sent = draw.choices([signal.SIGKILL, signal.SIGTERM, signal.SIGINT], [7, 1.5, 1.5])[0]
         if kind == "call":
             yield Point(kind, draw.randint(1, whole.calls), sent)
         elif kind == "commit":
             yield Point(kind, draw.randint(1, whole.calls // 2))
+        elif kind == "overlap":
+            yield Point(kind, draw.randint(1, whole.batches), sent)
         else:
             yield Point(kind, round(draw.uniform(0.0, whole.seconds), 3), sent)
 

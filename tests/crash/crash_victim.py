@@ -14,10 +14,12 @@ import os
 import resource
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
-from players import cast, play, settings
+from players import cast, play, role_of, settings
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -34,6 +36,10 @@ WORLD: dict[str, Any] = {
     "adaptation__batch_size": 6,
     "adaptation__epochs": 2,
 }
+HELD_S = 0.5
+"""How long a commit is held back at most: after the last batch of an epoch nothing comes."""
+_NEXT = threading.Event()
+"""The last answer was not a curator's, with which a batch that learns ends: the next one has an answer."""
 
 
 class Victim(ScriptedBackend):
@@ -51,11 +57,19 @@ class Victim(ScriptedBackend):
         if len(self.requests) == self._at:
             os.kill(os.getpid(), self._signal)
         os.write(self._log, request.digest.encode() + b"\n")
+        if role_of(request) == "curator":
+            _NEXT.clear()
+        else:
+            _NEXT.set()
         return completion
 
 
 def _arm(kill: dict[str, Any]) -> None:
-    """kind "call": a signal at that answer; "commit": SIGKILL before that commit; "file_size": a disk that is full."""
+    """What is to happen, by `kind`.
+
+    "call": a signal at that answer; "commit": SIGKILL before that commit; "overlap": a signal before that batch's
+    commit, when the next batch has an answer; "file_size": a disk that is full.
+    """
     commits = 0
 
     def count(connection: object) -> None:
@@ -64,8 +78,18 @@ def _arm(kill: dict[str, Any]) -> None:
         if commits == kill["at"]:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def overlap(connection: object) -> None:
+        nonlocal commits
+        if threading.current_thread().name.startswith("ace-commit"):
+            commits += 1
+            if commits == kill["at"] and _NEXT.wait(HELD_S):
+                os.kill(os.getpid(), kill["signal"])
+                time.sleep(0.05)  # a signal that does not kill comes while the commit is under way
+
     if kill.get("kind") == "commit":
         event.listen(Engine, "commit", count)
+    if kill.get("kind") == "overlap":
+        event.listen(Engine, "commit", overlap)
     if kill.get("kind") == "file_size":
         resource.setrlimit(resource.RLIMIT_FSIZE, (kill["at"], resource.RLIM_INFINITY))
 

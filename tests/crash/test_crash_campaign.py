@@ -62,6 +62,15 @@ def test_a_pipelined_run_has_the_same_end_whatever_kills_it(tmp_path: Path, seed
     assert judge(tmp_path / "run", [next(draw), next(draw), next(draw)], whole).good
 
 
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_death_while_a_batch_is_committed_and_the_next_one_has_begun(tmp_path: Path, ahead: int, sent: int) -> None:
+    whole = reference(tmp_path / "whole", {"adaptation__pipeline": ahead})
+    verdict = judge(tmp_path / "run", [Point("overlap", at, sent) for at in (1, 2, 2)], whole)
+    assert len(verdict.deaths) == 3
+    assert verdict.good
+
+
 def test_a_batch_that_dies_late_costs_the_calls_in_flight(tmp_path: Path, whole: Reference) -> None:
     """Of everything that was answered before the death, at most the calls under way are asked again."""
     verdict = judge(tmp_path / "run", [Point("call", whole.calls - 12)], whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -14,7 +15,8 @@ from builders import CALLS, SAMPLES, batch, call, evaluation, outcome, settings,
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import Dialect, event
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ace.errors import RunLockedError, RunNotFoundError, StoreError
 from ace.playbook.apply import SkippedOperation
@@ -22,7 +24,8 @@ from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook
 from ace.store import BatchRecord, JournalEntry, OutcomeRecord, RoleUsage, RunStore
-from ace.store.database import write_transaction
+from ace.store.database import insert_new, write_transaction
+from ace.store.schema import journal
 from ace.store.writing import trim_completions
 from ace.types import Completion, Usage
 
@@ -333,6 +336,26 @@ def test_threads_share_a_store(store: RunStore) -> None:
         thread.join()
     assert not failures
     assert [store.run(run).batches for run in runs] == [5] * 4
+
+
+@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=["sqlite", "postgresql"])
+def test_each_database_passes_over_what_the_journal_has(dialect: Dialect) -> None:
+    assert str(insert_new(dialect, journal).compile(dialect=dialect)).endswith("ON CONFLICT DO NOTHING")
+
+
+def test_threads_use_a_store_in_memory_by_turns() -> None:
+    """It has one connection, which cannot be in two transactions at once."""
+    with RunStore.open("sqlite://") as store, ThreadPoolExecutor(4) as threads:
+        run = start(store)
+
+        def work(number: int) -> int:
+            store.commit_journal(
+                run, [JournalEntry("generator", f"sha256:{number}", Completion("a", "stop", Usage(), "m"))]
+            )
+            return len(store.journal(run))
+
+        seen = list(threads.map(work, range(200)))
+        assert max(seen) == len(store.journal(run)) == 200
 
 
 def test_in_memory() -> None:

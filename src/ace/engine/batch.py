@@ -1,4 +1,4 @@
-"""One batch: its samples flow at once from one playbook version, and one transaction commits what they led to."""
+"""One batch: its samples flow at once from one playbook version, and one record holds what they led to."""
 
 from __future__ import annotations
 
@@ -52,10 +52,18 @@ async def work_samples(
     return SamplesDone(seen, prefix, results, started)
 
 
-async def conclude(context: RunContext, newest: Playbook, plan: BatchPlan, done: SamplesDone) -> Playbook:
-    """Curate what the samples propose, apply it to `newest`, commit, and return the new playbook.
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What a batch led to, as one transaction is to commit it, and what is told of it then."""
 
-    Nothing is in the store before the one commit at the end: an error or a cancellation on the way abandons the batch.
+    record: BatchRecord
+    told: BatchCommitted
+
+
+async def conclude(context: RunContext, newest: Playbook, plan: BatchPlan, done: SamplesDone) -> Concluded:
+    """Curate what the samples propose, and apply it to `newest`, which the store must hold.
+
+    Writes nothing: an error or a cancellation on the way abandons the batch.
     """
     method = context.settings.adaptation.method
     results = [_of_bullets_seen(result, done.seen, newest) for result in done.results]
@@ -70,24 +78,21 @@ async def conclude(context: RunContext, newest: Playbook, plan: BatchPlan, done:
     calls = tuple(call for result in results for call in result.calls) + curated.calls
     working_set = context.working_sets.get(plan.begins)
     end = compact(context, newest, curated.playbook, plan, calls=len(calls), shown=working_set)
-    context.store.commit_batch(
-        BatchRecord(
-            run=context.run,
-            index=plan.index,
-            epoch=plan.epoch,
-            outcomes=tuple(result.outcome for result in results),
-            calls=calls,
-            delta=curated.delta,
-            playbook=end.playbook,
-            skipped=curated.skipped,
-            compacted=end.compacted,
-            window=end.window,
-            started=done.started,
-            finished=utcnow(),
-        )
+    record = BatchRecord(
+        run=context.run,
+        index=plan.index,
+        epoch=plan.epoch,
+        outcomes=tuple(result.outcome for result in results),
+        calls=calls,
+        delta=curated.delta,
+        playbook=end.playbook,
+        skipped=curated.skipped,
+        compacted=end.compacted,
+        window=end.window,
+        started=done.started,
+        finished=utcnow(),
     )
-    context.listener(_committed(plan, results, end.playbook, curated.delta))
-    return end.playbook
+    return Concluded(record, _committed(plan, results, end.playbook, curated.delta))
 
 
 def _of_bullets_seen(result: SampleResult, seen: Playbook, newest: Playbook) -> SampleResult:

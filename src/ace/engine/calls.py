@@ -19,6 +19,11 @@ class Calls:
 
     An answer reaches its role after it is in the store's journal: a process that dies has lost the calls in flight and
     no other. What the journal of an earlier process holds is answered from there, what the completion cache holds, too.
+
+    A database takes one writer at a time, and the journal is written on the loop. So that the loop does not stand still
+    in the database's queue while a batch is committed in a thread, answers that come meanwhile wait for the end of that
+    commit (`hold`), and then share a transaction. The journal therefore never has calls of a batch that began after
+    the commit did, unless the commit is on disk or has failed.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Calls:
         self._under_way: set[asyncio.Task[Completion]] = set()
         self._unwritten: list[JournalEntry] = []
         self._written: asyncio.Future[None] | None = None
+        self._commit: asyncio.Future[None] | None = None
         self._ending = False
 
     def of(self, role: RoleName, escalated: Escalation | None = None) -> Complete:
@@ -68,6 +74,10 @@ class Calls:
 
         return complete
 
+    def hold(self, commit: asyncio.Future[None]) -> None:
+        """Write the journal no more until `commit` is done, however it ends."""
+        self._commit = commit
+
     async def drain(self) -> None:
         """Wait for the calls that a reached budget left under way. What they raise is of no interest any more."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
@@ -94,7 +104,10 @@ class Calls:
         if self._written is None:
             loop = asyncio.get_running_loop()
             self._written = loop.create_future()
-            loop.call_soon(self._write)
+            if self._commit is None or self._commit.done():
+                loop.call_soon(self._write)
+            else:
+                self._commit.add_done_callback(lambda _: self._write())
         await asyncio.shield(self._written)
 
     def _write(self) -> None:

@@ -47,7 +47,7 @@ class CallFinished:
 class BatchStarted:
     """A batch is admitted: its samples begin from playbook version `playbook_version`.
 
-    With `adaptation.pipeline: 1` the batch before it may still be under way.
+    The batch before it may still be on its way to the disk; with `adaptation.pipeline: 1` it is still under way.
     """
 
     index: int

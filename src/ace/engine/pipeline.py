@@ -4,6 +4,9 @@ What a batch leads to depends on the settings alone, never on which sample was f
 playbook version that the batch before the last one led to (`pipeline: 1`; the last one with 0), and it is curated and
 applied to the newest one when its turn has come. The first two batches of an epoch both begin from the version that
 the epoch began with.
+
+A batch is on its way to the disk while the samples of the next one already work; it has arrived before that one is
+concluded, and before the epoch ends.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ace.engine.batch import SamplesDone, conclude, work_samples
+from ace.engine.commits import Commits
 from ace.engine.context import RunContext
 from ace.engine.flow import side_by_side
 from ace.engine.schedule import BatchPlan
@@ -31,27 +35,34 @@ async def run_epoch(context: RunContext, playbook: Playbook, epoch: Sequence[Bat
     """Work off the batches of `epoch` after index `done`, and return the playbook that they lead to.
 
     `playbook` is the newest one. Each batch is one transaction, committed in order; an error or a cancellation abandons
-    those that are not committed.
+    those whose commit has not begun. Whatever ends the epoch, no commit is under way any more then.
     """
     ahead = context.settings.adaptation.pipeline
     owed = [plan for plan in epoch if plan.index > done]
     seen = _seen_by_first(context, playbook, epoch, owed, ahead)
-    window = Window()
+    window, commits = Window(), Commits(context)
     under_way: deque[_UnderWay] = deque()
-    async with side_by_side() as group:
+    async with commits, side_by_side() as group:
         for plan in owed:
             samples = work_samples(context, seen, plan, window, width=_width(epoch, plan, ahead))
             under_way.append(_UnderWay(plan, group.create_task(samples)))
             if len(under_way) > ahead:
-                playbook = await _finish(context, playbook, under_way.popleft())
+                playbook = await _finish(context, playbook, under_way.popleft(), commits, group)
             seen = playbook
         for batch in under_way:
-            playbook = await _finish(context, playbook, batch)
+            playbook = await _finish(context, playbook, batch, commits, group)
     return playbook
 
 
-async def _finish(context: RunContext, playbook: Playbook, batch: _UnderWay) -> Playbook:
-    return await conclude(context, playbook, batch.plan, await batch.samples)
+async def _finish(
+    context: RunContext, playbook: Playbook, batch: _UnderWay, commits: Commits, group: asyncio.TaskGroup
+) -> Playbook:
+    """Conclude `batch` when the one before it is in the store, and begin its commit."""
+    done = await batch.samples
+    await commits.arrived()
+    concluded = await conclude(context, playbook, batch.plan, done)
+    commits.begin(concluded, group)
+    return concluded.record.playbook
 
 
 def _seen_by_first(

@@ -30,6 +30,7 @@ from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionErro
 from ace.inference import Backends, Tiers, engine_of, open_backends
 from ace.inference.backend import EngineMeter, metered
 from ace.playbook import create_embedder
+from ace.playbook.guard import scan
 from ace.store import RunStore
 from ace.store.records import RunStatus
 
@@ -70,6 +71,8 @@ async def conduct(
 ) -> RunSummary:
     """Open the run, do `work`, and close it, however it ends. See `ace.engine.run`."""
     started = time.perf_counter()
+    if settings.playbook.guard.policy != "off":
+        scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
     with RunStore.open(settings.store) as store:
         run_id = None if resume is None else _take_up(store, parts, resume)
         status: RunStatus

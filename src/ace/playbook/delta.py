@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 from ace.errors import PlaybookError
 from ace.playbook.bullet import Provenance
+from ace.types import fields_of
 
 TagName = Literal["helpful", "harmful", "neutral", "used"]
 
@@ -94,7 +95,7 @@ class Delta:
         return len(self.operations)
 
     def to_json(self) -> dict[str, Any]:
-        return {"operations": [{"type": operation.type, **asdict(operation)} for operation in self.operations]}
+        return {"operations": [_to_json(operation) for operation in self.operations]}
 
     @classmethod
     def from_json(cls, data: object) -> Delta:
@@ -103,6 +104,11 @@ class Delta:
         if not isinstance(items, Sequence) or isinstance(items, str):
             raise PlaybookError("a delta is an object with a list `operations`")
         return cls(tuple(_operation(number, item) for number, item in enumerate(items)))
+
+
+def _to_json(operation: Operation) -> dict[str, Any]:
+    values = {"type": operation.type, **fields_of(operation)}
+    return values if isinstance(operation, Tag) else {**values, "provenance": fields_of(operation.provenance)}
 
 
 def _operation(number: int, item: object) -> Operation:

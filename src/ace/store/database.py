@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, StaticPool, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Dialect,
+    Engine,
+    Insert,
+    QueuePool,
+    StaticPool,
+    Table,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from ace.errors import StoreError
@@ -25,11 +39,16 @@ _SYNCHRONOUS = "ace_synchronous"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A live engine. `name` is what messages call it (no password); `shared` is False for one in memory only."""
+    """A live engine. `name` is what messages call it (no password); `shared` is False for one in memory only.
+
+    Whoever reads or writes holds `turn` meanwhile: a database in memory has one connection, and so one thread at a
+    time. The others need no turns, they have a connection for each.
+    """
 
     engine: Engine
     name: str
     shared: bool = True
+    turn: AbstractContextManager[object] = field(default_factory=nullcontext)
 
 
 def open_database(url: str | Path, *, create: bool) -> Database:
@@ -64,6 +83,15 @@ def write_transaction(engine: Engine, *, synced: bool = True) -> Iterator[Connec
     options = {_WRITE: True, _SYNCHRONOUS: "FULL" if synced else "NORMAL"}
     with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
+
+
+def insert_new(dialect: Dialect, table: Table) -> Insert:
+    """An INSERT that passes over rows whose primary key the table has already."""
+    if dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert(table).on_conflict_do_nothing()
+    return sqlite_insert(table).on_conflict_do_nothing()
 
 
 def lock_schema(connection: Connection) -> None:
@@ -115,7 +143,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Database:
     if url.database in (None, "", ":memory:"):
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_SQLITE_ARGS)
         _configure_sqlite(engine)
-        return Database(engine, "sqlite:// (memory)", shared=False)
+        return Database(engine, "sqlite:// (memory)", shared=False, turn=threading.RLock())
     path = Path(str(url.database)).expanduser()
     if create:
         _make_folder(path)
@@ -157,8 +185,11 @@ def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         options = connection.get_execution_options()
-        # WAL's default, NORMAL, would lose the last commits on power loss.
-        connection.exec_driver_sql(f"PRAGMA synchronous = {options.get(_SYNCHRONOUS, 'FULL')}")
+        # WAL's default, NORMAL, would lose the last commits on power loss. The pool keeps connections as they are set.
+        synchronous = options.get(_SYNCHRONOUS, connection.info.get(_SYNCHRONOUS))
+        if synchronous != connection.info.get(_SYNCHRONOUS):
+            connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+            connection.info[_SYNCHRONOUS] = synchronous
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE, False) else "BEGIN")
 
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ace.errors import RunLockedError
@@ -28,6 +28,9 @@ HEARTBEAT_S = 10.0
 STALE_S = 120.0
 
 _OWNER_COLUMNS = (runs.c.owner_token, runs.c.owner_pid, runs.c.owner_host, runs.c.owner_process, runs.c.owner_heartbeat)
+
+# Made once: every commit asks it.
+_TOKEN = select(runs.c.owner_token).where(runs.c.id == bindparam("run")).with_for_update()
 
 
 def new_owner() -> Owner:
@@ -126,8 +129,7 @@ def take(connection: Connection, run_id: str, owner: Owner) -> None:
 
 def check(connection: Connection, run_id: str, token: str | None) -> None:
     """RunLockedError unless `token` owns the run, and keeps others from taking it until this transaction ends."""
-    statement = select(runs.c.owner_token).where(runs.c.id == run_id).with_for_update()
-    if token is None or connection.execute(statement).scalar_one_or_none() != token:
+    if token is None or connection.execute(_TOKEN, {"run": run_id}).scalar_one_or_none() != token:
         raise RunLockedError(
             f"this process does not own run {run_id}, so it may not write to it",
             hint="another process took it over, or it was never acquired",

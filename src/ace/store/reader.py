@@ -146,7 +146,7 @@ class RunReader:
     @contextmanager
     def _reading(self, run_id: str | None = None) -> Iterator[Connection]:
         """A consistent view of the database, in which the run `run_id` exists."""
-        with store_errors(self.name), self._engine.connect() as connection:
+        with self._database.turn, store_errors(self.name), self._engine.connect() as connection:
             if run_id is not None:
                 self._require(connection, run_id)
             yield connection

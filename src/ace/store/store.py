@@ -186,7 +186,8 @@ class RunStore(RunReader):
 
     @contextmanager
     def _writing(self, owned_run: str | None = None, *, synced: bool = True) -> Iterator[Connection]:
-        with store_errors(self.name), write_transaction(self._engine, synced=synced) as connection:
+        transaction = write_transaction(self._engine, synced=synced)
+        with self._database.turn, store_errors(self.name), transaction as connection:
             if owned_run is not None:
                 lock.check(connection, owned_run, self._tokens.get(owned_run))
             yield connection

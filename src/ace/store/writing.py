@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, insert, selec
 
 from ace.errors import StoreError
 from ace.playbook.delta import Delta
+from ace.store.database import insert_new
 from ace.store.records import BatchRecord, EvaluationRecord, JournalEntry, OutcomeRecord, utcnow
 from ace.store.schema import batches, calls, completions, evaluations, journal, outcomes, playbook_versions
 from ace.types import Completion, Usage
@@ -108,34 +109,12 @@ def add_evaluation(connection: Connection, record: EvaluationRecord) -> int:
 
 def add_journal(connection: Connection, run_id: str, entries: Sequence[JournalEntry]) -> None:
     """Answered calls of the work in flight. What the journal holds already stays as it is."""
-    known = select(journal.c.digest).where(
-        journal.c.run_id == run_id, journal.c.digest.in_([entry.digest for entry in entries])
-    )
-    held = set(connection.execute(known).scalars())
-    new = {entry.digest: entry for entry in entries if entry.digest not in held}
-    if new:
-        connection.execute(insert(journal), [_journal_row(run_id, entry) for entry in new.values()])
-    _add_completions(connection, {entry.cache_key: entry.completion for entry in entries if entry.cache_key})
-
-
-def _add_completions(connection: Connection, answers: Mapping[str, Completion]) -> None:
-    known = connection.execute(select(completions.c.digest).where(completions.c.digest.in_(answers))).scalars()
-    new = answers.keys() - set(known)
-    if new:
+    connection.execute(insert_new(connection.dialect, journal), [_journal_row(run_id, entry) for entry in entries])
+    answers = {entry.cache_key: entry.completion for entry in entries if entry.cache_key}
+    if answers:
         now = utcnow()
-        connection.execute(
-            insert(completions),
-            [
-                {
-                    "digest": key,
-                    "created": now,
-                    "model": answers[key].model,
-                    "finish_reason": answers[key].finish_reason,
-                    "text": answers[key].text,
-                }
-                for key in new
-            ],
-        )
+        rows = [_completion_row(key, completion, now) for key, completion in answers.items()]
+        connection.execute(insert_new(connection.dialect, completions), rows)
 
 
 def trim_completions(connection: Connection, most: int) -> None:
@@ -164,6 +143,16 @@ def _journal_row(run_id: str, entry: JournalEntry) -> dict[str, Any]:
         "text": completion.text,
         "from_cache": completion.from_cache,
         "escalated": entry.escalated,
+    }
+
+
+def _completion_row(key: str, completion: Completion, created: datetime) -> dict[str, Any]:
+    return {
+        "digest": key,
+        "created": created,
+        "model": completion.model,
+        "finish_reason": completion.finish_reason,
+        "text": completion.text,
     }
 
 
