@@ -72,10 +72,7 @@ MODES: tuple[Mode, ...] = (
     Mode("vLLM, speculative (draft)", settings=speculative("draft")),
     Mode("vLLM, pipeline", settings=PIPELINE),
     Mode("vLLM, compiled", settings=COMPILED),
-    Mode(
-        "vLLM, what pays: early stopping, compiled, history",
-        settings=together(EARLY, COMPILED, speculative("history")),
-    ),
+    Mode("vLLM, what pays: early stopping, compiled", settings=together(EARLY, COMPILED)),
 )
 
 
