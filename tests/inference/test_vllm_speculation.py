@@ -93,6 +93,14 @@ def test_suffix_names_the_package_that_it_needs() -> None:
     assert caught.value.facts["command"] == "pip install arctic-inference"
 
 
+def test_history_needs_a_vllm_that_takes_proposers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    older = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr("ace.inference.vllm.speculation.find_spec", lambda name: older)
+    with pytest.raises(ConfigError, match="takes no proposers from outside") as caught:
+        config("history")
+    assert caught.value.facts["key"] == "speculative.method"
+
+
 def test_a_draft_with_other_tokens_is_refused(tmp_path: Path) -> None:
     for name, size, words in (("target", 3, ["a"]), ("same", 3, ["a"]), ("other", 3, ["b"]), ("larger", 4, ["a"])):
         folder = tmp_path / name

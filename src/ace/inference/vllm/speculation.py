@@ -1,9 +1,9 @@
 """Speculative decoding: from `models.*.speculative` to vLLM's `speculative_config`. Loads no engine.
 
 The presets' values are for the short JSON answers of the three roles, in which words of the playbook come again:
-4 guessed tokens, because a step that checks them costs little more than one without, and few runs agree for longer;
-n-grams of 2 to 4 tokens, because most bullets are shorter than vLLM's 5. Suffix decoding and history choose the number
-themselves, history up to the 4.
+4 guessed tokens, because a step that checks those of one request costs little more than one without, and few guesses
+hold for longer; n-grams of 2 to 4 tokens, because most bullets are shorter than vLLM's 5. Suffix decoding and history
+choose the number themselves, history up to the 4.
 """
 
 from __future__ import annotations

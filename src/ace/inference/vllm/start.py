@@ -99,7 +99,7 @@ def _start(
         multiprocess_mode=False,
     )
     if "disable_log_stats" not in settings.engine_args:
-        # Its Prometheus counters, which nobody reads here, are 2% of a small model's step. A request's own times stay.
+        # Its Prometheus counters, written at every step, are read by nobody here. A request's own times stay.
         engine.logger_manager = None
     model = config.model_config
     tokenizer = import_module("transformers").AutoTokenizer.from_pretrained(
