@@ -18,15 +18,16 @@ from ace.config import ModelSettings
 from ace.errors import EngineDeadError, PromptTooLongError, ProviderStartError, RequestRejectedError
 from ace.inference import ScriptedBackend
 from ace.inference.backend import Backend
+from ace.inference.remote import RemoteBackend
+from ace.inference.remote import identity as identities
+from ace.inference.remote.identity import Identity, engine_digest
+from ace.inference.remote.wire import Failure, Hello, WireError, from_client
 from ace.inference.supervised import SupervisedBackend
-from ace.inference.warm import WarmBackend, find_warm
-from ace.inference.warm import identity as identities
-from ace.inference.warm.client import greet
+from ace.inference.warm import find_warm
 from ace.inference.warm.control import end_all, survey
-from ace.inference.warm.identity import Identity, engine_digest
+from ace.inference.warm.finding import greet
 from ace.inference.warm.places import runtime_folder, socket_path, sockets
 from ace.inference.warm.server import serve_engines
-from ace.inference.warm.wire import Failure, Hello, WireError, from_client
 from ace.types import Completion, Message, Request, Sampling
 
 SETTINGS = ModelSettings(provider="vllm", model="micro-target")
@@ -107,13 +108,13 @@ def echo() -> ScriptedBackend:
     return ScriptedBackend(lambda request: f"so: {request.messages[0].content}")
 
 
-def found(settings: ModelSettings = SETTINGS) -> WarmBackend:
+def found(settings: ModelSettings = SETTINGS) -> RemoteBackend:
     backend, passed_over = find_warm(settings, "vllm", "asked for")
     assert backend is not None, passed_over
     return backend
 
 
-def use(work: Callable[[WarmBackend], Awaitable[None]]) -> None:
+def use(work: Callable[[RemoteBackend], Awaitable[None]]) -> None:
     async def main() -> None:
         backend = found()
         try:
@@ -130,7 +131,7 @@ def test_a_request_and_its_answer_come_through_whole() -> None:
     requests = [ask("Grüße 🦊 <|im_end|>"), ask("x" * 300_000)]
     with serving(backend) as hello:
 
-        async def work(warm: WarmBackend) -> None:
+        async def work(warm: RemoteBackend) -> None:
             completions = await asyncio.gather(*map(warm.complete, requests))
             assert [c.text for c in completions] == [f"so: {r.messages[0].content}" for r in requests]
             assert completions[0].usage.completion_tokens == 4
@@ -168,7 +169,7 @@ def test_two_clients_get_their_own_answers() -> None:
 def test_an_error_is_the_same_error(raised: PromptTooLongError, expected: type[PromptTooLongError]) -> None:
     with serving(Failing(raised)):
 
-        async def work(warm: WarmBackend) -> None:
+        async def work(warm: RemoteBackend) -> None:
             with pytest.raises(expected) as caught:
                 await warm.complete(ask("x"))
             assert (caught.value.message, caught.value.facts) == (raised.message, raised.facts)
@@ -183,7 +184,7 @@ def test_only_errors_of_ours_are_rebuilt() -> None:
 def test_what_is_no_text_is_refused_before_it_is_sent() -> None:
     with serving(echo()):
 
-        async def work(warm: WarmBackend) -> None:
+        async def work(warm: RemoteBackend) -> None:
             with pytest.raises(RequestRejectedError, match="Unicode"):
                 await warm.complete(ask("\ud800"))
             assert (await warm.complete(ask("well"))).text == "so: well"
@@ -195,7 +196,7 @@ def test_a_cancelled_call_and_those_of_a_client_that_leaves_are_given_up() -> No
     slow = Slow()
     with serving(slow):
 
-        async def work(warm: WarmBackend) -> None:
+        async def work(warm: RemoteBackend) -> None:
             calls = [asyncio.create_task(warm.complete(ask(f"{n}"))) for n in range(3)]
             for _ in calls:
                 assert await asyncio.to_thread(slow.begun.acquire, timeout=10)
@@ -230,7 +231,7 @@ def test_a_server_that_ends_under_way_is_a_dead_engine_which_is_replaced() -> No
 def test_a_server_whose_engine_is_dead_for_good_ends() -> None:
     with serving(Failing(EngineDeadError("dead"))):
 
-        async def work(warm: WarmBackend) -> None:
+        async def work(warm: RemoteBackend) -> None:
             with pytest.raises(EngineDeadError):
                 await warm.complete(ask("x"))
 
@@ -300,7 +301,7 @@ def test_nonsense_ends_its_own_connection_only() -> None:
                 connection.sendall(said)
                 assert connection.recv(1) == b""
 
-        async def work(warm: WarmBackend) -> None:
+        async def work(warm: RemoteBackend) -> None:
             assert (await warm.complete(ask("well"))).text == "so: well"
 
         use(work)

@@ -13,7 +13,7 @@ from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
     from ace.config import ModelSettings, RunSettings
-    from ace.inference.warm.wire import Hello
+    from ace.inference.remote.wire import Hello
 
 
 def serve_engine(

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ace.inference.warm.wire import Hello
+from ace.inference.remote.wire import Hello
 from ace.views.text import UNKNOWN, cell, seconds
 
 

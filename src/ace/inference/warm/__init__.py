@@ -3,7 +3,6 @@
 The server's side is in `ace.inference.warm.server`, which needs a system with Unix sockets and file locks.
 """
 
-from ace.inference.warm.client import WarmBackend
 from ace.inference.warm.finding import Found, find_warm
 
-__all__ = ["Found", "WarmBackend", "find_warm"]
+__all__ = ["Found", "find_warm"]

@@ -13,11 +13,11 @@ from ace.errors import ConfigError, ProviderStartError
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
 from ace.inference.registry import create_backend
-from ace.inference.warm.client import greet
-from ace.inference.warm.identity import engine_digest
+from ace.inference.remote.identity import engine_digest
+from ace.inference.remote.wire import Hello, Stop, WireError, pack
+from ace.inference.warm.finding import greet
 from ace.inference.warm.places import sockets
 from ace.inference.warm.server import serve_engines, wait_until_free
-from ace.inference.warm.wire import Hello, Stop, WireError, pack
 
 END_S = 60.0
 """How long `end_all` waits for a server to free its engines."""

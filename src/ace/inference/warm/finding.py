@@ -5,22 +5,28 @@ from __future__ import annotations
 import os
 import socket
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from ace.config import ModelSettings
-from ace.inference.warm.client import WarmBackend, greet
-from ace.inference.warm.identity import Identity
+from ace.inference.remote.client import RemoteBackend, greeting
+from ace.inference.remote.identity import Identity
+from ace.inference.remote.peers import is_ours
+from ace.inference.remote.wire import Hello, WireError
 from ace.inference.warm.places import is_private, runtime_folder, socket_path
-from ace.inference.warm.wire import WireError
 
 SWITCH = "ACE_WARM"
 """`ACE_WARM=0` in the environment: no engine of this process is a warm one. Benchmarks and tests set it."""
 
 
+GREETING_S = 5.0
+"""How long a warm engine may take to greet: beyond that it is taken for dead."""
+
+
 class Found(NamedTuple):
     """A warm engine, or None and why one that is there was passed over ("" where there is none)."""
 
-    backend: WarmBackend | None
+    backend: RemoteBackend | None
     passed_over: str = ""
 
 
@@ -49,4 +55,21 @@ def find_warm(settings: ModelSettings, provider: str, reason: str) -> Found:
         connection.close()
         return Found(None, f"the warm engine (pid {hello.pid}) was started {unlike}")
     why = f"{reason}; warm: ace serve-engine, pid {hello.pid}"
-    return Found(WarmBackend(connection, hello, start_s=time.perf_counter() - began, reason=why))
+    return Found(RemoteBackend(connection, hello, start_s=time.perf_counter() - began, reason=why))
+
+
+def greet(place: Path) -> tuple[socket.socket, Hello]:
+    """A connection to the server at `place`, and its greeting. OSError where nobody of ours listens; WireError where
+    another version does."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(GREETING_S)
+        connection.connect(str(place))
+        if not is_ours(connection):
+            raise PermissionError(f"{place} belongs to another user")
+        hello = greeting(connection)
+        connection.settimeout(None)
+    except BaseException:  # Ctrl-C too
+        connection.close()
+        raise
+    return connection, hello

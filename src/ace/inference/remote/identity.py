@@ -1,4 +1,4 @@
-"""What has to be equal for a warm engine to stand in for one of our own."""
+"""What has to be equal for an engine in another process to stand in for one of our own."""
 
 from __future__ import annotations
 

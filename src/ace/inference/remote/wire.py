@@ -1,4 +1,4 @@
-"""What a warm engine and a run say to each other: frames of JSON, each after its length in four bytes.
+"""What an engine's process and a run say to each other: frames of JSON, each after its length in four bytes.
 
 The server greets first, with `Hello`. Then each `Ask` and `Count` is answered by an `Answer`, a `Counted` or a
 `Failure` of the same number, in any order; a `Cancel` is not answered. Both ends are of one version of ace: `Identity`.
@@ -6,6 +6,7 @@ The server greets first, with `Hello`. Then each `Ask` and `Count` is answered b
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pydantic_core import PydanticSerializationError
 
 from ace.errors import AceError, InferenceError, RequestRejectedError
 from ace.inference.backend import BackendInfo, EngineMeter
-from ace.inference.warm.identity import Identity
+from ace.inference.remote.identity import Identity
 from ace.types import Completion, Request
 
 LENGTH = struct.Struct("!I")
@@ -131,7 +132,9 @@ def pack(said: FromServer | FromClient) -> bytes:
     except PydanticSerializationError as error:
         raise RequestRejectedError(f"the request is not valid Unicode or JSON: {error}") from None
     if len(body) > MOST_BYTES:
-        raise RequestRejectedError(f"the request has {len(body)} bytes; a warm engine takes {MOST_BYTES}")
+        raise RequestRejectedError(
+            f"the request has {len(body)} bytes; an engine in another process takes {MOST_BYTES}"
+        )
     return LENGTH.pack(len(body)) + body
 
 
@@ -141,6 +144,11 @@ def size_of(head: bytes) -> int:
     if size > MOST_BYTES:
         raise WireError(f"a frame of {size} bytes")
     return int(size)
+
+
+def read_frame(connection: socket.socket) -> bytes:
+    """The next frame without its length. ConnectionError where the other end is closed before; WireError."""
+    return _exactly(connection, size_of(_exactly(connection, LENGTH.size)))
 
 
 def from_server(body: bytes) -> FromServer:
@@ -153,6 +161,17 @@ def from_client(body: bytes) -> FromClient:
     """What a client said. WireError."""
     said: FromClient = _read(_FROM_CLIENT, body)
     return said
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    """So many bytes. ConnectionError where the other end is closed before."""
+    held = bytearray()
+    while len(held) < size:
+        piece = connection.recv(min(size - len(held), 1 << 20))
+        if not piece:
+            raise ConnectionResetError("the connection ended")
+        held += piece
+    return bytes(held)
 
 
 def _below(kind: type[AceError]) -> Iterator[type[AceError]]:

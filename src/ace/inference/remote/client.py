@@ -1,4 +1,4 @@
-"""`WarmBackend`: an engine in another process, behind a Unix socket, that looks like one in this one."""
+"""The side that asks: `RemoteBackend`, an engine in another process that looks like one in this one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ import socket
 import threading
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 from ace.errors import AceError, EngineDeadError
 from ace.inference.backend import BackendInfo, EngineMeter
-from ace.inference.warm.places import is_ours
-from ace.inference.warm.wire import (
-    LENGTH,
+from ace.inference.remote.wire import (
     Answer,
     Ask,
     Cancel,
@@ -29,39 +26,28 @@ from ace.inference.warm.wire import (
     WireError,
     from_server,
     pack,
-    size_of,
+    read_frame,
 )
 from ace.types import Completion, Request
 
 T = TypeVar("T", Answer, Counted)
 
-GREETING_S = 5.0
-"""How long a warm engine may take to greet: beyond that it is taken for dead."""
-
 COUNT_S = 60.0
 """How long counting the tokens of a text may take."""
 
 
-def greet(place: Path) -> tuple[socket.socket, Hello]:
-    """A connection to the server at `place`, and its greeting. OSError where nobody of ours listens; WireError where
-    another version does."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(GREETING_S)
-        connection.connect(str(place))
-        if not is_ours(connection):
-            raise PermissionError(f"{place} belongs to another user")
-        hello = from_server(_frame(connection))
-        if not isinstance(hello, Hello):
-            raise WireError(f"a greeting was expected, found {hello.kind}")
-        connection.settimeout(None)
-    except BaseException:  # Ctrl-C too
-        connection.close()
-        raise
-    return connection, hello
+def greeting(connection: socket.socket) -> Hello:
+    """What the server at the other end of a new connection says first. OSError where it says nothing; WireError where
+    it is another version's; the error that kept its engine from starting."""
+    said = from_server(read_frame(connection))
+    if isinstance(said, Failure):
+        raise said.to_error()
+    if not isinstance(said, Hello):
+        raise WireError(f"a greeting was expected, found {said.kind}")
+    return said
 
 
-class WarmBackend:
+class RemoteBackend:
     """Requests of any asyncio loop over one connection: one thread writes, one reads and settles what is waited for."""
 
     def __init__(self, connection: socket.socket, hello: Hello, *, start_s: float, reason: str) -> None:
@@ -75,7 +61,7 @@ class WarmBackend:
         self._meters: tuple[EngineMeter, EngineMeter] | None = None
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=work, name=f"ace-warm-{work.__name__.strip('_')}", daemon=True)
+            threading.Thread(target=work, name=f"ace-remote-{work.__name__.strip('_')}", daemon=True)
             for work in (self._write, self._read)
         ]
         for thread in self._threads:
@@ -140,7 +126,7 @@ class WarmBackend:
     def _read(self) -> None:
         try:
             while True:
-                self._take(from_server(_frame(self._connection)))
+                self._take(from_server(read_frame(self._connection)))
         except (OSError, WireError) as error:
             self._fail(f"is gone: {error}")
 
@@ -177,18 +163,3 @@ class WarmBackend:
 
     def _dead(self, how: str) -> EngineDeadError:
         return EngineDeadError(f"the warm engine of {self.info.model} (pid {self._pid}) {how}", model=self.info.model)
-
-
-def _frame(connection: socket.socket) -> bytes:
-    return _exactly(connection, size_of(_exactly(connection, LENGTH.size)))
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    """So many bytes. ConnectionError where the other end is closed before."""
-    held = bytearray()
-    while len(held) < size:
-        piece = connection.recv(min(size - len(held), 1 << 20))
-        if not piece:
-            raise ConnectionResetError("the connection ended")
-        held += piece
-    return bytes(held)
