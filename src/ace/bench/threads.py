@@ -6,13 +6,13 @@ import os
 
 from ace.inference import model_path
 from ace.inference.auto import has_gpu
-from ace.inference.vllm.environment import SMALL_MODEL_BYTES, prepare, threads_for
+from ace.inference.vllm.environment import SMALL_MODEL_BYTES, cores, prepare, threads_for
 
 
 def threads_of(model: str, weight_bytes: int | None = None) -> int:
     """What ace gives vLLM for this model, by the size of its weights; `weight_bytes` where there is no file of them."""
     if weight_bytes is not None and weight_bytes >= SMALL_MODEL_BYTES:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cores()
     return 1 if weight_bytes is not None else threads_for(model_path(model))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -94,6 +95,9 @@ class ModelSettings(Settings):
     engine_args: dict[str, Any] = Field(default_factory=dict)
     speculative: SpeculativeSettings = SpeculativeSettings()
     compile: bool | Literal["auto"] = "auto"
+    replicas: int = Field(default=1, ge=1, le=64)
+    """How many engines of this model answer side by side, each in a process of its own: on GPUs of its own where there
+    are enough, on a CPU with its part of the cores. More than one pays where one leaves GPUs or cores idle."""
     sleep: bool = False
     """Give the GPU to other models that sleep while they are asked: for models that do not fit on it together."""
     max_retries: int = Field(default=4, ge=0)
@@ -127,6 +131,20 @@ class ModelSettings(Settings):
         if self.compile != "auto" and "enforce_eager" in self.engine_args:
             raise refused("compile", self.compile, "auto, beside engine_args.enforce_eager, which says the same")
         return self
+
+    @model_validator(mode="after")
+    def _only_engines_are_replicated(self) -> Self:
+        if self.replicas > 1 and self.provider not in ("auto", "vllm", "huggingface"):
+            raise refused("replicas", self.replicas, f"1, with provider '{self.provider}': only engines are replicated")
+        if self.replicas > 1 and self.sleep:
+            raise refused("replicas", self.replicas, "1, beside sleep: engines side by side do not take turns")
+        return self
+
+    @property
+    def gpus_per_engine(self) -> int:
+        """GPUs that one engine of this model works on, by its tensor and pipeline parallel sizes."""
+        sizes = [self.engine_args.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline")]
+        return math.prod(size for size in sizes if isinstance(size, int) and size > 0)
 
     @model_validator(mode="after")
     def _only_vllm_adapts(self) -> Self:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import signal
 import threading
 import time
@@ -177,9 +176,8 @@ def _gpus(settings: RunSettings, live: Tiers) -> int:
     held: dict[int, int] = {}
     for role, larger, backend in live:
         if backend.info.provider in ("vllm", "huggingface") and backend.info.device != "cpu":
-            arguments = settings.models[settings.roles.model_of(role, escalated=larger)].engine_args
-            sizes = (arguments.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline"))
-            held[id(engine_of(backend))] = math.prod(sizes)
+            model = settings.models[settings.roles.model_of(role, escalated=larger)]
+            held[id(engine_of(backend))] = model.gpus_per_engine * model.replicas
     return sum(held.values())
 
 

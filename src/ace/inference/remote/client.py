@@ -10,7 +10,7 @@ import socket
 import threading
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from ace.errors import AceError, EngineDeadError
 from ace.inference.backend import BackendInfo, EngineMeter
@@ -50,6 +50,9 @@ def greeting(connection: socket.socket) -> Hello:
 class RemoteBackend:
     """Requests of any asyncio loop over one connection: one thread writes, one reads and settles what is waited for."""
 
+    called: ClassVar[str] = "the warm engine"
+    """What messages call it."""
+
     def __init__(self, connection: socket.socket, hello: Hello, *, start_s: float, reason: str) -> None:
         self._connection = connection
         self.info: BackendInfo = replace(hello.info, start_s=start_s, reason=reason)
@@ -58,7 +61,8 @@ class RemoteBackend:
         self._waiting: dict[int, Future[Answer | Counted]] = {}
         self._guard = threading.Lock()
         self._death: EngineDeadError | None = None
-        self._meters: tuple[EngineMeter, EngineMeter] | None = None
+        self._before = hello.meter or EngineMeter()
+        self._meter = self._before
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=work, name=f"ace-remote-{work.__name__.strip('_')}", daemon=True)
@@ -88,17 +92,21 @@ class RemoteBackend:
             raise self._dead("does not answer") from None
 
     def meter(self) -> EngineMeter:
-        """The engine's steps since our first answer, those for other runs included."""
-        return self._meters[1] - self._meters[0] if self._meters else EngineMeter()
+        """The engine's steps from its greeting to our last answer, those for others included."""
+        return self._meter - self._before
 
     async def close(self) -> None:
-        """Leave; the engine stays. Closing twice does nothing."""
+        """Like `leave`, without holding the loop up."""
+        await asyncio.to_thread(self.leave)
+
+    def leave(self) -> None:
+        """Close the connection; the engine stays. Leaving twice does nothing."""
         self._fail("was left")
         self._outbox.put(None)
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+            thread.join()
         self._connection.close()
 
     def _ask(self, _: type[T], said: Ask | Count) -> Future[T]:
@@ -133,8 +141,7 @@ class RemoteBackend:
     def _take(self, reply: object) -> None:
         match reply:
             case Answer(number=number, meter=meter):
-                if meter is not None:
-                    self._meters = (self._meters[0] if self._meters else meter, meter)
+                self._meter = meter or self._meter
                 self._settle(number, reply)
             case Counted(number=number):
                 self._settle(number, reply)
@@ -162,4 +169,4 @@ class RemoteBackend:
             self._settle(number, self._death)
 
     def _dead(self, how: str) -> EngineDeadError:
-        return EngineDeadError(f"the warm engine of {self.info.model} (pid {self._pid}) {how}", model=self.info.model)
+        return EngineDeadError(f"{self.called} of {self.info.model} (pid {self._pid}) {how}", model=self.info.model)

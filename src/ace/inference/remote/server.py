@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ace.errors import AceError, EngineDeadError, InferenceError
-from ace.inference.backend import Backend, MeteredBackend
+from ace.inference.backend import Backend, EngineMeter, MeteredBackend
 from ace.inference.remote.identity import Identity
 from ace.inference.remote.peers import is_ours
 from ace.inference.remote.wire import (
@@ -37,7 +37,7 @@ PATIENCE_S = 5.0
 
 
 class EngineServer:
-    """One engine behind one socket. `stop` is called where the engine is dead for good, or a client wants the end."""
+    """One engine. `stop` is called where it is dead for good, or a client wants the end."""
 
     def __init__(self, backend: Backend, identity: Identity, stop: Callable[[], None]) -> None:
         self._backend, self._identity, self._stop = backend, identity, stop
@@ -81,7 +81,14 @@ class EngineServer:
     def hello(self) -> Hello:
         """What is here, now."""
         return Hello(
-            self._identity, self._backend.info, os.getpid(), self._since, self._calls, self._clients, resident_bytes()
+            self._identity,
+            self._backend.info,
+            os.getpid(),
+            self._since,
+            self._calls,
+            self._clients,
+            resident_bytes(),
+            self._meter(),
         )
 
     async def _answer(self, ask: Ask, writer: asyncio.StreamWriter) -> None:
@@ -89,8 +96,7 @@ class EngineServer:
         reply: FromServer
         try:
             completion = await self._backend.complete(ask.request)
-            meter = self._backend.meter() if isinstance(self._backend, MeteredBackend) else None
-            reply = Answer(ask.number, completion, meter)
+            reply = Answer(ask.number, completion, self._meter())
         except AceError as error:
             reply = Failure.of(ask.number, error)
         except Exception as error:  # whatever it was, the client must hear of it, and the others must not
@@ -99,6 +105,9 @@ class EngineServer:
             await _say(writer, reply)
         if isinstance(reply, Failure) and reply.error == EngineDeadError.__name__:
             self._stop()
+
+    def _meter(self) -> EngineMeter | None:
+        return self._backend.meter() if isinstance(self._backend, MeteredBackend) else None
 
     def _count(self, number: int, text: str) -> FromServer:
         try:

