@@ -125,7 +125,7 @@ def _asked(
     for name, model in models.items():
         usages = tuple(call.usage for call in calls if call.model == name)
         counted = steps_of(model.provider, usages, steps[name], serial=serial)
-        asked.append(Asked(name, usages, counted, model.speculative.model))
+        asked.append(Asked(name, usages, counted, model.speculative.model, model.replicas))
     return tuple(asked)
 
 

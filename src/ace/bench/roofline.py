@@ -53,18 +53,20 @@ class Roofline:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one model, a name or a folder, was asked. `steps` None: nobody counted. `draft` is the one that guessed."""
+    """What one model, a name or a folder, was asked. `steps` None: nobody counted. `draft` is the one that guessed.
+    `engines` of the model worked side by side, and `steps` are those of all of them."""
 
     model: str
     usages: tuple[Usage, ...]
     steps: int | None
     draft: str | None = None
+    engines: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """One mode against the hardware: tokens computed, steps (None: not counted), the least seconds, and which share
-    (`reached`) of the `seconds` that were measured these are."""
+    (`reached`) of the `seconds` that were measured these are. `engines` worked side by side."""
 
     tokens: int
     steps: int | None
@@ -73,15 +75,22 @@ class Bound:
     least_s: float
     seconds: float
     reached: float
+    engines: int = 1
+
+    @property
+    def left_step_s(self) -> float | None:
+        """Seconds that a step took besides its share of the least."""
+        return None if self.steps is None else (self.seconds - self.least_s) * self.engines / self.steps
 
     @classmethod
-    def of(cls, loads: Sequence[tuple[Load, Roofline]], seconds: float) -> Bound:
-        """Of models that work in turn, as vLLM's engines of one process do: what each needs at least adds up."""
-        products = [roofline.products_s(load) for load, roofline in loads]
-        reading = [roofline.reading_s(load) for load, roofline in loads]
+    def of(cls, loads: Sequence[tuple[Load, Roofline]], seconds: float, engines: int = 1) -> Bound:
+        """Of models that work in turn, as vLLM's engines of one process do: what each needs at least adds up. Side by
+        side, `engines` of each are at best as many times as fast."""
+        products = [roofline.products_s(load) / engines for load, roofline in loads]
+        reading = [roofline.reading_s(load) / engines for load, roofline in loads]
         least = sum(map(max, products, reading))
         tokens, steps = sum(load.tokens for load, _ in loads), sum(load.steps for load, _ in loads)
-        return cls(tokens, steps or None, sum(products), sum(reading), least, seconds, least / seconds)
+        return cls(tokens, steps or None, sum(products), sum(reading), least, seconds, least / seconds, engines)
 
 
 class Ceiling:
@@ -101,7 +110,9 @@ class Ceiling:
     def bound(self, asked: Iterable[Asked], seconds: float) -> Bound | None:
         """What answering took at least, of `seconds` measured. None where a model's cost is not known."""
         loads: list[tuple[Load, Roofline]] = []
+        engines = 1
         for one in asked:
+            engines = max(engines, one.engines)
             if (known := self._of(one.model)) is None:
                 return None
             cost, roofline = known
@@ -111,7 +122,7 @@ class Ceiling:
                     return None
                 cost, roofline = known
                 loads.append((cost.guessed(one.usages), roofline))
-        return Bound.of(loads, seconds)
+        return Bound.of(loads, seconds, engines)
 
     def _of(self, model: str) -> tuple[ModelCost, Roofline] | None:
         cost = ModelCost.of(Path(model_path(model)))
@@ -215,5 +226,5 @@ def _cells(bound: Bound | None) -> tuple[str, ...]:
         "-" if steps is None else f"{bound.reading_s:.3f}",
         f"{bound.least_s:.3f}",
         f"{bound.reached:.1%}",
-        "-" if steps is None else f"{(bound.seconds - bound.least_s) / steps * 1e3:.2f}",
+        "-" if bound.left_step_s is None else f"{bound.left_step_s * 1e3:.2f}",
     )
