@@ -13,12 +13,12 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ace.bench.machine import Machine
+from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings, settings_from
 from ace.engine.parts import prepare
@@ -41,7 +41,7 @@ Backends = Mapping[RoleName, Backend]
 
 
 @dataclass(frozen=True, slots=True)
-class CreditReport:
+class CreditReport(Report):
     """`last` counts the trials in which the planted bullets took the last places, `negative` those in which all of them
     had a negative effect. `rejected` counts, over all trials, the candidates that did not harm. `accuracy` is the mean
     on the test split with the planted bullets in, `seconds` that of one trial."""
@@ -55,9 +55,6 @@ class CreditReport:
     seconds: float
     seed: int
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it, and below it what was measured on what."""

@@ -21,14 +21,14 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
 from ace.bench.player import Player
+from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings, settings_from
 from ace.engine import run
@@ -69,7 +69,7 @@ class PrefixRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PrefixReport:
+class PrefixReport(Report):
     """All layouts, ours first, with what they were measured on."""
 
     rows: tuple[PrefixRow, ...]
@@ -79,9 +79,6 @@ class PrefixReport:
     repetitions: int
     seed: int
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""

@@ -11,13 +11,14 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
+from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings, settings_from
 from ace.engine import run
@@ -62,7 +63,7 @@ class SaturationRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SaturationReport:
+class SaturationReport(Report):
     """All settings, with what they were measured on."""
 
     rows: tuple[SaturationRow, ...]
@@ -71,9 +72,6 @@ class SaturationReport:
     repetitions: int
     seed: int
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""

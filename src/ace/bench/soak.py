@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ace.bench.machine import Machine
 from ace.bench.player import Player
+from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.config import RunSettings, settings_from
 from ace.engine import Event, run
@@ -53,7 +54,7 @@ class SoakRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SoakReport:
+class SoakReport(Report):
     """What grew. The first row is the warm-up: it is in no ratio.
 
     `rss_slope` is in bytes a sample, by least squares over the second half of the run; `rss_peak_bytes` is the most the

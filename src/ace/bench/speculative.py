@@ -12,14 +12,14 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
 from ace.bench.player import Player
+from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.config import ModelSettings, SpeculativeSettings, settings_from
 from ace.engine import RoleTokens, run
@@ -55,7 +55,7 @@ class SpeculativeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeculativeReport:
+class SpeculativeReport(Report):
     """All methods at all batch sizes, none first; `missing` says what could not be measured, and why."""
 
     rows: tuple[SpeculativeRow, ...]
@@ -63,9 +63,6 @@ class SpeculativeReport:
     verdict: str
     command: str
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command and the machine above it, and what `auto` makes of it below."""

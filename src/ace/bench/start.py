@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ace.bench.machine import Machine
+from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.errors import ProviderStartError
 
@@ -56,7 +57,7 @@ class StartRow:
 
 
 @dataclass(frozen=True, slots=True)
-class StartReport:
+class StartReport(Report):
     """All modes, with what they were measured on; the first is what the others are compared to."""
 
     rows: tuple[StartRow, ...]
@@ -64,9 +65,6 @@ class StartReport:
     seed: int
     model: str
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""
