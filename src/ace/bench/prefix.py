@@ -28,11 +28,11 @@ from tempfile import TemporaryDirectory
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
 from ace.bench.player import Player
+from ace.bench.recorder import Recorder
 from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings, settings_from
 from ace.engine import run
-from ace.engine.events import BatchStarted, Event
 from ace.inference import Backend, ScriptedBackend, create_backend
 from ace.playbook import NgramEmbedder, Playbook
 from ace.playbook.render import LineFormats, render
@@ -123,24 +123,14 @@ def measure_prefix(
 
 def record(samples: int, world: int) -> list[Recorded]:
     """The batches of a whole scripted run over `samples` questions of one world."""
-    starts: list[int] = []
-    backend = ScriptedBackend(Player())
-
-    def listener(event: Event) -> None:
-        if isinstance(event, BatchStarted):
-            starts.append(len(backend.requests))
-
+    backend = Recorder(ScriptedBackend(Player(), record=False))
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", samples, world)
-        summary = asyncio.run(run(settings, backends=dict.fromkeys(ROLES, backend), listener=listener))
+        summary = asyncio.run(run(settings, backends=dict.fromkeys(ROLES, backend), listener=backend.hear))
         with RunStore.open(settings.store, create=False) as store:
             first = store.playbook(summary.run, 0)
-            held = [first, *(store.playbook_after(summary.run, index) for index in range(len(starts) - 1))]
-    ends = [*starts[1:], len(backend.requests)]
-    return [
-        Recorded(playbook, tuple(backend.requests[start:end]))
-        for playbook, start, end in zip(held, starts, ends, strict=True)
-    ]
+            held = [first, *(store.playbook_after(summary.run, index) for index in range(len(backend.batches) - 1))]
+    return [Recorded(playbook, tuple(batch)) for playbook, batch in zip(held, backend.batches, strict=True)]
 
 
 def ours(recorded: Recorded, top: int) -> list[Request]:

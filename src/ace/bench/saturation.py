@@ -18,14 +18,13 @@ from typing import Literal
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
+from ace.bench.recorder import Recorder
 from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings, settings_from
 from ace.engine import run
-from ace.engine.events import BatchStarted, Event
-from ace.inference import Backend, BackendInfo, create_backend
-from ace.inference.backend import EngineMeter, metered
-from ace.types import ROLES, Completion, Request
+from ace.inference import create_backend
+from ace.types import ROLES, Request
 
 MODEL = "micro-target"
 PIPELINES: tuple[Literal[0, 1], ...] = (0, 1)
@@ -112,42 +111,8 @@ def measure_saturation(*, samples: int, batch: int, repetitions: int, seed: int)
     return SaturationReport(tuple(rows), samples, batch, repetitions, seed, Machine.here())
 
 
-class _Recorder:
-    """A backend that remembers what it was asked, and what the engine had done, since the adaptation began."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.requests: list[Request] = []
-        self.tokens = 0
-        self.before = EngineMeter()
-
-    @property
-    def info(self) -> BackendInfo:
-        return self._backend.info
-
-    def hear(self, event: Event) -> None:
-        """Begin anew with a run's first batch."""
-        if isinstance(event, BatchStarted) and event.index == 0:
-            self.requests, self.tokens, self.before = [], 0, self.meter()
-
-    def meter(self) -> EngineMeter:
-        return metered([self._backend]) or EngineMeter()
-
-    async def complete(self, request: Request) -> Completion:
-        self.requests.append(request)
-        completion = await self._backend.complete(request)
-        self.tokens += completion.usage.completion_tokens
-        return completion
-
-    def count_tokens(self, text: str) -> int:
-        return self._backend.count_tokens(text)
-
-    async def close(self) -> None:
-        await self._backend.close()
-
-
-def _start() -> _Recorder:
-    return _Recorder(create_backend(ModelSettings(provider="vllm", model=MODEL, max_model_len=2048)))
+def _start() -> Recorder:
+    return Recorder(create_backend(ModelSettings(provider="vllm", model=MODEL, max_model_len=2048)))
 
 
 def _run_all(
@@ -167,7 +132,7 @@ def _run_all(
 
 
 async def _run(
-    backend: _Recorder, pipeline: Literal[0, 1], samples: int, batch: int, world: int
+    backend: Recorder, pipeline: Literal[0, 1], samples: int, batch: int, world: int
 ) -> tuple[Pass, list[Request]]:
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", pipeline, samples, batch, world)
@@ -189,7 +154,7 @@ def _replay_all(recorded: Sequence[Sequence[Request]]) -> list[Pass]:
     return asyncio.run(work())
 
 
-async def _at_once(backend: _Recorder, requests: Sequence[Request]) -> Pass:
+async def _at_once(backend: Recorder, requests: Sequence[Request]) -> Pass:
     before, started = backend.meter(), time.perf_counter()
     answers = await asyncio.gather(*(backend.complete(request) for request in requests))
     seconds, spent = time.perf_counter() - started, backend.meter() - before
