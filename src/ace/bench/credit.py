@@ -18,9 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ace.bench.machine import Machine
+from ace.bench.micro import greedy, micro_run
 from ace.bench.report import Report
 from ace.bench.tables import report, table
-from ace.config import ModelSettings, RunSettings, settings_from
+from ace.config import ModelSettings, RunSettings
 from ace.engine.parts import prepare
 from ace.engine.probe import Variant, probe
 from ace.experiments import measure_credit
@@ -175,14 +176,9 @@ async def _harms(
 
 
 def _settings(folder: Path, seed: int) -> RunSettings:
-    return settings_from(
-        {
-            "name": "bench",
-            "prompts": "micro",
-            "store": f"sqlite:///{folder}/ace.db",
-            "cache": "none",  # every call is to be made
-            "task": {"name": "micro", "micro": {"seed": seed, "terms": TERMS, "modifiers": MODIFIERS, **SPLITS}},
-            "models": {"main": {"provider": "vllm", "model": TARGET}},
-            "roles": {role: {"max_tokens": 128, "temperature": 0.0, "top_p": 1.0} for role in ROLES},
-        }
+    return micro_run(
+        folder / "ace.db",
+        {"seed": seed, "terms": TERMS, "modifiers": MODIFIERS, **SPLITS},
+        models={"main": {"provider": "vllm", "model": TARGET}},
+        roles=greedy((128,) * len(ROLES)),
     )

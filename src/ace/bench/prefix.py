@@ -27,11 +27,12 @@ from tempfile import TemporaryDirectory
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
+from ace.bench.micro import micro_run
 from ace.bench.player import Player
 from ace.bench.recorder import Recorder
 from ace.bench.report import Report
 from ace.bench.tables import report, table
-from ace.config import ModelSettings, RunSettings, settings_from
+from ace.config import ModelSettings, RunSettings
 from ace.engine import run
 from ace.inference import Backend, ScriptedBackend, create_backend
 from ace.playbook import NgramEmbedder, Playbook
@@ -230,25 +231,10 @@ def _row(layout: str, played: Sequence[_Played]) -> PrefixRow:
 
 
 def _settings(store: Path, samples: int, world: int) -> RunSettings:
-    return settings_from(
-        {
-            "name": "bench",
-            "prompts": "micro",
-            "store": f"sqlite:///{store}",
-            "cache": "none",
-            "task": {
-                "name": "micro",
-                "micro": {
-                    "seed": world,
-                    "terms": TERMS,
-                    "modifiers": MODIFIERS,
-                    "train": samples,
-                    "validation": 0,
-                    "test": 0,
-                },
-            },
-            "models": {"main": {"provider": "scripted", "model": "scripted"}},
-            "adaptation": {"batch_size": BATCH},
-            "evaluation": {"before": False, "after": False},
-        }
+    return micro_run(
+        store,
+        {"seed": world, "terms": TERMS, "modifiers": MODIFIERS, "train": samples, "validation": 0, "test": 0},
+        models={"main": {"provider": "scripted", "model": "scripted"}},
+        adaptation={"batch_size": BATCH},
+        evaluation={"before": False, "after": False},
     )

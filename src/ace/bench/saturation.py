@@ -18,10 +18,11 @@ from typing import Literal
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
+from ace.bench.micro import greedy, micro_run
 from ace.bench.recorder import Recorder
 from ace.bench.report import Report
 from ace.bench.tables import report, table
-from ace.config import ModelSettings, RunSettings, settings_from
+from ace.config import ModelSettings, RunSettings
 from ace.engine import run
 from ace.inference import create_backend
 from ace.types import ROLES, Request
@@ -180,24 +181,13 @@ def _median(passes: Sequence[Pass]) -> Pass:
 
 
 def _settings(store: Path, pipeline: int, samples: int, batch: int, world: int) -> RunSettings:
-    greedy = {"temperature": 0.0, "top_p": 1.0}
-    return settings_from(
-        {
-            "name": "bench",
-            "prompts": "micro",
-            "store": f"sqlite:///{store}",
-            "cache": "none",  # every call is to be made
-            "task": {
-                "name": "micro",
-                "micro": {"seed": world, "terms": 16, "modifiers": 8, "train": samples, "validation": 0, "test": 0},
-            },
-            "models": {"main": {"provider": "vllm", "model": MODEL}},
-            "roles": {
-                role: {"max_tokens": tokens, **greedy} for role, tokens in zip(ROLES, (128, 192, 512), strict=True)
-            },
-            "adaptation": {"batch_size": batch, "pipeline": pipeline},
-            "evaluation": {"before": False, "after": False},
-        }
+    return micro_run(
+        store,
+        {"seed": world, "terms": 16, "modifiers": 8, "train": samples, "validation": 0, "test": 0},
+        models={"main": {"provider": "vllm", "model": MODEL}},
+        roles=greedy(),
+        adaptation={"batch_size": batch, "pipeline": pipeline},
+        evaluation={"before": False, "after": False},
     )
 
 
