@@ -11,6 +11,7 @@ import pytest
 from ace.bench.machine import Machine
 from ace.bench.memory import Held, MemoryReport, MemoryRow, fitting
 from ace.bench.modes import MODES, choice, chosen
+from ace.bench.overhead import OverheadReport, OverheadRow
 from ace.bench.registry import BENCHMARKS, Benchmark, Part, measure_all
 from ace.bench.report import Report
 from ace.bench.roleclock import RoleClock
@@ -86,10 +87,12 @@ def test_the_pages_hold_tables_charts_and_failures() -> None:
     parts = [
         Part(BENCHMARKS[0], report, None, 1.0),
         Part(BENCHMARKS[1], None, "ValueError: <script>", 2.0),
+        Part(BENCHMARKS[2], OverheadReport((OverheadRow("apply", {10: 1.5}, 0.0),), 1, 0, machine), None, 3.0),
     ]
     markdown, html = benchmarks_markdown(parts, machine), benchmarks_html(parts, machine)
     assert "| a <b> | 1.0 |" in markdown and "Failed after 2 s: ValueError" in markdown
     assert "a &lt;b&gt;</td><td>1.0</td>" in html and "ValueError: &lt;script&gt;" in html
+    assert "| apply | 1.50 |" in markdown and "<td>apply</td>" in html
     assert 'src="http' not in html
 
 

@@ -9,11 +9,11 @@ import pytest
 from players import perfect
 
 from ace.bench.machine import Machine
+from ace.bench.recorder import Recorder
 from ace.bench.saturation import (
     Pass,
     SaturationReport,
     _at_once,
-    _Recorder,
     _row,
     _run,
     measure_saturation,
@@ -21,7 +21,7 @@ from ace.bench.saturation import (
 
 
 def test_what_is_recorded_are_the_calls_of_one_adaptation() -> None:
-    backend = _Recorder(perfect())
+    backend = Recorder(perfect())
 
     async def work() -> list[int]:
         counts = []

@@ -131,14 +131,17 @@ class TestCredit:
         arguments = ["playbook", "prune", "mixed.txt", "out.txt", "--config", mixed, "--split", "test", "--useless"]
         result = ace(*arguments)
         assert result.exit_code == 0, result.output
-        assert "- [str-00002] Grass grows." in result.stderr
+        said = result.stderr.splitlines()[-3:]
+        assert said == ["- [str-00002] Grass grows.", "dropped 1 of 2 bullets", "out.txt: 1 bullets"]
         assert Path("out.txt").read_text().count("[str-") == 1
 
     def test_prune_by_counters(self, ace: Invoke, config: Path) -> None:
         Path("p.txt").write_text(
             "[str-00001] helpful=3 harmful=1 :: Keep.\n[str-00002] helpful=0 harmful=2 :: Drop.\n[str-00003] Idle.\n"
         )
-        assert ace("playbook", "prune", "p.txt", "out.txt", "--by", "counters").exit_code == 0
+        result = ace("playbook", "prune", "p.txt", "out.txt", "--by", "counters")
+        assert result.exit_code == 0
+        assert "dropped 1 of 3 bullets" in result.stderr
         text = Path("out.txt").read_text()
         assert "Keep." in text and "Idle." in text and "Drop." not in text
 

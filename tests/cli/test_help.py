@@ -47,6 +47,11 @@ def test_every_command_and_option_has_help(path: str) -> None:
         assert getattr(parameter, "help", None), f"{path}: {parameter.name} has no help"
 
 
+def test_python_runs_the_command_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "ace", "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.lstrip().startswith("Usage: ace ")
+
+
 def test_the_help_texts_in_the_docs_are_the_current_ones() -> None:
     root = Path(__file__).parent.parent.parent
     code = "import sys; sys.path.insert(0, 'scripts'); from help_texts import help_texts; print(help_texts(), end='')"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ACE = [sys.executable, "-c", "from ace.cli.main import main; main()"]
+ACE = [sys.executable, "-m", "ace"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from ace.bench.prefix import PrefixReport, PrefixRow, measure_prefix
 from ace.bench.reflect import ReflectReport, measure_reflect
 from ace.bench.registry import BENCHMARKS, Benchmark, Part, measure_all
 from ace.bench.replay import ReplayReport, measure_replay
-from ace.bench.report import Chart, Charted, Partial, Report
+from ace.bench.report import Chart, Partial, Report
 from ace.bench.runs import RunReport, RunRow, measure_runs
 from ace.bench.soak import SoakReport, SoakRow, measure_soak
 from ace.bench.speculative import SpeculativeReport, SpeculativeRow, measure_speculative
@@ -21,7 +21,6 @@ __all__ = [
     "BatchReport",
     "Benchmark",
     "Chart",
-    "Charted",
     "CreditReport",
     "LatencyReport",
     "MemoryReport",

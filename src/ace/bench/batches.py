@@ -7,13 +7,12 @@ from as many samples. Every size works the same samples of the same worlds throu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from ace.bench.adaptation import Adaptation, Work, answers, measure_adaptations
 from ace.bench.machine import Machine
 from ace.bench.modes import Mode
-from ace.bench.report import Chart, Partial, unheard
+from ace.bench.report import Chart, Partial, Report, unheard
 from ace.bench.runs import RunRow, run_row
 from ace.bench.tables import report, table
 from ace.stats import PairedTest, paired_test
@@ -31,15 +30,12 @@ class BatchRow:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchReport:
+class BatchReport(Report):
     """All sizes, sequential first, with what they were measured on."""
 
     rows: tuple[BatchRow, ...]
     work: Work
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""

@@ -13,14 +13,15 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ace.bench.machine import Machine
+from ace.bench.micro import greedy, micro_run
+from ace.bench.report import Report
 from ace.bench.tables import report, table
-from ace.config import ModelSettings, RunSettings, settings_from
+from ace.config import ModelSettings, RunSettings
 from ace.engine.parts import prepare
 from ace.engine.probe import Variant, probe
 from ace.experiments import measure_credit
@@ -41,7 +42,7 @@ Backends = Mapping[RoleName, Backend]
 
 
 @dataclass(frozen=True, slots=True)
-class CreditReport:
+class CreditReport(Report):
     """`last` counts the trials in which the planted bullets took the last places, `negative` those in which all of them
     had a negative effect. `rejected` counts, over all trials, the candidates that did not harm. `accuracy` is the mean
     on the test split with the planted bullets in, `seconds` that of one trial."""
@@ -55,9 +56,6 @@ class CreditReport:
     seconds: float
     seed: int
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it, and below it what was measured on what."""
@@ -178,14 +176,9 @@ async def _harms(
 
 
 def _settings(folder: Path, seed: int) -> RunSettings:
-    return settings_from(
-        {
-            "name": "bench",
-            "prompts": "micro",
-            "store": f"sqlite:///{folder}/ace.db",
-            "cache": "none",  # every call is to be made
-            "task": {"name": "micro", "micro": {"seed": seed, "terms": TERMS, "modifiers": MODIFIERS, **SPLITS}},
-            "models": {"main": {"provider": "vllm", "model": TARGET}},
-            "roles": {role: {"max_tokens": 128, "temperature": 0.0, "top_p": 1.0} for role in ROLES},
-        }
+    return micro_run(
+        folder / "ace.db",
+        {"seed": seed, "terms": TERMS, "modifiers": MODIFIERS, **SPLITS},
+        models={"main": {"provider": "vllm", "model": TARGET}},
+        roles=greedy((128,) * len(ROLES)),
     )

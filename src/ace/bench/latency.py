@@ -11,15 +11,14 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
 from ace.bench.prompts import generator_prompts
-from ace.bench.report import Chart, Partial, unheard
+from ace.bench.report import Chart, Partial, Report, unheard
 from ace.bench.runs import threads_text
 from ace.bench.shapes import build_shape, weight_bytes
 from ace.bench.tables import report, table
@@ -48,7 +47,7 @@ class LatencyRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyReport:
+class LatencyReport(Report):
     """transformers first, with what they were measured on. `shape` is a model with random weights."""
 
     rows: tuple[LatencyRow, ...]
@@ -58,9 +57,6 @@ class LatencyReport:
     seed: int
     threads: int
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it; ratios against transformers."""

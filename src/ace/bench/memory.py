@@ -18,7 +18,7 @@ from typing import Any
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
 from ace.bench.prompts import generator_prompts
-from ace.bench.report import Chart, Partial, unheard
+from ace.bench.report import Chart, Partial, Report, unheard
 from ace.bench.shapes import build_shape, weight_bytes
 from ace.bench.tables import report, table
 from ace.bench.threads import hold_threads, threads_of
@@ -49,7 +49,7 @@ class MemoryRow:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryReport:
+class MemoryReport(Report):
     """Static, contiguous and paged, with what they were measured on. `budget` is in bytes."""
 
     rows: tuple[MemoryRow, ...]

@@ -16,10 +16,10 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from ace.bench.machine import Machine
+from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.playbook import (
     Add,
@@ -62,16 +62,13 @@ class OverheadRow:
 
 
 @dataclass(frozen=True, slots=True)
-class OverheadReport:
+class OverheadReport(Report):
     """All operations, with what they were measured on."""
 
     rows: tuple[OverheadRow, ...]
     repetitions: int
     seed: int
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""

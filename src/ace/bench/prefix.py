@@ -21,18 +21,19 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
+from ace.bench.micro import micro_run
 from ace.bench.player import Player
+from ace.bench.recorder import Recorder
+from ace.bench.report import Report
 from ace.bench.tables import report, table
-from ace.config import ModelSettings, RunSettings, settings_from
+from ace.config import ModelSettings, RunSettings
 from ace.engine import run
-from ace.engine.events import BatchStarted, Event
 from ace.inference import Backend, ScriptedBackend, create_backend
 from ace.playbook import NgramEmbedder, Playbook
 from ace.playbook.render import LineFormats, render
@@ -69,7 +70,7 @@ class PrefixRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PrefixReport:
+class PrefixReport(Report):
     """All layouts, ours first, with what they were measured on."""
 
     rows: tuple[PrefixRow, ...]
@@ -79,9 +80,6 @@ class PrefixReport:
     repetitions: int
     seed: int
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""
@@ -126,24 +124,14 @@ def measure_prefix(
 
 def record(samples: int, world: int) -> list[Recorded]:
     """The batches of a whole scripted run over `samples` questions of one world."""
-    starts: list[int] = []
-    backend = ScriptedBackend(Player())
-
-    def listener(event: Event) -> None:
-        if isinstance(event, BatchStarted):
-            starts.append(len(backend.requests))
-
+    backend = Recorder(ScriptedBackend(Player(), record=False))
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", samples, world)
-        summary = asyncio.run(run(settings, backends=dict.fromkeys(ROLES, backend), listener=listener))
+        summary = asyncio.run(run(settings, backends=dict.fromkeys(ROLES, backend), listener=backend.hear))
         with RunStore.open(settings.store, create=False) as store:
             first = store.playbook(summary.run, 0)
-            held = [first, *(store.playbook_after(summary.run, index) for index in range(len(starts) - 1))]
-    ends = [*starts[1:], len(backend.requests)]
-    return [
-        Recorded(playbook, tuple(backend.requests[start:end]))
-        for playbook, start, end in zip(held, starts, ends, strict=True)
-    ]
+            held = [first, *(store.playbook_after(summary.run, index) for index in range(len(backend.batches) - 1))]
+    return [Recorded(playbook, tuple(batch)) for playbook, batch in zip(held, backend.batches, strict=True)]
 
 
 def ours(recorded: Recorded, top: int) -> list[Request]:
@@ -243,25 +231,10 @@ def _row(layout: str, played: Sequence[_Played]) -> PrefixRow:
 
 
 def _settings(store: Path, samples: int, world: int) -> RunSettings:
-    return settings_from(
-        {
-            "name": "bench",
-            "prompts": "micro",
-            "store": f"sqlite:///{store}",
-            "cache": "none",
-            "task": {
-                "name": "micro",
-                "micro": {
-                    "seed": world,
-                    "terms": TERMS,
-                    "modifiers": MODIFIERS,
-                    "train": samples,
-                    "validation": 0,
-                    "test": 0,
-                },
-            },
-            "models": {"main": {"provider": "scripted", "model": "scripted"}},
-            "adaptation": {"batch_size": BATCH},
-            "evaluation": {"before": False, "after": False},
-        }
+    return micro_run(
+        store,
+        {"seed": world, "terms": TERMS, "modifiers": MODIFIERS, "train": samples, "validation": 0, "test": 0},
+        models={"main": {"provider": "scripted", "model": "scripted"}},
+        adaptation={"batch_size": BATCH},
+        evaluation={"before": False, "after": False},
     )

@@ -16,7 +16,7 @@ from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
 from ace.bench.prompts import reflector_calls
 from ace.bench.replay import REPLAY_MODES, play_mode
-from ace.bench.report import Chart, Partial, unheard
+from ace.bench.report import Chart, Partial, Report, unheard
 from ace.bench.runs import threads_text
 from ace.bench.shapes import build_shape, weight_bytes
 from ace.bench.tables import report, table
@@ -39,7 +39,7 @@ class ReflectRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ReflectReport:
+class ReflectReport(Report):
     """All modes, the baseline first, with what they were measured on."""
 
     rows: tuple[ReflectRow, ...]

@@ -24,7 +24,7 @@ from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
 from ace.bench.modes import BATCH, EARLY, TIERED, Mode, choice, together
 from ace.bench.progress import progress
-from ace.bench.report import Chart, Partial, unheard
+from ace.bench.report import Chart, Partial, Report, unheard
 from ace.bench.roofline import Asked, Bound, Ceiling, Roofline, against_hardware
 from ace.bench.runs import threads_text
 from ace.bench.serial import OneByOne
@@ -118,7 +118,7 @@ class ReplayWork:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayReport:
+class ReplayReport(Report):
     """All modes, the baseline first, with what they were measured on."""
 
     rows: tuple[ReplayRow, ...]
@@ -127,9 +127,6 @@ class ReplayReport:
     threads: int
     rooflines: dict[str, Roofline]
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """The command's inputs and the machine, then two tables: seconds, and the least that the hardware allows."""

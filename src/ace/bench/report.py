@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
-
-
-class Report(Protocol):
-    """A measurement with what it was made on."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything that was measured, as plain JSON values."""
-
-    def to_markdown(self) -> str:
-        """The command, the machine, then tables."""
+from dataclasses import Field, asdict, dataclass
+from typing import Any, ClassVar, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +17,22 @@ class Chart:
     series: Mapping[str, tuple[float, ...]]
 
 
-@runtime_checkable
-class Charted(Protocol):
-    """A report that can be drawn."""
+class Report(Protocol):
+    """A measurement with what it was made on: a dataclass."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that was measured, as plain JSON values."""
+        return asdict(self)
+
+    def to_markdown(self) -> str:
+        """The command, the machine, then tables."""
 
     def charts(self) -> tuple[Chart, ...]:
-        """Its charts, the most important one first."""
+        """What can be drawn of it, the most important chart first."""
+        return ()
 
 
 Partial = Callable[[Report], None]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from ace.inference import Backend, BackendInfo
+from ace.inference import Backend
+from ace.inference.forwarding import ForwardingBackend
 from ace.types import Completion, Request
 
 
@@ -32,25 +33,16 @@ class RoleClock:
         self._under_way[role] += by
 
 
-class TimedBackend:
+class TimedBackend(ForwardingBackend):
     """A backend whose calls a `RoleClock` sees."""
 
     def __init__(self, clock: RoleClock, role: str, backend: Backend) -> None:
-        self._clock, self._role, self._backend = clock, role, backend
-
-    @property
-    def info(self) -> BackendInfo:
-        return self._backend.info
+        super().__init__(backend)
+        self._clock, self._role = clock, role
 
     async def complete(self, request: Request) -> Completion:
         self._clock.change(self._role, 1)
         try:
-            return await self._backend.complete(request)
+            return await super().complete(request)
         finally:
             self._clock.change(self._role, -1)
-
-    def count_tokens(self, text: str) -> int:
-        return self._backend.count_tokens(text)
-
-    async def close(self) -> None:
-        await self._backend.close()

@@ -11,20 +11,21 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
+from ace.bench.micro import greedy, micro_run
+from ace.bench.recorder import Recorder
+from ace.bench.report import Report
 from ace.bench.tables import report, table
-from ace.config import ModelSettings, RunSettings, settings_from
+from ace.config import ModelSettings, RunSettings
 from ace.engine import run
-from ace.engine.events import BatchStarted, Event
-from ace.inference import Backend, BackendInfo, create_backend
-from ace.inference.backend import EngineMeter, metered
-from ace.types import ROLES, Completion, Request
+from ace.inference import create_backend
+from ace.types import ROLES, Request
 
 MODEL = "micro-target"
 PIPELINES: tuple[Literal[0, 1], ...] = (0, 1)
@@ -62,7 +63,7 @@ class SaturationRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SaturationReport:
+class SaturationReport(Report):
     """All settings, with what they were measured on."""
 
     rows: tuple[SaturationRow, ...]
@@ -71,9 +72,6 @@ class SaturationReport:
     repetitions: int
     seed: int
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""
@@ -114,42 +112,8 @@ def measure_saturation(*, samples: int, batch: int, repetitions: int, seed: int)
     return SaturationReport(tuple(rows), samples, batch, repetitions, seed, Machine.here())
 
 
-class _Recorder:
-    """A backend that remembers what it was asked, and what the engine had done, since the adaptation began."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.requests: list[Request] = []
-        self.tokens = 0
-        self.before = EngineMeter()
-
-    @property
-    def info(self) -> BackendInfo:
-        return self._backend.info
-
-    def hear(self, event: Event) -> None:
-        """Begin anew with a run's first batch."""
-        if isinstance(event, BatchStarted) and event.index == 0:
-            self.requests, self.tokens, self.before = [], 0, self.meter()
-
-    def meter(self) -> EngineMeter:
-        return metered([self._backend]) or EngineMeter()
-
-    async def complete(self, request: Request) -> Completion:
-        self.requests.append(request)
-        completion = await self._backend.complete(request)
-        self.tokens += completion.usage.completion_tokens
-        return completion
-
-    def count_tokens(self, text: str) -> int:
-        return self._backend.count_tokens(text)
-
-    async def close(self) -> None:
-        await self._backend.close()
-
-
-def _start() -> _Recorder:
-    return _Recorder(create_backend(ModelSettings(provider="vllm", model=MODEL, max_model_len=2048)))
+def _start() -> Recorder:
+    return Recorder(create_backend(ModelSettings(provider="vllm", model=MODEL, max_model_len=2048)))
 
 
 def _run_all(
@@ -169,7 +133,7 @@ def _run_all(
 
 
 async def _run(
-    backend: _Recorder, pipeline: Literal[0, 1], samples: int, batch: int, world: int
+    backend: Recorder, pipeline: Literal[0, 1], samples: int, batch: int, world: int
 ) -> tuple[Pass, list[Request]]:
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", pipeline, samples, batch, world)
@@ -191,7 +155,7 @@ def _replay_all(recorded: Sequence[Sequence[Request]]) -> list[Pass]:
     return asyncio.run(work())
 
 
-async def _at_once(backend: _Recorder, requests: Sequence[Request]) -> Pass:
+async def _at_once(backend: Recorder, requests: Sequence[Request]) -> Pass:
     before, started = backend.meter(), time.perf_counter()
     answers = await asyncio.gather(*(backend.complete(request) for request in requests))
     seconds, spent = time.perf_counter() - started, backend.meter() - before
@@ -217,24 +181,13 @@ def _median(passes: Sequence[Pass]) -> Pass:
 
 
 def _settings(store: Path, pipeline: int, samples: int, batch: int, world: int) -> RunSettings:
-    greedy = {"temperature": 0.0, "top_p": 1.0}
-    return settings_from(
-        {
-            "name": "bench",
-            "prompts": "micro",
-            "store": f"sqlite:///{store}",
-            "cache": "none",  # every call is to be made
-            "task": {
-                "name": "micro",
-                "micro": {"seed": world, "terms": 16, "modifiers": 8, "train": samples, "validation": 0, "test": 0},
-            },
-            "models": {"main": {"provider": "vllm", "model": MODEL}},
-            "roles": {
-                role: {"max_tokens": tokens, **greedy} for role, tokens in zip(ROLES, (128, 192, 512), strict=True)
-            },
-            "adaptation": {"batch_size": batch, "pipeline": pipeline},
-            "evaluation": {"before": False, "after": False},
-        }
+    return micro_run(
+        store,
+        {"seed": world, "terms": 16, "modifiers": 8, "train": samples, "validation": 0, "test": 0},
+        models={"main": {"provider": "vllm", "model": MODEL}},
+        roles=greedy(),
+        adaptation={"batch_size": batch, "pipeline": pipeline},
+        evaluation={"before": False, "after": False},
     )
 
 

@@ -18,9 +18,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ace.bench.machine import Machine
+from ace.bench.micro import micro_run
 from ace.bench.player import Player
+from ace.bench.report import Report
 from ace.bench.tables import report, table
-from ace.config import RunSettings, settings_from
+from ace.config import RunSettings
 from ace.engine import Event, run
 from ace.engine.events import BatchCommitted
 from ace.errors import ProviderStartError
@@ -53,7 +55,7 @@ class SoakRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SoakReport:
+class SoakReport(Report):
     """What grew. The first row is the warm-up: it is in no ratio.
 
     `rss_slope` is in bytes a sample, by least squares over the second half of the run; `rss_peak_bytes` is the most the
@@ -139,28 +141,14 @@ def measure_soak(*, samples: int, seed: int) -> SoakReport:
 
 
 def _settings(store: Path, epochs: int, seed: int) -> RunSettings:
-    return settings_from(
-        {
-            "name": "soak",
-            "seed": seed,
-            "prompts": "micro",
-            "store": f"sqlite:///{store}",
-            "cache": "none",  # every call is to be made
-            "task": {
-                "name": "micro",
-                "micro": {
-                    "seed": seed,
-                    "terms": 40,
-                    "modifiers": 20,
-                    "train": EPOCH,
-                    "validation": 20,
-                    "test": 20,
-                },
-            },
-            "models": {"main": {"provider": "scripted", "model": "scripted"}},
-            "adaptation": {"batch_size": BATCH, "max_rounds": 2, "epochs": epochs},
-            "playbook": {"token_budget": 230},  # words, as the script counts; the whole world takes 240
-        }
+    return micro_run(
+        store,
+        {"seed": seed, "terms": 40, "modifiers": 20, "train": EPOCH, "validation": 20, "test": 20},
+        name="soak",
+        seed=seed,
+        models={"main": {"provider": "scripted", "model": "scripted"}},
+        adaptation={"batch_size": BATCH, "max_rounds": 2, "epochs": epochs},
+        playbook={"token_budget": 230},  # words, as the script counts; the whole world takes 240
     )
 
 

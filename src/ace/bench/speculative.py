@@ -12,16 +12,17 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
+from ace.bench.micro import greedy, micro_run
 from ace.bench.player import Player
+from ace.bench.report import Report
 from ace.bench.tables import report, table
-from ace.config import ModelSettings, SpeculativeSettings, settings_from
+from ace.config import ModelSettings, SpeculativeSettings
 from ace.engine import RoleTokens, run
 from ace.errors import ProviderMissingError
 from ace.inference import Backend, ScriptedBackend, create_backend
@@ -55,7 +56,7 @@ class SpeculativeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeculativeReport:
+class SpeculativeReport(Report):
     """All methods at all batch sizes, none first; `missing` says what could not be measured, and why."""
 
     rows: tuple[SpeculativeRow, ...]
@@ -63,9 +64,6 @@ class SpeculativeReport:
     verdict: str
     command: str
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command and the machine above it, and what `auto` makes of it below."""
@@ -236,21 +234,13 @@ def recorded_requests(count: int, world: int) -> list[Request]:
     backend = ScriptedBackend(Player(slips=0.25))
     while len(backend.requests) < count:
         with TemporaryDirectory(prefix="ace-bench-") as folder:
-            settings = settings_from(
-                {
-                    "name": "bench",
-                    "prompts": "micro",
-                    "store": f"sqlite:///{Path(folder) / 'ace.db'}",
-                    "cache": "none",  # every call is to be made
-                    "task": {"name": "micro", "micro": {"seed": world, "train": 64, "validation": 0, "test": 1}},
-                    "models": {"main": {"provider": "scripted", "model": "scripted"}},
-                    "roles": {
-                        role: {"max_tokens": tokens, "temperature": 0.0, "top_p": 1.0}
-                        for role, tokens in zip(ROLES, (128, 192, 512), strict=True)
-                    },
-                    "adaptation": {"batch_size": 16},
-                    "evaluation": {"before": False, "after": False},
-                }
+            settings = micro_run(
+                Path(folder) / "ace.db",
+                {"seed": world, "train": 64, "validation": 0, "test": 1},
+                models={"main": {"provider": "scripted", "model": "scripted"}},
+                roles=greedy(),
+                adaptation={"batch_size": 16},
+                evaluation={"before": False, "after": False},
             )
             asyncio.run(run(settings, backends=dict.fromkeys(ROLES, backend)))
     return [replace(request, schema=dict(request.schema or {}) or None) for request in backend.requests[-count:]]

@@ -14,33 +14,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ace.bench.machine import Machine
+from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.errors import ProviderStartError
 
 MODES = ("huggingface", "vllm", "warm", "compiled, cold", "compiled, cached")
-
 _LIMIT_S = 600.0
-_PROGRAM = """
-import time; began = time.perf_counter()
-import asyncio, json, os, sys
-from ace.config import ModelSettings
-from ace.inference import create_backend
-from ace.types import Message, Request, Sampling
-imported = time.perf_counter()
-backend = create_backend(ModelSettings.model_validate(json.loads(sys.argv[1])))
-up = time.perf_counter()
-async def first():
-    await backend.complete(Request((Message("user", sys.argv[2]),), Sampling(max_tokens=1, temperature=0.0)))
-    answered = time.perf_counter()
-    await backend.close()
-    return answered
-print(json.dumps([imported - began, up - imported, asyncio.run(first()) - up]))
-"""
-_SERVER = "from ace.cli.main import main; main()"
+FIRST_TOKEN = ("-P", str(Path(__file__).with_name("first_token.py")))
+"""Arguments to Python that run that file. `-P`, or the files beside it would stand in for modules of their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +42,7 @@ class StartRow:
 
 
 @dataclass(frozen=True, slots=True)
-class StartReport:
+class StartReport(Report):
     """All modes, with what they were measured on; the first is what the others are compared to."""
 
     rows: tuple[StartRow, ...]
@@ -64,9 +50,6 @@ class StartReport:
     seed: int
     model: str
     machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""
@@ -120,7 +103,7 @@ def _caches(folder: str) -> Mapping[str, str]:
 
 def _start(settings: Mapping[str, Any], seed: int, environment: Mapping[str, str]) -> list[float]:
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, json.dumps(settings), str(seed)],
+        [sys.executable, *FIRST_TOKEN, json.dumps(settings), str(seed)],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -141,7 +124,7 @@ def _warm(wanted: bool, settings: Mapping[str, Any], folder: str) -> Iterator[Ma
     place = {"XDG_RUNTIME_DIR": folder, "ACE_WARM": "1"}
     overrides = [f"--set=models.main.{key}={json.dumps(value)}" for key, value in settings.items()]
     with subprocess.Popen(
-        [sys.executable, "-c", _SERVER, "serve-engine", *overrides],
+        [sys.executable, "-m", "ace", "serve-engine", *overrides],
         env={**os.environ, **place},
         stderr=subprocess.PIPE,
         text=True,

@@ -16,6 +16,7 @@ from typing import Any
 
 from ace.bench.machine import Machine
 from ace.bench.prompts import generator_prompts
+from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.config import ModelSettings, Provider
 from ace.inference import Backend, create_backend
@@ -41,7 +42,7 @@ class ThroughputRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ThroughputReport:
+class ThroughputReport(Report):
     """All modes, slowest baseline first, with what they were measured on."""
 
     rows: tuple[ThroughputRow, ...]

@@ -16,10 +16,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 from ace.bench.modes import BATCH, DRAFT, Mode, run_settings
+from ace.bench.recorder import Recorder
 from ace.engine import run
 from ace.errors import ConfigError, DataError
 from ace.files import replace_file
-from ace.inference import Backend, BackendInfo, open_backends
+from ace.inference import open_backends
 from ace.store import RunStore
 from ace.types import ROLES, Completion, Message, Request, RoleName, Sampling, Usage
 
@@ -53,10 +54,10 @@ async def record(
         store_url = f"sqlite:///{Path(folder) / 'ace.db'}"
         settings = run_settings(mode, store=store_url, samples=samples, epochs=epochs, world=seed, batch=batch)
         settings = settings.model_copy(update={"evaluation": settings.evaluation.model_copy(update={"after": False})})
-        asked: dict[str, tuple[Message, ...]] = {}
         async with open_backends(settings) as backends:
-            heard: dict[str, Backend] = {name: _Heard(backend, asked) for name, backend in backends.items()}
-            summary = await run(settings, backends=heard)
+            recorders = {name: Recorder(backend) for name, backend in backends.items()}
+            summary = await run(settings, backends=recorders)
+        asked = {one.digest: one.messages for recorder in recorders.values() for one in recorder.requests}
         with RunStore.open(store_url, create=False) as store:
             return [
                 TracedCall(
@@ -71,27 +72,6 @@ async def record(
                 for batch in store.batches(summary.run)
                 for call in store.calls(summary.run, batch=batch.index)
             ]
-
-
-class _Heard:
-    """A backend whose requests are kept by their digests."""
-
-    def __init__(self, backend: Backend, asked: dict[str, tuple[Message, ...]]) -> None:
-        self._backend, self._asked = backend, asked
-
-    @property
-    def info(self) -> BackendInfo:
-        return self._backend.info
-
-    async def complete(self, request: Request) -> Completion:
-        self._asked[request.digest] = request.messages
-        return await self._backend.complete(request)
-
-    def count_tokens(self, text: str) -> int:
-        return self._backend.count_tokens(text)
-
-    async def close(self) -> None:
-        await self._backend.close()
 
 
 async def play(calls: Sequence[TracedCall], ask: Ask) -> Usage:

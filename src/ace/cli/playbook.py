@@ -205,6 +205,7 @@ def _drop(playbook: Playbook, dropped: Sequence[Bullet], path: Path) -> None:
 
     for bullet in dropped:
         message_console().print(cell(f"- [{bullet.id}] {bullet.content}"), soft_wrap=True)
+    message_console().print(f"dropped {len(dropped)} of {len(playbook)} bullets")
     _write(without(playbook, dropped), path)
 
 

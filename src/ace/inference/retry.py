@@ -7,24 +7,21 @@ from dataclasses import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from ace.errors import AceError, EngineDeadError, TransientError
-from ace.inference.backend import Backend, BackendInfo
+from ace.inference.backend import Backend
+from ace.inference.forwarding import ForwardingBackend
 from ace.types import Completion, Request
 
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
 
 
-class RetryingBackend:
+class RetryingBackend(ForwardingBackend):
     """Repeats a failed call up to `max_retries` times, waiting exponentially longer or as long as a server asks."""
 
     def __init__(self, inner: Backend, max_retries: int) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._retrying = AsyncRetrying(
             stop=stop_after_attempt(max_retries + 1), wait=_wait, retry=retry_if_exception(_retryable), reraise=True
         )
-
-    @property
-    def info(self) -> BackendInfo:
-        return self._inner.info
 
     async def complete(self, request: Request) -> Completion:
         """EngineDeadError where nobody answered any of the tries."""
@@ -38,12 +35,6 @@ class RetryingBackend:
                 raise
             raise EngineDeadError(error.message, hint="start it again, then resume the run") from error
         raise AssertionError("tenacity reraises the last error")
-
-    def count_tokens(self, text: str) -> int:
-        return self._inner.count_tokens(text)
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 def _retryable(error: BaseException) -> bool:

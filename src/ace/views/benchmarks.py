@@ -7,7 +7,7 @@ from html import escape
 
 from ace.bench.machine import Machine
 from ace.bench.registry import Part
-from ace.bench.report import Chart, Charted
+from ace.bench.report import Chart, Report
 from ace.errors import ProviderMissingError
 from ace.views.plots import bars
 from ace.views.text import visible_lines
@@ -43,8 +43,8 @@ def benchmarks_html(parts: Sequence[Part], machine: Machine) -> str:
     )
 
 
-def _charts(report: object) -> tuple[Chart, ...]:
-    return report.charts() if isinstance(report, Charted) else ()
+def _charts(report: Report | None) -> tuple[Chart, ...]:
+    return () if report is None else report.charts()
 
 
 def _result(part: Part) -> str:
