@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from ace.bench.modes import EARLY, ESCALATING, TIERED, Mode, together
+from ace.bench.modes import EARLY, ESCALATING, TIERED, TWO, Mode, together
 from ace.bench.runs import measure_runs
 from ace.bench.serial import OneByOne
 from ace.inference import BackendInfo
@@ -73,3 +73,18 @@ def test_modes_work_the_same_samples() -> None:
     assert batched.bound.tokens == one.bound.tokens
     assert all(row.bound is not None and 0 < row.bound.reached < 1 for row in report.rows)
     assert set(report.rooflines) == {"micro-target", "micro-draft"}
+
+
+def test_engines_side_by_side_are_told_apart_from_one() -> None:
+    pytest.importorskip("transformers")
+    modes = (
+        Mode("one engine", "huggingface", settings={"models": {"main": {"max_concurrency": 4}}}),
+        Mode("two engines", "huggingface", settings=together(TWO, {"models": {"main": {"max_concurrency": 4}}})),
+    )
+    report = measure_runs(samples=6, epochs=1, repetitions=1, seed=7, batch=6, threads=1, modes=modes)
+    one, two = (row.bound for row in report.rows)
+    assert one is not None and two is not None and (one.engines, two.engines) == (1, 2)
+    assert two.products_s == pytest.approx(one.products_s * two.tokens / one.tokens / 2, rel=0.1)
+    told = report.to_markdown()
+    assert told.count("at most") == 1 and "| two engines |" in told
+    assert report.work.threads == 1 and "--threads 1" in told

@@ -18,6 +18,7 @@ from ace.bench.saturation import (
     _run,
     measure_saturation,
 )
+from ace.errors import ConfigError
 
 
 def test_what_is_recorded_are_the_calls_of_one_adaptation() -> None:
@@ -44,15 +45,21 @@ def test_utilization_is_the_runs_speed_over_the_engines_own() -> None:
     row = _row(1, [(one, []) for one in runs], [Pass(1.0, 100, 5, 1.0)] * 3)
     assert (row.utilization, row.run.tokens_per_s) == (0.5, 50.0)
     assert row.run.outside_engine == pytest.approx(0.05)
-    report = SaturationReport((row,), 50, 16, 3, 0, Machine.here())
+    report = SaturationReport((row,), 50, 16, 3, 0, None, Machine.here())
     assert json.loads(json.dumps(report.to_json()))["rows"][0]["run"]["steps"] == 10
     assert "| 1 | 0 | 2.00, 50 | 10, 190.00 | 5.0% |" in report.to_markdown()
 
 
+def test_a_shape_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--shape: found '7b', allowed: micro, "):
+        measure_saturation(samples=8, batch=4, repetitions=1, seed=0, shape="7b")
+
+
 @pytest.mark.engine
 @pytest.mark.slow
-def test_a_run_and_its_calls_at_once_on_the_real_engine() -> None:
+@pytest.mark.parametrize("shape", [None, "micro"])
+def test_a_run_and_its_calls_at_once_on_the_real_engine(shape: str | None) -> None:
     pytest.importorskip("vllm")
-    report = measure_saturation(samples=8, batch=4, repetitions=1, seed=0)
+    report = measure_saturation(samples=8, batch=4, repetitions=1, seed=0, shape=shape)
     assert [row.pipeline for row in report.rows] == [0, 1]
     assert all(row.utilization > 0 and 0 < row.run.outside_engine < 1 for row in report.rows)

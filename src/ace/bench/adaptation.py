@@ -34,7 +34,8 @@ ESCALATED = "escalated"
 class Work:
     """What is learned: so many samples so often, in worlds `seed`, `seed` + 1, ...: one for each repetition.
 
-    `batch` samples flow together unless the mode says otherwise.
+    `batch` samples flow together unless the mode says otherwise. `threads` are what an engine has on a CPU; None: what
+    ace gives a model of that size.
     """
 
     samples: int
@@ -42,6 +43,7 @@ class Work:
     repetitions: int
     seed: int
     batch: int = BATCH
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def measure_adaptations(mode: Mode, work: Work) -> list[Adaptation]:
 
 
 def _measure(mode: Mode, work: Work) -> list[Adaptation]:
-    hold_threads(threads_of(TARGET))
+    hold_threads(work.threads or threads_of(TARGET))
     return asyncio.run(_repeat(mode, work))
 
 

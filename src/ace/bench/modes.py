@@ -45,6 +45,8 @@ ESCALATING: Mapping[str, Any] = merged(
 
 PIPELINE: Mapping[str, Any] = {"adaptation": {"pipeline": 1}}
 COMPILED: Mapping[str, Any] = {"models": {"main": {"compile": True}}}
+TWO: Mapping[str, Any] = {"models": {"main": {"replicas": 2}}}
+"""Two engines side by side: on two cores, or on two GPUs where there are so many."""
 
 
 def speculative(method: str) -> Mapping[str, Any]:
@@ -62,6 +64,7 @@ PLAIN_NAME, EARLY_NAME = "vLLM", "vLLM, early stopping"
 MODES: tuple[Mode, ...] = (
     Mode("transformers, one by one", "huggingface", serial=True),
     Mode("transformers, batched", "huggingface"),
+    Mode("transformers, batched, two engines", "huggingface", settings=TWO),
     Mode("vLLM, one by one", serial=True),
     Mode(PLAIN_NAME),
     Mode(EARLY_NAME, settings=EARLY),
@@ -72,7 +75,9 @@ MODES: tuple[Mode, ...] = (
     Mode("vLLM, speculative (draft)", settings=speculative("draft")),
     Mode("vLLM, pipeline", settings=PIPELINE),
     Mode("vLLM, compiled", settings=COMPILED),
-    Mode("vLLM, what pays: early stopping, compiled", settings=together(EARLY, COMPILED)),
+    Mode("vLLM, two engines", settings=TWO),
+    Mode("vLLM, two engines, compiled", settings=together(TWO, COMPILED)),
+    Mode("vLLM, what pays: early stopping, two engines, compiled", settings=together(EARLY, TWO, COMPILED)),
 )
 
 

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from ace.bench.adaptation import ESCALATED, Adaptation, Work, answers, mean_by_role, measure_adaptations, median_seconds
 from ace.bench.machine import Machine
 from ace.bench.modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, TARGET, Mode, choice
-from ace.bench.report import Chart, Partial, unheard
+from ace.bench.report import Chart, Partial, Report, unheard
 from ace.bench.roofline import Bound, Ceiling, Roofline, against_hardware
 from ace.bench.tables import report, table
 from ace.bench.threads import threads_of
@@ -31,7 +30,8 @@ class RunRow:
     """One mode. `seconds` is the median over the repetitions of the adaptation; `speedup` is against the first row.
 
     `calls` and `role_s` are means over the repetitions, by role; `role_s` shares the wall-clock time out among the
-    roles whose calls were under way. `outside_share` is the share of the time outside engine steps. Shares are means.
+    roles whose calls were under way. `outside_share` is the share of the time outside engine steps, at most
+    that where several engines step side by side. Shares are means.
     `bound` is that of the repetition in the middle, by its seconds, where it was asked for.
     """
 
@@ -66,7 +66,7 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Report):
     """All modes, the baseline first, with what they were measured on. `saving` needs both of its modes."""
 
     rows: tuple[RunRow, ...]
@@ -76,15 +76,14 @@ class RunReport:
     rooflines: dict[str, Roofline]
     machine: Machine
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     def to_markdown(self) -> str:
         """Three tables: total seconds, seconds by role, the least that the hardware allows; early stopping's saving."""
         work = self.work
         inputs = (
             f"--samples {work.samples} --epochs {work.epochs} --batch {work.batch}"
-            f" --repetitions {work.repetitions} --seed {work.seed}{choice(MODES, [row.mode for row in self.rows])}"
+            f" --repetitions {work.repetitions} --seed {work.seed}"
+            f"{'' if work.threads is None else f' --threads {work.threads}'}"
+            f"{choice(MODES, [row.mode for row in self.rows])}"
         )
         said = [] if self.saving is None else [str(self.saving)]
         return report(
@@ -122,7 +121,7 @@ def _totals(row: RunRow) -> tuple[str, ...]:
         row.mode,
         f"{row.seconds:.2f} ({row.spread[0]:.2f} to {row.spread[1]:.2f})",
         f"{row.speedup:.1f}x",
-        f"{row.outside_share:.1%}",
+        f"{'at most ' if row.bound is not None and row.bound.engines > 1 else ''}{row.outside_share:.1%}",
         ", ".join(f"{row.calls[role]:.0f}" for role in ROLES),
         f"{row.cached_share:.0%}",
         f"{row.accuracy:.1%}",
@@ -145,14 +144,15 @@ def measure_runs(
     repetitions: int,
     seed: int,
     batch: int = BATCH,
+    threads: int | None = None,
     modes: Sequence[Mode] = MODES,
     partial: Partial = unheard,
 ) -> RunReport:
     """Measure `modes`, each in a process of its own. Raises what starting a provider raises."""
-    work = Work(samples, epochs, repetitions, seed, batch)
+    work = Work(samples, epochs, repetitions, seed, batch, threads)
     rows: list[RunRow] = []
     measured: dict[str, list[Adaptation]] = {}
-    threads, machine = threads_of(TARGET), Machine.here()
+    threads, machine = threads or threads_of(TARGET), Machine.here()
     ceiling = Ceiling(threads)
     for mode in modes:
         measured[mode.name] = each = measure_adaptations(mode, work)

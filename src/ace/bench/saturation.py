@@ -3,6 +3,9 @@
 Every call of a run's adaptation is recorded and then thrown at a fresh engine all at once: no batch waits for another
 there, and no answer for the one before it. Of both, generated tokens count. What cannot be made equal: near-ties may be
 decided differently, so that answers differ in length by a few tokens; each side is measured by its own.
+
+Random weights of a larger shape write nothing that can be read, so that only the generator is asked: their run shows
+what share of the time is ours where a step takes longer.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from ace.bench.isolated import isolated
 from ace.bench.machine import Machine
 from ace.bench.micro import greedy, micro_run
 from ace.bench.recorder import Recorder
-from ace.bench.report import Report
+from ace.bench.report import Partial, Report, unheard
+from ace.bench.shapes import build_shape
 from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings
 from ace.engine import run
@@ -71,11 +75,13 @@ class SaturationReport(Report):
     batch: int
     repetitions: int
     seed: int
+    shape: str | None
     machine: Machine
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""
         inputs = f"--samples {self.samples} --batch {self.batch} --repetitions {self.repetitions} --seed {self.seed}"
+        inputs += f" --shape {self.shape}" if self.shape else ""
         columns = (
             "pipeline",
             "calls",
@@ -102,27 +108,45 @@ class SaturationReport(Report):
         return report(f"ace bench saturation {inputs}", self.machine, table(columns, rows))
 
 
-def measure_saturation(*, samples: int, batch: int, repetitions: int, seed: int) -> SaturationReport:
-    """Measure each setting, each repetition with a world of its own. Raises what starting an engine raises."""
+def measure_saturation(
+    *, samples: int, batch: int, repetitions: int, seed: int, shape: str | None = None, partial: Partial = unheard
+) -> SaturationReport:
+    """Measure each setting, each repetition with a world of its own: with the micro model, or with random weights of
+    `shape`. ConfigError for a shape that is none, and what starting an engine raises."""
     rows: list[SaturationRow] = []
-    for pipeline in PIPELINES:
-        recorded = isolated(_run_all, pipeline, samples, batch, repetitions, seed)
-        at_once = isolated(_replay_all, [requests for _, requests in recorded])
-        rows.append(_row(pipeline, recorded[1:], at_once[1:]))  # the first is a warm-up: kernels and grammars
-    return SaturationReport(tuple(rows), samples, batch, repetitions, seed, Machine.here())
+    with TemporaryDirectory(prefix="ace-bench-") as folder:
+        model = _model(shape, Path(folder))
+        for pipeline in PIPELINES:
+            recorded = isolated(_run_all, model, pipeline, samples, batch, repetitions, seed)
+            at_once = isolated(_replay_all, model, [requests for _, requests in recorded])
+            rows.append(_row(pipeline, recorded[1:], at_once[1:]))  # the first is a warm-up: kernels and grammars
+            partial(SaturationReport(tuple(rows), samples, batch, repetitions, seed, shape, Machine.here()))
+    return SaturationReport(tuple(rows), samples, batch, repetitions, seed, shape, Machine.here())
 
 
-def _start() -> Recorder:
-    return Recorder(create_backend(ModelSettings(provider="vllm", model=MODEL, max_model_len=2048)))
+def _model(shape: str | None, folder: Path) -> ModelSettings:
+    if shape is None:
+        return ModelSettings(provider="vllm", model=MODEL, max_model_len=2048)
+    return ModelSettings(
+        provider="vllm",
+        model=str(build_shape(shape, folder)),
+        max_model_len=2048,
+        engine_args={"load_format": "dummy"},
+        timeout_s=3600.0,  # of a large model without a GPU
+    )
+
+
+def _start(model: ModelSettings) -> Recorder:
+    return Recorder(create_backend(model))
 
 
 def _run_all(
-    pipeline: Literal[0, 1], samples: int, batch: int, repetitions: int, seed: int
+    model: ModelSettings, pipeline: Literal[0, 1], samples: int, batch: int, repetitions: int, seed: int
 ) -> list[tuple[Pass, list[Request]]]:
     """A warm-up and the repetitions: what each adaptation took, and what it asked."""
 
     async def work() -> list[tuple[Pass, list[Request]]]:
-        backend = _start()
+        backend = _start(model)
         try:
             worlds = [seed + 500_000, *range(seed, seed + repetitions)]
             return [await _run(backend, pipeline, samples, batch, world) for world in worlds]
@@ -142,11 +166,11 @@ async def _run(
     return Pass(summary.adapt_s, backend.tokens, spent.steps, spent.step_s), backend.requests
 
 
-def _replay_all(recorded: Sequence[Sequence[Request]]) -> list[Pass]:
+def _replay_all(model: ModelSettings, recorded: Sequence[Sequence[Request]]) -> list[Pass]:
     """Each recording thrown at the engine at once. It has seen none of them: each is of a world of its own."""
 
     async def work() -> list[Pass]:
-        backend = _start()
+        backend = _start(model)
         try:
             return [await _at_once(backend, requests) for requests in recorded]
         finally:

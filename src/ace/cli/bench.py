@@ -217,6 +217,10 @@ def run_modes(
     batch: Annotated[int, typer.Option(min=1, help="Samples that flow together, in every mode.")] = 16,
     repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of an engine on a CPU; else what ace gives such a model.", show_default=False),
+    ] = None,
     mode: Modes = None,
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
@@ -235,6 +239,7 @@ def run_modes(
         batch=batch,
         repetitions=repetitions,
         seed=seed,
+        threads=threads,
         modes=modes,
         partial=_keeper(json_path, markdown),
     )
@@ -305,6 +310,10 @@ def saturation(
     batch: Annotated[int, typer.Option(min=1, help="Samples of a batch.")] = 16,
     repetitions: Annotated[int, typer.Option(min=1, help="Worlds that each setting learns; the median counts.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
+    shape: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Random weights of a shape of replay, instead of the micro model."),
+    ] = None,
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
@@ -314,7 +323,15 @@ def saturation(
     from ace.bench.saturation import measure_saturation
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
-    _give(measure_saturation(samples=samples, batch=batch, repetitions=repetitions, seed=seed), json_path, markdown)
+    report = measure_saturation(
+        samples=samples,
+        batch=batch,
+        repetitions=repetitions,
+        seed=seed,
+        shape=shape,
+        partial=_keeper(json_path, markdown),
+    )
+    _give(report, json_path, markdown)
 
 
 @app.command("start")
