@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from players import cast, perfect, settings
+from sqlalchemy import create_engine, delete, select
 
 from ace.engine import RunSummary, run
 from ace.engine.cache import CompletionCache
+from ace.engine.events import EngineDeferred, EngineReady, Event
 from ace.inference import AdaptedBackend, Backend, ScriptedBackend, Tiers
 from ace.inference.backend import BackendInfo
-from ace.store import RunStore
+from ace.store import RunStore, schema
 from ace.types import ROLES, Message, Request, Sampling
 
 GREEDY = {f"roles__{role}__temperature": 0.0 for role in ROLES}
@@ -107,3 +109,58 @@ def test_an_adapter_decides_the_answer(tmp_path: Path) -> None:
     assert key(tuned) == before
     (folder / "adapter_model.safetensors").write_bytes(b"another")
     assert key(tuned) != before
+
+
+ENGINE = {
+    **GREEDY,
+    "models__main": {"provider": "huggingface", "model": "micro-target", "max_model_len": 1024},
+    "task__micro": {"seed": 3, "terms": 4, "modifiers": 3, "train": 4, "validation": 0, "test": 2},
+    **{f"roles__{role}__max_tokens": 160 for role in ROLES},
+}
+
+
+def with_engine(folder: Path, **changes: Any) -> tuple[RunSummary, list[Event]]:
+    told: list[Event] = []
+    summary = asyncio.run(run(settings(folder, **{**ENGINE, **changes}), listener=told.append))
+    return summary, [event for event in told if isinstance(event, EngineReady | EngineDeferred)]
+
+
+def test_an_engine_is_started_only_where_the_cache_has_not_everything(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    first, told = with_engine(tmp_path)
+    assert [type(event) for event in told] == [EngineReady]
+
+    second, told = with_engine(tmp_path)
+    assert told == [EngineDeferred("huggingface", "micro-target")]
+    assert sum(second.calls.values()) == 0 and second.engine_start_s == 0.0
+    assert (second.accuracy_after, second.playbook_version) == (first.accuracy_after, first.playbook_version)
+    assert (second.provider, second.model) == (first.provider, first.model)
+    assert first.engines == {"micro-target": "asked for"} and second.engines == {
+        "micro-target": "asked for; not started"
+    }
+
+    forget_one(tmp_path)
+    third, told = with_engine(tmp_path)
+    assert [type(event) for event in told] == [EngineDeferred, EngineReady]
+    assert sum(third.calls.values()) == 1 and third.engine_start_s > 0
+    assert third.accuracy_after == first.accuracy_after
+
+    _, told = with_engine(tmp_path, adaptation__epochs=2)
+    assert [type(event) for event in told] == [EngineReady], "no run of these settings is done"
+
+
+def test_sampled_answers_that_are_not_kept_are_no_reason_to_wait_with_the_engine(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    for _ in range(2):
+        _, told = with_engine(tmp_path, roles__curator__temperature=0.5)
+        assert [type(event) for event in told] == [EngineReady]
+
+
+def forget_one(folder: Path) -> None:
+    """Take one answer out of the completion cache."""
+    engine = create_engine(f"sqlite:///{folder}/ace.db")
+    with engine.begin() as connection:
+        table = schema.completions
+        last = connection.execute(select(table.c.digest)).scalars().all()[-1]
+        connection.execute(delete(table).where(table.c.digest == last))
+    engine.dispose()

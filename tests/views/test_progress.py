@@ -13,6 +13,7 @@ from ace.engine.events import (
     BatchStarted,
     CallFinished,
     CurationFailed,
+    EngineDeferred,
     EngineReady,
     EvaluationFinished,
     EvaluationProgress,
@@ -27,6 +28,7 @@ from ace.views.progress import LiveView, PlainView, progress_view
 from ace.views.tally import Tally
 
 STORY: list[Event] = [
+    EngineDeferred("vllm", "micro-target"),
     EngineReady("vllm", "micro-target", "cpu", 2.5, "no GPU", 3 << 29),
     RunStarted("r-1", "offline", 4, 2),
     EvaluationStarted("before", "test", 2, 0),
@@ -78,7 +80,8 @@ def test_plain_lines_tell_the_story() -> None:
     with PlainView(Console(file=out, width=80)) as view:
         for event in [*STORY, RunFinished("r-1", "done")]:
             view(event)
-    lines = out.getvalue().splitlines()
+    deferred, *lines = out.getvalue().splitlines()
+    assert deferred.startswith("engine: vllm with micro-target starts when it is asked")
     assert lines[0] == (
         "engine: vllm with micro-target on cpu, started in 2.5 s, 1.50 GiB of weights and KV cache (no GPU)"
     )

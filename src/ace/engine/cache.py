@@ -9,7 +9,7 @@ from typing import Any
 from ace.config import ModelSettings, RunSettings
 from ace.inference import Backend, Tiers, model_path
 from ace.store import RunReader
-from ace.types import Completion, Request, RoleName, digest
+from ace.types import ROLES, Completion, Request, RoleName, digest
 
 
 class CompletionCache:
@@ -38,6 +38,14 @@ class CompletionCache:
     def find(self, key: str) -> Completion | None:
         """The kept answer, marked as one that cost nothing."""
         return self._store.completion(key)
+
+
+def has_answers(settings: RunSettings, store: RunReader) -> bool:
+    """Whether a run of `settings` is likely to be answered from the cache alone: one of them is done, and the cache
+    keeps what every role is told. Answers that are not there are asked for like any others."""
+    roles = (settings.roles.of(role) for role in ROLES)
+    kept = settings.cache == "all" or (settings.cache == "greedy" and all(role.temperature == 0 for role in roles))
+    return kept and any(known.status == "done" for known in store.runs_of(settings.digest))
 
 
 def model_identity(settings: ModelSettings, backend: Backend) -> dict[str, Any]:

@@ -24,6 +24,14 @@ class EngineReady:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineDeferred:
+    """An engine is not started before it is asked: the completion cache has a finished run of these settings."""
+
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """The run has an identity in the store. `resumed_at` is the number of batches that were already committed."""
 
@@ -158,6 +166,7 @@ class RunFinished:
 
 Event = (
     EngineReady
+    | EngineDeferred
     | RunStarted
     | CallFinished
     | BatchStarted

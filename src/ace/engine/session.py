@@ -19,15 +19,16 @@ from ace.config import RunSettings
 from ace.engine.adapt import best_version
 from ace.engine.aside import Aside
 from ace.engine.budget import Spending, spent_so_far
-from ace.engine.cache import CompletionCache
+from ace.engine.cache import CompletionCache, has_answers
 from ace.engine.calls import Calls
 from ace.engine.context import RunContext
-from ace.engine.events import BudgetReached, EngineReady, Listener, RunFinished, silent
+from ace.engine.events import BudgetReached, EngineDeferred, EngineReady, Listener, RunFinished, silent
 from ace.engine.parts import Parts
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
-from ace.inference import Backends, Tiers, engine_of, open_backends
+from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
 from ace.inference.backend import EngineMeter, metered
+from ace.inference.deferred import DeferredBackend
 from ace.playbook import create_embedder
 from ace.playbook.guard import scan
 from ace.store import RunStore
@@ -76,7 +77,7 @@ async def conduct(
         run_id = None if resume is None else _take_up(store, parts, resume)
         status: RunStatus
         try:
-            async with _engines(settings, backends, listener) as live:
+            async with _engines(settings, backends, store, listener) as live:
                 if run_id is None:
                     run_id = store.create_run(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
@@ -101,6 +102,7 @@ async def conduct(
                     evaluate_s=clock.seconds["evaluate"],
                     wall_s=time.perf_counter() - started,
                 ),
+                engines={backend.info.name: backend.info.reason for backend in live.live},
             )
             store.finish_run(run_id, status, summary=summary.to_json(), best_version=version)
         except BaseException as error:  # however it ends, the store is told
@@ -182,13 +184,24 @@ def _gpus(settings: RunSettings, live: Tiers) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _engines(settings: RunSettings, given: Backends | None, listener: Listener) -> AsyncIterator[Tiers]:
-    """The roles' backends: those given, which stay open, or the settings' own."""
-    async with contextlib.nullcontext(given) if given is not None else open_backends(settings) as backends:
+async def _engines(
+    settings: RunSettings, given: Backends | None, store: RunStore, listener: Listener
+) -> AsyncIterator[Tiers]:
+    """The roles' backends: those given, which stay open, or the settings' own. Those are started when they are first
+    asked where the completion cache can be expected to answer everything."""
+
+    def ready(backend: Backend) -> None:
+        info = backend.info
+        listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
+
+    own = open_backends(settings, deferred=ready if has_answers(settings, store) else None)
+    async with own if given is None else contextlib.nullcontext(given) as backends:
         tiers = Tiers.of(settings, backends)
         for backend in tiers.live:
-            info = backend.info
-            listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
+            if isinstance(backend, DeferredBackend):
+                listener(EngineDeferred(backend.info.provider, backend.info.model))
+            else:
+                ready(backend)
         yield tiers
 
 

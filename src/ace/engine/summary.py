@@ -73,7 +73,8 @@ class RunSummary:
     cache answered instead; `second_half_hit_rate` is the prefix cache's in the second half of the batches, when the
     playbook has grown; `metrics` are the task's own numbers, by evaluation; `stops` counts why reflecting on a
     sample ended, `models` the calls of each role by the model (a key of `models`) that answered, `escalations` why a
-    role's larger model was asked. `engine_s` are the seconds of the adaptation in which an engine of this process was
+    role's larger model was asked; `engines` says of each model's engine why it is what it is, with what `auto` settings
+    came to. `engine_s` are the seconds of the adaptation in which an engine of this process was
     stepping. Rates, accuracies and `engine_s` are None where nothing was measured.
     """
 
@@ -105,6 +106,7 @@ class RunSummary:
     metrics: Mapping[str, Mapping[str, float]]
     models: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     escalations: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    engines: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outside_engine(self) -> float | None:
@@ -124,7 +126,15 @@ def outside_engine(engine_s: float | None, adapt_s: float) -> float | None:
 
 
 def summarise(
-    store: RunStore, run: str, *, status: str, provider: str, model: str, version: int, timing: Timing
+    store: RunStore,
+    run: str,
+    *,
+    status: str,
+    provider: str,
+    model: str,
+    version: int,
+    timing: Timing,
+    engines: Mapping[str, str],
 ) -> RunSummary:
     """Count up run `run`, whose best playbook is `version`."""
     known = store.run(run)
@@ -167,6 +177,7 @@ def summarise(
         metrics={label: dict(known.metrics) for label, known in evaluations.items() if known.metrics},
         models=_models(known.settings["roles"], tiers),
         escalations=_escalations(tiers),
+        engines=engines,
     )
 
 

