@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from ace.bench.cost import Load, ModelCost
 from ace.bench.roofline import Asked, Bound, Ceiling, Roofline, against_hardware, roofline_here
 from ace.bench.shapes import build_shape, weight_bytes
+from ace.bench.threads import times_one
 from ace.inference import model_path
+from ace.inference.auto import on_cpu
 from ace.types import Usage
 
 SMALL = ModelCost(hidden=8, intermediate=16, layers=2, heads=2, kv_heads=1, head_size=4, vocabulary=10)
@@ -154,3 +156,21 @@ def test_the_table_says_what_is_left_and_what_nobody_counted() -> None:
     assert "| batched | 90 | - | 0.500 | - | 0.500 | 50.0% | - |" in table
     assert "| unknown | - | - | - | - | - | - | - |" in table
     assert "m 220 GFLOP/s in bfloat16 products, 94.0 GB/s reading" in said
+
+
+def test_engines_side_by_side_need_the_same_in_so_many_parts() -> None:
+    rate = Roofline(flops_per_s=100.0, bytes_per_s=10.0)
+    work = [(Load(1, 600, 4, 20), rate)]
+    one, two = Bound.of(work, 10.0), Bound.of(work, 10.0, engines=2, times_one=2.0)
+    assert (one.least_s, two.least_s) == (6.0, 3.0)
+    assert one.left_step_s == pytest.approx((10.0 - 6.0) / 4)
+    assert two.left_step_s == pytest.approx((10.0 - 3.0) / 2), "each of the two made two steps"
+    assert Bound.of([(Load(1, 600), rate)], 10.0).left_step_s is None
+
+
+@pytest.mark.skipif(not on_cpu(), reason="engines here work on GPUs")
+@pytest.mark.parametrize(
+    ("engines", "threads", "times"), [(1, 2, 1.0), (2, 1, 2.0), (2, 2, 1.0), (3, 8, 1.0), (4, 2, 2.0)]
+)
+def test_engines_on_a_cpu_divide_its_threads_until_each_has_one(engines: int, threads: int, times: float) -> None:
+    assert times_one(engines, threads) == times

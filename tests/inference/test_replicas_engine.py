@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ import pytest
 from vllm_model import build_model
 
 from ace.config import ModelSettings
-from ace.errors import ConfigError, ModelNotFoundError, ProviderStartError
+from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, ProviderStartError
 from ace.inference import Backend, create_backend
 from ace.inference.backend import metered
 from ace.inference.remote.wire import Start
@@ -105,14 +103,26 @@ def test_what_keeps_an_engine_from_starting_is_told_and_no_process_is_left(model
 
 def test_a_process_that_dies_while_it_starts_is_told(model: Path) -> None:
     child = Child(Start(settings(model, replicas=1), "vllm", "asked for", 1.0), {})
-    (process,) = [one for one in replicas_of(psutil.Process()) if one.create_time() >= newest(psutil.Process())]
-    os.kill(process.pid, signal.SIGKILL)
+    newest(psutil.Process()).kill()
     with pytest.raises(ProviderStartError, match="was ended by SIGKILL"):
         child.backend()
 
 
-def newest(process: psutil.Process) -> float:
-    return max(replica.create_time() for replica in replicas_of(process))
+def newest(process: psutil.Process) -> psutil.Process:
+    return max(replicas_of(process), key=psutil.Process.create_time)
+
+
+def test_one_that_is_killed_while_it_works_is_told(model: Path) -> None:
+    async def main() -> None:
+        backend = Child(Start(settings(model, replicas=1), "vllm", "asked for", 1.0), {}).backend()
+        asked = asyncio.ensure_future(backend.complete(requests(1, tokens=400)[0]))
+        await asyncio.sleep(0.1)
+        newest(psutil.Process()).kill()
+        with pytest.raises(EngineDeadError, match=r"the engine of .* was ended by SIGKILL"):
+            await asked
+        await backend.close()
+
+    asyncio.run(main())
 
 
 def test_they_end_with_the_process_that_started_them(model: Path) -> None:

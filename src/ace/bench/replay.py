@@ -48,12 +48,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class ReplayMode:
-    """A trace's variant and what makes its calls. `serial` makes one call at a time."""
+    """A trace's variant and what makes its calls: so many engines of each model. `serial` makes one call at a time."""
 
     name: str
     provider: Provider
     variant: str = "full"
     serial: bool = False
+    engines: int = 1
 
 
 REPLAY_MODES: tuple[ReplayMode, ...] = (
@@ -62,6 +63,7 @@ REPLAY_MODES: tuple[ReplayMode, ...] = (
     ReplayMode("vLLM, one by one", "vllm", serial=True),
     ReplayMode("vLLM", "vllm"),
     ReplayMode("vLLM, early stopping", "vllm", "early stopping"),
+    ReplayMode("vLLM, two engines", "vllm", engines=2),
     ReplayMode("vLLM, small reflector and curator", "vllm", "tiered"),
     ReplayMode("vLLM, early stopping, small reflector and curator", "vllm", "early stopping, tiered"),
 )
@@ -251,7 +253,7 @@ async def _played(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mappin
         lock = asyncio.Lock()
         engines: dict[Tier, Backend] = {}
         for settings, tier in dummies(mode.provider, calls, folders):
-            engines[tier] = create_backend(settings)
+            engines[tier] = create_backend(settings.model_copy(update={"replicas": mode.engines}))
             stack.push_async_callback(engines[tier].close)
         live = {tier: OneByOne(engine, lock) if mode.serial else engine for tier, engine in engines.items()}
         usages: dict[Tier, list[Usage]] = {tier: [] for tier in engines}
@@ -271,7 +273,7 @@ async def _played(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mappin
         asked = []
         for tier, engine in engines.items():
             steps = steps_of(mode.provider, usages[tier], _steps(engine) - before[tier], serial=mode.serial)
-            asked.append(Asked(str(folders[tier]), tuple(usages[tier]), steps))
+            asked.append(Asked(str(folders[tier]), tuple(usages[tier]), steps, engines=mode.engines))
         return Played(seconds, usage, tuple(asked))
 
 

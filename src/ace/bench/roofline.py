@@ -18,7 +18,7 @@ from typing import Any
 from ace.bench.cost import Load, ModelCost
 from ace.bench.isolated import isolated
 from ace.bench.tables import table
-from ace.bench.threads import hold_threads
+from ace.bench.threads import hold_threads, times_one
 from ace.inference import model_path
 from ace.types import Usage
 
@@ -83,11 +83,13 @@ class Bound:
         return None if self.steps is None else (self.seconds - self.least_s) * self.engines / self.steps
 
     @classmethod
-    def of(cls, loads: Sequence[tuple[Load, Roofline]], seconds: float, engines: int = 1) -> Bound:
+    def of(
+        cls, loads: Sequence[tuple[Load, Roofline]], seconds: float, engines: int = 1, times_one: float = 1.0
+    ) -> Bound:
         """Of models that work in turn, as vLLM's engines of one process do: what each needs at least adds up. Side by
-        side, `engines` of each are at best as many times as fast."""
-        products = [roofline.products_s(load) / engines for load, roofline in loads]
-        reading = [roofline.reading_s(load) / engines for load, roofline in loads]
+        side, `engines` of each can do `times_one` as much as one."""
+        products = [roofline.products_s(load) / times_one for load, roofline in loads]
+        reading = [roofline.reading_s(load) / times_one for load, roofline in loads]
         least = sum(map(max, products, reading))
         tokens, steps = sum(load.tokens for load, _ in loads), sum(load.steps for load, _ in loads)
         return cls(tokens, steps or None, sum(products), sum(reading), least, seconds, least / seconds, engines)
@@ -122,7 +124,7 @@ class Ceiling:
                     return None
                 cost, roofline = known
                 loads.append((cost.guessed(one.usages), roofline))
-        return Bound.of(loads, seconds, engines)
+        return Bound.of(loads, seconds, engines, times_one(engines, self._threads))
 
     def _of(self, model: str) -> tuple[ModelCost, Roofline] | None:
         cost = ModelCost.of(Path(model_path(model)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from ace.inference import model_path
-from ace.inference.auto import has_gpu
+from ace.inference.auto import has_gpu, on_cpu
+from ace.inference.gpus import visible_gpus
 from ace.inference.vllm.environment import SMALL_MODEL_BYTES, cores, prepare, threads_for
 
 
@@ -14,6 +15,14 @@ def threads_of(model: str, weight_bytes: int | None = None) -> int:
     if weight_bytes is not None and weight_bytes >= SMALL_MODEL_BYTES:
         return cores()
     return 1 if weight_bytes is not None else threads_for(model_path(model))
+
+
+def times_one(engines: int, threads: int) -> float:
+    """How many times as much as one engine with `threads` threads several can do at best: on a CPU they divide the
+    threads until each has one, on GPUs each has one of its own until there are no more."""
+    if on_cpu():
+        return max(1.0, engines * max(1, threads // engines) / threads)
+    return float(min(engines, max(1, len(visible_gpus()))))
 
 
 def hold_threads(count: int) -> None:

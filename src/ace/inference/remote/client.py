@@ -136,7 +136,12 @@ class RemoteBackend:
             while True:
                 self._take(from_server(read_frame(self._connection)))
         except (OSError, WireError) as error:
-            self._fail(f"is gone: {error}")
+            if self._death is None:  # else we were about to leave
+                self._fail(self._gone(error))
+
+    def _gone(self, error: Exception) -> str:
+        """What became of the other end."""
+        return f"is gone: {error}"
 
     def _take(self, reply: object) -> None:
         match reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from ace.errors import EngineDeadError, ProviderStartError
+from ace.errors import ProviderStartError
 from ace.inference.remote.client import RemoteBackend, greeting
 from ace.inference.remote.wire import Hello, Start, WireError, pack
 
@@ -28,20 +29,26 @@ class Child:
     """The process from its start on, with `environment` besides ours. Ctrl-C in a terminal does not reach it."""
 
     def __init__(self, start: Start, environment: Mapping[str, str]) -> None:
+        """Raises ProviderStartError where there can be no process."""
         self._began = time.perf_counter()
         self._model = start.settings.model
         self._backend: ChildBackend | None = None
         self._connection, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", PROGRAM, str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # a program may read ours
-                env={**os.environ, **environment},
-                start_new_session=True,
-            )
-        self._connection.sendall(pack(start))
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", PROGRAM, str(theirs.fileno())],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,  # a program may read ours
+                    env={**os.environ, **environment},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._connection.close()
+                raise ProviderStartError(f"no process for an engine of {self._model}: {error}") from error
+        with contextlib.suppress(OSError):  # whoever waits for the engine hears that the process is gone
+            self._connection.sendall(pack(start))
 
     def backend(self) -> ChildBackend:
         """Its engine, waited for. Raises what starting that raised, and ProviderStartError where the process ended."""
@@ -87,8 +94,8 @@ class ChildBackend(RemoteBackend):
             self._process.kill()
             self._process.wait()
 
-    def _dead(self, how: str) -> EngineDeadError:
-        return super()._dead(how_it_ended(self._process) or how)
+    def _gone(self, error: Exception) -> str:
+        return how_it_ended(self._process) or super()._gone(error)
 
 
 def how_it_ended(process: subprocess.Popen[bytes]) -> str:

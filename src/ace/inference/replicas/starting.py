@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from functools import partial
 
 from ace.config import ModelSettings
+from ace.errors import ProviderStartError
 from ace.inference.backend import Backend
 from ace.inference.remote.wire import Start
 from ace.inference.replicas.child import Child
@@ -27,10 +29,14 @@ def start_replicas(
     `supervised` calls what it is given to start an engine, and again when that has died. `share` is the part of a
     device's memory that all engines on it may take. Raises what starting one raises, and then leaves none behind.
     """
-    one = settings.model_copy(update={"replicas": 1, "warm": False})
+    if not hasattr(socket, "AF_UNIX"):
+        raise ProviderStartError("engines side by side need Unix sockets, which this system does not have")
     children: list[Child] = []
 
     def start(placement: Placement) -> Child:
+        asked = settings.gpu_memory_utilization
+        part = {"gpu_memory_utilization": None if asked is None else asked * placement.share}
+        one = settings.model_copy(update={"replicas": 1, "warm": False, **part})
         return Child(Start(one, provider, reason, share * placement.share), placement.environment)
 
     try:
