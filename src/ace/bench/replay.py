@@ -137,7 +137,7 @@ class ReplayReport(Report):
             _command(self.work) + choice(REPLAY_MODES, [row.mode for row in self.rows]),
             self.machine,
             f"Random weights, {self.weight_bytes / 1e9:.2f} GB of them in bfloat16;"
-            f" {threads_text(self.threads)} for every engine;"
+            f" {threads_text(self.threads)};"
             " answers of the recorded lengths, no schemas.",
             table(columns, map(_cells, self.rows)),
             *against_hardware({row.mode: row.bound for row in self.rows}, self.rooflines),

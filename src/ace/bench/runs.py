@@ -89,7 +89,7 @@ class RunReport(Report):
         return report(
             f"ace bench run {inputs}",
             self.machine,
-            f"{work.samples} samples in batches of {work.batch}; {threads_text(self.threads)} for every engine.",
+            f"{work.samples} samples in batches of {work.batch}; {threads_text(self.threads)}.",
             table(_TOTALS, map(_totals, self.rows)),
             table(("seconds by role (mean)", *ROLES, ESCALATED), map(_by_role, self.rows)),
             *said,
@@ -134,7 +134,7 @@ def _by_role(row: RunRow) -> tuple[str, ...]:
 
 def threads_text(count: int) -> str:
     """For a sentence."""
-    return "one thread" if count == 1 else f"{count} threads"
+    return "one thread for every engine" if count == 1 else f"{count} threads for every engine, or for two side by side"
 
 
 def measure_runs(
