@@ -26,7 +26,7 @@ from ace.bench.modes import BATCH, EARLY, TIERED, Mode, choice, together
 from ace.bench.progress import progress
 from ace.bench.report import Chart, Partial, Report, unheard
 from ace.bench.roofline import Asked, Bound, Ceiling, Roofline, against_hardware
-from ace.bench.runs import threads_text
+from ace.bench.runs import divided_threads_text
 from ace.bench.serial import OneByOne
 from ace.bench.shapes import SHAPES, SMALLER, build_shape, weight_bytes
 from ace.bench.tables import report, table
@@ -137,7 +137,7 @@ class ReplayReport(Report):
             _command(self.work) + choice(REPLAY_MODES, [row.mode for row in self.rows]),
             self.machine,
             f"Random weights, {self.weight_bytes / 1e9:.2f} GB of them in bfloat16;"
-            f" {threads_text(self.threads)};"
+            f" {divided_threads_text(self.threads)};"
             " answers of the recorded lengths, no schemas.",
             table(columns, map(_cells, self.rows)),
             *against_hardware({row.mode: row.bound for row in self.rows}, self.rooflines),

@@ -89,7 +89,7 @@ class RunReport(Report):
         return report(
             f"ace bench run {inputs}",
             self.machine,
-            f"{work.samples} samples in batches of {work.batch}; {threads_text(self.threads)}.",
+            f"{work.samples} samples in batches of {work.batch}; {divided_threads_text(self.threads)}.",
             table(_TOTALS, map(_totals, self.rows)),
             table(("seconds by role (mean)", *ROLES, ESCALATED), map(_by_role, self.rows)),
             *said,
@@ -134,7 +134,13 @@ def _by_role(row: RunRow) -> tuple[str, ...]:
 
 def threads_text(count: int) -> str:
     """For a sentence."""
-    return "one thread for every engine" if count == 1 else f"{count} threads for every engine, or for two side by side"
+    return "one thread" if count == 1 else f"{count} threads"
+
+
+def divided_threads_text(count: int) -> str:
+    """The same where engines stand side by side, which have one thread at least."""
+    divided = "" if count == 1 else ", which two side by side divide"
+    return f"{threads_text(count)} for every engine{divided}"
 
 
 def measure_runs(
