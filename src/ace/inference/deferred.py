@@ -83,9 +83,10 @@ class DeferredBackend:
     @cached_property
     def _tokenizer(self) -> ChatEncoder:
         """One that counts like the engine's."""
-        folder = self._settings.engine_args.get("tokenizer", local_folder(self._settings))
+        settings = self._settings
+        folder = settings.engine_args.get("tokenizer", local_folder(settings))
         file = Path(folder) / "tokenizer.json"
         if file.is_file():
             return ChatEncoder(PlainTokenizer(file))
         tokenizers: Any = import_module("transformers").AutoTokenizer
-        return ChatEncoder(tokenizers.from_pretrained(folder, trust_remote_code=self._settings.trust_remote_code))
+        return ChatEncoder(tokenizers.from_pretrained(folder, trust_remote_code=settings.trust_remote_code))
