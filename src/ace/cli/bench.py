@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ace.cli.options import JsonPath
+from ace.cli.reports import MarkdownPath, give, keeper
 from ace.cli.terminal import FAILED_SAMPLES, message_console, show
 
 if TYPE_CHECKING:
-    from ace.bench import Report
-
-MarkdownPath = Annotated[
-    Path | None,
-    typer.Option("--markdown", dir_okay=False, help="Also write the table to this file.", show_default=False),
-]
+    pass
 
 Seed = Annotated[int, typer.Option(min=0, help="The first micro world.")]
 Shape = Annotated[str, typer.Option(help="A shape with random weights: see `ace bench replay`.")]
@@ -123,9 +118,9 @@ def replay(
         trace=trace,
         save=save_trace,
         modes=chosen(REPLAY_MODES, mode or ()),
-        partial=_keeper(json_path, markdown),
+        partial=keeper(json_path, markdown),
     )
-    _give(report, json_path, markdown)
+    give(report, json_path, markdown)
 
 
 @app.command("latency")
@@ -140,7 +135,7 @@ def latency(
     """One request at a time: first token, tokens a second, whole answer."""
     from ace.bench import measure_latency
 
-    _give(measure_latency(shape=shape, prompts=prompts, tokens=tokens, seed=seed), json_path, markdown)
+    give(measure_latency(shape=shape, prompts=prompts, tokens=tokens, seed=seed), json_path, markdown)
 
 
 @app.command("reflect")
@@ -155,7 +150,7 @@ def reflect(
     """The reflector alone, three rounds on each sample of a batch."""
     from ace.bench import measure_reflect
 
-    _give(measure_reflect(shape=shape, samples=samples, repetitions=repetitions, seed=seed), json_path, markdown)
+    give(measure_reflect(shape=shape, samples=samples, repetitions=repetitions, seed=seed), json_path, markdown)
 
 
 @app.command("memory")
@@ -172,7 +167,7 @@ def memory(
     from ace.bench import measure_memory
 
     report = measure_memory(shape=shape, requests=requests, tokens=tokens, budget_mib=budget_mib, seed=seed)
-    _give(report, json_path, markdown)
+    give(report, json_path, markdown)
 
 
 @app.command("batch")
@@ -187,9 +182,9 @@ def batch(
     """Batch sizes from one to 64 and auto: speed, and accuracy against one by one."""
     from ace.bench import measure_batches
 
-    keep = _keeper(json_path, markdown)
+    keep = keeper(json_path, markdown)
     report = measure_batches(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed, partial=keep)
-    _give(report, json_path, markdown)
+    give(report, json_path, markdown)
 
 
 @app.command("throughput")
@@ -207,7 +202,7 @@ def throughput(
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     report = measure_throughput(requests=requests, repetitions=repetitions, seed=seed)
-    _give(report, json_path, markdown)
+    give(report, json_path, markdown)
 
 
 @app.command("run")
@@ -241,9 +236,9 @@ def run_modes(
         seed=seed,
         threads=threads,
         modes=modes,
-        partial=_keeper(json_path, markdown),
+        partial=keeper(json_path, markdown),
     )
-    _give(report, json_path, markdown)
+    give(report, json_path, markdown)
 
 
 @app.command("prefix")
@@ -265,7 +260,7 @@ def prefix(
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     report = measure_prefix(samples=samples, top=top, tokens=tokens, repetitions=repetitions, seed=seed)
-    _give(report, json_path, markdown)
+    give(report, json_path, markdown)
 
 
 @app.command("speculative")
@@ -301,7 +296,7 @@ def speculative(
         compiled=compiled,
         keep=keep,
     )
-    _give(report, json_path, markdown)
+    give(report, json_path, markdown)
 
 
 @app.command("saturation")
@@ -329,9 +324,9 @@ def saturation(
         repetitions=repetitions,
         seed=seed,
         shape=shape,
-        partial=_keeper(json_path, markdown),
+        partial=keeper(json_path, markdown),
     )
-    _give(report, json_path, markdown)
+    give(report, json_path, markdown)
 
 
 @app.command("start")
@@ -347,7 +342,7 @@ def start(
     from ace.bench.start import MODES
 
     modes = [mode for mode in MODES if compiled or not mode.startswith("compiled")]
-    _give(measure_start(repetitions=repetitions, seed=seed, modes=modes), json_path, markdown)
+    give(measure_start(repetitions=repetitions, seed=seed, modes=modes), json_path, markdown)
 
 
 @app.command("overhead")
@@ -360,7 +355,7 @@ def overhead(
     """Merge, dedup, apply, render and budget on playbooks of 100 to 99 000 bullets."""
     from ace.bench import measure_overhead
 
-    _give(measure_overhead(repetitions=repetitions, seed=seed), json_path, markdown)
+    give(measure_overhead(repetitions=repetitions, seed=seed), json_path, markdown)
 
 
 @app.command("credit")
@@ -374,7 +369,7 @@ def credit(
     """Whether the ranking of `ace playbook credit` puts planted false bullets last."""
     from ace.bench import measure_credit_ranking
 
-    _give(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
+    give(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
 
 
 @app.command("soak")
@@ -392,25 +387,4 @@ def soak(
     from ace.bench import measure_soak
 
     message_console().print(Text("measuring; ten thousand samples take a few minutes"), soft_wrap=True)
-    _give(measure_soak(samples=samples, seed=seed), json_path, markdown)
-
-
-def _give(report: Report, json_path: Path | None, markdown: Path | None) -> None:
-    from rich.text import Text
-
-    _keeper(json_path, markdown)(report)
-    show(Text(report.to_markdown()))
-
-
-def _keeper(json_path: Path | None, markdown: Path | None) -> Callable[[Report], None]:
-    """Writes what was asked for, of a report that may not be whole yet."""
-
-    def keep(report: Report) -> None:
-        from ace.files import replace_file
-
-        if json_path is not None:
-            replace_file(json_path, json.dumps(report.to_json(), indent=2) + "\n")
-        if markdown is not None:
-            replace_file(markdown, report.to_markdown())
-
-    return keep
+    give(measure_soak(samples=samples, seed=seed), json_path, markdown)
