@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ace.cli.options import JsonPath
 from ace.cli.reports import MarkdownPath, give, keeper
 from ace.cli.terminal import FAILED_SAMPLES, message_console, show
-
-if TYPE_CHECKING:
-    pass
 
 Seed = Annotated[int, typer.Option(min=0, help="The first micro world.")]
 Shape = Annotated[str, typer.Option(help="A shape with random weights: see `ace bench replay`.")]
