@@ -6,7 +6,16 @@ from ace.config.models import ModelSettings, PriceSettings, Provider, Speculativ
 from ace.config.playbook import DedupSettings, PlaybookSettings
 from ace.config.roles import EscalationSettings, RoleSettings, RolesSettings
 from ace.config.settings import BudgetSettings, EvaluationSettings, RunSettings
-from ace.config.task import AppWorldSettings, FieldSettings, GraderName, MicroSettings, SplitSettings, TaskSettings
+from ace.config.task import (
+    AppWorldSettings,
+    FieldSettings,
+    GraderName,
+    MicroSettings,
+    RoutingLevel,
+    RoutingSettings,
+    SplitSettings,
+    TaskSettings,
+)
 from ace.config.yaml import YamlProblem, parse_yaml
 
 __all__ = [
@@ -28,6 +37,8 @@ __all__ = [
     "Provider",
     "RoleSettings",
     "RolesSettings",
+    "RoutingLevel",
+    "RoutingSettings",
     "RunSettings",
     "SpeculativeSettings",
     "SplitSettings",
