@@ -15,7 +15,7 @@ import yaml
 from ace.config import RoutingLevel, RoutingSettings, TaskSettings
 from ace.tasks import Splits, load_task
 from ace.tasks.builtin.routing import LEVELS, Rule, make_routing, make_rules
-from ace.tasks.data import DataTask
+from ace.tasks.data.data_task import DataTask
 from ace.types import Sample
 
 LEVEL_NAMES = get_args(RoutingLevel)

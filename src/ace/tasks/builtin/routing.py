@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from ace.config import FieldSettings, RoutingLevel, RoutingSettings
-from ace.tasks.data import DataTask
-from ace.tasks.graders import normalized
-from ace.tasks.kinds import Kind, in_words
-from ace.tasks.records import Fields
+from ace.tasks.data.data_kind import Kind, in_words
+from ace.tasks.data.data_task import DataTask
+from ace.tasks.data.graders import normalized
+from ace.tasks.data.record_files import Fields
 from ace.tasks.task import Splits
 from ace.types import Observation, Sample, Score
 
