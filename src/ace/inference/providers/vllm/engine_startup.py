@@ -14,6 +14,7 @@ from ace.errors import ProviderStartError
 from ace.inference.model_files.hub import local_folder
 from ace.inference.model_files.lora_adapter import Adapter
 from ace.inference.model_files.model_size import weight_bytes
+from ace.inference.precision import cpu_precision
 from ace.inference.provider_choice import on_cpu
 from ace.inference.providers.vllm.engine_args import (
     DEFAULT_MAX_MODEL_LEN,
@@ -108,6 +109,8 @@ def _start(
     device = "cpu" if cpu else str(platform.get_device_name())
     memory = _memory_bytes(config, path, settings)
     loaded = _load(engine, adapters)
+    if cpu:
+        remark = "; ".join(filter(None, (remark, str(cpu_precision(settings.dtype)))))
     if loaded:
         remark = "; ".join(filter(None, (remark, f"adapters: {', '.join(loaded)}")))
     return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory, loaded, remark)
