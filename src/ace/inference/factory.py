@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
-from ace._util.gc_control import uncollected
+from ace._util.gc_control import gc_disabled
 from ace.config import ModelSettings, RunSettings
 from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
 from ace.inference.backend import Backend
@@ -17,8 +17,8 @@ from ace.inference.model_files.lora_adapter import Adapter, read_adapter
 from ace.inference.provider_choice import resolve_auto
 from ace.inference.serving.replicas import start_replicas
 from ace.inference.serving.warm.discovery import find_warm
-from ace.inference.wrappers.lazy_backend import DeferredBackend
-from ace.inference.wrappers.lora_backend import AdaptedBackend
+from ace.inference.wrappers.lazy_backend import LazyBackend
+from ace.inference.wrappers.lora_backend import LoraBackend
 from ace.inference.wrappers.retry import RetryingBackend
 from ace.inference.wrappers.supervisor import SupervisedBackend, first_then
 from ace.types import ROLES
@@ -46,8 +46,8 @@ def create_backend(
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
     An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own, unless
-    it has to answer with `adapters` besides (`AdaptedBackend`). `replicas` engines are in processes of their own.
-    `share` is the part of a device's memory that a vLLM engine of our own may take (`ace.inference.memory.engine_shares`). Where
+    it has to answer with `adapters` besides (`LoraBackend`). `replicas` engines are in processes of their own.
+    `share` is the part of a device's memory that a vLLM engine of our own may take (`memory.engine_shares`). Where
     `sleepers` engines take turns, each may be silent for as many times its `timeout_s`.
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
@@ -113,7 +113,7 @@ async def open_backends(
                     if deferred is None or wanted.provider not in _DEFERRABLE:
                         engine = start()
                     else:
-                        engine = DeferredBackend(wanted, start, deferred)
+                        engine = LazyBackend(wanted, start, deferred)
                 except ConfigError as error:
                     raise error.under(f"models.{name}") from None
                 stack.push_async_callback(engine.close)
@@ -124,7 +124,7 @@ async def open_backends(
 
 
 def _tier(engine: Backend, adapter: Adapter | None) -> Backend:
-    return engine if adapter is None else AdaptedBackend(engine, adapter.folder)
+    return engine if adapter is None else LoraBackend(engine, adapter.folder)
 
 
 def _adapters(settings: RunSettings) -> dict[str, Adapter]:
@@ -169,7 +169,7 @@ def load_engine(
     `share` and `adapters` are for vLLM.
     """
     more = {"share": share, "adapters": adapters} if provider == "vllm" else {}
-    with uncollected():
+    with gc_disabled():
         return _load(provider)(settings, reason, **more)
 
 

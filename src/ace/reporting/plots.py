@@ -7,11 +7,11 @@ from typing import Any
 
 from ace.bench.report import Chart
 from ace.errors import ProviderMissingError
-from ace.experiments import Standings
+from ace.experiments import Leaderboard
 from ace.reporting.text import visible
 
 
-def standings_plot(table: Standings, title: str) -> str:
+def leaderboard_plot(table: Leaderboard, title: str) -> str:
     """A page with one bar a row, its 95% interval, and a dot for each seed. ProviderMissingError without plotly."""
     plotly = _plotly()
     names = [_label(row.name) for row in table.rows]
