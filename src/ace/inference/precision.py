@@ -53,6 +53,11 @@ def cpu_precision(dtype: str = "auto", flags: Collection[str] | None = None) -> 
     return Precision(dtype, "asked for")
 
 
+def default_dtype() -> str:
+    """What `auto` means for an engine here: bfloat16 on a GPU, which is what nearly all models are stored in."""
+    return cpu_precision().dtype if on_cpu() else "bfloat16"
+
+
 def effective_dtype(settings: ModelSettings) -> str:
     """The dtype that tells answers and measurements apart, known before an engine is loaded.
 

@@ -13,7 +13,7 @@ from ace.config import ModelSettings
 from ace.errors import ProviderStartError
 from ace.inference.model_files.hub import local_folder
 from ace.inference.model_files.lora_adapter import Adapter
-from ace.inference.model_files.model_size import weight_bytes
+from ace.inference.model_files.model_size import loaded_bytes
 from ace.inference.precision import cpu_precision
 from ace.inference.provider_choice import on_cpu
 from ace.inference.providers.vllm.engine_args import (
@@ -140,7 +140,8 @@ def _memory_bytes(config: Any, path: str, settings: ModelSettings) -> int:
     cache, parallel = config.cache_config, config.parallel_config
     held = (cache.num_gpu_blocks or 0) * (cache.block_size or 0) * kv_bytes_per_token(config)
     dummy = settings.engine_args.get("load_format") == "dummy"
-    return held + weight_bytes(Path(path), dummy=dummy) // int(parallel.world_size)
+    weights = loaded_bytes(Path(path), config.model_config.dtype.itemsize, dummy=dummy)
+    return held + weights // int(parallel.world_size)
 
 
 def _default_max_model_len(arguments: dict[str, Any]) -> int:
