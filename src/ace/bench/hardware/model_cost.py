@@ -46,7 +46,7 @@ class ModelCost:
 
     @classmethod
     def of(cls, folder: Path, dtype: str = "bfloat16") -> ModelCost | None:
-        """Of the model in `folder`, served in `dtype`. None for a mixture of experts: a token does not read all of it."""
+        """Of the model in `folder`, served in `dtype`. None for a mixture of experts, of which a token reads a part."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if any(config.get(key) for key in _EXPERTS):
             return None

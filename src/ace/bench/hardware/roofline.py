@@ -38,7 +38,7 @@ SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """Operations a second in matrix products of the model's dtype, and bytes a second that a model's weights are read with."""
+    """Operations a second in matrix products of the model's dtype, and bytes a second that its weights are read with."""
 
     flops_per_s: float
     bytes_per_s: float
@@ -207,7 +207,8 @@ def against_hardware(bounds: Mapping[str, Bound | None], rooflines: Mapping[str,
         "left: ms a step",
     )
     rates = "; ".join(
-        f"{name} {rate.flops_per_s / 1e9:.0f} GFLOP/s in {default_dtype()} products, {rate.bytes_per_s / 1e9:.1f} GB/s reading"
+        f"{name} {rate.flops_per_s / 1e9:.0f} GFLOP/s in {default_dtype()} products,"
+        f" {rate.bytes_per_s / 1e9:.1f} GB/s reading"
         for name, rate in rooflines.items()
     )
     said = (
