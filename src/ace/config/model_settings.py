@@ -18,6 +18,9 @@ from ace.config.strict_model import HIDDEN, Settings, names_a_secret, refused
 Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
 
 
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+
+
 SpeculativeMethod = Literal["none", "ngram", "history", "draft", "suffix", "auto"]
 
 
@@ -88,7 +91,8 @@ class ModelSettings(Settings):
     api_key_file: str | None = None
     """A file that holds the API key instead, and that only its owner can read."""
     max_model_len: int | None = Field(default=None, ge=1)
-    dtype: str = "auto"
+    dtype: Dtype = "auto"
+    """On a CPU `auto` is bfloat16 where the processor has instructions for it, and float32 elsewhere."""
     gpu_memory_utilization: float | None = Field(default=None, gt=0.0, le=1.0)
     """0.9 for an engine that is alone; several on one GPU divide that by the size of their models."""
     trust_remote_code: bool = False
