@@ -13,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from ace.config.base import HIDDEN, Settings, names_a_secret, refused
+from ace.config.base import HIDDEN, Settings, refused
+from ace.masking import names_a_secret
 
 Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
 

@@ -9,9 +9,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from ace.config.base import HIDDEN, names_a_secret
+from ace.config.base import HIDDEN
 from ace.config.settings import RunSettings
 from ace.errors import ConfigError
+from ace.masking import names_a_secret
 
 
 def config_error(error: ValidationError) -> ConfigError:
