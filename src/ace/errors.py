@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ace.masking import mask
+from ace._util.masking import mask
 
 
 class AceError(Exception):

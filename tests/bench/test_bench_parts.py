@@ -18,8 +18,8 @@ from ace.bench.roleclock import RoleClock
 from ace.bench.shapes import SHAPES, build_shape, weight_bytes
 from ace.errors import ConfigError
 from ace.inference import EngineMeter, ScriptedBackend
+from ace.reporting.benchmark_pages import benchmarks_html, benchmarks_markdown
 from ace.types import Message, Request
-from ace.views.benchmarks import benchmarks_html, benchmarks_markdown
 
 
 def test_the_roles_share_the_time_out_among_them() -> None:

@@ -21,7 +21,7 @@ from ace.playbook import Bullet, Playbook, read_playbook, render, write_playbook
 from ace.playbook.bullet import bullet_id
 from ace.prompts import load_pack
 from ace.store import BatchInfo, RunStore
-from ace.tasks.micro.world import make_world
+from ace.tasks.micro.micro_world import make_world
 from ace.types import Completion, Request
 
 WORLD: dict[str, Any] = {

@@ -29,13 +29,13 @@ from ace.experiments import (
     standings,
     trace_sample,
 )
-from ace.experiments.cells import baseline_cells
-from ace.experiments.credit import without
+from ace.experiments.attribution import without
+from ace.experiments.grid import baseline_cells
 from ace.experiments.outcomes import evaluated
 from ace.inference import ScriptedBackend
 from ace.playbook import Add, Delta, Playbook, apply
 from ace.store import RunStore
-from ace.tasks.micro.world import make_world
+from ace.tasks.micro.micro_world import make_world
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 
 from ace.bench.speculative import recorded_requests
 from ace.config import ModelSettings
-from ace.inference.vllm import create
+from ace.inference.providers.vllm import create
 from ace.types import Completion, Request
 
 pytestmark = [

@@ -18,16 +18,16 @@ from ace.config import ModelSettings
 from ace.errors import EngineDeadError, PromptTooLongError, ProviderStartError, RequestRejectedError
 from ace.inference import ScriptedBackend
 from ace.inference.backend import Backend
-from ace.inference.remote import RemoteBackend
-from ace.inference.remote import identity as identities
-from ace.inference.remote.identity import Identity, engine_digest
-from ace.inference.remote.wire import Failure, Hello, WireError, from_client
-from ace.inference.supervised import SupervisedBackend
-from ace.inference.warm import find_warm
-from ace.inference.warm.control import end_all, survey
-from ace.inference.warm.finding import greet
-from ace.inference.warm.places import runtime_folder, socket_path, sockets
-from ace.inference.warm.server import serve_engines
+from ace.inference.serving.remote import RemoteBackend
+from ace.inference.serving.remote import identity as identities
+from ace.inference.serving.remote.engine_identity import Identity, engine_digest
+from ace.inference.serving.remote.wire_protocol import Failure, Hello, WireError, from_client
+from ace.inference.serving.warm import find_warm
+from ace.inference.serving.warm.discovery import greet
+from ace.inference.serving.warm.engine_control import end_all, survey
+from ace.inference.serving.warm.socket_paths import runtime_folder, socket_path, sockets
+from ace.inference.serving.warm.warm_server import serve_engines
+from ace.inference.wrappers.supervisor import SupervisedBackend
 from ace.types import Completion, Message, Request, Sampling
 
 SETTINGS = ModelSettings(provider="vllm", model="micro-target")

@@ -25,8 +25,8 @@ from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook
 from ace.store import BatchRecord, JournalEntry, OutcomeRecord, RoleUsage, RunStore
 from ace.store.database import insert_new, write_transaction
+from ace.store.inserts import trim_completions
 from ace.store.schema import journal
-from ace.store.writing import trim_completions
 from ace.types import Completion, Usage
 
 

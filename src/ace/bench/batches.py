@@ -15,7 +15,7 @@ from ace.bench.modes import Mode
 from ace.bench.report import Chart, Partial, Report, unheard
 from ace.bench.runs import RunRow, run_row
 from ace.bench.tables import report, table
-from ace.stats import PairedTest, paired_test
+from ace.experiments.statistics import PairedTest, paired_test
 
 SIZES: tuple[int | str, ...] = (1, 4, 16, 64, "auto")
 

@@ -22,16 +22,16 @@ from ace.bench.micro import greedy, micro_run
 from ace.bench.report import Report
 from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings
-from ace.engine.parts import prepare
-from ace.engine.probe import Variant, probe
+from ace.engine.loop.variant_evaluation import Variant, probe
+from ace.engine.run_inputs import prepare
 from ace.experiments import measure_credit
-from ace.experiments.credit import WHOLE, probe_settings, without
+from ace.experiments.attribution import WHOLE, probe_settings, without
 from ace.experiments.outcomes import evaluated, right
 from ace.inference import Backend, create_backend
 from ace.playbook import Add, Delta, Playbook, apply
 from ace.store import RunStore
 from ace.tasks.micro.lexicon import MODIFIER_CODES, TERM_CODES, TERM_SECTION
-from ace.tasks.micro.world import World, make_world
+from ace.tasks.micro.micro_world import World, make_world
 from ace.types import ROLES, RoleName
 
 TARGET = "micro-target"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from ace.inference.auto import has_gpu, installed
+from ace.inference.provider_choice import has_gpu, installed
 
 
 @dataclass(frozen=True, slots=True)

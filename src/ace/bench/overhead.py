@@ -38,7 +38,7 @@ from ace.playbook import (
     render,
 )
 from ace.playbook.bullet import bullet_id
-from ace.playbook.likeness import signature
+from ace.playbook.similarity.text_features import signature
 
 SIZES = (100, 1_000, 10_000, 99_000)
 SECTIONS = (Section("str", "Strategies"), Section("fact", "Facts"))

@@ -7,8 +7,8 @@ from ace.config import MicroSettings
 from ace.playbook import Bullet, Playbook, render
 from ace.playbook.bullet import bullet_id
 from ace.prompts import load_pack
-from ace.tasks.micro.task import MicroTask
-from ace.tasks.micro.world import make_world
+from ace.tasks.micro.micro_task import MicroTask
+from ace.tasks.micro.micro_world import make_world
 from ace.types import Message, Sample
 
 

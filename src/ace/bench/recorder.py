@@ -5,7 +5,7 @@ from __future__ import annotations
 from ace.engine.events import BatchStarted, Event
 from ace.inference import Backend, EngineMeter
 from ace.inference.backend import metered
-from ace.inference.forwarding import ForwardingBackend
+from ace.inference.wrappers.wrapper import ForwardingBackend
 from ace.types import Completion, Request
 
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from ace.inference import Backend
-from ace.inference.forwarding import ForwardingBackend
+from ace.inference.wrappers.wrapper import ForwardingBackend
 from ace.types import Completion, Request
 
 

@@ -21,7 +21,7 @@ from ace.bench.report import Chart, Partial, Report, unheard
 from ace.bench.roofline import Bound, Ceiling, Roofline, against_hardware
 from ace.bench.tables import report, table
 from ace.bench.threads import threads_of
-from ace.stats import PairedTest, paired_test
+from ace.experiments.statistics import PairedTest, paired_test
 from ace.types import ROLES
 
 

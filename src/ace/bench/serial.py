@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ace.inference import Backend
-from ace.inference.forwarding import ForwardingBackend
+from ace.inference.wrappers.wrapper import ForwardingBackend
 from ace.types import Completion, Request
 
 

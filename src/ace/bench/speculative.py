@@ -3,7 +3,7 @@
 Every method answers the requests that a run on the micro world makes - generator, reflector and curator behind a
 playbook that grows, guided by their schemas - in a process of its own. Each repetition and batch size has a world of
 its own: history and suffix decoding would otherwise find the very answers in their memory. Engine start is not in the
-times. What `auto` may choose from then on is kept by `ace.inference.vllm.measured`.
+times. What `auto` may choose from then on is kept by `ace.inference.providers.vllm.speculation_verdicts`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from ace.config import ModelSettings, SpeculativeSettings
 from ace.engine import RoleTokens, run
 from ace.errors import ProviderMissingError
 from ace.inference import Backend, ScriptedBackend, create_backend
-from ace.inference.hub import local_folder
-from ace.inference.vllm.measured import Measured, Verdict, keep_verdict
+from ace.inference.model_files.hub import local_folder
+from ace.inference.providers.vllm.speculation_verdicts import Measured, Verdict, keep_verdict
 from ace.types import ROLES, Completion, Request, Usage
 
 BATCHES = (1, 16)

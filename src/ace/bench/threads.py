@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from ace.inference import model_path
-from ace.inference.auto import has_gpu, on_cpu
-from ace.inference.gpus import visible_gpus
-from ace.inference.vllm.environment import SMALL_MODEL_BYTES, cores, prepare, threads_for
+from ace.inference.memory.gpus import visible_gpus
+from ace.inference.provider_choice import has_gpu, on_cpu
+from ace.inference.providers.vllm.engine_environment import SMALL_MODEL_BYTES, cores, prepare, threads_for
 
 
 def threads_of(model: str, weight_bytes: int | None = None) -> int:

@@ -15,11 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
+from ace._util.files import replace_file
 from ace.bench.modes import BATCH, DRAFT, Mode, run_settings
 from ace.bench.recorder import Recorder
 from ace.engine import run
 from ace.errors import ConfigError, DataError
-from ace.files import replace_file
 from ace.inference import open_backends
 from ace.store import RunStore
 from ace.types import ROLES, Completion, Message, Request, RoleName, Sampling, Usage

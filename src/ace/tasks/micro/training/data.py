@@ -14,8 +14,8 @@ from ace.tasks.micro.lexicon import (
     TERM_SECTION,
     UNKNOWN,
 )
+from ace.tasks.micro.micro_world import TRAINING_SEED_START, Rule, make_world, question_text
 from ace.tasks.micro.training.turns import Sheet, Turn, curator_turn, generator_turn, reflector_turn
-from ace.tasks.micro.world import TRAINING_SEED_START, Rule, make_world, question_text
 
 
 class Source:

@@ -17,9 +17,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ace.tasks.micro.lexicon import MODIFIER_CODES, TERM_CODES, TERM_SECTION, UNKNOWN
+from ace.tasks.micro.micro_world import EVALUATION_SEEDS, Rule, World, make_world
 from ace.tasks.micro.training.data import Source
 from ace.tasks.micro.training.turns import Sheet, Turn, curator_turn, generator_turn, reflector_turn
-from ace.tasks.micro.world import EVALUATION_SEEDS, Rule, World, make_world
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from ace.tasks.micro.lexicon import UNKNOWN
-from ace.tasks.micro.world import Rule, feedback
+from ace.tasks.micro.micro_world import Rule, feedback
 
 _PACK = Path(__file__).resolve().parents[3] / "prompts" / "packs" / "micro"
 
