@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from ace.errors import RunNotFoundError
-from ace.store import run_ids, queries
+from ace.store import queries, run_ids
 from ace.store.database import Database, store_errors
 from ace.store.records import (
     BatchInfo,
@@ -125,6 +125,11 @@ class RunReader:
         """Calls that were answered in a batch or evaluation that is not committed: what a resumed run need not ask."""
         with self._reading(run_id) as connection:
             return queries.journal(connection, run_id)
+
+    def errors(self, run_id: str) -> tuple[str, ...]:
+        """Why samples failed or learned nothing, and why curators' insights were lost; one text for each time."""
+        with self._reading(run_id) as connection:
+            return queries.errors(connection, run_id)
 
     def usage_by_role(self, run_id: str) -> dict[RoleName, RoleUsage]:
         """Over all answered calls, committed or in the journal."""

@@ -91,6 +91,8 @@ async def conclude(context: RunContext, newest: Playbook, plan: BatchPlan, done:
         window=end.window,
         started=done.started,
         finished=utcnow(),
+        errors=tuple(context.curation_errors.pop(plan.index, ())),
+        retries=plan.retries,
     )
     return Concluded(record, _committed(plan, results, end.playbook, curated.delta))
 
