@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ace.bench.cost import Load, ModelCost
-from ace.bench.roofline import Asked, Bound, Ceiling, Roofline, against_hardware, roofline_here
-from ace.bench.shapes import build_shape, weight_bytes
-from ace.bench.threads import times_one
+from ace.bench.hardware.engine_threads import times_one
+from ace.bench.hardware.model_cost import Load, ModelCost
+from ace.bench.hardware.model_shapes import build_shape, weight_bytes
+from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware, roofline_here
 from ace.inference import model_path
 from ace.inference.provider_choice import on_cpu
 from ace.types import Usage

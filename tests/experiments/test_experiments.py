@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from players import cast, perfect, settings
 
-from ace.bench.player import Player
 from ace.config import RunSettings
 from ace.engine import Listener, run
 from ace.engine.events import silent
@@ -36,6 +35,7 @@ from ace.inference import ScriptedBackend
 from ace.playbook import Add, Delta, Playbook, apply
 from ace.store import RunStore
 from ace.tasks.micro.micro_world import make_world
+from ace.tasks.micro.scripted_model import Player
 
 
 @contextmanager

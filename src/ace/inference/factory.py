@@ -47,7 +47,7 @@ def create_backend(
 
     An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own, unless
     it has to answer with `adapters` besides (`AdaptedBackend`). `replicas` engines are in processes of their own.
-    `share` is the part of a device's memory that a vLLM engine of our own may take (`ace.inference.memory.engine_shares`). Where
+    `share` is the part of a device's memory that a vLLM engine of our own may take (`memory.engine_shares`). Where
     `sleepers` engines take turns, each may be silent for as many times its `timeout_s`.
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ace.bench.tables import table as markdown_table
+from ace.bench.markdown_tables import table as markdown_table
 from ace.experiments import BulletCredit, Comparison, Credit, History, Standing, Standings
 from ace.experiments.statistics import Interval, PairedTest
 from ace.reporting.playbook_tables import diff_view

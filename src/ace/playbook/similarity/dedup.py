@@ -29,8 +29,8 @@ class Deduped:
 def dedup_delta(playbook: Playbook, delta: Delta, embedder: Embedder, threshold: float) -> Deduped:
     """Drop every ADD whose vector is within `threshold` (cosine) of a live bullet or an earlier ADD, and says the same.
 
-    Likeness is not enough: `ace.playbook.similarity.text_features` says what must be equal besides. Bullets are compared as the rest
-    of the delta leaves them, so that the new wording of a bullet that it removes gets in.
+    A close vector is not enough: `similarity.text_features` says what must be equal besides. Bullets are compared as
+    the rest of the delta leaves them, so that the new wording of a bullet that it removes gets in.
     """
     additions = [operation for operation in delta.operations if isinstance(operation, Add)]
     if not additions:

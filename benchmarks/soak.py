@@ -17,16 +17,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ace.bench.machine import Machine
-from ace.bench.micro import micro_run
-from ace.bench.player import Player
+from ace.bench.adaptation_runs.micro_settings import micro_run
+from ace.bench.hardware.machine import Machine
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
-from ace.bench.tables import report, table
 from ace.config import RunSettings
 from ace.engine import Event, run
 from ace.engine.events import BatchCommitted
 from ace.errors import ProviderStartError
 from ace.inference import ScriptedBackend
+from ace.tasks.micro.scripted_model import Player
 from ace.types import ROLES
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class SoakReport(Report):
             for r in self.rows
         )
         return report(
-            f"ace bench soak --samples {self.samples} --seed {self.seed}",
+            f"python -m benchmarks soak --samples {self.samples} --seed {self.seed}",
             self.machine,
             f"{self.samples} samples in batches of {BATCH}, {self.calls} scripted calls; {done}.",
             table(("what", "measured"), what),
@@ -128,7 +128,9 @@ def measure_soak(*, samples: int, seed: int) -> SoakReport:
     ProviderStartError where the system has no /proc to measure memory and open files by.
     """
     if not _STATUS.exists() or not _FILES.exists():
-        raise ProviderStartError("ace bench soak reads memory and open files from /proc, which this system lacks")
+        raise ProviderStartError(
+            "python -m benchmarks soak reads memory and open files from /proc, which this system lacks"
+        )
     epochs = math.ceil(samples / EPOCH)
     with TemporaryDirectory(prefix="ace-soak-") as folder:
         store = Path(folder) / "ace.db"

@@ -9,8 +9,8 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 from ace.tasks.micro.lexicon import MODIFIERS, TERM_CODES, TERMS
-from ace.tasks.micro.training.batch import Row, collate, row
-from ace.tasks.micro.training.data import Source
+from training.training_batch import Row, collate, row
+from training.training_data import Source
 
 _VERDICTS = {" not listed", " removed", " right", " wrong", " update", " same", " = ", "helpful", "harmful"}
 

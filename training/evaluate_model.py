@@ -1,4 +1,4 @@
-"""Measure a micro model by greedy generation: `python -m ace.tasks.micro.training.evaluate --help`.
+"""Measure a micro model by greedy generation: `python -m training.evaluate_model --help`.
 
 Worlds come from the evaluation seeds, which training never touches; weights run in bfloat16, as in use.
 """
@@ -18,8 +18,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ace.tasks.micro.lexicon import MODIFIER_CODES, TERM_CODES, TERM_SECTION, UNKNOWN
 from ace.tasks.micro.micro_world import EVALUATION_SEEDS, Rule, World, make_world
-from ace.tasks.micro.training.data import Source
-from ace.tasks.micro.training.turns import Sheet, Turn, curator_turn, generator_turn, reflector_turn
+from training.role_turns import Sheet, Turn, curator_turn, generator_turn, reflector_turn
+from training.training_data import Source
 
 
 @dataclass(frozen=True, slots=True)

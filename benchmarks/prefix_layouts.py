@@ -25,13 +25,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ace.bench.isolated import isolated
-from ace.bench.machine import Machine
-from ace.bench.micro import micro_run
-from ace.bench.player import Player
-from ace.bench.recorder import Recorder
+from ace.bench.adaptation_runs.micro_settings import micro_run
+from ace.bench.adaptation_runs.request_recorder import Recorder
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.machine import Machine
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
-from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings
 from ace.engine import run
 from ace.inference import Backend, ScriptedBackend, create_backend
@@ -39,6 +38,7 @@ from ace.playbook import NgramEmbedder, Playbook
 from ace.playbook.render import LineFormats, render
 from ace.prompts import load_pack
 from ace.store import RunStore
+from ace.tasks.micro.scripted_model import Player
 from ace.types import ROLES, Completion, Message, Request, Sampling, Usage
 
 TERMS, MODIFIERS, BATCH = 60, 40, 16
@@ -107,7 +107,7 @@ class PrefixReport(Report):
             )
             for row in self.rows
         )
-        command = f"ace bench prefix {inputs} --repetitions {self.repetitions} --seed {self.seed}"
+        command = f"python -m benchmarks prefix {inputs} --repetitions {self.repetitions} --seed {self.seed}"
         return report(command, self.machine, table(columns, rows))
 
 

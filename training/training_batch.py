@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from ace.tasks.micro.training.data import Source, pack_sequence
+from training.training_data import Source, pack_sequence
 
 Row = tuple[list[int], list[int], list[int], list[int]]
 

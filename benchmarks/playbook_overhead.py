@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ace.bench.machine import Machine
+from ace.bench.hardware.machine import Machine
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
-from ace.bench.tables import report, table
 from ace.playbook import (
     Add,
     Bullet,
@@ -72,7 +72,7 @@ class OverheadReport(Report):
 
     def to_markdown(self) -> str:
         """A table with the command's inputs and the machine above it."""
-        command = f"ace bench overhead --repetitions {self.repetitions} --seed {self.seed}"
+        command = f"python -m benchmarks overhead --repetitions {self.repetitions} --seed {self.seed}"
         sizes = list(self.rows[0].milliseconds)
         columns = ("milliseconds (median)", *(f"{size} bullets" for size in sizes), "growth")
         rows = (

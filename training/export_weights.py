@@ -1,4 +1,4 @@
-"""Turn a training checkpoint into shipped weights: `python -m ace.tasks.micro.training.export --help`."""
+"""Turn a training checkpoint into shipped weights: `python -m training.export_weights --help`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
-from ace.tasks.micro.training.initialise import SHAPES, configuration
-from ace.tasks.micro.training.tokenizer import build, save
+from training.initialise_weights import SHAPES, configuration
+from training.micro_tokenizer import build, save
 
 
 def export(name: str, checkpoint: Path, folder: Path) -> None:

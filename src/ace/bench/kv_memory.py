@@ -15,13 +15,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ace.bench.isolated import isolated
-from ace.bench.machine import Machine
-from ace.bench.prompts import generator_prompts
+from ace.bench.adaptation_runs.micro_prompts import generator_prompts
+from ace.bench.hardware.engine_threads import hold_threads, threads_of
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.model_shapes import build_shape, weight_bytes
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, unheard
-from ace.bench.shapes import build_shape, weight_bytes
-from ace.bench.tables import report, table
-from ace.bench.threads import hold_threads, threads_of
 from ace.config import ModelSettings, Provider
 from ace.inference import MeteredBackend, create_backend
 from ace.types import Request, Sampling

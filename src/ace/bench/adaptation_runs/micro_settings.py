@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ace.bench.modes import MOST_TOKENS
+from ace.bench.adaptation_runs.run_modes import MOST_TOKENS
 from ace.config import RunSettings, settings_from
 from ace.types import ROLES
 

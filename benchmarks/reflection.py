@@ -12,16 +12,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ace.bench.isolated import isolated
-from ace.bench.machine import Machine
-from ace.bench.prompts import reflector_calls
-from ace.bench.replay import REPLAY_MODES, play_mode
+from ace.bench.adaptation_runs.call_trace import Tier
+from ace.bench.adaptation_runs.micro_prompts import reflector_calls
+from ace.bench.adaptation_runs.run_comparison import threads_text
+from ace.bench.hardware.engine_threads import threads_of
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.model_shapes import build_shape, weight_bytes
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, unheard
-from ace.bench.runs import threads_text
-from ace.bench.shapes import build_shape, weight_bytes
-from ace.bench.tables import report, table
-from ace.bench.threads import threads_of
-from ace.bench.trace import Tier
+from benchmarks.replay import REPLAY_MODES, play_mode
 
 ROUNDS = 3
 TOKENS = 96
@@ -59,7 +59,7 @@ class ReflectReport(Report):
         columns = ("mode", "seconds (median)", "against the first", "prompt tokens cached")
         rows = ((row.mode, f"{row.seconds:.2f}", f"{row.speedup:.1f}x", f"{row.cached_share:.0%}") for row in self.rows)
         return report(
-            f"ace bench reflect {inputs}",
+            f"python -m benchmarks reflect {inputs}",
             self.machine,
             f"{self.samples} samples, {ROUNDS} rounds of {TOKENS} tokens;"
             f" {threads_text(self.threads)} for every engine.",

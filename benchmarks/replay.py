@@ -19,23 +19,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ace.bench.adaptation import steps_of
-from ace.bench.isolated import isolated
-from ace.bench.machine import Machine
-from ace.bench.modes import BATCH, EARLY, TIERED, Mode, choice, together
-from ace.bench.progress import progress
+from ace.bench.adaptation_runs.call_trace import Tier, TracedCall, play, read_trace, record, save_trace
+from ace.bench.adaptation_runs.measured_run import steps_of
+from ace.bench.adaptation_runs.one_by_one import OneByOne
+from ace.bench.adaptation_runs.run_comparison import divided_threads_text
+from ace.bench.adaptation_runs.run_modes import BATCH, EARLY, TIERED, Mode, choice, together
+from ace.bench.hardware.engine_threads import hold_threads, threads_of
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.model_shapes import SHAPES, SMALLER, build_shape, weight_bytes
+from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, unheard
-from ace.bench.roofline import Asked, Bound, Ceiling, Roofline, against_hardware
-from ace.bench.runs import divided_threads_text
-from ace.bench.serial import OneByOne
-from ace.bench.shapes import SHAPES, SMALLER, build_shape, weight_bytes
-from ace.bench.tables import report, table
-from ace.bench.threads import hold_threads, threads_of
-from ace.bench.trace import Tier, TracedCall, play, read_trace, record, save_trace
 from ace.config import ModelSettings, Provider
 from ace.errors import ConfigError
 from ace.inference import Backend, EngineMeter, MeteredBackend, create_backend
 from ace.types import Completion, Message, Usage
+from benchmarks.progress_bar import progress
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "full": {},
@@ -154,7 +154,7 @@ def _command(work: ReplayWork) -> str:
     trace = f" --trace {work.trace}" if work.trace else recorded
     cut = f" --layers {work.layers}" if work.layers else ""
     shapes = f"--shape {work.shape} --small-shape {work.small_shape}"
-    return f"ace bench replay {shapes}{cut}{trace} --repetitions {work.repetitions}"
+    return f"python -m benchmarks replay {shapes}{cut}{trace} --repetitions {work.repetitions}"
 
 
 def _cells(row: ReplayRow) -> tuple[str, ...]:

@@ -16,18 +16,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ace.bench.isolated import isolated
-from ace.bench.machine import Machine
-from ace.bench.micro import greedy, micro_run
-from ace.bench.player import Player
+from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.machine import Machine
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
-from ace.bench.tables import report, table
 from ace.config import ModelSettings, SpeculativeSettings
 from ace.engine import RoleTokens, run
 from ace.errors import ProviderMissingError
 from ace.inference import Backend, ScriptedBackend, create_backend
 from ace.inference.model_files.hub import local_folder
 from ace.inference.providers.vllm.speculation_verdicts import Measured, Verdict, keep_verdict
+from ace.tasks.micro.scripted_model import Player
 from ace.types import ROLES, Completion, Request, Usage
 
 BATCHES = (1, 16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ace.bench.trace import TracedCall
+from ace.bench.adaptation_runs.call_trace import TracedCall
 from ace.config import MicroSettings
 from ace.playbook import Bullet, Playbook, render
 from ace.playbook.bullet import bullet_id

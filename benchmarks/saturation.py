@@ -19,13 +19,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from ace.bench.isolated import isolated
-from ace.bench.machine import Machine
-from ace.bench.micro import greedy, micro_run
-from ace.bench.recorder import Recorder
+from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
+from ace.bench.adaptation_runs.request_recorder import Recorder
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.model_shapes import build_shape
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Partial, Report, unheard
-from ace.bench.shapes import build_shape
-from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings
 from ace.engine import run
 from ace.inference import create_backend
@@ -105,7 +105,7 @@ class SaturationReport(Report):
             )
             for row in self.rows
         )
-        return report(f"ace bench saturation {inputs}", self.machine, table(columns, rows))
+        return report(f"python -m benchmarks saturation {inputs}", self.machine, table(columns, rows))
 
 
 def measure_saturation(

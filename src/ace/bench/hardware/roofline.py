@@ -15,10 +15,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ace.bench.cost import Load, ModelCost
-from ace.bench.isolated import isolated
-from ace.bench.tables import table
-from ace.bench.threads import hold_threads, times_one
+from ace.bench.hardware.engine_threads import hold_threads, times_one
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.model_cost import Load, ModelCost
+from ace.bench.markdown_tables import table
 from ace.inference import model_path
 from ace.types import Usage
 

@@ -15,7 +15,7 @@ from ace.tasks.micro.lexicon import (
     UNKNOWN,
 )
 from ace.tasks.micro.micro_world import TRAINING_SEED_START, Rule, make_world, question_text
-from ace.tasks.micro.training.turns import Sheet, Turn, curator_turn, generator_turn, reflector_turn
+from training.role_turns import Sheet, Turn, curator_turn, generator_turn, reflector_turn
 
 
 class Source:

@@ -1,40 +1,43 @@
 """What each role is asked on a given playbook, and the one right answer.
 
-The prompt texts come from the pack's own files, so that training and use share one source. Each answer's
+The prompt pack and the playbook's renderer make the texts, so that training and use share one source. Each answer's
 `reasoning` is a scratch-pad of look-ups; every later field only copies from it or from the prompt.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from string import Template
-from typing import Any
 
-import yaml
-
+from ace.playbook.playbook import LineKind, PrefixLine
+from ace.playbook.render import render_line
+from ace.prompts import PromptPack, load_pack
 from ace.tasks.micro.lexicon import UNKNOWN
 from ace.tasks.micro.micro_world import Rule, feedback
+from ace.types import RoleName
 
-_PACK = Path(__file__).resolve().parents[3] / "prompts" / "packs" / "micro"
+_PLACEHOLDERS = (
+    "question",
+    "context",
+    "reflection",
+    "reasoning",
+    "answer",
+    "feedback",
+    "target",
+    "bullets",
+    "insights",
+)
 
 
 @cache
-def _text(name: str) -> str:
-    return (_PACK / f"{name}.txt").read_text(encoding="utf-8").removesuffix("\n")
+def _pack() -> PromptPack:
+    return load_pack("micro")
 
 
-@cache
-def _formats() -> Mapping[str, Any]:
-    loaded: Mapping[str, Any] = yaml.safe_load((_PACK / "pack.yaml").read_text(encoding="utf-8"))
-    return loaded
-
-
-def _fill(template: str, **values: str) -> str:
-    return Template(template).substitute(values)
+def _user(role: RoleName, **values: str) -> str:
+    return _pack().messages(role, "", {**dict.fromkeys(_PLACEHOLDERS, ""), **values})[-1].content
 
 
 def _json(value: object) -> str:
@@ -51,23 +54,26 @@ class Sheet:
     removed: set[str] = field(default_factory=set)
 
     def add(self, rule: Rule, identity: str) -> None:
-        self.lines.append(_fill(_formats()["bullet"], content=rule.content, id=identity))
+        self._append("bullet", rule, identity)
         self.live[rule.word] = (rule, identity)
         self.removed.discard(rule.word)
 
     def update(self, rule: Rule) -> None:
         identity = self.live[rule.word][1]
-        self.lines.append(_fill(_formats()["updated"], content=rule.content, id=identity))
+        self._append("updated", rule, identity)
         self.live[rule.word] = (rule, identity)
 
     def remove(self, word: str) -> None:
         rule, identity = self.live.pop(word)
-        self.lines.append(_fill(_formats()["removed"], content=rule.content, id=identity))
+        self._append("removed", rule, identity)
         self.removed.add(word)
 
     @property
     def system(self) -> str:
-        return _text("preamble") + "\n" + ("\n".join(self.lines) or _formats()["empty"])
+        return _pack().preamble + "\n" + ("\n".join(self.lines) or _pack().formats.empty)
+
+    def _append(self, kind: LineKind, rule: Rule, identity: str) -> None:
+        self.lines.append(render_line(PrefixLine(kind, identity, rule.content), _pack().formats))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +101,7 @@ def generator_turn(sheet: Sheet, question: str, words: Sequence[str], insight: s
         else:
             notes.append(_missing(sheet, word))
     answer = "-".join(codes) if len(codes) == len(words) else UNKNOWN
-    user = _fill(_text("generator"), question=question)
-    if insight:
-        user += _fill(_formats()["retry"], reflection=insight)
+    user = _user("generator", question=question, reflection=insight)
     reply = {"reasoning": " ; ".join(notes), "bullet_ids": ids, "final_answer": answer}
     return Turn("generator", user, _json(reply))
 
@@ -118,7 +122,7 @@ def reflector_turn(sheet: Sheet, question: str, rules: Sequence[Rule], answer: s
             notes.append(_missing(sheet, rule.word))
         if not right:
             insights.append(rule.content)
-    user = _fill(_text("reflector"), question=question, answer=answer, feedback=verdict)
+    user = _user("reflector", question=question, answer=answer, feedback=verdict)
     reply = {"reasoning": " ; ".join(notes), "key_insight": " ; ".join(insights), "bullet_tags": tags}
     return Turn("reflector", user, _json(reply))
 
@@ -137,8 +141,8 @@ def curator_turn(sheet: Sheet, insights: Sequence[Rule]) -> Turn:
         notes.append(f"{rule.word} = {held.code} ({identity}) {rule.content} {'same' if same else 'update'}")
         if not same:
             operations.append({"type": "UPDATE", "id": identity, "content": rule.content})
-    lines = "\n".join(_fill(_formats()["insight"], insight=rule.content) for rule in insights)
-    user = _fill(_text("curator"), insights=lines)
+    lines = "\n".join(_pack().insight.fill({"insight": rule.content}) for rule in insights)
+    user = _user("curator", insights=lines)
     return Turn("curator", user, _json({"reasoning": " ; ".join(notes), "operations": operations}))
 
 

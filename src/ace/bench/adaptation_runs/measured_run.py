@@ -1,4 +1,4 @@
-"""One adaptation on the micro world, timed: what `ace bench run` and `ace bench batch` are made of."""
+"""One adaptation on the micro world, timed: what `ace bench run` and `python -m benchmarks batch` are made of."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ace.bench.isolated import isolated
-from ace.bench.modes import BATCH, TARGET, Mode, run_settings
-from ace.bench.roleclock import RoleClock
-from ace.bench.roofline import Asked
-from ace.bench.serial import OneByOne
-from ace.bench.threads import hold_threads, threads_of
+from ace.bench.adaptation_runs.one_by_one import OneByOne
+from ace.bench.adaptation_runs.role_clock import RoleClock
+from ace.bench.adaptation_runs.run_modes import BATCH, TARGET, Mode, run_settings
+from ace.bench.hardware.engine_threads import hold_threads, threads_of
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.roofline import Asked
 from ace.config import Provider, RunSettings
 from ace.engine import Event, run
 from ace.engine.events import EvaluationStarted, RunStarted

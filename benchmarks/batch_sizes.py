@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ace.bench.adaptation import Adaptation, Work, answers, measure_adaptations
-from ace.bench.machine import Machine
-from ace.bench.modes import Mode
+from ace.bench.adaptation_runs.measured_run import Adaptation, Work, answers, measure_adaptations
+from ace.bench.adaptation_runs.run_comparison import RunRow, run_row
+from ace.bench.adaptation_runs.run_modes import Mode
+from ace.bench.hardware.machine import Machine
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, unheard
-from ace.bench.runs import RunRow, run_row
-from ace.bench.tables import report, table
 from ace.experiments.statistics import PairedTest, paired_test
 
 SIZES: tuple[int | str, ...] = (1, 4, 16, 64, "auto")
@@ -50,7 +50,7 @@ class BatchReport(Report):
             "calls",
             "bullets",
         )
-        return report(f"ace bench batch {inputs}", self.machine, table(columns, map(_cells, self.rows)))
+        return report(f"python -m benchmarks batch {inputs}", self.machine, table(columns, map(_cells, self.rows)))
 
     def charts(self) -> tuple[Chart, ...]:
         sizes = tuple(row.size for row in self.rows)

@@ -1,4 +1,4 @@
-"""Train a micro model: `python -m ace.tasks.micro.training.train --help`.
+"""Train a micro model: `python -m training.train --help`.
 
 Checkpoints (resumable) and a JSONL log go to --work; `export.py` turns a checkpoint into shipped weights.
 """
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
-from ace.tasks.micro.training.batch import Batch, collate, row
-from ace.tasks.micro.training.data import Source
-from ace.tasks.micro.training.initialise import SHAPES, initialise
-from ace.tasks.micro.training.probe import probe
-from ace.tasks.micro.training.tokenizer import build
+from training.initialise_weights import SHAPES, initialise
+from training.lookup_probe import probe
+from training.micro_tokenizer import build
+from training.training_batch import Batch, collate, row
+from training.training_data import Source
 
 _STAGES = ((0.06, 10), (0.16, 24), (1.0, 48))
 """(share of the training time, most bullets in a playbook)."""

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 from ace._util.files import replace_file
-from ace.bench.modes import BATCH, DRAFT, Mode, run_settings
-from ace.bench.recorder import Recorder
+from ace.bench.adaptation_runs.request_recorder import Recorder
+from ace.bench.adaptation_runs.run_modes import BATCH, DRAFT, Mode, run_settings
 from ace.engine import run
 from ace.errors import ConfigError, DataError
 from ace.inference import open_backends

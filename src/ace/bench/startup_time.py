@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ace.bench.machine import Machine
+from ace.bench.hardware.machine import Machine
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
-from ace.bench.tables import report, table
 from ace.errors import ProviderStartError
 
 MODES = ("huggingface", "vllm", "warm", "compiled, cold", "compiled, cached")

@@ -14,13 +14,21 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ace.bench.adaptation import ESCALATED, Adaptation, Work, answers, mean_by_role, measure_adaptations, median_seconds
-from ace.bench.machine import Machine
-from ace.bench.modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, TARGET, Mode, choice
+from ace.bench.adaptation_runs.measured_run import (
+    ESCALATED,
+    Adaptation,
+    Work,
+    answers,
+    mean_by_role,
+    measure_adaptations,
+    median_seconds,
+)
+from ace.bench.adaptation_runs.run_modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, TARGET, Mode, choice
+from ace.bench.hardware.engine_threads import threads_of
+from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.roofline import Bound, Ceiling, Roofline, against_hardware
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, unheard
-from ace.bench.roofline import Bound, Ceiling, Roofline, against_hardware
-from ace.bench.tables import report, table
-from ace.bench.threads import threads_of
 from ace.experiments.statistics import PairedTest, paired_test
 from ace.types import ROLES
 

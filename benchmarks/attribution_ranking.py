@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ace.bench.machine import Machine
-from ace.bench.micro import greedy, micro_run
+from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
+from ace.bench.hardware.machine import Machine
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
-from ace.bench.tables import report, table
 from ace.config import ModelSettings, RunSettings
 from ace.engine.loop.variant_evaluation import Variant, probe
 from ace.engine.run_inputs import prepare
@@ -78,7 +78,7 @@ class CreditReport(Report):
             f"{self.accuracy:.1%}",
             f"{self.seconds:.2f}",
         )
-        command = f"ace bench credit --trials {self.trials} --planted {self.planted} --seed {self.seed}"
+        command = f"python -m benchmarks credit --trials {self.trials} --planted {self.planted} --seed {self.seed}"
         note = (
             f"Harm was measured on {SPLITS['validation']} validation questions, the ranking on {SPLITS['test']} other "
             "questions. A candidate that did not harm was replaced by another."
