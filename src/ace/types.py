@@ -154,7 +154,7 @@ class Completion:
     reasoning: str = ""
     """What the model thought, where its server keeps that apart from the answer."""
     notes: tuple[str, ...] = ()
-    """What the backend changed in its requests since the last answer, because the server refused it. Each is told once."""
+    """What the backend changed in its requests, because the server refused it; each change is told once."""
 
 
 @dataclass(frozen=True, slots=True)

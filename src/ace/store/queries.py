@@ -278,6 +278,15 @@ def journal(connection: Connection, run_id: str) -> tuple[JournalEntry, ...]:
     )
 
 
+def failed_samples(connection: Connection, run_id: str) -> int:
+    """How many outcomes are of samples that failed and were not asked again."""
+    outcome = schema.outcomes
+    query = select(func.count()).where(
+        outcome.c.run_id == run_id, outcome.c.status == "failed", outcome.c.retried_in.is_(None)
+    )
+    return connection.execute(query).scalar_one()
+
+
 def errors(connection: Connection, run_id: str) -> tuple[str, ...]:
     """Why samples failed or learned nothing, and why curators' insights were lost, in the order of commit."""
     outcome, call, batch = schema.outcomes, schema.calls, schema.batches

@@ -11,6 +11,7 @@ from itertools import groupby
 from ace.engine.context import RunContext
 from ace.engine.feedback.signals import has_labels
 from ace.engine.loop.evaluation import evaluate
+from ace.engine.loop.failed_samples import plan_retries
 from ace.engine.loop.pipeline import run_epoch
 from ace.engine.loop.schedule import BatchPlan, plan_batches
 from ace.playbook import Playbook
@@ -54,6 +55,16 @@ async def adapt(context: RunContext, plans: Sequence[BatchPlan]) -> int:
             playbook = await run_epoch(context, playbook, epoch, done)
         if _validates(context):
             await _validate(context, epoch[-1])
+    return best_version(context)
+
+
+async def retry_batches(context: RunContext) -> int:
+    """Work the failed training samples off once more, and return the best playbook's version."""
+    plans = plan_retries(context)
+    if plans:
+        await run_epoch(context, context.store.playbook(context.run), plans, plans[0].index - 1)
+        if _validates(context):
+            await _validate(context, plans[-1])
     return best_version(context)
 
 

@@ -52,11 +52,6 @@ def _reset(headers: Mapping[str, str], now: float) -> float | None:
             continue
         kind = named.group(1) or named.group(2)
         waits[kind] = wait
-        forms = (
-            f"x-ratelimit-remaining-{kind}",
-            f"anthropic-ratelimit-{kind}-remaining",
-            f"x-ratelimit-{kind}-remaining",
-        )
         left = headers.get(f"x-ratelimit-remaining-{kind}") or headers.get(f"anthropic-ratelimit-{kind}-remaining")
         if left is not None and (_seconds(left) or 0) <= 0:
             spent.append(wait)
