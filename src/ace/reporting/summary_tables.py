@@ -44,11 +44,7 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
         *([("ended because", cell(str(summary["reason"])))] if summary.get("reason") else []),
         ("failed samples", _alarming(summary["failed_samples"])),
         *failure_rows(summary.get("failures", ())),  # not in the summaries of older stores
-        *(
-            [("ask them again", cell(f"ace resume {summary['run']} --retry-failed"))]
-            if _can_be_retried(summary)
-            else []
-        ),
+        *_retry(summary),
         ("answers not understood", _alarming(summary["parse_failures"])),
         ("playbook", Text(f"version {summary['playbook_version']}, {summary['playbook_bullets']} bullets")),
         ("reflection ended", Text(by_type(summary.get("stops", {})))),  # not in the summaries of older stores

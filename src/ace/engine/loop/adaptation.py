@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from ace.engine.context import RunContext
+from ace.engine.events import RunStarted
 from ace.engine.feedback.signals import has_labels
 from ace.engine.loop.evaluation import evaluate
 from ace.engine.loop.failed_samples import plan_retries
@@ -62,8 +63,12 @@ async def retry_batches(context: RunContext) -> int:
     """Work the failed training samples off once more, and return the best playbook's version."""
     plans = plan_retries(context)
     if plans:
-        await run_epoch(context, context.store.playbook(context.run), plans, plans[0].index - 1)
-        if _validates(context):
+        store, run = context.store, context.run
+        samples, begins = sum(len(plan.samples) for plan in plans), plans[0].index
+        context.listener(RunStarted(run, context.settings.mode, samples, begins + len(plans), begins))
+        playbook = await run_epoch(context, store.playbook(run), plans, begins - 1)
+        validated = {known.playbook_version for known in store.evaluations(run) if known.label == VALIDATION}
+        if _validates(context) and playbook.version not in validated:
             await _validate(context, plans[-1])
     return best_version(context)
 
