@@ -15,12 +15,19 @@ from ace.types import Message, Request
 
 _SIMPLE = ("temperature", "top_p", "seed", "stop", "stream", "stream_options")
 """Parameters that can be left out: the server's default then holds."""
-_UNUSUAL = re.compile(
+_PARAMETERS = frozenset((*_SIMPLE, "max_tokens", "max_completion_tokens", "messages", "response_format"))
+_EDGES = {"temperature": 0, "top_p": 1}
+"""Values that some servers count as out of range."""
+_LIMIT, _NEWER_LIMIT = "max_tokens", "max_completion_tokens"
+_UNSUPPORTED = re.compile(
     r"(?i)unsupported|not (?:be )?(?:support|permit|allow|accept|implement|recogni[sz]|available|use)|doesn't support"
     r"|unrecogni[sz]ed|unknown|unexpected|forbidden|extra (?:input|field|param)|invalid (?:param|arg|field)"
-    r"|only .* (?:is|are) "
-    r"|cannot|can't|deprecated|no longer|instead|must be|verified to stream"
+    r"|deprecated|no longer|instead|cannot both|only .* (?:is|are) |verified to stream"
 )
+_RANGE = re.compile(
+    r"(?i)exceed|maximum|minimum|at most|at least|large|less than|greater than|range|between|must be|strictly"
+)
+"""A value that is refused, not the parameter."""
 _SYSTEM = re.compile(
     r"(?i)\bsystem\b.{0,60}\b(?:role|message|prompt|instruction|turn)|\b(?:role|message|turn)s?\b.{0,80}\bsystem\b"
     r"|roles? must alternate|alternate user|only user(?:,| and)|(?:developer|system) (?:instruction|role)"
@@ -35,7 +42,7 @@ class Dialect:
 
     guided: bool = True
     system: bool = True
-    limit: str = "max_tokens"
+    limit: str = _LIMIT
     dropped: frozenset[str] = frozenset()
 
     def arguments(self, model: str, request: Request) -> dict[str, Any]:
@@ -90,7 +97,7 @@ class Dialect:
         return Dialect(
             self.guided and other.guided,
             self.system and other.system,
-            self.limit if other.limit == "max_tokens" else other.limit,
+            self.limit if other.limit == _LIMIT else other.limit,
             self.dropped | other.dropped,
         )
 
@@ -109,14 +116,14 @@ class Dialect:
     def _without_named(self, words: str, parameter: str, request: Request) -> Dialect | None:
         """Without, or with another name for, the parameter that the refusal is about."""
         sent = self.arguments("", request)
-        if (
-            "max_tokens" in sent
-            and _names("max_tokens", words, parameter)
-            and ("max_completion_tokens" in words or (_UNUSUAL.search(words) and "large" not in words))
-        ):
-            return replace(self, limit="max_completion_tokens")
+        unsupported, ranged = _UNSUPPORTED.search(words), _RANGE.search(words)
+        if _names(self.limit, words, parameter) and self.limit in sent and unsupported and not ranged:
+            if self.limit == _LIMIT:
+                return replace(self, limit=_NEWER_LIMIT)
+            return replace(self, dropped=self.dropped | {_NEWER_LIMIT})
         for name in _SIMPLE:
-            if name in sent and _names(name, words, parameter) and (parameter == name or _UNUSUAL.search(words)):
+            edge = ranged and sent.get(name) == _EDGES.get(name, "")
+            if name in sent and _names(name, words, parameter) and (unsupported or edge):
                 return replace(self, dropped=self.dropped | {name})
         return None
 
@@ -143,7 +150,7 @@ def _names(name: str, words: str, parameter: str) -> bool:
 
     Names that are also plain words count in quotes, or beside a word such as parameter.
     """
-    if parameter:
+    if parameter.partition(".")[0].partition("[")[0] in _PARAMETERS:
         return parameter == name
     if name in ("seed", "stop", "stream"):
         return bool(

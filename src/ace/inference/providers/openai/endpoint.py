@@ -24,6 +24,8 @@ from ace.inference.providers.openai.endpoint_errors import Endpoint
 from ace.types import Completion, Request, Usage
 
 _BYTES_PER_TOKEN = 4
+_LEAST_TOLD, _LEAST_SHARE = 2000, 0.35
+"""A prompt of so many tokens by our estimate is cut where the server counts less than this share of them."""
 
 
 def create(settings: ModelSettings, reason: str) -> OpenAIBackend:
@@ -73,6 +75,7 @@ class OpenAIBackend:
         self._slots = asyncio.Semaphore(settings.max_concurrency)
         self._dialect = Dialect()
         self._proven: Dialect | None = None
+        self._cuts = False
 
     async def complete(self, request: Request) -> Completion:
         """Ask until the server takes the request's form. Each other form is tried once."""
@@ -87,7 +90,7 @@ class OpenAIBackend:
                         raise
                     dialect = other
                 else:
-                    return self._learned(dialect, completion)
+                    return self._learned(dialect, completion, self._estimate(request))
 
     def count_tokens(self, text: str) -> int:
         """An estimate: the endpoint's tokenizer is not known. One token for every four bytes, rounded up."""
@@ -96,12 +99,15 @@ class OpenAIBackend:
     async def close(self) -> None:
         await self._client.close()
 
-    def _learned(self, dialect: Dialect, completion: Completion) -> Completion:
-        """Use `dialect` from now on, and tell what is new with the next answer."""
+    def _learned(self, dialect: Dialect, completion: Completion, expected: int) -> Completion:
+        """Use `dialect` from now on, and tell what is new. The prompt has about `expected` tokens."""
         before, self._dialect = self._dialect, self._dialect.merged(dialect)
         self._proven = dialect
-        notes = tuple(f"{self.info.model}: {change}" for change in before.changes(self._dialect))
-        return replace(completion, notes=notes)
+        changes = before.changes(self._dialect)
+        if not self._cuts and (cut := _cut_prompt(completion.usage, expected)):
+            self._cuts = True
+            changes.append(cut)
+        return replace(completion, notes=tuple(f"{self.info.model}: {change}" for change in changes))
 
     async def _ask(self, request: Request, dialect: Dialect) -> Completion:
         arguments = {**dialect.arguments(self.info.model, request), **self._extra}
@@ -146,6 +152,9 @@ class OpenAIBackend:
             reasoning="" if text == reasoning else reasoning,
         )
 
+    def _estimate(self, request: Request) -> int:
+        return sum(self.count_tokens(message.content) for message in request.messages)
+
     def _usage(self, request: Request, answer: StreamedAnswer, ttft_s: float | None, total_s: float) -> Usage:
         """As the endpoint reports it. What it leaves out is estimated, and counted as estimated."""
         reported, timings = answer.usage, answer.timings
@@ -153,10 +162,11 @@ class OpenAIBackend:
         completion = _number(reported, "completion_tokens", "output_tokens") or _number(timings, "predicted_n")
         estimated = 0
         if not prompt:
-            prompt = sum(self.count_tokens(message.content) for message in request.messages)
+            prompt = self._estimate(request)
             estimated += prompt
         if not completion:
-            completion = self.count_tokens(answer.thought) + self.count_tokens("".join(answer.content))
+            apart = "" if answer.text == answer.thought else answer.text
+            completion = self.count_tokens(answer.thought) + self.count_tokens(apart)
             estimated += completion
         cached = _number(reported.get("prompt_tokens_details"), "cached_tokens") or _number(
             reported, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"
@@ -175,6 +185,16 @@ class OpenAIBackend:
             reasoning_tokens=min(thought, completion),
             estimated_tokens=estimated,
         )
+
+
+def _cut_prompt(usage: Usage, expected: int) -> str | None:
+    """What to say where a server counts so few prompt tokens that it must have cut the prompt, as some do silently."""
+    if expected < _LEAST_TOLD or usage.estimated_tokens or usage.prompt_tokens > expected * _LEAST_SHARE:
+        return None
+    return (
+        f"it counts {usage.prompt_tokens} tokens in a prompt of about {expected}: it seems to cut long prompts; "
+        "give the server a larger context (Ollama: num_ctx)"
+    )
 
 
 def _number(fields: object, *names: str) -> int:

@@ -16,10 +16,10 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 _SENTENCE = re.compile(
-    r"(?i)\b(?:try(?:ing)?(?: it)? again|retry(?:ing)?|wait|available)\s*(?:in|after|for|at least|:)?\s*"
-    r"((?:about |another )?)(\d+(?:\.\d+)?)\s*(milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|h)\b"
-    r"((?:\s*\d+(?:\.\d+)?\s*(?:ms|s|m)\b)*)"
+    r"(?i)\b(?:try(?:ing)?(?: it)? again|retry(?:ing)?|wait|available)\s*(?:in|after|for|at least|:)?\s*(?:about |another )?"
+    r"((?:\d+(?:\.\d+)?\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|ms|[smh])\s*)+)(?![a-z])"
 )
+_WORDS = ((r"milliseconds?", "ms"), (r"seconds?|secs?", "s"), (r"minutes?|mins?", "m"), (r"hours?", "h"))
 _RETRY_DELAY = re.compile(r"""["']?retry_?delay["']?\s*:\s*["'](\d+(?:\.\d+)?(?:ms|s|m))["']""", re.IGNORECASE)
 _DELAYS = ("retry-after", "x-retry-after", "ratelimit-reset", "x-ratelimit-retry-after", "ratelimitbysize-reset")
 _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
@@ -83,13 +83,17 @@ def _seconds(value: str, *, scale: float = 1.0) -> float | None:
 
 def _date(value: str) -> float | None:
     """Seconds since 1970 of any of RFC 9110's three forms of a date, or of RFC 3339's."""
-    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+    for parse in (parsedate_to_datetime, _rfc3339):
         try:
-            moment = parse(value.upper() if parse is datetime.fromisoformat else value)
+            moment = parse(value)
         except (ValueError, TypeError, IndexError, OverflowError):
             continue
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return None
+
+
+def _rfc3339(value: str) -> datetime:
+    return datetime.fromisoformat(value.upper())
 
 
 def _structured(value: str) -> float | None:
@@ -105,6 +109,7 @@ def _in_words(text: str) -> float | None:
     found = _SENTENCE.search(text)
     if found is None:
         return None
-    number, unit, rest = found.group(2), found.group(3).lower(), found.group(4)
-    short = "ms" if unit.startswith(("ms", "milli")) else unit[0]
-    return float(number) * _UNITS[short] + (_delay(rest, 0.0) or 0.0)
+    duration = found.group(1).lower()
+    for word, unit in _WORDS:
+        duration = re.sub(word, unit, duration)
+    return _delay(duration, 0.0)
