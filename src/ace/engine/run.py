@@ -10,11 +10,11 @@ from functools import partial
 
 from ace.config import RunSettings
 from ace.engine.context import RunContext
-from ace.engine.events import Listener, RunStarted, silent
+from ace.engine.events import Listener, RunStarted, null_listener
 from ace.engine.loop.adaptation import adapt, ensure_evaluation, plan, retry_batches
 from ace.engine.loop.failed_samples import retry_evaluations
-from ace.engine.run_inputs import prepare
-from ace.engine.session import Clock, conduct
+from ace.engine.run_inputs import load_inputs
+from ace.engine.session import Clock, run_session
 from ace.engine.summary import RunSummary
 from ace.errors import ConfigError
 from ace.inference import Backends
@@ -24,7 +24,7 @@ from ace.playbook import Playbook
 async def run(
     settings: RunSettings,
     *,
-    listener: Listener = silent,
+    listener: Listener = null_listener,
     resume: str | None = None,
     retry_failed: bool = False,
     backends: Backends | None = None,
@@ -40,7 +40,8 @@ async def run(
             "mode", "probe", "offline, online or evaluate", hint="the command that made a probe takes it up again"
         )
     work = partial(_work, retry_failed=retry_failed)
-    return await conduct(settings, prepare(settings), work, listener=listener, resume=resume, backends=backends)
+    inputs = load_inputs(settings)
+    return await run_session(settings, inputs, work, listener=listener, resume=resume, backends=backends)
 
 
 async def _work(context: RunContext, clock: Clock, *, retry_failed: bool) -> None:

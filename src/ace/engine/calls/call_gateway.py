@@ -7,7 +7,7 @@ import asyncio
 from ace.engine.calls.completion_cache import CompletionCache
 from ace.engine.calls.escalation import Escalation
 from ace.engine.calls.spending import Spending
-from ace.engine.events import BackendAdjusted, CallFailed, Listener, silent
+from ace.engine.events import BackendAdjusted, CallFailed, Listener, null_listener
 from ace.errors import BudgetReachedError, PromptTooLongError, RequestRejectedError, TransientError
 from ace.inference import Tiers
 from ace.roles import Complete
@@ -18,7 +18,7 @@ SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
 """What can go wrong with one sample while the engine is well: recorded for that sample, and the run goes on."""
 
 
-class Calls:
+class CallGateway:
     """Stands between the roles and their backends.
 
     An answer reaches its role after it is in the store's journal: a process that dies has lost the calls in flight and
@@ -39,7 +39,7 @@ class Calls:
         tiers: Tiers,
         spending: Spending,
         cache: CompletionCache,
-        listener: Listener = silent,
+        listener: Listener = null_listener,
     ) -> None:
         self._run, self._store, self._tiers = run, store, tiers
         self._spending, self._cache, self._listener = spending, cache, listener

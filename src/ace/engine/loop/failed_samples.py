@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ace.engine.concurrency.task_groups import flow
+from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
 from ace.engine.loop.attempt import attempt
 from ace.engine.loop.evaluation import measure, outcome_of
 from ace.engine.loop.schedule import BatchPlan, plan_batches
-from ace.engine.loop.shown_bullets import shown_for
+from ace.engine.loop.shown_bullets import select_bullets
 from ace.roles import CallRecord
 from ace.store.records import EvaluationAmendment, EvaluationInfo, OutcomeRecord
 from ace.types import Sample
@@ -62,7 +62,7 @@ async def _retry(context: RunContext, known: EvaluationInfo) -> None:
     by_id = {sample.id: sample for sample in getattr(context.task.splits, known.split)}
     samples = [by_id[outcome.sample_id] for outcome in outcomes]
     playbook = store.playbook(run, known.playbook_version)
-    prefix = context.render(shown_for(context, playbook, samples))
+    prefix = context.render(select_bullets(context, playbook, samples))
     failed = [position for position, outcome in enumerate(outcomes) if outcome.status == "failed"]
     context.listener(EvaluationStarted(known.label, known.split, len(failed), known.playbook_version))
     done = correct = 0
@@ -75,7 +75,7 @@ async def _retry(context: RunContext, known: EvaluationInfo) -> None:
         context.listener(EvaluationProgress(known.label, done, len(failed), correct))
         return outcome, made.calls
 
-    answered = await flow(answer(position) for position in failed)
+    answered = await gather_all(answer(position) for position in failed)
     amended = {outcome.position: outcome for outcome, _ in answered}
     every = [amended.get(position, outcome) for position, outcome in enumerate(outcomes)]
     metrics = await measure(context, samples, every)

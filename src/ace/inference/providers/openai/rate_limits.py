@@ -16,7 +16,8 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 _SENTENCE = re.compile(
-    r"(?i)\b(?:try(?:ing)?(?: it)? again|retry(?:ing)?|wait|available)\s*(?:in|after|for|at least|:)?\s*(?:about |another )?"
+    r"(?i)\b(?:try(?:ing)?(?: it)? again|retry(?:ing)?|wait|available)"
+    r"\s*(?:in|after|for|at least|:)?\s*(?:about |another )?"
     r"((?:\d+(?:\.\d+)?\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|ms|[smh])\s*)+)(?![a-z])"
 )
 _WORDS = ((r"milliseconds?", "ms"), (r"seconds?|secs?", "s"), (r"minutes?|mins?", "m"), (r"hours?", "h"))
