@@ -214,10 +214,10 @@ def test_the_completion_cache_is_shared_by_runs_and_trimmed(store: RunStore) -> 
     assert store.completion("k0") is None
     for number in range(6):
         answer = Completion(f"answer \x00 {number}", "stop", Usage(5, 2, 3, 0.1, 0.2, 0.3), "m")
-        store.commit_journal(run, [JournalEntry("generator", f"d{number}", answer, cache_key=f"k{number}")])
+        store.commit_journal(run, [JournalEntry("generator", f"d{number}", answer)], completions={f"k{number}": answer})
     assert store.completion("k3") == Completion("answer \x00 3", "stop", Usage(), "m", from_cache=True)
     other = Completion("another", "stop", Usage(), "m")
-    store.commit_journal(run, [JournalEntry("generator", "d", other, cache_key="k3")])
+    store.commit_journal(run, [JournalEntry("generator", "d", other)], completions={"k3": other})
     assert store.completion("k3").text == "answer \x00 3"  # type: ignore[union-attr]
     with write_transaction(store._engine) as connection:
         trim_completions(connection, 4)

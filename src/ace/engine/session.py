@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from ace._util.masking import mask
 from ace.config import RunSettings
 from ace.engine.calls.call_gateway import CallGateway
 from ace.engine.calls.completion_cache import CompletionCache, has_answers
@@ -85,7 +86,7 @@ async def run_session(
                 clock = Clock(partial(metered, live.live))
                 with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
                     context = _context(run_id, settings, parts, store, live, blocking_pool, listener)
-                    status = await _within_budget(context, work, clock)
+                    status, reason = await _within_budget(context, work, clock)
             info = context.tiers.own["generator"].info
             version = best_version(context)
             summary = summarise(
@@ -103,13 +104,14 @@ async def run_session(
                     wall_s=time.perf_counter() - started,
                 ),
                 engines={backend.info.name: backend.info.reason for backend in live.live},
+                reason=reason,
             )
-            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version)
+            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version, error=reason)
         except BaseException as error:  # however it ends, the store is told
             if run_id is None:
                 raise
             status = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
-            store.finish_run(run_id, status)
+            store.finish_run(run_id, status, error=_cause(error) if status == "failed" else None)
             listener(RunFinished(run_id, status))
             if status == "failed":
                 raise
@@ -120,15 +122,22 @@ async def run_session(
     return summary
 
 
-async def _within_budget(context: RunContext, work: Work, clock: Clock) -> RunStatus:
-    """Do `work`; where the budget ends it, what is under way is still kept."""
+async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple[RunStatus, str | None]:
+    """Do `work`, and say how it ended and why; where the budget ends it, what is under way is still kept."""
     try:
         await work(context, clock)
     except BudgetReachedError as error:
         await context.calls.drain()
         context.listener(BudgetReached(context.run, error.message))
-        return "budget"
-    return "done"
+        return "budget", error.message
+    finally:
+        context.calls.flush()
+    return "done", None
+
+
+def _cause(error: BaseException) -> str:
+    """What ended a run, as the store keeps it."""
+    return f"{type(error).__name__}: {mask(str(error))}"
 
 
 def _reopen(store: RunStore, parts: RunInputs, resume: str) -> str:
@@ -166,7 +175,7 @@ def _context(
         pack=parts.pack,
         tiers=live,
         store=store,
-        calls=CallGateway(run_id, store, live, spending, CompletionCache(settings, live, store)),
+        calls=CallGateway(run_id, store, live, spending, CompletionCache(settings, live, store), listener),
         embedder=create_embedder(settings.playbook.dedup),
         blocking_pool=blocking_pool,
         listener=listener,
