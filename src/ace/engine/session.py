@@ -23,7 +23,7 @@ from ace.engine.concurrency.blocking_pool import Aside
 from ace.engine.context import RunContext
 from ace.engine.events import BudgetReached, EngineDeferred, EngineReady, Listener, RunFinished, silent
 from ace.engine.loop.adaptation import best_version
-from ace.engine.run_inputs import Parts
+from ace.engine.run_inputs import Parts, with_stored_pack
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
@@ -74,7 +74,9 @@ async def conduct(
     if settings.playbook.guard.policy != "off":
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
     with RunStore.open(settings.store) as store:
-        run_id = None if resume is None else _take_up(store, parts, resume)
+        run_id = None
+        if resume is not None:
+            run_id, parts = _take_up(store, parts, resume)
         status: RunStatus
         try:
             async with _engines(settings, backends, store, listener) as live:
@@ -131,10 +133,11 @@ async def _within_budget(context: RunContext, work: Work, clock: Clock) -> RunSt
     return "done"
 
 
-def _take_up(store: RunStore, parts: Parts, resume: str) -> str:
-    """Own the run to resume, whose task and prompts must be what they were."""
+def _take_up(store: RunStore, parts: Parts, resume: str) -> tuple[str, Parts]:
+    """Own the run to resume, whose task and prompts must be what they were; of a packaged pack, the same version."""
     run_id = store.resolve(resume)
     known = store.run(run_id)
+    parts = with_stored_pack(parts, known.pack_digest)
     for what, then, now in (
         ("task data", known.task_digest, parts.task_digest),
         ("prompt pack", known.pack_digest, parts.pack.digest),
@@ -145,7 +148,7 @@ def _take_up(store: RunStore, parts: Parts, resume: str) -> str:
                 hint=f"restore the {what}, or start a new run",
             )
     store.acquire(run_id)
-    return run_id
+    return run_id, parts
 
 
 def _context(
