@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from ace.errors import RunNotFoundError
-from ace.store import run_ids, queries
+from ace.store import queries, run_ids
 from ace.store.database import Database, store_errors
 from ace.store.records import (
     BatchInfo,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, insert, select, update
 
-from ace.store import lease, run_ids, schema, inserts
+from ace.store import inserts, lease, run_ids, schema
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
 from ace.store.migrations import migrate
 from ace.store.records import BatchRecord, EvaluationRecord, JournalEntry, RunStatus, utcnow
