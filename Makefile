@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quickstart test check lint types imports tests format docs bench crash fuzz audit clean
+.PHONY: help quickstart test check lint types imports tests format docs bench benchmarks crash fuzz audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,8 +43,11 @@ format: $(VENV)/.ready-dev ## format the code and fix what ruff can fix
 docs: $(VENV)/.ready-dev ## write the help texts of the commands to docs/cli.md
 	$(BIN)/python scripts/help_texts.py
 
-bench: $(VENV)/.ready-run ## measure on this machine (ARGS=...)
+bench: $(VENV)/.ready-run ## measure on this machine (ARGS="latency" ...)
 	@$(BIN)/ace bench $(ARGS)
+
+benchmarks: $(VENV)/.ready-run ## the project's own benchmarks (ARGS="replay --shape micro" ...)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 crash: $(VENV)/.ready-dev ## kill runs at 200 seeded points and compare what is left (ARGS="--points 20")
 	PYTHONPATH=tests/crash:tests/helpers $(BIN)/python tests/crash/campaign.py $(ARGS)
@@ -57,7 +60,7 @@ audit: $(VENV)/.ready-dev ## look the pinned dependencies up in the advisory dat
 
 clean: ## remove caches and build outputs (not the environment .venv, not the runs)
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find src tests scripts -type d -name __pycache__ -prune -exec rm -rf {} +
+	find src tests scripts benchmarks training -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps are written last: an interrupted set-up is taken up again.
 $(VENV)/.ready-run: $(INPUTS)

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from ace.bench import measure_soak
-from ace.bench.player import Player
+from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import Message, Request, Sampling
+from benchmarks.soak import measure_soak
 
 
 def test_a_short_soak_measures_every_tenth_and_works_to_its_end() -> None:
@@ -29,7 +29,7 @@ def test_the_report_can_be_written() -> None:
     assert numbers["samples"] == 500
     assert numbers["wall_ratio"] == pytest.approx(numbers["rows"][-1]["wall_s"] / numbers["rows"][1]["wall_s"])
     table = report.to_markdown()
-    assert table.startswith("`ace bench soak --samples 500 --seed 5`")
+    assert table.startswith("`python -m benchmarks soak --samples 500 --seed 5`")
     assert table.count("\n| ") >= 10
 
 
@@ -39,8 +39,8 @@ def test_slips_follow_from_the_request_alone() -> None:
         Request((Message("system", "PLAYBOOK\nbolt -> AB [trm-00001]"), Message("user", f"{right} {n}")), Sampling())
         for n in range(200)
     ]
-    player = Player(slips=0.25)
+    player = ScriptedMicroModel(slips=0.25)
     answers = [player(request) for request in requests]
-    assert answers == [Player(slips=0.25)(request) for request in requests]
+    assert answers == [ScriptedMicroModel(slips=0.25)(request) for request in requests]
     assert 20 < sum(json.loads(answer)["key_insight"] != "" for answer in answers) < 80
-    assert all(json.loads(Player()(request))["key_insight"] == "" for request in requests)
+    assert all(json.loads(ScriptedMicroModel()(request))["key_insight"] == "" for request in requests)

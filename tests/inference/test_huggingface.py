@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ace.bench.shapes import build_shape
+from ace.bench.hardware.model_shapes import build_shape
 from ace.config import ModelSettings
 from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, PromptTooLongError
 from ace.inference import Backend, MeteredBackend, create_backend

@@ -13,7 +13,7 @@ from ace.types import Sample
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class RunInputs:
     """What a run is made of, loaded and checked before any engine."""
 
     task: Task
@@ -31,19 +31,19 @@ class Parts:
         return "sha256:" + digest.hexdigest()
 
 
-def prepare(settings: RunSettings) -> Parts:
+def load_inputs(settings: RunSettings) -> RunInputs:
     """Load and check task, prompts and playbook. ConfigError, DataError, PromptPackError, PlaybookFormatError."""
     task = load_task(settings.task, labels=settings.adaptation.labels)
     pack = load_pack(settings.prompts).for_task(_instructions(task))
     initial = settings.playbook.initial
     playbook = read_playbook(initial) if initial else Playbook.empty(sections=pack.sections)
-    return Parts(task, pack, playbook)
+    return RunInputs(task, pack, playbook)
 
 
-def with_stored_pack(parts: Parts, digest: str) -> Parts:
-    """`parts` with the version of its prompts that has `digest`, where ace still brings it; else as they are."""
-    stored = None if parts.pack.digest == digest else find_pack(parts.pack.name, digest)
-    return parts if stored is None else replace(parts, pack=stored.for_task(_instructions(parts.task)))
+def with_stored_pack(inputs: RunInputs, digest: str) -> RunInputs:
+    """`inputs` with the version of its prompts that has `digest`, where ace still brings it; else as they are."""
+    stored = None if inputs.pack.digest == digest else find_pack(inputs.pack.name, digest)
+    return inputs if stored is None else replace(inputs, pack=stored.for_task(_instructions(inputs.task)))
 
 
 def sample_prompt(task: Task, pack: PromptPack, sample: Sample) -> tuple[str, str]:

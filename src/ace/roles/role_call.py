@@ -22,7 +22,7 @@ class CallRecord:
     """What is kept of one call. `sample_id` is None for a curator, whose call serves many samples.
 
     `error` says why the text could not be parsed, or, where `parsed` is true, what had to be left out of it;
-    `escalated` why the role's larger model was asked (`ace.engine.calls.escalation.Escalation`), None where its own was.
+    `escalated` is why the role's larger model was asked (`engine.calls.escalation.Escalation`), None where its own was.
     """
 
     role: RoleName
