@@ -15,6 +15,7 @@ from ace.engine.concurrency.blocking_pool import BlockingPool
 from ace.engine.events import CallFailed, CallFinished, Listener, null_listener
 from ace.engine.feedback.signals import has_labels, without_target
 from ace.engine.loop.schedule import derive_seed
+from ace.engine.run_inputs import sample_prompt
 from ace.inference import Tiers
 from ace.playbook import Embedder, Playbook, WorkingSet, render
 from ace.prompts import PromptPack
@@ -87,7 +88,7 @@ class RunContext:
         another `role` answers.
         """
         seen = without_target(sample)
-        question, material = self.task.prompt(seen)
+        question, material = sample_prompt(self.task, self.pack, seen)
         if so_far:
             material = f"{material}\n\nWhat you did so far:\n{so_far}".strip()
         schema = self.task.answer_schema(seen) if isinstance(self.task, SchemaTask) else None
@@ -141,7 +142,7 @@ class RunContext:
                 feedback,
                 sampling=self._sampling("reflector", why, purpose, sample.id, str(round)),
                 guided=self._guided("reflector", why),
-                prompt=self.task.prompt(without_target(sample)),
+                prompt=sample_prompt(self.task, self.pack, without_target(sample)),
                 round=round,
             )
             return self._record_call(result, why)

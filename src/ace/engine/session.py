@@ -24,7 +24,7 @@ from ace.engine.concurrency.blocking_pool import BlockingPool
 from ace.engine.context import RunContext
 from ace.engine.events import BudgetReached, EngineReady, EngineStartDeferred, Listener, RunFinished, null_listener
 from ace.engine.loop.adaptation import best_version
-from ace.engine.run_inputs import RunInputs
+from ace.engine.run_inputs import RunInputs, with_stored_pack
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
@@ -75,7 +75,9 @@ async def run_session(
     if settings.playbook.guard.policy != "off":
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
     with RunStore.open(settings.store) as store:
-        run_id = None if resume is None else _reopen(store, parts, resume)
+        run_id = None
+        if resume is not None:
+            run_id, parts = _reopen(store, parts, resume)
         status: RunStatus
         try:
             async with _engines(settings, backends, store, listener) as live:
@@ -140,10 +142,11 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {mask(str(error))}"
 
 
-def _reopen(store: RunStore, parts: RunInputs, resume: str) -> str:
-    """Own the run to resume, whose task and prompts must be what they were."""
+def _reopen(store: RunStore, parts: RunInputs, resume: str) -> tuple[str, RunInputs]:
+    """Own the run to resume, whose task and prompts must be what they were; of a packaged pack, the same version."""
     run_id = store.resolve(resume)
     known = store.run(run_id)
+    parts = with_stored_pack(parts, known.pack_digest)
     for what, then, now in (
         ("task data", known.task_digest, parts.task_digest),
         ("prompt pack", known.pack_digest, parts.pack.digest),
@@ -154,7 +157,7 @@ def _reopen(store: RunStore, parts: RunInputs, resume: str) -> str:
                 hint=f"restore the {what}, or start a new run",
             )
     store.acquire(run_id)
-    return run_id
+    return run_id, parts
 
 
 def _context(
