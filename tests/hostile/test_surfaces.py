@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import original_release
 import pytest
+from harmless import assert_harmless
 from hostile_corpus import CORPUS, Hostile
 from rich.console import Console
 
@@ -188,14 +188,6 @@ def test_nothing_steers_the_terminal(hostile: Hostile) -> None:
     console.print(playbook_view(playbook))
     console.print(diff_view(diff(Playbook.empty(SECTIONS), playbook)))
     assert_harmless(out.getvalue())
-
-
-def assert_harmless(shown: str) -> None:
-    """No control or formatting character but the line break, and nothing that UTF-8 cannot say."""
-    categories = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    found = {char for char in shown if unicodedata.category(char) in categories} - set("\n\u200c\u200d")
-    assert not found
-    shown.encode("utf-8")
 
 
 # Names, files, settings, the store.

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harmless import assert_harmless
 from hostile_corpus import CORPUS
-from test_surfaces import assert_harmless
 from typer.testing import CliRunner, Result
 
 from ace.cli.main import app

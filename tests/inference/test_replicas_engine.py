@@ -20,7 +20,7 @@ from ace.inference.remote.wire import Start
 from ace.inference.replicas.child import PROGRAM, Child
 from ace.types import Message, Request, Sampling
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = pytest.mark.engine
 
 RUN = """
 import sys, time

@@ -46,7 +46,6 @@ def test_a_users_own_choice_and_a_compiled_model_stay_as_they_are() -> None:
     assert norms.with_fast_norms({"enforce_eager": True}, []) == {"enforce_eager": True}, "an older vLLM"
 
 
-@pytest.mark.slow
 def test_an_engine_uses_them() -> None:
     backend = create(ModelSettings(provider="vllm", model="micro-target", max_model_len=512))
     ops = import_module("vllm.ir").ops

@@ -17,7 +17,6 @@ from ace.types import Completion, Request
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.slow,
     pytest.mark.filterwarnings(r"ignore:\s*Encountered the use of a type"),  # numba's, about vLLM's own lists
 ]
 

@@ -292,8 +292,8 @@ any_text = st.text(st.characters(codec=None, exclude_categories=())) | st.sample
 )
 
 
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=any_text)
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 def test_any_text_survives(store: RunStore, text: str) -> None:
     run = start(store)
     strange = OutcomeRecord(text, 0, "scored", text, 0.1, False, 0, False, text)
