@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ace._util.files import replace_file
 from ace.errors import StoreError
-from ace.files import replace_file
 
 
 def test_replaces_content_and_leaves_nothing_else(tmp_path: Path) -> None:

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from ace.bench.machine import Machine
-from ace.bench.memory import Held, MemoryReport, MemoryRow, fitting
-from ace.bench.modes import MODES, choice, chosen
-from ace.bench.overhead import OverheadReport, OverheadRow
+from ace.bench.adaptation_runs.role_clock import RoleClock
+from ace.bench.adaptation_runs.run_modes import MODES, choice, chosen
+from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.model_shapes import SHAPES, build_shape, weight_bytes
+from ace.bench.kv_memory import Held, MemoryReport, MemoryRow, fitting
 from ace.bench.registry import BENCHMARKS, Benchmark, Part, measure_all
 from ace.bench.report import Report
-from ace.bench.roleclock import RoleClock
-from ace.bench.shapes import SHAPES, build_shape, weight_bytes
 from ace.errors import ConfigError
 from ace.inference import EngineMeter, ScriptedBackend
+from ace.reporting.benchmark_pages import benchmarks_html, benchmarks_markdown
 from ace.types import Message, Request
-from ace.views.benchmarks import benchmarks_html, benchmarks_markdown
+from benchmarks.playbook_overhead import OverheadReport, OverheadRow
 
 
 def test_the_roles_share_the_time_out_among_them() -> None:
@@ -74,8 +74,10 @@ def test_every_benchmark_is_there() -> None:
 
 
 def test_a_benchmark_that_fails_is_told_and_the_next_one_begins() -> None:
-    broken = Benchmark("broken", "Broken", "shapes:weight_bytes", {}, {})
-    quick = Benchmark("overhead", "Work", "overhead:measure_overhead", {"repetitions": 1, "sizes": (10, 20)}, {})
+    broken = Benchmark("broken", "Broken", "ace.bench.hardware.model_shapes:weight_bytes", {}, {})
+    quick = Benchmark(
+        "overhead", "Work", "benchmarks.playbook_overhead:measure_overhead", {"repetitions": 1, "sizes": (10, 20)}, {}
+    )
     failed, done = measure_all([broken, quick], quick=True, seed=0)
     assert failed.report is None and failed.error is not None and failed.error.startswith("TypeError")
     assert done.report is not None and done.error is None

@@ -1,11 +1,11 @@
-"""`ace bench prefix`: the layouts that it compares, without an engine."""
+"""`python -m benchmarks prefix`: the layouts that it compares, without an engine."""
 
 from __future__ import annotations
 
 import re
 
-from ace.bench.machine import Machine
-from ace.bench.prefix import LAYOUTS, PrefixReport, PrefixRow, record
+from ace.bench.hardware.machine import Machine
+from benchmarks.prefix_layouts import LAYOUTS, PrefixReport, PrefixRow, record
 
 
 def test_the_layouts_ask_the_same_behind_other_playbooks() -> None:
@@ -35,5 +35,5 @@ def test_the_layouts_ask_the_same_behind_other_playbooks() -> None:
 def test_the_report_names_its_command() -> None:
     row = PrefixRow("ours", 1000.0, 100.0, 160.0, 0.9, 0.95, 1.5, 1.0)
     text = PrefixReport((row,), 200, 16, 16, 3, 7, Machine.here()).to_markdown()
-    assert "`ace bench prefix --samples 200 --top 16 --tokens 16 --repetitions 3 --seed 7`" in text
+    assert "`python -m benchmarks prefix --samples 200 --top 16 --tokens 16 --repetitions 3 --seed 7`" in text
     assert "| ours | 1000 | 90.0% | 95.0% | 100 | 160 | 1.50 | 1.0x |" in text

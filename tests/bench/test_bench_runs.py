@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from ace.bench.modes import EARLY, ESCALATING, TIERED, TWO, Mode, together
-from ace.bench.runs import measure_runs
-from ace.bench.serial import OneByOne
+from ace.bench.adaptation_runs.one_by_one import OneByOne
+from ace.bench.adaptation_runs.run_comparison import measure_runs
+from ace.bench.adaptation_runs.run_modes import EARLY, ESCALATING, TIERED, TWO, Mode, together
 from ace.inference import BackendInfo
 from ace.types import Completion, Message, Request, Usage
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from players import cast
 
-from ace.bench.credit import _settings, plant_harmful
-from ace.bench.player import Player
 from ace.inference import ScriptedBackend
+from ace.tasks.micro.scripted_model import Player
 from ace.types import Message, Request
+from benchmarks.attribution_ranking import _settings, plant_harmful
 
 SEED = 3
 

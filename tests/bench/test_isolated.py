@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ace.bench.isolated import isolated
+from ace.bench.hardware.isolated_process import isolated
 from ace.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ace.bench.memory import CONTIGUOUS, PAGED, STATIC, measure_memory
+from ace.bench.kv_memory import CONTIGUOUS, PAGED, STATIC, measure_memory
 
 
 @pytest.mark.nightly

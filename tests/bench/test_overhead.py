@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from ace.bench.overhead import THRESHOLD, _growth, _operations, measure_overhead
 from ace.playbook import Playbook
+from benchmarks.playbook_overhead import THRESHOLD, _growth, _operations, measure_overhead
 
 
 def test_every_operation_is_measured_at_every_size() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ace.bench.recorder import Recorder
+from ace.bench.adaptation_runs.request_recorder import Recorder
 from ace.engine.events import BatchStarted, RunStarted
 from ace.inference import EngineMeter, ScriptedBackend
 from ace.types import Message, Request

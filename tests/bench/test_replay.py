@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ace.bench.prompts import reflector_calls
-from ace.bench.replay import ReplayMode, measure_replay
-from ace.bench.trace import save_trace
+from ace.bench.adaptation_runs.call_trace import save_trace
+from ace.bench.adaptation_runs.micro_prompts import reflector_calls
+from benchmarks.replay import ReplayMode, measure_replay
 
 
 def test_modes_make_the_calls_of_the_trace_and_are_held_against_the_hardware(tmp_path: Path) -> None:

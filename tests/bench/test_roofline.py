@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ace.bench.cost import Load, ModelCost
-from ace.bench.roofline import Asked, Bound, Ceiling, Roofline, against_hardware, roofline_here
-from ace.bench.shapes import build_shape, weight_bytes
-from ace.bench.threads import times_one
+from ace.bench.hardware.engine_threads import times_one
+from ace.bench.hardware.model_cost import Load, ModelCost
+from ace.bench.hardware.model_shapes import build_shape, weight_bytes
+from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware, roofline_here
 from ace.inference import model_path
-from ace.inference.auto import on_cpu
+from ace.inference.provider_choice import on_cpu
 from ace.types import Usage
 
 SMALL = ModelCost(hidden=8, intermediate=16, layers=2, heads=2, kv_heads=1, head_size=4, vocabulary=10)

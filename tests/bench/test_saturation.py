@@ -8,9 +8,10 @@ import json
 import pytest
 from players import perfect
 
-from ace.bench.machine import Machine
-from ace.bench.recorder import Recorder
-from ace.bench.saturation import (
+from ace.bench.adaptation_runs.request_recorder import Recorder
+from ace.bench.hardware.machine import Machine
+from ace.errors import ConfigError
+from benchmarks.saturation import (
     Pass,
     SaturationReport,
     _at_once,
@@ -18,7 +19,6 @@ from ace.bench.saturation import (
     _run,
     measure_saturation,
 )
-from ace.errors import ConfigError
 
 
 def test_what_is_recorded_are_the_calls_of_one_adaptation() -> None:

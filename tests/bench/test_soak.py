@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from ace.bench import measure_soak
-from ace.bench.player import Player
+from ace.tasks.micro.scripted_model import Player
 from ace.types import Message, Request, Sampling
+from benchmarks.soak import measure_soak
 
 
 def test_a_short_soak_measures_every_tenth_and_works_to_its_end() -> None:
@@ -29,7 +29,7 @@ def test_the_report_can_be_written() -> None:
     assert numbers["samples"] == 500
     assert numbers["wall_ratio"] == pytest.approx(numbers["rows"][-1]["wall_s"] / numbers["rows"][1]["wall_s"])
     table = report.to_markdown()
-    assert table.startswith("`ace bench soak --samples 500 --seed 5`")
+    assert table.startswith("`python -m benchmarks soak --samples 500 --seed 5`")
     assert table.count("\n| ") >= 10
 
 

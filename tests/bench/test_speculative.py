@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from ace.bench.machine import Machine
-from ace.bench.player import role_of
-from ace.bench.speculative import SpeculativeReport, Trial, _measure, _row, recorded_requests
+from ace.bench.hardware.machine import Machine
+from ace.bench.speculative_methods import SpeculativeReport, Trial, _measure, _row, recorded_requests
 from ace.config import SpeculativeSettings
 from ace.inference import ScriptedBackend
+from ace.tasks.micro.scripted_model import role_of
 from ace.types import ROLES, Usage
 
 

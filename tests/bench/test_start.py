@@ -10,7 +10,7 @@ import pytest
 from endpoint import Body, Handler, serving
 
 from ace.bench import measure_start
-from ace.bench.start import FIRST_TOKEN
+from ace.bench.startup_time import FIRST_TOKEN
 
 
 def test_the_measured_process_asks_for_one_token_and_says_how_long_it_took() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ace.bench.prompts import generator_prompts, reflector_calls
-from ace.bench.trace import TracedCall, play, read_trace, save_trace
+from ace.bench.adaptation_runs.call_trace import TracedCall, play, read_trace, save_trace
+from ace.bench.adaptation_runs.micro_prompts import generator_prompts, reflector_calls
 from ace.errors import ConfigError, DataError
 from ace.types import Completion, Message, Request, RoleName, Sampling, Usage
 

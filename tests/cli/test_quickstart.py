@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ace.cli.commands.quickstart import quickstart_settings
 from ace.cli.main import app
-from ace.cli.quickstart import quickstart_settings
 
 
 def test_the_packaged_config_takes_the_options() -> None:

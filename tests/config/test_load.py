@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ace.config import MicroSettings, RunSettings, load_settings, settings_from
-from ace.config.yaml import parse_yaml
+from ace.config.yaml_parser import parse_yaml
 from ace.errors import ConfigError
 
 BASE: dict[str, Any] = {"task": {"name": "micro"}, "models": {"main": {"model": "micro-target"}}}

@@ -12,7 +12,7 @@ from players import cast, perfect, settings
 from sqlalchemy import create_engine, delete, select
 
 from ace.engine import RunSummary, run
-from ace.engine.cache import CompletionCache
+from ace.engine.calls.completion_cache import CompletionCache
 from ace.engine.events import EngineDeferred, EngineReady, Event
 from ace.inference import AdaptedBackend, Backend, ScriptedBackend, Tiers
 from ace.inference.backend import BackendInfo

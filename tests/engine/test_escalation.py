@@ -15,14 +15,14 @@ from rich.console import Console
 
 from ace.config import EscalationSettings, settings_from
 from ace.engine import RunSummary, run
-from ace.engine.budget import Spending, spent_so_far
-from ace.engine.escalation import at_once
+from ace.engine.calls.escalation import at_once
+from ace.engine.calls.spending import Spending, spent_so_far
 from ace.errors import ConfigError, PromptTooLongError
 from ace.inference import AdaptedBackend, ScriptedBackend, Tiers
-from ace.inference.adapted import AdaptedRequest
+from ace.inference.wrappers.lora_backend import AdaptedRequest
+from ace.reporting.summary_tables import summary_view
 from ace.store import RunStore
 from ace.types import ROLES, Completion, Request, Usage
-from ace.views.summary import summary_view
 
 MODELS = {name: {"provider": "scripted", "model": name} for name in ("main", "large")}
 

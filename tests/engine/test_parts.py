@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ace.engine.curation import split_groups
-from ace.engine.flow import flow
-from ace.engine.schedule import derive_seed, plan_batches
+from ace.engine.concurrency.task_groups import flow
+from ace.engine.learning.curation import split_groups
+from ace.engine.loop.schedule import derive_seed, plan_batches
 from ace.types import Sample
 
 SAMPLES = tuple(Sample(str(number), f"question {number}") for number in range(10))

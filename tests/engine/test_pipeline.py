@@ -16,10 +16,10 @@ from players import cast, perfect, play, role_of, settings
 from pydantic import ValidationError
 
 from ace.engine import Event, RunSummary, run
+from ace.engine.concurrency.admission_window import Window
 from ace.engine.events import BatchCommitted, BatchStarted, SampleFinished
-from ace.engine.window import Window
 from ace.errors import ConfigError, EngineDeadError, InterruptedRunError
-from ace.experiments.cells import baseline_cells
+from ace.experiments.grid import baseline_cells
 from ace.inference import ScriptedBackend
 from ace.playbook import Playbook
 from ace.store import RunStore

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from players import cast, role_of, settings
 
-from ace.bench.player import Player
 from ace.engine import RunSummary, run
 from ace.engine.events import BatchStarted, Event
 from ace.errors import InterruptedRunError
@@ -21,7 +20,8 @@ from ace.playbook import Bullet, Playbook, read_playbook, render, write_playbook
 from ace.playbook.bullet import bullet_id
 from ace.prompts import load_pack
 from ace.store import BatchInfo, RunStore
-from ace.tasks.micro.world import make_world
+from ace.tasks.micro.micro_world import make_world
+from ace.tasks.micro.scripted_model import Player
 from ace.types import Completion, Request
 
 WORLD: dict[str, Any] = {

@@ -13,7 +13,7 @@ from ace.engine import Event, RunSummary, run
 from ace.engine.events import BatchCommitted, EvaluationFinished, RunFinished
 from ace.playbook import apply
 from ace.store import RunStore
-from ace.tasks.micro.world import make_world
+from ace.tasks.micro.micro_world import make_world
 from ace.types import ROLES
 
 

@@ -11,7 +11,7 @@ from players import cast, perfect, play, settings
 
 from ace.config import settings_from
 from ace.engine import RunSummary, run
-from ace.engine.budget import Spending, Spent, cost
+from ace.engine.calls.spending import Spending, Spent, cost
 from ace.errors import BudgetReachedError, ConfigError
 from ace.inference import ScriptedBackend
 from ace.store import RunStore

@@ -14,7 +14,7 @@ from players import cast, play, role_of, settings
 
 from ace.config import EarlyStopSettings
 from ace.engine import RunSummary, run
-from ace.engine.stopping import Insights, is_alike, is_known, is_proven
+from ace.engine.learning.early_stopping import Insights, is_alike, is_known, is_proven
 from ace.inference import ScriptedBackend
 from ace.playbook import Add, Bullet, Counters, Delta, NgramEmbedder, Playbook, Section, apply
 from ace.store import OutcomeRecord, RunStore

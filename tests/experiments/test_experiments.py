@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from players import cast, perfect, settings
 
-from ace.bench.player import Player
 from ace.config import RunSettings
 from ace.engine import Listener, run
 from ace.engine.events import silent
@@ -29,13 +28,14 @@ from ace.experiments import (
     standings,
     trace_sample,
 )
-from ace.experiments.cells import baseline_cells
-from ace.experiments.credit import without
+from ace.experiments.attribution import without
+from ace.experiments.grid import baseline_cells
 from ace.experiments.outcomes import evaluated
 from ace.inference import ScriptedBackend
 from ace.playbook import Add, Delta, Playbook, apply
 from ace.store import RunStore
-from ace.tasks.micro.world import make_world
+from ace.tasks.micro.micro_world import make_world
+from ace.tasks.micro.scripted_model import Player
 
 
 @contextmanager

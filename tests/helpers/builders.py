@@ -6,9 +6,9 @@ from ace.config import ModelSettings, RunSettings, TaskSettings
 from ace.playbook.apply import apply
 from ace.playbook.delta import Add, Delta, Remove
 from ace.playbook.playbook import Playbook
-from ace.roles.call import CallRecord
+from ace.roles.role_call import CallRecord
 from ace.store.records import BatchRecord, EvaluationRecord, OutcomeRecord
-from ace.store.store import RunStore
+from ace.store.run_store import RunStore
 from ace.types import ROLES, Usage
 
 SAMPLES, CALLS = 4, 10

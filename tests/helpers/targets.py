@@ -11,17 +11,17 @@ from typing import Any
 from hostile_corpus import CORPUS
 
 from ace.config import settings_from
-from ace.config.task import FieldSettings
-from ace.config.yaml import YamlProblem, parse_yaml
+from ace.config.task_settings import FieldSettings
+from ace.config.yaml_parser import YamlProblem, parse_yaml
 from ace.errors import AceError
 from ace.playbook import Delta, NgramEmbedder, Playbook, Section, apply, dedup_delta, dumps, loads, merge_deltas
 from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add
-from ace.playbook.guard.scan import scan
+from ace.playbook.guard.content_scan import scan
 from ace.prompts.template import PromptTemplate
 from ace.roles import Curation, GeneratorAnswer, Reflection, to_delta
-from ace.roles.parse import parse
-from ace.tasks.loaders import load_samples
+from ace.roles.parsing import parse
+from ace.tasks.data.sample_loader import load_samples
 
 EXPECTED = (AceError, YamlProblem)
 FOLDER = tempfile.TemporaryDirectory(prefix="ace-fuzz-data-")

@@ -16,24 +16,24 @@ from hostile_corpus import CORPUS, Hostile
 from rich.console import Console
 
 from ace.config import load_settings, settings_from
-from ace.config.task import FieldSettings
-from ace.config.yaml import YamlProblem, parse_yaml
+from ace.config.task_settings import FieldSettings
+from ace.config.yaml_parser import YamlProblem, parse_yaml
 from ace.errors import AceError, ConfigError, DataError, ParseError, RequestRejectedError, RunNotFoundError
 from ace.playbook import Add, Bullet, Delta, Playbook, Section, Update, apply, dedup_delta, diff, dumps, loads, render
 from ace.playbook.bullet import clean_text
-from ace.playbook.embed import NgramEmbedder
-from ace.playbook.guard.scan import scan
+from ace.playbook.guard.content_scan import scan
+from ace.playbook.similarity.embedders import NgramEmbedder
 from ace.prompts import PromptPack, load_pack
-from ace.prompts.packs import PLACEHOLDERS
+from ace.prompts.prompt_pack import PLACEHOLDERS
+from ace.reporting.playbook_tables import diff_view, playbook_view
 from ace.roles import Curation, GeneratorAnswer, Reflection
+from ace.roles.answers import AddOp
 from ace.roles.curator import insight_lines
-from ace.roles.parse import parse
-from ace.roles.schemas import AddOp
+from ace.roles.parsing import parse
 from ace.store import RunStore
-from ace.store.names import resolve
-from ace.tasks.loaders import load_samples
+from ace.store.run_ids import resolve
+from ace.tasks.data.sample_loader import load_samples
 from ace.types import ROLES, Message, RoleName
-from ace.views.playbooks import diff_view, playbook_view
 
 every = pytest.mark.parametrize("hostile", CORPUS, ids=lambda hostile: f"{hostile.kind}: {hostile.tries}")
 SECTIONS = (Section("str", "Strategies"), Section("mod", "Modifiers"))
@@ -284,8 +284,8 @@ def encoder(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     from control_tokens import byte_tokenizer
     from transformers import AutoTokenizer
 
-    from ace.inference.chat import ChatEncoder
-    from ace.inference.models import model_path
+    from ace.inference.model_files.packaged import model_path
+    from ace.inference.text.chat_encoder import ChatEncoder
 
     bytes_ = request.param == "bytes"
     tokenizer = byte_tokenizer() if bytes_ else AutoTokenizer.from_pretrained(model_path(request.param))

@@ -12,11 +12,11 @@ import pytest
 from ace.config import ModelSettings, settings_from
 from ace.errors import ConfigError
 from ace.inference import AdaptedBackend, ScriptedBackend, Tiers, create_backend
-from ace.inference.adapted import AdaptedRequest
-from ace.inference.adapters import Adapter, read_adapter
-from ace.inference.auto import has_gpu
-from ace.inference.memory import memory_shares
-from ace.inference.registry import open_backends
+from ace.inference.factory import open_backends
+from ace.inference.memory.engine_shares import memory_shares
+from ace.inference.model_files.lora_adapter import Adapter, read_adapter
+from ace.inference.provider_choice import has_gpu
+from ace.inference.wrappers.lora_backend import AdaptedRequest
 from ace.types import Message, Request
 
 LORA: dict[str, Any] = {"peft_type": "LORA", "r": 16, "target_modules": ["q_proj"]}

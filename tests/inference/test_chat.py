@@ -12,8 +12,8 @@ from control_tokens import byte_tokenizer, controls
 from transformers import AutoTokenizer
 
 from ace.errors import RequestRejectedError
-from ace.inference.chat import ChatEncoder
-from ace.inference.models import model_path
+from ace.inference.model_files.packaged import model_path
+from ace.inference.text.chat_encoder import ChatEncoder
 from ace.types import Message
 
 LLAMA = (

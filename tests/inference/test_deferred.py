@@ -12,8 +12,8 @@ from vllm_model import build_model
 from ace.config import ModelSettings
 from ace.errors import EngineDeadError, ProviderStartError
 from ace.inference import Backend, EngineMeter, ScriptedBackend
-from ace.inference.chat import ChatEncoder
-from ace.inference.deferred import DeferredBackend
+from ace.inference.text.chat_encoder import ChatEncoder
+from ace.inference.wrappers.lazy_backend import DeferredBackend
 from ace.types import Message, Request
 
 SETTINGS = ModelSettings(provider="huggingface", model="micro-target", max_model_len=512)

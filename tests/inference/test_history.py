@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ace.inference.vllm.history import MOST_WEIGHT, History, HistoryProposer
+from ace.inference.providers.vllm.history_proposer import MOST_WEIGHT, History, HistoryProposer
 
 PROMPT, ANSWER = [1, 2, 3], [10, 11, 12, 13, 14, 15]
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ace.bench.shapes import build_shape
+from ace.bench.hardware.model_shapes import build_shape
 from ace.config import ModelSettings
 from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, PromptTooLongError
 from ace.inference import Backend, MeteredBackend, create_backend
@@ -88,7 +88,7 @@ def test_each_call_of_a_batch_draws_by_its_own_sampling_and_seed() -> None:
 
 def test_draws_have_the_distribution_of_the_model() -> None:
     """The share of each first token against softmax(logits / temperature) cut at top_p, within four standard errors."""
-    from ace.inference.huggingface import _Draw
+    from ace.inference.providers.huggingface import _Draw
 
     torch = pytest.importorskip("torch")
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0, -6.0])

@@ -191,7 +191,7 @@ def test_every_error_of_the_client_library_is_mapped() -> None:
     import httpx
     import openai
 
-    from ace.inference.openai import _errors
+    from ace.inference.providers.openai import _errors
 
     def kinds(kind: type[Exception]) -> list[type[Exception]]:
         return [kind, *(deeper for below in kind.__subclasses__() for deeper in kinds(below))]

@@ -15,8 +15,8 @@ from endpoint import serving
 from ace.config import ModelSettings, settings_from
 from ace.errors import ConfigError
 from ace.inference import create_backend
-from ace.inference.auto import has_gpu, resolve_auto
-from ace.inference.registry import open_backends
+from ace.inference.factory import open_backends
+from ace.inference.provider_choice import has_gpu, resolve_auto
 
 START = """
 import sys
@@ -85,7 +85,7 @@ def test_auto_takes_what_is_installed(tmp_path: Path) -> None:
 import sys
 import threading
 from ace.errors import ProviderMissingError
-from ace.inference.auto import resolve_auto
+from ace.inference.provider_choice import resolve_auto
 sys.path[:] = [{folder!r}]
 try:
     print(*resolve_auto(), sep=" | ")

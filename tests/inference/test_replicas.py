@@ -10,8 +10,8 @@ import pytest
 from ace.config import ModelSettings
 from ace.errors import ConfigError, EngineDeadError
 from ace.inference import EngineMeter, ScriptedBackend, create_backend
-from ace.inference.replicas import ReplicatedBackend
-from ace.inference.replicas.placement import Placement
+from ace.inference.serving.replicas import ReplicatedBackend
+from ace.inference.serving.replicas.placement import Placement
 from ace.types import Completion, Message, Request
 
 
@@ -153,7 +153,7 @@ def test_the_gpus_of_an_engine_are_those_of_its_parallel_sizes() -> None:
 
 @pytest.mark.engine
 def test_an_engine_that_answers_with_adapters_is_not_replicated() -> None:
-    from ace.inference.adapters import Adapter
+    from ace.inference.model_files.lora_adapter import Adapter
 
     with pytest.raises(ConfigError, match="replicas: found 2, allowed: 1, where adapters answer"):
         create_backend(

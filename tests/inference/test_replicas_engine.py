@@ -16,8 +16,8 @@ from ace.config import ModelSettings
 from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, ProviderStartError
 from ace.inference import Backend, create_backend
 from ace.inference.backend import metered
-from ace.inference.remote.wire import Start
-from ace.inference.replicas.child import PROGRAM, Child
+from ace.inference.serving.remote.wire_protocol import Start
+from ace.inference.serving.replicas.child_backend import PROGRAM, Child
 from ace.types import Message, Request, Sampling
 
 pytestmark = pytest.mark.engine

@@ -9,7 +9,7 @@ import pytest
 
 from ace.errors import AceError, EngineDeadError, PromptTooLongError, RequestRejectedError, TransientError
 from ace.inference import ScriptedBackend
-from ace.inference.retry import RetryingBackend
+from ace.inference.wrappers.retry import RetryingBackend
 from ace.types import Completion, Message, Request
 
 REQUEST = Request((Message("user", "q"),))

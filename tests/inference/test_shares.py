@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from ace.config import settings_from
 from ace.errors import ConfigError
-from ace.inference.auto import has_gpu
-from ace.inference.memory import memory_shares
-from ace.inference.models import model_path
-from ace.inference.shares import ENGINE_BYTES, Claim, cache_shares, utilizations
-from ace.inference.size import cache_bytes_per_token, weight_bytes
+from ace.inference.memory.device_memory import ENGINE_BYTES, Claim, cache_shares, utilizations
+from ace.inference.memory.engine_shares import memory_shares
+from ace.inference.model_files.model_size import cache_bytes_per_token, weight_bytes
+from ace.inference.model_files.packaged import model_path
+from ace.inference.provider_choice import has_gpu
 
 GIB = 1 << 30
 SIZES = st.tuples(st.integers(0, 60 * GIB), st.integers(0, 1 << 22), st.none() | st.floats(0.05, 1.0))

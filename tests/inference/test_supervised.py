@@ -12,7 +12,7 @@ import pytest
 from ace.config import ModelSettings
 from ace.errors import EngineDeadError, ProviderStartError
 from ace.inference import ScriptedBackend, create_backend
-from ace.inference.supervised import SupervisedBackend
+from ace.inference.wrappers.supervisor import SupervisedBackend
 from ace.types import Completion, Message, Request, Sampling
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ace.inference.turns import Turns
+from ace.inference.wrappers.exclusive_groups import Turns
 
 Step = tuple[str, int]
 STEPS = st.lists(st.tuples(st.sampled_from("abc-"), st.integers(0, 30)), max_size=120)

@@ -14,11 +14,11 @@ from vllm_model import build_model
 from ace.config import ModelSettings, RunSettings, settings_from
 from ace.errors import ProviderStartError, RequestRejectedError
 from ace.inference import AdaptedBackend, Backend
-from ace.inference.adapted import AdaptedRequest
-from ace.inference.adapters import Adapter, read_adapter
-from ace.inference.registry import open_backends
-from ace.inference.supervised import SupervisedBackend
-from ace.inference.vllm import VllmBackend, create
+from ace.inference.factory import open_backends
+from ace.inference.model_files.lora_adapter import Adapter, read_adapter
+from ace.inference.providers.vllm import VllmBackend, create
+from ace.inference.wrappers.lora_backend import AdaptedRequest
+from ace.inference.wrappers.supervisor import SupervisedBackend
 from ace.types import Completion, Message, Request, Sampling
 
 pytestmark = pytest.mark.engine

@@ -12,9 +12,9 @@ import pytest
 
 from ace.config import ModelSettings
 from ace.errors import ConfigError, ModelNotFoundError, ProviderMissingError, ProviderStartError
-from ace.inference.adapters import Adapter
-from ace.inference.hub import local_folder
-from ace.inference.vllm.arguments import (
+from ace.inference.model_files.hub import local_folder
+from ace.inference.model_files.lora_adapter import Adapter
+from ace.inference.providers.vllm.engine_args import (
     check_folder,
     check_keys,
     engine_arguments,
@@ -22,8 +22,8 @@ from ace.inference.vllm.arguments import (
     warn_of_remote_code,
     whole_prompts,
 )
-from ace.inference.vllm.environment import prepare, threads_for
-from ace.inference.vllm.errors import starting, words
+from ace.inference.providers.vllm.engine_environment import prepare, threads_for
+from ace.inference.providers.vllm.vllm_errors import starting, words
 
 
 @dataclasses.dataclass

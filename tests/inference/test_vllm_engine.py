@@ -15,7 +15,7 @@ from vllm_model import build_model
 
 from ace.config import ModelSettings
 from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, PromptTooLongError, RequestRejectedError
-from ace.inference.vllm import VllmBackend, create
+from ace.inference.providers.vllm import VllmBackend, create
 from ace.types import Completion, Message, Request, Sampling
 
 pytestmark = pytest.mark.engine

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 import pytest
 
 from ace.config import ModelSettings
-from ace.inference.auto import has_gpu
-from ace.inference.vllm import create
+from ace.inference.provider_choice import has_gpu
+from ace.inference.providers.vllm import create
 from ace.types import Message, Request, Sampling
 
 pytestmark = [
@@ -21,7 +21,7 @@ pytestmark = [
 
 def test_they_answer_as_those_that_they_replace() -> None:
     torch, ops = import_module("torch"), import_module("vllm.ir").ops
-    norms = import_module("ace.inference.vllm.norms")
+    norms = import_module("ace.inference.providers.vllm.cpu_norms")
     known = ["enforce_eager", "ir_op_priority"]
     arguments = norms.with_fast_norms({"enforce_eager": True}, known)
     assert arguments["ir_op_priority"] == {name: ["ace_cpu"] for name in ("rms_norm", "fused_add_rms_norm")}
@@ -39,7 +39,7 @@ def test_they_answer_as_those_that_they_replace() -> None:
 
 
 def test_a_users_own_choice_and_a_compiled_model_stay_as_they_are() -> None:
-    norms = import_module("ace.inference.vllm.norms")
+    norms = import_module("ace.inference.providers.vllm.cpu_norms")
     known = ["enforce_eager", "ir_op_priority"]
     for arguments in ({"enforce_eager": True, "ir_op_priority": {"rms_norm": ["native"]}}, {"enforce_eager": False}):
         assert norms.with_fast_norms(arguments, known) == arguments

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.engine
 PROGRAM = """
 import asyncio, sys
 from ace.config import ModelSettings
-from ace.inference.vllm import create
+from ace.inference.providers.vllm import create
 from ace.types import Message, Request, Sampling
 
 backend = create(ModelSettings(provider="vllm", model=sys.argv[1], max_model_len=512))

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ace.errors import EngineDeadError
-from ace.inference.vllm.resident import Asked, Finished, Resident, Ticket
-from ace.inference.vllm.rota import Rota
-from ace.inference.vllm.stepping import SteppingThread
+from ace.inference.providers.vllm.engine_thread import SteppingThread
+from ace.inference.providers.vllm.hosted_engine import Asked, Finished, Resident, Ticket
+from ace.inference.providers.vllm.sleep_scheduler import Rota
 
 
 class SleepingEngine:

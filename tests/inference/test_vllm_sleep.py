@@ -10,9 +10,9 @@ from vllm_model import build_model
 
 from ace.config import settings_from
 from ace.inference import Backend
-from ace.inference.registry import open_backends
-from ace.inference.supervised import SupervisedBackend
-from ace.inference.vllm import VllmBackend
+from ace.inference.factory import open_backends
+from ace.inference.providers.vllm import VllmBackend
+from ace.inference.wrappers.supervisor import SupervisedBackend
 from ace.types import Message, Request, Sampling
 
 pytestmark = pytest.mark.engine

@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ace.config import ModelSettings, SpeculativeSettings, settings_from
 from ace.errors import ConfigError, ProviderMissingError
-from ace.inference.models import model_path
-from ace.inference.vllm.arguments import check_compiler, engine_arguments
-from ace.inference.vllm.environment import shield_llvmlite
-from ace.inference.vllm.measured import Measured, Verdict, find_verdict, keep_verdict
-from ace.inference.vllm.speculation import (
+from ace.inference.model_files.packaged import model_path
+from ace.inference.providers.vllm.engine_args import check_compiler, engine_arguments
+from ace.inference.providers.vllm.engine_environment import shield_llvmlite
+from ace.inference.providers.vllm.speculation import (
     COUNTING,
     check_same_tokens,
     counted,
@@ -26,6 +26,7 @@ from ace.inference.vllm.speculation import (
     resolve,
     speculative_arguments,
 )
+from ace.inference.providers.vllm.speculation_verdicts import Measured, Verdict, find_verdict, keep_verdict
 
 NGRAM, SUFFIX = SpeculativeSettings(method="ngram"), SpeculativeSettings(method="suffix")
 DRAFT = SpeculativeSettings(method="draft", model="micro-draft")
@@ -80,7 +81,7 @@ def test_the_presets_as_vllm_has_them() -> None:
     low = config({"method": "ngram", "lookup_max": 1})["speculative_config"]
     assert (low["prompt_lookup_min"], low["prompt_lookup_max"]) == (1, 1)
     history = config({"method": "history", "tokens": 6})["speculative_config"]
-    named = "ace.inference.vllm.history.HistoryProposer"
+    named = "ace.inference.providers.vllm.history_proposer.HistoryProposer"
     assert history == {"method": "custom_class", "model": named, "num_speculative_tokens": 6}
     draft = config({"method": "draft", "model": "micro-draft"})["speculative_config"]
     assert draft == {"method": "draft_model", "num_speculative_tokens": 4, "model": model_path("micro-draft")}
@@ -94,8 +95,10 @@ def test_suffix_names_the_package_that_it_needs() -> None:
 
 
 def test_history_needs_a_vllm_that_takes_proposers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    older = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr("ace.inference.vllm.speculation.find_spec", lambda name: older)
+    older = ModuleType("vllm")
+    older.__spec__ = ModuleSpec("vllm", None, is_package=True)
+    older.__spec__.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, "vllm", older)
     with pytest.raises(ConfigError, match="takes no proposers from outside") as caught:
         config("history")
     assert caught.value.facts["key"] == "speculative.method"

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from ace.bench.speculative import recorded_requests
+from ace.bench.speculative_methods import recorded_requests
 from ace.config import ModelSettings
-from ace.inference.vllm import create
+from ace.inference.providers.vllm import create
 from ace.types import Completion, Request
 
 pytestmark = [

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ace.errors import EngineDeadError, RequestRejectedError
-from ace.inference.vllm.resident import MOST_JOINING, Asked, Finished, Resident, Ticket
-from ace.inference.vllm.stepping import SteppingThread
+from ace.inference.providers.vllm.engine_thread import SteppingThread
+from ace.inference.providers.vllm.hosted_engine import MOST_JOINING, Asked, Finished, Resident, Ticket
 
 
 class CountingEngine:

@@ -18,16 +18,15 @@ from ace.config import ModelSettings
 from ace.errors import EngineDeadError, PromptTooLongError, ProviderStartError, RequestRejectedError
 from ace.inference import ScriptedBackend
 from ace.inference.backend import Backend
-from ace.inference.remote import RemoteBackend
-from ace.inference.remote import identity as identities
-from ace.inference.remote.identity import Identity, engine_digest
-from ace.inference.remote.wire import Failure, Hello, WireError, from_client
-from ace.inference.supervised import SupervisedBackend
-from ace.inference.warm import find_warm
-from ace.inference.warm.control import end_all, survey
-from ace.inference.warm.finding import greet
-from ace.inference.warm.places import runtime_folder, socket_path, sockets
-from ace.inference.warm.server import serve_engines
+from ace.inference.serving.remote import RemoteBackend
+from ace.inference.serving.remote.engine_identity import Identity, engine_digest
+from ace.inference.serving.remote.wire_protocol import Failure, Hello, WireError, from_client
+from ace.inference.serving.warm import find_warm
+from ace.inference.serving.warm.discovery import greet
+from ace.inference.serving.warm.engine_control import end_all, survey
+from ace.inference.serving.warm.socket_paths import runtime_folder, socket_path, sockets
+from ace.inference.serving.warm.warm_server import serve_engines
+from ace.inference.wrappers.supervisor import SupervisedBackend
 from ace.types import Completion, Message, Request, Sampling
 
 SETTINGS = ModelSettings(provider="vllm", model="micro-target")
@@ -254,15 +253,20 @@ def test_one_engine_is_served_once() -> None:
         asyncio.run(serve_engines([(SETTINGS, "vllm")], lambda _: echo(), lambda _: None, asyncio.Event()))
 
 
-def test_another_version_and_other_files_are_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_engine_of_other_files_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     local = SETTINGS.model_copy(update={"model": str(tmp_path)})
     with serving(echo(), local):
         (tmp_path / "config.json").write_text("{ }")
         assert "with other model files" in find_warm(local, "vllm", "").passed_over
-    with serving(echo()):
-        monkeypatch.setattr(identities, "PROTOCOL", 0)
-        assert "by another version" in find_warm(SETTINGS, "vllm", "").passed_over
+
+
+def test_an_engine_of_another_version_is_another_one() -> None:
+    ours = Identity.of(SETTINGS, "vllm")
+    assert (
+        ours.unlike(replace(ours, program="sha256:other")) == "by another version of ace or of its engine"
+    )
+    assert ours.unlike(Identity.of(SETTINGS, "vllm")) is None
 
 
 def test_what_is_asked_for_otherwise_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,8 @@ from ace.playbook import (
     dedup_delta,
     render,
 )
-from ace.playbook.index import LARGE
-from ace.playbook.likeness import adds_a_word, signature, stem_set, telling_stems
+from ace.playbook.similarity.bullet_index import LARGE
+from ace.playbook.similarity.text_features import adds_a_word, signature, stem_set, telling_stems
 
 EMBEDDER = NgramEmbedder()
 VERBS = ["convert", "converts", "converted", "check", "read", "reading", "is", "ad", "add", "adds"]

@@ -11,7 +11,7 @@ import pytest
 
 from ace.errors import PromptPackError
 from ace.prompts import load_pack, packaged_packs
-from ace.prompts.packs import PLACEHOLDERS
+from ace.prompts.prompt_pack import PLACEHOLDERS
 from ace.types import ROLES, RoleName
 
 PLAYBOOK = "[str-00001] Read the units."

@@ -9,9 +9,9 @@ from ace.playbook.playbook import Section
 from ace.prompts import load_pack
 from ace.roles import GeneratorAnswer, Reflection, curate, generate, reflect
 from ace.tasks.micro.lexicon import AMOUNTS, FRAMES, MODIFIER_SECTION, TERM_SECTION
-from ace.tasks.micro.training.data import Source, Turn, curator_turn, generator_turn, reflector_turn
-from ace.tasks.micro.world import Rule, feedback, question_text
+from ace.tasks.micro.micro_world import Rule, feedback, question_text
 from ace.types import Completion, Request, Sample, Sampling, Usage
+from training.training_data import Source, Turn, curator_turn, generator_turn, reflector_turn
 
 PACK = load_pack("micro")
 SECTIONS = (Section(TERM_SECTION, "Terms"), Section(MODIFIER_SECTION, "Modifiers"))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from ace.cli.main import app
 from ace.config import ModelSettings, load_settings, settings_from
 from ace.errors import ConfigError
-from ace.inference.keys import api_key
+from ace.inference.providers.api_keys import api_key
 
 pytest.importorskip("openai")
 

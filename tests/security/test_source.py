@@ -42,7 +42,7 @@ def test_nothing_that_unpickles_or_listens_is_imported() -> None:
 def test_no_text_is_run_as_code() -> None:
     found = {(str(path), name) for path, tree in trees() for name, _ in calls(tree) if name in RUNNERS}
     # The sandbox's own process is there for nothing else.
-    assert found == {("tasks/sandboxed.py", "exec"), ("tasks/sandboxed.py", "compile")}
+    assert found == {("tasks/sandbox/child.py", "exec"), ("tasks/sandbox/child.py", "compile")}
 
 
 def test_no_shell_is_started() -> None:
@@ -72,7 +72,7 @@ def test_yaml_and_weights_are_read_safely() -> None:
 def test_the_yaml_loader_is_the_safe_one() -> None:
     import yaml
 
-    from ace.config.yaml import _Loader
+    from ace.config.yaml_parser import _Loader
 
     assert issubclass(_Loader, yaml.SafeLoader)
     assert not any("python" in str(tag) for tag in (*_Loader.yaml_constructors, *_Loader.yaml_multi_constructors))

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from ace.stats import detectable_difference, holm, mean_interval, paired_test, samples_needed
+from ace.experiments.statistics import detectable_difference, holm, mean_interval, paired_test, samples_needed
 
 
 class TestIntervals:

@@ -16,14 +16,14 @@ from sqlalchemy import update
 
 from ace.errors import RunLockedError, RunNotFoundError
 from ace.playbook.playbook import Playbook
-from ace.store import RunStore, lock
+from ace.store import RunStore, lease
 from ace.store.records import utcnow
 from ace.store.schema import runs
 
 
 def silence(store: RunStore, run: str, seconds: float) -> None:
     """Make the owner's last heartbeat that old."""
-    with store._engine.begin() as connection:
+    with store.engine.begin() as connection:
         when = utcnow() - timedelta(seconds=seconds)
         connection.execute(update(runs).where(runs.c.id == run).values(owner_heartbeat=when))
 
@@ -66,7 +66,7 @@ def test_acquire_without_reopen_leaves_the_status(store: RunStore) -> None:
 
 def test_a_silent_owner_is_replaced_and_can_no_longer_commit(store: RunStore, path: Path) -> None:
     run = start(store)
-    silence(store, run, lock.STALE_S + 1)
+    silence(store, run, lease.STALE_S + 1)
     assert store.run(run).abandoned
     with RunStore.open(path) as other:
         other.acquire(run)
@@ -84,26 +84,26 @@ def test_an_unknown_run_cannot_be_acquired(store: RunStore) -> None:
 
 def test_liveness_of_owners() -> None:
     now = utcnow()
-    me = lock.new_owner()
-    assert lock.is_live(me, now)
-    assert not lock.is_live(replace(me, heartbeat=now - timedelta(seconds=lock.STALE_S + 1)), now)
+    me = lease.new_owner()
+    assert lease.is_live(me, now)
+    assert not lease.is_live(replace(me, heartbeat=now - timedelta(seconds=lease.STALE_S + 1)), now)
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     assert child.wait() == 0
-    assert not lock.is_live(replace(me, pid=child.pid), now)
+    assert not lease.is_live(replace(me, pid=child.pid), now)
 
 
 def test_elsewhere_only_the_heartbeat_counts() -> None:
-    me, now = lock.new_owner(), utcnow()
-    assert lock.is_live(replace(me, host="another", pid=999_999_999), now)
-    assert not lock.is_live(replace(me, host="another", heartbeat=now - timedelta(seconds=lock.STALE_S + 1)), now)
+    me, now = lease.new_owner(), utcnow()
+    assert lease.is_live(replace(me, host="another", pid=999_999_999), now)
+    assert not lease.is_live(replace(me, host="another", heartbeat=now - timedelta(seconds=lease.STALE_S + 1)), now)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_a_reused_pid_and_another_container_are_told_apart() -> None:
-    me, now = lock.new_owner(), utcnow()
+    me, now = lease.new_owner(), utcnow()
     place, _, begun = me.process.rpartition("/")
-    assert not lock.is_live(replace(me, process=f"{place}/{int(begun) - 1}"), now)
-    assert lock.is_live(replace(me, pid=999_999_999, process=f"other-boot/pid:[1]/{begun}"), now)
+    assert not lease.is_live(replace(me, process=f"{place}/{int(begun) - 1}"), now)
+    assert lease.is_live(replace(me, pid=999_999_999, process=f"other-boot/pid:[1]/{begun}"), now)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
@@ -112,22 +112,22 @@ def test_a_zombie_is_dead() -> None:
     assert child.stdout is not None
     child.stdout.read()  # until it has ended; not waited for, so it stays a zombie
     for _ in range(500):
-        if lock.process_mark(child.pid) is None:
+        if lease.process_mark(child.pid) is None:
             break
         threading.Event().wait(0.01)
-    assert lock.process_mark(child.pid) is None
+    assert lease.process_mark(child.pid) is None
     child.stdout.close()
     child.wait()
 
 
-def test_the_heartbeat_beats(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.02)
-    run = start(store)
-    silence(store, run, 60)
-    for _ in range(500):
-        owner = store.run(run).owner
-        assert owner is not None
-        if (utcnow() - owner.heartbeat).total_seconds() < 30:
-            return
-        threading.Event().wait(0.01)
+def test_the_heartbeat_beats(path: Path) -> None:
+    with RunStore.open(path, heartbeat_s=0.02) as store:
+        run = start(store)
+        silence(store, run, 60)
+        for _ in range(500):
+            owner = store.run(run).owner
+            assert owner is not None
+            if (utcnow() - owner.heartbeat).total_seconds() < 30:
+                return
+            threading.Event().wait(0.01)
     pytest.fail("no heartbeat")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ace.errors import RunNotFoundError
-from ace.store.names import new_run_id, resolve, slug
+from ace.store.run_ids import new_run_id, resolve, slug
 
 IDS = ["20260103-000000-gsm-b001", "20260102-000000-micro-a002", "20260102-000000-micro-a001"]
 

@@ -16,7 +16,7 @@ from ace.errors import ConfigError, DataError
 from ace.tasks import load_task
 from ace.tasks.builtin import KINDS
 from ace.tasks.builtin.entities import entity_scores
-from ace.tasks.data import DataTask
+from ace.tasks.data.data_task import DataTask
 from ace.types import Sample
 
 SHARED = Path(os.environ.get("ACE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "finance"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ace.config import GraderName, TaskSettings
-from ace.tasks.graders import grader, unfit_target
+from ace.tasks.data.graders import grader, unfit_target
 
 NAMES: tuple[GraderName, ...] = ("exact", "normalized", "contains", "numeric", "list", "choice", "regex")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ace.config import FieldSettings
 from ace.errors import DataError
-from ace.tasks.loaders import load_samples, samples_from
+from ace.tasks.data.sample_loader import load_samples, samples_from
 from ace.types import Sample
 
 FIELDS = FieldSettings()

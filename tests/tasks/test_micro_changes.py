@@ -6,8 +6,8 @@ import pytest
 
 from ace.config import MicroSettings
 from ace.errors import ConfigError
-from ace.tasks.micro.task import MicroTask
-from ace.tasks.micro.world import Changes, make_world
+from ace.tasks.micro.micro_task import MicroTask
+from ace.tasks.micro.micro_world import Changes, make_world
 
 SIZES = {"train": 30, "validation": 10, "test": 20}
 

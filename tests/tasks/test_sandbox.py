@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ace.tasks.sandbox import Limits, run_python
+from ace.tasks.sandbox.sandbox import Limits, run_python
 
 LIMITS = Limits(timeout_s=5.0, memory_mb=256)
 
@@ -77,7 +77,7 @@ def test_it_is_stopped_in_time(source: str) -> None:
 
 def test_nothing_is_left_behind() -> None:
     run_python("while True: pass", Limits(timeout_s=0.5))
-    assert not [child for child in psutil.Process().children() if "sandboxed.py" in " ".join(child.cmdline())]
+    assert not [child for child in psutil.Process().children() if "sandbox/child.py" in " ".join(child.cmdline())]
     assert not list(Path("/tmp").glob("ace-sandbox-*"))
 
 

@@ -23,9 +23,9 @@ from ace.engine.events import (
     RunStarted,
     SampleFinished,
 )
+from ace.reporting.event_totals import Tally
+from ace.reporting.progress import LiveView, PlainView, progress_view
 from ace.types import Usage
-from ace.views.progress import LiveView, PlainView, progress_view
-from ace.views.tally import Tally
 
 STORY: list[Event] = [
     EngineDeferred("vllm", "micro-target"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ace.views.summary import usage_table
+from ace.reporting.summary_tables import usage_table
 
 
 def shown(usage: dict[str, tuple[int, dict[str, Any]]]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ace.views.text import cell, count, percent, seconds, visible, visible_lines
+from ace.reporting.text import cell, count, percent, seconds, visible, visible_lines
 
 
 @given(st.text())

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ace.bench.isolated import isolated
-from ace.bench.machine import Machine
-from ace.bench.prompts import generator_prompts
+from ace.bench.adaptation_runs.micro_prompts import generator_prompts
+from ace.bench.adaptation_runs.run_comparison import threads_text
+from ace.bench.hardware.engine_threads import hold_threads, threads_of
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.model_shapes import build_shape, weight_bytes
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, unheard
-from ace.bench.runs import threads_text
-from ace.bench.shapes import build_shape, weight_bytes
-from ace.bench.tables import report, table
-from ace.bench.threads import hold_threads, threads_of
 from ace.config import ModelSettings, Provider
 from ace.inference import create_backend
 from ace.types import Message, Request, Sampling, Usage

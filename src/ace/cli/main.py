@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from ace.cli import bench, doctor, experiments, playbook, quickstart, run, runs, serve_engine, task
+from ace.cli.commands import (
+    bench_commands,
+    doctor,
+    experiment_commands,
+    playbook_commands,
+    quickstart,
+    run_commands,
+    serve_engine,
+    show_commands,
+    task_commands,
+)
 from ace.cli.terminal import Commands
 
 app = typer.Typer(
@@ -21,19 +31,19 @@ app = typer.Typer(
 )
 
 app.command("quickstart")(quickstart.quickstart)
-app.command("run")(run.run)
-app.command("eval")(run.evaluate)
-app.command("resume")(run.resume)
-app.command("runs")(runs.runs)
-app.command("show")(runs.show_run)
-app.command("compare")(experiments.compare)
-app.command("ablate")(experiments.ablate)
-app.command("baselines")(experiments.baselines)
+app.command("run")(run_commands.run)
+app.command("eval")(run_commands.evaluate)
+app.command("resume")(run_commands.resume)
+app.command("runs")(show_commands.runs)
+app.command("show")(show_commands.show_run)
+app.command("compare")(experiment_commands.compare)
+app.command("ablate")(experiment_commands.ablate)
+app.command("baselines")(experiment_commands.baselines)
 app.command("serve-engine")(serve_engine.serve_engine)
 app.command("doctor")(doctor.doctor)
-app.add_typer(task.app, name="task")
-app.add_typer(playbook.app, name="playbook")
-app.add_typer(bench.app, name="bench")
+app.add_typer(task_commands.app, name="task")
+app.add_typer(playbook_commands.app, name="playbook")
+app.add_typer(bench_commands.app, name="bench")
 
 
 def _version(asked: bool) -> None:

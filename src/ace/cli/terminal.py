@@ -43,7 +43,7 @@ def report(error: AceError) -> None:
     """One red line with what is wrong, and one with what to do about it."""
     from rich.text import Text
 
-    from ace.views.text import visible_lines
+    from ace.reporting.text import visible_lines
 
     console = message_console()
     console.print(Text(f"error: {visible_lines(error.message)}", style="red"), soft_wrap=True)

@@ -1,13 +1,20 @@
 """Settings: what a run is told, checked before anything is loaded."""
 
-from ace.config.adaptation import AdaptationSettings, ConsistencySettings, EarlyStopSettings, Labels
+from ace.config.adaptation_settings import AdaptationSettings, ConsistencySettings, EarlyStopSettings, Labels
 from ace.config.load import load_settings, merged, settings_from
-from ace.config.models import ModelSettings, PriceSettings, Provider, SpeculativeSettings
-from ace.config.playbook import DedupSettings, PlaybookSettings
-from ace.config.roles import EscalationSettings, RoleSettings, RolesSettings
-from ace.config.settings import BudgetSettings, EvaluationSettings, RunSettings
-from ace.config.task import AppWorldSettings, FieldSettings, GraderName, MicroSettings, SplitSettings, TaskSettings
-from ace.config.yaml import YamlProblem, parse_yaml
+from ace.config.model_settings import ModelSettings, PriceSettings, Provider, SpeculativeSettings
+from ace.config.playbook_settings import DedupSettings, PlaybookSettings
+from ace.config.role_settings import EscalationSettings, RoleSettings, RolesSettings
+from ace.config.run_settings import BudgetSettings, EvaluationSettings, RunSettings
+from ace.config.task_settings import (
+    AppWorldSettings,
+    FieldSettings,
+    GraderName,
+    MicroSettings,
+    SplitSettings,
+    TaskSettings,
+)
+from ace.config.yaml_parser import YamlProblem, parse_yaml
 
 __all__ = [
     "AdaptationSettings",

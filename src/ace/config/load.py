@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ace.config.paths import Key, get, locate, put
-from ace.config.problems import config_error
-from ace.config.settings import RunSettings
-from ace.config.yaml import YamlProblem, parse_yaml
+from ace.config.relative_paths import Key, get, locate, put
+from ace.config.run_settings import RunSettings
+from ace.config.validation_errors import config_error
+from ace.config.yaml_parser import YamlProblem, parse_yaml
 from ace.errors import ConfigError
 
 VERSION = 1

@@ -9,12 +9,12 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from ace.config import RunSettings
-from ace.engine.aside import Aside
-from ace.engine.calls import Calls
-from ace.engine.escalation import Escalation, at_once, in_tiers, no_longer_than, says_too_little
+from ace.engine.calls.call_gateway import Calls
+from ace.engine.calls.escalation import Escalation, at_once, in_tiers, no_longer_than, says_too_little
+from ace.engine.concurrency.blocking_pool import Aside
 from ace.engine.events import CallFinished, Listener, silent
-from ace.engine.schedule import derive_seed
-from ace.engine.signal import has_labels, without_target
+from ace.engine.feedback.signals import has_labels, without_target
+from ace.engine.loop.schedule import derive_seed
 from ace.inference import Tiers
 from ace.playbook import Embedder, Playbook, WorkingSet, render
 from ace.prompts import PromptPack

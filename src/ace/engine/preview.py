@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ace.config import RunSettings
-from ace.engine.parts import Parts
-from ace.engine.signal import NO_FEEDBACK, has_labels, shown, without_target
+from ace.engine.feedback.signals import NO_FEEDBACK, has_labels, shown, without_target
+from ace.engine.run_inputs import Parts
 from ace.playbook import render
 from ace.roles import Complete, GeneratorAnswer, Reflection, curate, generate, reflect
 from ace.tasks import InteractiveTask, ObservingTask, SchemaTask

@@ -7,10 +7,10 @@ the run, what was committed stays, and the engines are closed.
 from __future__ import annotations
 
 from ace.config import RunSettings
-from ace.engine.adapt import adapt, ensure_evaluation, plan
 from ace.engine.context import RunContext
 from ace.engine.events import Listener, RunStarted, silent
-from ace.engine.parts import prepare
+from ace.engine.loop.adaptation import adapt, ensure_evaluation, plan
+from ace.engine.run_inputs import prepare
 from ace.engine.session import Clock, conduct
 from ace.engine.summary import RunSummary
 from ace.errors import ConfigError

@@ -16,19 +16,19 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ace.config import RunSettings
-from ace.engine.adapt import best_version
-from ace.engine.aside import Aside
-from ace.engine.budget import Spending, spent_so_far
-from ace.engine.cache import CompletionCache, has_answers
-from ace.engine.calls import Calls
+from ace.engine.calls.call_gateway import Calls
+from ace.engine.calls.completion_cache import CompletionCache, has_answers
+from ace.engine.calls.spending import Spending, spent_so_far
+from ace.engine.concurrency.blocking_pool import Aside
 from ace.engine.context import RunContext
 from ace.engine.events import BudgetReached, EngineDeferred, EngineReady, Listener, RunFinished, silent
-from ace.engine.parts import Parts
+from ace.engine.loop.adaptation import best_version
+from ace.engine.run_inputs import Parts
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
 from ace.inference.backend import EngineMeter, metered
-from ace.inference.deferred import DeferredBackend
+from ace.inference.wrappers.lazy_backend import DeferredBackend
 from ace.playbook import create_embedder
 from ace.playbook.guard import scan
 from ace.store import RunStore

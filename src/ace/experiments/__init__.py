@@ -1,11 +1,11 @@
 """Experiments over runs: grids of settings, comparisons, and what each bullet of a playbook is worth."""
 
-from ace.experiments.campaign import CellRun, run_cells
-from ace.experiments.cells import Cell, grid, parse_vary
-from ace.experiments.compare import Comparison, compare_evaluations
-from ace.experiments.credit import BulletCredit, Credit, measure_credit
-from ace.experiments.history import History, trace_sample
-from ace.experiments.standings import Standing, Standings, standings
+from ace.experiments.attribution import BulletCredit, Credit, measure_credit
+from ace.experiments.bisect import History, trace_sample
+from ace.experiments.comparison import Comparison, compare_evaluations
+from ace.experiments.grid import Cell, grid, parse_vary
+from ace.experiments.grid_runner import CellRun, run_cells
+from ace.experiments.leaderboard import Standing, Standings, standings
 
 __all__ = [
     "BulletCredit",

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ace.config import ModelSettings
 from ace.errors import AceError, ConfigError
 from ace.inference.backend import Backend, BackendInfo
-from ace.inference.registry import create_backend
+from ace.inference.factory import create_backend
 from ace.types import Completion, Message, Request, Sampling, Usage
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ace.config import RunSettings
 from ace.errors import ConfigError
-from ace.inference.adapted import engine_of
 from ace.inference.backend import Backend
+from ace.inference.wrappers.lora_backend import engine_of
 from ace.types import ROLES, RoleName
 
 Backends = Mapping[RoleName, Backend] | Mapping[str, Backend]

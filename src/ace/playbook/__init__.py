@@ -1,18 +1,18 @@
 """The playbook: bullets, deltas that change them, and how prompts and files show them."""
 
 from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply
-from ace.playbook.budget import Budgeted, enforce_budget
 from ace.playbook.bullet import Bullet, Counters, Provenance, QuarantinedBullet
-from ace.playbook.compaction import CompactionCost, compaction_cost, pays_to_compact
-from ace.playbook.dedup import Deduped, dedup_delta
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.diff import Change, PlaybookDiff, diff
-from ace.playbook.embed import Embedder, NgramEmbedder, create_embedder
-from ace.playbook.formats import dumps, loads, read_playbook, write_playbook
+from ace.playbook.io import dumps, loads, read_playbook, write_playbook
+from ace.playbook.limits.compaction import CompactionCost, compaction_cost, pays_to_compact
+from ace.playbook.limits.token_budget import Budgeted, enforce_budget
 from ace.playbook.merge import Merged, merge_deltas, resolve_deltas
 from ace.playbook.playbook import Playbook, PrefixLine, Section
 from ace.playbook.render import LineFormats, render
-from ace.playbook.working_set import WorkingSet, only_shown, recall, retrieve
+from ace.playbook.similarity.dedup import Deduped, dedup_delta
+from ace.playbook.similarity.embedders import Embedder, NgramEmbedder, create_embedder
+from ace.playbook.similarity.working_set import WorkingSet, only_shown, recall, retrieve
 
 __all__ = [
     "Add",

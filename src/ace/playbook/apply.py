@@ -8,8 +8,8 @@ from typing import Final
 
 from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, QuarantinedBullet, bullet_id, clean_text
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
-from ace.playbook.index import squeezed
 from ace.playbook.playbook import Playbook, PrefixLine, Section
+from ace.playbook.similarity.bullet_index import squeezed
 
 _FIELDS: Final = {"helpful": "helpful", "harmful": "harmful", "neutral": "neutral", "used": "uses"}
 """Tags, and the counters that they raise."""

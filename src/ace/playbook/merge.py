@@ -21,8 +21,8 @@ from dataclasses import dataclass, field, replace
 
 from ace.playbook.apply import SkippedOperation
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
-from ace.playbook.index import squeezed
 from ace.playbook.playbook import Playbook
+from ace.playbook.similarity.bullet_index import squeezed
 
 
 @dataclass(frozen=True, slots=True)

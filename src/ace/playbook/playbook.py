@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from ace.errors import PlaybookError
 from ace.playbook.bullet import SLUG, Bullet, QuarantinedBullet, clean_text
-from ace.playbook.index import Index
+from ace.playbook.similarity.bullet_index import Index
 from ace.types import digest, fields_of
 
 LineKind = Literal["bullet", "updated", "removed"]

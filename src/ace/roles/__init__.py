@@ -1,11 +1,6 @@
 """The three roles: generator, reflector, curator. One model call each, typed in and out."""
 
-from ace.roles.call import CallRecord, Complete, RoleResult
-from ace.roles.curator import bullet_stats, curate, insight_lines, tags_to_delta, to_delta
-from ace.roles.generator import generate
-from ace.roles.parse import parse
-from ace.roles.reflector import reflect, reflection_text
-from ace.roles.schemas import (
+from ace.roles.answers import (
     AddOp,
     BulletTag,
     Curation,
@@ -16,6 +11,11 @@ from ace.roles.schemas import (
     UpdateOp,
     response_schema,
 )
+from ace.roles.curator import bullet_stats, curate, insight_lines, tags_to_delta, to_delta
+from ace.roles.generator import generate
+from ace.roles.parsing import parse
+from ace.roles.reflector import reflect, reflection_text
+from ace.roles.role_call import CallRecord, Complete, RoleResult
 
 __all__ = [
     "AddOp",

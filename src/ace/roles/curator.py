@@ -8,9 +8,9 @@ from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, Section
 from ace.prompts import PromptPack
-from ace.roles.call import Complete, RoleResult, call_role
+from ace.roles.answers import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp, response_schema
 from ace.roles.reflector import reflection_values
-from ace.roles.schemas import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp, response_schema
+from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, Sampling
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ace.prompts import PromptPack
-from ace.roles.call import Complete, RoleResult, call_role
-from ace.roles.schemas import GeneratorAnswer, response_schema
+from ace.roles.answers import GeneratorAnswer, response_schema
+from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, RoleName, Sample, Sampling
 
 

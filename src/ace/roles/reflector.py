@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ace.prompts import PromptPack
-from ace.roles.call import Complete, RoleResult, call_role
-from ace.roles.schemas import GeneratorAnswer, Reflection, response_schema
+from ace.roles.answers import GeneratorAnswer, Reflection, response_schema
+from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, Sample, Sampling
 
 

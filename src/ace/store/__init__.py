@@ -1,6 +1,5 @@
 """The run store: what a run did, committed batch by batch. Loads SQLAlchemy; import it only where a store is opened."""
 
-from ace.store.reader import RunReader
 from ace.store.records import (
     BatchInfo,
     BatchRecord,
@@ -16,7 +15,8 @@ from ace.store.records import (
     RunStatus,
     VersionInfo,
 )
-from ace.store.store import RunStore
+from ace.store.run_reader import RunReader
+from ace.store.run_store import RunStore
 
 __all__ = [
     "BatchInfo",

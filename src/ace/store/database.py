@@ -29,8 +29,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
+from ace._util.files import sync_folder
 from ace.errors import StoreError
-from ace.files import sync_folder
 
 BUSY_TIMEOUT_S = 30.0
 _WRITE = "ace_write"

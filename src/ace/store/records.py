@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ace.playbook.apply import SkippedOperation
     from ace.playbook.delta import Delta
     from ace.playbook.playbook import Playbook
-    from ace.roles.call import CallRecord
+    from ace.roles.role_call import CallRecord
     from ace.types import Completion, RoleName, Usage
 
 RunStatus = Literal["running", "done", "interrupted", "failed", "budget"]
@@ -34,7 +34,7 @@ class OutcomeRecord:
 
     `position` is the sample's place in its batch or evaluation, from 0. `rounds` counts reflect-and-retry rounds;
     `first_correct` is the grade of the first answer, None where there was none. `stop` says why no more reflections
-    were asked for (`ace.engine.stopping.StopReason`), None in an evaluation.
+    were asked for (`ace.engine.learning.early_stopping.StopReason`), None in an evaluation.
     """
 
     sample_id: str

@@ -1,6 +1,5 @@
 """Tasks: where samples come from, what a model is asked, how answers are graded."""
 
-from ace.tasks.registry import load_task
 from ace.tasks.task import (
     ComparingTask,
     Environment,
@@ -11,6 +10,7 @@ from ace.tasks.task import (
     Splits,
     Task,
 )
+from ace.tasks.task_loader import load_task
 
 __all__ = [
     "ComparingTask",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from ace.tasks.kinds import Graded
+from ace.tasks.data.data_kind import Graded
 from ace.types import Observation, Sample, Score
 
 

@@ -3,7 +3,7 @@
 Instructions that would change the model's role, secrets, personal data, and answers copied from the training samples.
 """
 
+from ace.playbook.guard.content_scan import Scan, scan
 from ace.playbook.guard.guard import Flagged, Guard
-from ace.playbook.guard.scan import Scan, scan
 
 __all__ = ["Flagged", "Guard", "Scan", "scan"]

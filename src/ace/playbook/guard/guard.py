@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ace.config.playbook import GuardSettings
+from ace.config.playbook_settings import GuardSettings
 from ace.playbook.apply import Applied
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Update
-from ace.playbook.guard.scan import Scan, scan
+from ace.playbook.guard.content_scan import Scan, scan
 from ace.playbook.playbook import Playbook
 from ace.types import Sample
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from ace.config import TaskSettings
 from ace.tasks.builtin.entities import FINER_139, FINER_ORD, Entities
 from ace.tasks.builtin.finance import Finer, Formula
-from ace.tasks.builtin.plain import Plain
-from ace.tasks.builtin.program import Program
+from ace.tasks.builtin.python_program import Program
+from ace.tasks.builtin.question_answer import Plain
 from ace.tasks.builtin.reasoning import Gsm8k, MultipleChoice
 from ace.tasks.builtin.structured import Structured
-from ace.tasks.kinds import Kind
+from ace.tasks.data.data_kind import Kind
 
 KINDS: Mapping[str, Callable[[TaskSettings], Kind]] = {
     "jsonl": Plain,

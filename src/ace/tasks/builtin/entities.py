@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ace.config import FieldSettings
-from ace.tasks.kinds import Graded, Kind, in_words
-from ace.tasks.records import Fields, json_kind, needs_data_extra
+from ace.tasks.data.data_kind import Graded, Kind, in_words
+from ace.tasks.data.record_files import Fields, json_kind, needs_data_extra
 from ace.types import Observation, Sample, Score
 
 OUTSIDE = "O"

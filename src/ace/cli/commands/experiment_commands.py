@@ -1,0 +1,189 @@
+"""`ace compare`, `ace ablate`, `ace baselines`: what differs, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ace.cli.options import DEFAULT_STORE, JsonPath, Overrides, Store
+from ace.cli.terminal import FAILED_SAMPLES, message_console, show
+
+if TYPE_CHECKING:
+    from ace.config import RunSettings
+    from ace.engine import Listener
+    from ace.experiments import Cell, CellRun
+
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds each row runs with, from the config's on.")]
+MarkdownPath = Annotated[
+    Path | None,
+    typer.Option("--markdown", dir_okay=False, help="Also write the table to this file.", show_default=False),
+]
+PlotPath = Annotated[
+    Path | None, typer.Option("--plot", dir_okay=False, help="Also write a plot, an HTML page.", show_default=False)
+]
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's YAML config.", show_default=False)]
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="The first is what the others are compared to; alone, before and after are.",
+            show_default=False,
+        ),
+    ],
+    evaluation: Annotated[str, typer.Option(help="Which evaluation of each run: before, after, validation.")] = "after",
+    measure: Annotated[
+        Literal["right", "score"], typer.Option(help="Compare the share of right answers, or the mean score.")
+    ] = "right",
+    points: Annotated[
+        float, typer.Option(min=0.01, max=100, help="The difference to say the needed number of samples for.")
+    ] = 5.0,
+    samples: Annotated[int, typer.Option(min=0, help="How many differing samples of each side to show.")] = 10,
+    store: Store = DEFAULT_STORE,
+    json_path: JsonPath = None,
+) -> None:
+    """Compare runs on the same samples: difference, interval, p, and what each got right that the other missed."""
+    from ace._util.files import replaceable
+    from ace.experiments import compare_evaluations
+    from ace.experiments.outcomes import evaluated
+    from ace.reporting.experiment_tables import comparisons_view
+    from ace.store import RunStore
+
+    if json_path is not None:
+        replaceable(json_path)
+    with RunStore.open(store, create=False) as opened:
+        ids = [opened.resolve(run) for run in runs]
+        if len(ids) == 1:
+            sides = [evaluated(opened, ids[0], "before"), evaluated(opened, ids[0], evaluation)]
+        else:
+            sides = [evaluated(opened, run, evaluation) for run in ids]
+    found = compare_evaluations(sides[0], sides[1:], measure=measure, wanted=points / 100)
+    _write(json_path, [one.to_json() for one in found])
+    show(comparisons_view(found, most=samples))
+
+
+def ablate(
+    ctx: typer.Context,
+    config: Config,
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            "--vary",
+            metavar="KEY=VALUE,VALUE",
+            help="A setting and the values to try; may be repeated.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - Typer makes a new list for each call
+    seeds: Seeds = 1,
+    overrides: Overrides = [],  # noqa: B006
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+    plot: PlotPath = None,
+) -> None:
+    """Run a grid of settings, each with several seeds. Finished cells are not run again."""
+    from ace.config import load_settings
+    from ace.experiments import grid, parse_vary
+
+    base = load_settings(config, overrides)
+    rows = dict(parse_vary(text, base) for text in vary)
+    _experiment(ctx, grid(base, rows, seeds=seeds), json_path, markdown, plot)
+
+
+def baselines(
+    ctx: typer.Context,
+    config: Config,
+    seeds: Seeds = 1,
+    overrides: Overrides = [],  # noqa: B006
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+    plot: PlotPath = None,
+) -> None:
+    """ACE as configured against ACE one sample at a time, a full rewrite, examples in the prompt, and no playbook."""
+    from ace.config import load_settings
+    from ace.experiments.grid import baseline_cells
+
+    _experiment(ctx, baseline_cells(load_settings(config, overrides), seeds=seeds), json_path, markdown, plot)
+
+
+def run_seeds(ctx: typer.Context, settings: RunSettings, seeds: int, json_path: Path | None) -> None:
+    """`ace run --seeds`: the same settings with several seeds."""
+    from ace.experiments import grid
+
+    _experiment(ctx, grid(settings, {}, seeds=seeds), json_path, None, None)
+
+
+def _experiment(
+    ctx: typer.Context, cells: Sequence[Cell], json_path: Path | None, markdown: Path | None, plot: Path | None
+) -> None:
+    import asyncio
+
+    from ace._util.files import replace_file, replaceable
+    from ace.experiments import run_cells, standings
+    from ace.reporting.experiment_tables import standings_markdown, standings_view
+    from ace.reporting.plots import standings_plot
+
+    for path in (json_path, markdown, plot):
+        if path is not None:
+            replaceable(path)
+    progress = _Progress(len(cells))
+    runs = asyncio.run(run_cells(cells, progress.cell, backends=ctx.obj))
+    progress.reused(runs)
+    table = standings(runs)
+    _write(json_path, table.to_json())
+    if markdown is not None:
+        replace_file(markdown, standings_markdown(table))
+    if plot is not None:
+        replace_file(plot, standings_plot(table, cells[0].settings.name))
+    show(standings_view(table))
+    if any(known.summary["failed_samples"] for known in runs):
+        raise typer.Exit(FAILED_SAMPLES)
+
+
+class _Progress:
+    """Bars for the cell under way on a terminal, and one line for each that is finished everywhere."""
+
+    def __init__(self, cells: int) -> None:
+        self._cells = cells
+
+    @contextmanager
+    def cell(self, cell: Cell, number: int) -> Iterator[Listener]:
+        from rich.text import Text
+
+        from ace.engine.events import EvaluationFinished, Event, silent
+        from ace.reporting.progress import progress_view
+        from ace.reporting.text import percent, visible
+
+        console = message_console()
+        accuracy: float | None = None
+        with progress_view(console) if console.is_terminal else nullcontext(silent) as view:
+
+            def listener(event: Event) -> None:
+                nonlocal accuracy
+                if isinstance(event, EvaluationFinished) and event.label == "after":
+                    accuracy = event.accuracy
+                view(event)
+
+            yield listener
+        line = f"{number + 1}/{self._cells} {cell.row} seed {cell.seed}: {percent(accuracy)}"
+        console.print(Text(visible(line)), soft_wrap=True)
+
+    def reused(self, runs: Sequence[CellRun]) -> None:
+        from rich.text import Text
+
+        count = sum(known.reused for known in runs)
+        if count:
+            message_console().print(Text(f"{count} of {self._cells} were in the store already"), soft_wrap=True)
+
+
+def _write(path: Path | None, value: Mapping[str, Any] | Sequence[Any]) -> None:
+    from ace._util.files import replace_file
+
+    if path is not None:
+        replace_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

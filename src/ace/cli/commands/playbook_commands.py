@@ -1,0 +1,280 @@
+"""`ace playbook`: look at playbooks, compare them, take them out of a run and bring them in from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ace.cli.options import DEFAULT_STORE, JsonPath, RunName, Store
+from ace.cli.run_execution import stored_settings
+from ace.cli.terminal import message_console, show
+
+if TYPE_CHECKING:
+    from ace.config import RunSettings
+    from ace.experiments import Credit
+    from ace.playbook import Bullet, Playbook
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Show, compare, judge, export and import playbooks."
+)
+
+SUFFIXES = (".txt", ".json", ".md")
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|FILE",
+        help="A run, or a playbook file ending in .json, .md or .txt.",
+        show_default=False,
+    ),
+]
+Version = Annotated[
+    int | None, typer.Option("--version", help="The playbook version of the run; the best one if not given.")
+]
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Task and models to evaluate with; by default the run's own.", show_default=False),
+]
+CreditSplit = Annotated[
+    Literal["train", "validation", "test"],
+    typer.Option("--split", help="The samples to evaluate on; those of test are better kept for the report."),
+]
+SampleLimit = Annotated[
+    int | None, typer.Option("--samples", min=1, help="Only the first so many samples.", show_default=False)
+]
+
+
+@app.command("show")
+def show_playbook(source: Source = "latest", version: Version = None, store: Store = DEFAULT_STORE) -> None:
+    """Show a playbook, section by section."""
+    from ace.reporting.playbook_tables import playbook_view
+
+    show(playbook_view(_load(source, version, store)))
+
+
+@app.command("diff")
+def diff_playbooks(
+    source: Source,
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN|FILE", help="Compare with this one's playbook instead.", show_default=False),
+    ] = None,
+    before: Annotated[
+        int | None, typer.Option("--from", help="The version to compare from; the run's first if not given.")
+    ] = None,
+    after: Annotated[
+        int | None, typer.Option("--to", help="The version to compare to; the best one if not given.")
+    ] = None,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Show what changed between two versions of a run's playbook, or between two runs or files."""
+    from ace.playbook import diff
+    from ace.reporting.playbook_tables import diff_view
+
+    first = _load(source, before, store, initial=other is None)
+    second = _load(source if other is None else other, after, store)
+    show(diff_view(diff(first, second)))
+
+
+@app.command("export")
+def export_playbook(
+    run: RunName,
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", dir_okay=False, help="Where to: .json (keeps everything), .md or .txt."),
+    ],
+    version: Version = None,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Write a run's playbook to a file."""
+    _write(_load(run, version, store), path)
+
+
+@app.command("import")
+def import_playbook(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The playbook: .txt (the original ACE's format), .md or .json."),
+    ],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", dir_okay=False, help="Where to; a run starts from it with playbook.initial."),
+    ],
+) -> None:
+    """Check a playbook file from elsewhere and write it in another format."""
+    from ace.playbook import read_playbook
+
+    _write(read_playbook(source), path)
+
+
+@app.command("credit")
+def credit(
+    ctx: typer.Context,
+    source: Source,
+    config: ConfigOption = None,
+    version: Version = None,
+    split: CreditSplit = "validation",
+    samples: SampleLimit = None,
+    group: Annotated[
+        Literal["bullet", "section"], typer.Option(help="Leave out one bullet, or one section, at a time.")
+    ] = "bullet",
+    measure: Annotated[
+        Literal["right", "score"], typer.Option(help="By right answers, or by the mean score.")
+    ] = "right",
+    store: Store = DEFAULT_STORE,
+    json_path: JsonPath = None,
+) -> None:
+    """Rank the bullets by what is lost without each, on samples that they were not learned from."""
+    from ace._util.files import replace_file, replaceable
+    from ace.reporting.experiment_tables import credit_view
+
+    if json_path is not None:
+        replaceable(json_path)
+    found = _credit(ctx, source, version, config, store, split, samples, group, measure)
+    if json_path is not None:
+        replace_file(json_path, json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
+    show(credit_view(found))
+
+
+@app.command("bisect")
+def bisect(
+    ctx: typer.Context,
+    run: RunName,
+    sample: Annotated[str, typer.Argument(metavar="SAMPLE", help="The sample's id.", show_default=False)],
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Find the version of a run's playbook that made a sample wrong."""
+    import asyncio
+
+    from ace.experiments import trace_sample
+    from ace.reporting.experiment_tables import history_view
+    from ace.reporting.progress import progress_view
+    from ace.store import RunStore
+
+    with RunStore.open(store, create=False) as opened:
+        known = opened.run(opened.resolve(run))
+    settings = stored_settings(known.settings, store)
+    with progress_view(message_console()) as view:
+        history = asyncio.run(trace_sample(settings, known.id, sample, listener=view, backends=ctx.obj))
+    show(history_view(history))
+
+
+@app.command("prune")
+def prune(
+    ctx: typer.Context,
+    source: Source,
+    path: Annotated[
+        Path, typer.Argument(metavar="OUT", dir_okay=False, help="Where to: .json (keeps everything), .md or .txt.")
+    ],
+    by: Annotated[
+        Literal["credit", "counters"],
+        typer.Option(help="Drop what harms on held-out samples, or what was tagged harmful more often than helpful."),
+    ] = "credit",
+    useless: Annotated[bool, typer.Option("--useless", help="Also drop what makes no difference.")] = False,
+    config: ConfigOption = None,
+    version: Version = None,
+    split: CreditSplit = "validation",
+    samples: SampleLimit = None,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Write a playbook without the bullets that do more harm than good."""
+    from ace._util.files import replaceable
+
+    replaceable(path)
+    playbook = _load(source, version, store)
+    if by == "credit":
+        ranking = _credit(ctx, source, version, config, store, split, samples, "bullet", "right").ranking
+        dropped = [b for held in ranking if held.effect < 0 or (useless and held.effect == 0) for b in held.bullets]
+    else:
+
+        def worth(bullet: Bullet) -> int:
+            return bullet.counters.helpful - bullet.counters.harmful
+
+        dropped = [b for b in playbook.bullets if worth(b) < 0 or (useless and worth(b) == 0)]
+    _drop(playbook, dropped, path)
+
+
+def _drop(playbook: Playbook, dropped: Sequence[Bullet], path: Path) -> None:
+    from ace.experiments.attribution import without
+    from ace.reporting.text import cell
+
+    for bullet in dropped:
+        message_console().print(cell(f"- [{bullet.id}] {bullet.content}"), soft_wrap=True)
+    message_console().print(f"dropped {len(dropped)} of {len(playbook)} bullets")
+    _write(without(playbook, dropped), path)
+
+
+def _credit(
+    ctx: typer.Context,
+    source: str,
+    version: int | None,
+    config: Path | None,
+    store: str,
+    split: Literal["train", "validation", "test"],
+    samples: int | None,
+    group: Literal["bullet", "section"],
+    measure: Literal["right", "score"],
+) -> Credit:
+    import asyncio
+
+    from ace.experiments import measure_credit
+    from ace.reporting.progress import progress_view
+
+    settings = _settings(source, config, store)
+    with progress_view(message_console()) as view:
+        return asyncio.run(
+            measure_credit(
+                settings,
+                _load(source, version, store),
+                split=split,
+                limit=samples,
+                group=group,
+                measure=measure,
+                listener=view,
+                backends=ctx.obj,
+            )
+        )
+
+
+def _settings(source: str, config: Path | None, store: str) -> RunSettings:
+    """What to evaluate with: the config given, or what the run was made from."""
+    from ace.config import load_settings
+    from ace.store import RunStore
+
+    if config is not None:
+        return load_settings(config)
+    if Path(source).suffix in SUFFIXES:
+        raise typer.BadParameter(f"{source} is a file: name a config with --config, for task and models")
+    with RunStore.open(store, create=False) as opened:
+        return stored_settings(opened.run(opened.resolve(source)).settings, store)
+
+
+def _load(source: str, version: int | None, store: str, *, initial: bool = False) -> Playbook:
+    """The playbook of a file or a run; `initial` makes the run's first version the default instead of its best."""
+    from ace.playbook import read_playbook
+    from ace.store import RunStore
+
+    if Path(source).suffix in SUFFIXES:
+        if version is not None:
+            raise typer.BadParameter(f"{source} is a file, it has no versions")
+        return read_playbook(source)
+    with RunStore.open(store, create=False) as opened:
+        known = opened.run(opened.resolve(source))
+        if version is None:
+            version = opened.playbook_versions(known.id)[0].version if initial else known.best_version
+        return opened.playbook(known.id, version)
+
+
+def _write(playbook: Playbook, path: Path) -> None:
+    from rich.text import Text
+
+    from ace.playbook import write_playbook
+    from ace.reporting.text import visible
+
+    write_playbook(playbook, path)
+    message_console().print(Text(f"{visible(str(path))}: {len(playbook)} bullets"), soft_wrap=True)

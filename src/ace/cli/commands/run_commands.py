@@ -1,0 +1,107 @@
+"""`ace run`, `ace eval`, `ace resume`: the commands that put an engine to work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ace.cli.commands.experiment_commands import Seeds, run_seeds
+from ace.cli.options import DEFAULT_STORE, JsonPath, Overrides, RunName, Store
+from ace.cli.run_execution import finish, stored_settings, work
+from ace.cli.terminal import message_console
+
+if TYPE_CHECKING:
+    from ace.config import RunSettings
+
+
+def run(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's YAML config.", show_default=False)],
+    overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
+    seeds: Seeds = 1,
+    json_path: JsonPath = None,
+) -> None:
+    """Adapt a playbook to a task, and evaluate it before and after. With several seeds: one run each, and one table."""
+    from ace.config import load_settings
+
+    settings = load_settings(config, overrides)
+    if seeds > 1:
+        run_seeds(ctx, settings, seeds, json_path)
+    else:
+        finish(work(ctx, settings, json_path))
+
+
+def evaluate(
+    ctx: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG|RUN", help="A YAML config, or a run whose best playbook is evaluated.", show_default=False
+        ),
+    ],
+    overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
+    store: Store = DEFAULT_STORE,
+    json_path: JsonPath = None,
+) -> None:
+    """Evaluate a playbook on the test split, without adapting it."""
+    from ace.config import load_settings
+
+    only = ["mode=evaluate", "evaluation.before=false", "evaluation.after=true"]
+    if Path(source).suffix in (".yaml", ".yml") or Path(source).is_file():
+        finish(work(ctx, load_settings(source, [*overrides, *only]), json_path))
+        return
+    with TemporaryDirectory(prefix="ace-eval-") as folder:
+        stored, playbook = _of_run(source, store, Path(folder))
+        settings = load_settings(
+            None, [*overrides, f"playbook.initial={playbook}", *only], base=stored.model_dump(mode="json")
+        )
+        finish(work(ctx, settings, json_path))
+
+
+def resume(
+    ctx: typer.Context,
+    run: RunName,
+    more: Annotated[
+        list[str], typer.Option("--set", metavar="budget.KEY=VALUE", help="A larger budget; may be repeated.")
+    ] = [],  # noqa: B006 - Typer makes a new list for each call
+    store: Store = DEFAULT_STORE,
+    json_path: JsonPath = None,
+) -> None:
+    """Go on with a run where it stopped: nothing that was answered is asked again."""
+    from rich.text import Text
+
+    from ace.store import RunStore
+
+    with RunStore.open(store, create=False) as opened:
+        known = opened.run(opened.resolve(run))
+        settings = _with_budget(stored_settings(known.settings, store), more)
+    if known.status == "done":
+        message_console().print(Text(f"run {known.id} is done already; see: ace show {known.id}"), soft_wrap=True)
+        return
+    finish(work(ctx, settings, json_path, resume=known.id))
+
+
+def _of_run(name: str, store: str, folder: Path) -> tuple[RunSettings, Path]:
+    """The settings of a stored run, and its best playbook as a file in `folder`."""
+    from ace.playbook import write_playbook
+    from ace.store import RunStore
+
+    with RunStore.open(store, create=False) as opened:
+        known = opened.run(opened.resolve(name))
+        path = folder / f"{known.id}.json"
+        write_playbook(opened.playbook(known.id, known.best_version), path)
+        return stored_settings(known.settings, store), path
+
+
+def _with_budget(settings: RunSettings, overrides: list[str]) -> RunSettings:
+    """All else decided what the run has done so far, and stays."""
+    from ace.config import load_settings
+    from ace.errors import ConfigError
+
+    for override in overrides:
+        if not override.startswith("budget."):
+            raise ConfigError.at("--set", override, "budget.KEY=VALUE; a run goes on with the settings it began with")
+    return load_settings(None, overrides, base=settings.model_dump(mode="json"))

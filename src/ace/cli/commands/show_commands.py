@@ -1,0 +1,37 @@
+"""`ace runs`, `ace show`: what the store knows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ace.cli.options import DEFAULT_STORE, RunName, Store
+from ace.cli.terminal import message_console, show
+
+
+def runs(
+    store: Store = DEFAULT_STORE,
+    limit: Annotated[int, typer.Option(min=1, help="How many of the newest runs to list.")] = 20,
+) -> None:
+    """List the runs, newest first."""
+    from rich.text import Text
+
+    from ace.reporting.run_tables import runs_table
+    from ace.store import RunStore
+
+    with RunStore.open(store, create=False) as opened:
+        known = opened.list_runs(limit)
+    if not known:
+        message_console().print(Text("no runs yet; start one with: ace quickstart"))
+        return
+    show(runs_table(known))
+
+
+def show_run(run: RunName = "latest", store: Store = DEFAULT_STORE) -> None:
+    """Show one run: its evaluations, its batches, what it used."""
+    from ace.reporting.run_tables import run_view
+    from ace.store import RunStore
+
+    with RunStore.open(store, create=False) as opened:
+        show(run_view(opened, opened.run(opened.resolve(run))))

@@ -1,0 +1,122 @@
+"""`adaptation:` - the loop."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from ace.config.strict_model import Settings, refused
+
+Labels = Literal["given", "none", "forbidden"]
+
+
+Method = Literal["ace", "rewrite", "icl", "empty"]
+
+
+class EarlyStopSettings(Settings):
+    """When reflecting on a sample ends before `max_rounds`; off by default, as in the paper's loop.
+
+    `cosine`, `phrases` and `structure` say how alike two insights in a row must be, `patience` how often in a row. With
+    `known` an insight that the playbook holds already ends it. With `proven` a right answer is not reflected on where
+    each bullet that it used was tagged helpful at least so often, and never harmful. `tokens` is what the reflections
+    and retries of one sample may cost, prompt and completion together; it is exceeded by one call at most.
+    """
+
+    enabled: bool = False
+    cosine: float = Field(default=0.9, ge=0.0, le=1.0)
+    phrases: float = Field(default=0.6, ge=0.0, le=1.0)
+    structure: float = Field(default=0.7, ge=0.0, le=1.0)
+    patience: int = Field(default=2, ge=1)
+    known: bool = True
+    proven: int | None = Field(default=2, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+
+
+class ConsistencySettings(Settings):
+    """Self-consistency: `samples` further answers are drawn, and compared with the one at hand (arXiv 2203.11171)."""
+
+    samples: int = Field(default=4, ge=1)
+    temperature: float = Field(default=0.7, gt=0.0)
+    accept: float = Field(default=0.75, ge=0.0, le=1.0)
+    reject: float = Field(default=0.25, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.reject >= self.accept:
+            raise refused("reject", self.reject, f"less than accept, {self.accept}")
+        return self
+
+
+class AgreementSettings(Settings):
+    """Agreement between tiers: the model that plays `role` answers the question, too."""
+
+    role: Literal["reflector", "curator"] = "reflector"
+
+
+class SignalSettings(Settings):
+    """What takes the place of labels where there are none. An answer whose form the task finds wrong is tried again.
+
+    With `consistency` it is held for right from the share `accept` of equal answers on, for wrong up to `reject`. With
+    `agreement` it is held for right or wrong by what the other model answers; where both are set, both must say so.
+    """
+
+    form: bool = True
+    """Whether what the task observes of an answer is heard: its form, or what its code did."""
+    consistency: ConsistencySettings | None = None
+    agreement: AgreementSettings | None = None
+
+
+class AdaptationSettings(Settings):
+    """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number.
+
+    With `curator_reduce` one more curator call makes one set of changes of what several groups proposed.
+
+    `batch_size: auto` begins with 4 samples and doubles with every batch, up to 64: as long as the playbook is empty,
+    the samples of a batch all discover the same things. With an initial playbook that has bullets it begins with 16.
+
+    With `pipeline: 1` the samples of the next batch begin while the last ones of this batch still reflect, behind a
+    playbook that lacks one batch more; at most `batch_size` samples are under way. An epoch's end waits for all.
+
+    With `labels: none` no target and no grade reaches a prompt or steers the loop; answers are graded for the report.
+    `forbidden` is the same for tasks whose training samples have no targets, and makes sure of it.
+
+    `method` is `ace`, or what it is measured against: `rewrite` has the curator write the whole playbook anew after
+    each batch, `icl` fills it with questions and their answers, `empty` leaves it as it is.
+    """
+
+    method: Method = "ace"
+    epochs: int = Field(default=1, ge=1)
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    pipeline: Literal[0, 1] = 0
+    max_rounds: int = Field(default=3, ge=0)
+    reflect_on_success: bool = True
+    early_stop: EarlyStopSettings = EarlyStopSettings()
+    curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    curator_reduce: bool = False
+    validate_each_epoch: bool = True
+    labels: Labels = "given"
+    signals: SignalSettings = SignalSettings()
+    shuffle: bool = True
+
+    @model_validator(mode="after")
+    def _signals_without_labels(self) -> Self:
+        for name in ("consistency", "agreement"):
+            if self.labels == "given" and getattr(self.signals, name) is not None:
+                raise refused(f"signals.{name}", "settings", "nothing, with labels 'given': the grade is the signal")
+        return self
+
+    @model_validator(mode="after")
+    def _pipeline_has_samples(self) -> Self:
+        if self.pipeline and self.method in ("icl", "empty"):
+            raise refused("pipeline", self.pipeline, f"0, with method '{self.method}': no sample is reflected on")
+        return self
+
+    @model_validator(mode="after")
+    def _examples_have_answers(self) -> Self:
+        if self.method == "icl" and self.labels != "given":
+            raise refused("labels", self.labels, "given, with method 'icl': an example is a question with its answer")
+        return self

@@ -1,0 +1,188 @@
+"""`models:` - the models of a run, and what serves each."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import (
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from ace.config.strict_model import HIDDEN, Settings, names_a_secret, refused
+
+Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
+
+
+SpeculativeMethod = Literal["none", "ngram", "history", "draft", "suffix", "auto"]
+
+
+class PriceSettings(Settings):
+    """Money for a million tokens, in a currency of your choice. `cached`: prompt tokens from the server's cache."""
+
+    input: float = Field(ge=0.0)
+    output: float = Field(ge=0.0)
+    cached: float | None = Field(default=None, ge=0.0)
+
+
+class SpeculativeSettings(Settings):
+    """Speculative decoding: a cheap guess of the next `tokens` tokens, which the model checks in one step.
+
+    `ngram` guesses what followed the last words earlier in the prompt (matches of `lookup_min` to `lookup_max` tokens),
+    `history` what followed them in earlier answers, `suffix` looks in both, and `draft` asks the small model `model`.
+    `auto` takes what `ace bench speculative` measured to pay on this machine. Where None stands, the method's own
+    preset holds.
+    """
+
+    method: SpeculativeMethod = "none"
+    model: str | None = Field(default=None, min_length=1)
+    tokens: int | None = Field(default=None, ge=1, le=32)
+    lookup_min: int | None = Field(default=None, ge=1)
+    lookup_max: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _keys_fit_the_method(self) -> Self:
+        if self.method == "draft" and self.model is None:
+            raise refused("model", None, "the model that drafts, with method 'draft'")
+        allowed = _SPECULATIVE_KEYS[self.method]
+        for key in ("model", "tokens", "lookup_min", "lookup_max"):
+            if key not in allowed and getattr(self, key) is not None:
+                takes = f", which takes {', '.join(allowed)}" if allowed else ""
+                raise refused(key, getattr(self, key), f"nothing, with method '{self.method}'{takes}")
+        if self.lookup_min is not None and self.lookup_max is not None and self.lookup_min > self.lookup_max:
+            raise refused("lookup_min", self.lookup_min, f"at most lookup_max, {self.lookup_max}")
+        return self
+
+
+_SPECULATIVE_KEYS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "auto": (),
+    "ngram": ("tokens", "lookup_min", "lookup_max"),
+    "history": ("tokens",),
+    "draft": ("model", "tokens"),
+    "suffix": ("tokens",),
+}
+
+
+class ModelSettings(Settings):
+    """A model and the provider that serves it. Two equal ones share one engine.
+
+    `speculative` is a method by name, or `SpeculativeSettings`. With `compile: true` vLLM compiles the model, which it
+    does by itself on a GPU only.
+
+    `adapter` is the folder of a LoRA adapter as PEFT saves it, and `base` the key of the model whose engine answers
+    with it. Such an entry has a `price` of its own; every other key is the base's and need not be repeated.
+    """
+
+    provider: Provider = "auto"
+    model: str = Field(min_length=1)
+    base: str | None = None
+    adapter: str | None = Field(default=None, min_length=1)
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the API key. The key itself has no place in a config."""
+    api_key_file: str | None = None
+    """A file that holds the API key instead, and that only its owner can read."""
+    max_model_len: int | None = Field(default=None, ge=1)
+    dtype: str = "auto"
+    gpu_memory_utilization: float | None = Field(default=None, gt=0.0, le=1.0)
+    """0.9 for an engine that is alone; several on one GPU divide that by the size of their models."""
+    trust_remote_code: bool = False
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+    speculative: SpeculativeSettings = SpeculativeSettings()
+    compile: bool | Literal["auto"] = "auto"
+    replicas: int = Field(default=1, ge=1, le=64)
+    """How many engines of this model answer side by side, each in a process of its own: on GPUs of its own where there
+    are enough, on a CPU with its part of the cores. More than one pays where one leaves GPUs or cores idle."""
+    sleep: bool = False
+    """Give the GPU to other models that sleep while they are asked: for models that do not fit on it together."""
+    max_retries: int = Field(default=4, ge=0)
+    """How often a call is repeated that failed for a passing reason (HTTP 429, 5xx, no connection)."""
+    max_restarts: int = Field(default=4, ge=0)
+    """How often an engine in this process is started again after it died."""
+    timeout_s: float = Field(default=600.0, gt=0)
+    """The longest that one answer of an endpoint may take, and an engine of this process may be silent."""
+    max_concurrency: int = Field(default=64, ge=1)
+    warm: bool = True
+    """Whether an engine that `ace serve-engine` keeps warm for these settings is used, where there is one."""
+    price: PriceSettings | None = None
+
+    @field_validator("speculative", mode="before")
+    @classmethod
+    def _method_by_name(cls, value: Any) -> Any:
+        """YAML reads a bare `off` as false."""
+        named = "none" if value is False else value
+        return {"method": named} if isinstance(named, str) else named
+
+    @model_validator(mode="after")
+    def _only_vllm_speculates(self) -> Self:
+        method = self.speculative.method
+        asked = {"speculative": method if method not in ("none", "auto") else None, "compile": self.compile is True}
+        asked["sleep"] = self.sleep
+        for key, found in asked.items():
+            if found and self.provider not in ("auto", "vllm"):
+                raise refused(key, found, f"nothing, with provider '{self.provider}': only vllm has it")
+        if method != "none" and "speculative_config" in self.engine_args:
+            raise refused("speculative", method, "none, beside engine_args.speculative_config, which says the same")
+        if self.compile != "auto" and "enforce_eager" in self.engine_args:
+            raise refused("compile", self.compile, "auto, beside engine_args.enforce_eager, which says the same")
+        return self
+
+    @model_validator(mode="after")
+    def _only_engines_are_replicated(self) -> Self:
+        if self.replicas > 1 and self.provider not in ("auto", "vllm", "huggingface"):
+            raise refused("replicas", self.replicas, f"1, with provider '{self.provider}': only engines are replicated")
+        if self.replicas > 1 and self.sleep:
+            raise refused("replicas", self.replicas, "1, beside sleep: engines side by side do not take turns")
+        return self
+
+    @property
+    def gpus_per_engine(self) -> int:
+        """GPUs that one engine of this model works on, by its tensor and pipeline parallel sizes."""
+        sizes = [self.engine_args.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline")]
+        return math.prod(size for size in sizes if isinstance(size, int) and size > 0)
+
+    @model_validator(mode="after")
+    def _only_vllm_adapts(self) -> Self:
+        if self.adapter is None and self.base is not None:
+            raise refused("base", self.base, "nothing, without the adapter that its engine is to answer with")
+        if self.adapter is not None and self.provider == "openai":
+            allowed = "nothing, with provider 'openai': there an adapter is a model, so give its name as model"
+            raise refused("adapter", self.adapter, allowed)
+        if self.adapter is not None and self.provider not in ("auto", "vllm"):
+            allowed = f"nothing, with provider '{self.provider}': only vllm loads adapters"
+            raise refused("adapter", self.adapter, allowed)
+        return self
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _name_of_a_variable(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise refused("", HIDDEN, "the name of an environment variable, not the key itself")
+        return value
+
+    @field_validator("engine_args")
+    @classmethod
+    def _no_secret_in_it(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """What stands here is stored with the run and shown."""
+        for name in value:
+            if names_a_secret(name):
+                raise refused(name, HIDDEN, "nothing here: put keys into the environment (HF_TOKEN) or api_key_file")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_password_in_it(cls, value: str | None) -> str | None:
+        """The URL is stored with the run and shown, so it may hold no secret."""
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise refused("", value, "http://HOST:PORT/v1 or https://...")
+            if parts.username is not None or parts.query:
+                shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+                raise refused("", "a URL with a password or a query", f"{shown}, and the key in api_key_file")
+        return value

@@ -1,0 +1,59 @@
+"""`playbook:` - where it starts, how large it may grow, what gets in, and what of it prompts show."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    field_validator,
+)
+
+from ace.config.strict_model import Settings
+
+
+class DedupSettings(Settings):
+    """Finding bullets that say the same, without a model call. `model` is for the other embedders."""
+
+    enabled: bool = True
+    threshold: float = Field(default=0.92, gt=0.0, le=1.0)
+    embedder: Literal["ngram", "sentence-transformers", "vllm"] = "ngram"
+    model: str | None = None
+
+
+class GuardSettings(Settings):
+    """What happens to a new bullet that holds what no playbook should: see `ace.playbook.guard`.
+
+    `warn` lets it in and says so; `quarantine` keeps it for people to judge, out of every prompt.
+    """
+
+    policy: Literal["off", "warn", "quarantine"] = "warn"
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _off_is_no_boolean(cls, value: Any) -> Any:
+        """YAML reads a bare `off` as false."""
+        return "off" if value is False else value
+
+
+class WorkingSetSettings(Settings):
+    """The part of a large playbook that an epoch's or an evaluation's prompts show: bullets of at most `tokens`."""
+
+    tokens: int = Field(ge=1)
+
+
+class PlaybookSettings(Settings):
+    """The playbook: where it starts, and the tokens (of the generator's tokenizer) that it may never exceed.
+
+    `compaction` is when the prefix log is written anew: at the end of each `epoch`, `never`, or whenever it pays
+    (`auto`, see `ace.playbook.limits.compaction`). `cached_token_cost` is what a token in the prefix costs a call, as a
+    share of what it costs to compute it. With `working_set` prompts show only a part of the playbook.
+    """
+
+    initial: str | None = None
+    token_budget: int | None = Field(default=8192, ge=1)
+    dedup: DedupSettings = DedupSettings()
+    guard: GuardSettings = GuardSettings()
+    compaction: Literal["auto", "epoch", "never"] = "epoch"
+    cached_token_cost: float = Field(default=0.1, ge=0.0)
+    working_set: WorkingSetSettings | None = None

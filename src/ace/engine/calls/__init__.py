@@ -1,0 +1,1 @@
+"""Model calls of a run: journal, completion cache, budget, tiers."""

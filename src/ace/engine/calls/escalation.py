@@ -1,0 +1,116 @@
+"""Tiers: when a call goes to the role's larger model, and how both calls become one answer.
+
+Whether a call is escalated follows from the settings, the answers so far and the tokens of the prompt: a resumed run,
+which is given the same answers, escalates the same calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Literal, TypeVar, get_args
+
+from pydantic import BaseModel
+
+from ace.config import EscalationSettings, RunSettings
+from ace.engine.learning.early_stopping import insight_parts
+from ace.errors import PromptTooLongError
+from ace.inference import Backend
+from ace.playbook import Add, Delta, Embedder, Playbook, Provenance, apply, dedup_delta
+from ace.prompts import PromptPack
+from ace.roles import Complete, Curation, Reflection, RoleResult, to_delta
+from ace.types import Completion, Request
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+Escalation = Literal["score", "rounds", "stalled", "prompt_tokens", "parse_failure", "said"]
+"""Why the larger model was asked; the names are the keys of `EscalationSettings`."""
+
+ESCALATIONS: tuple[Escalation, ...] = get_args(Escalation)
+
+Ask = Callable[[Escalation | None], Awaitable[RoleResult[Answer]]]
+"""Asks the role's own model, or for a reason the larger one."""
+
+
+def at_once(
+    settings: EscalationSettings | None, *, grade: float | None, round: int, stalled: bool = False
+) -> Escalation | None:
+    """Why the larger model is asked about the answer at hand straight away: how wrong it is, or how often it was.
+
+    `grade` is the answer's, None where it may not be looked at; `round` 0 is never escalated.
+    """
+    if settings is None or round == 0:
+        return None
+    if stalled:
+        return "stalled"
+    if settings.score is not None and grade is not None and grade <= settings.score:
+        return "score"
+    return "rounds" if settings.rounds is not None and round >= settings.rounds else None
+
+
+async def in_tiers(
+    ask: Ask[Answer],
+    settings: EscalationSettings | None,
+    first: Escalation | None,
+    *,
+    falls_short: Callable[[Answer], bool] | None = None,
+) -> RoleResult[Answer]:
+    """The answer of the role's own model, or of the larger one where `first` or the outcome is a reason.
+
+    It is asked at most once, and its answer counts, whatever it is; the call before it stands in `earlier`.
+    `falls_short` judges an answer that could be read.
+    """
+    if settings is None or first is not None:
+        return await ask(first)
+    try:
+        result = await ask(None)
+    except PromptTooLongError:
+        return await ask("prompt_tokens")
+    if result.value is None:
+        reason: Escalation | None = "parse_failure" if settings.parse_failure else None
+    else:
+        reason = "said" if falls_short is not None and falls_short(result.value) else None
+    if reason is None:
+        return result
+    return replace(await ask(reason), earlier=(*result.earlier, result.call))
+
+
+def says_too_little(
+    settings: RunSettings,
+    pack: PromptPack,
+    embedder: Embedder,
+    playbook: Playbook,
+    curation: Curation,
+    reflections: Sequence[Reflection],
+) -> bool:
+    """Whether the playbook, as `curation` leaves it, says less than the share `escalate.said` of the insights.
+
+    An insight is said where dedup would drop it as a new bullet.
+    """
+    escalate, dedup = settings.roles.curator.escalate, settings.playbook.dedup
+    if escalate is None or escalate.said is None:
+        return False
+    texts = (reflection.key_insight for reflection in reflections)
+    parts = dict.fromkeys(part for text in texts for part in insight_parts(text, pack.insight_separator))
+    after = apply(playbook, to_delta(curation, Provenance(), playbook.sections)).playbook
+    proposed = Delta(tuple(Add("insight", part) for part in parts))
+    unsaid = dedup_delta(after, proposed, embedder, dedup.threshold).delta.operations
+    return len(parts) - len(unsaid) < escalate.said * len(parts)
+
+
+def no_longer_than(limit: int | None, complete: Complete, backend: Backend) -> Complete:
+    """`complete`, but a prompt of more than `limit` tokens is refused with PromptTooLongError, as if it did not fit."""
+    if limit is None:
+        return complete
+
+    async def within(request: Request) -> Completion:
+        tokens = sum(backend.count_tokens(message.content) for message in request.messages)
+        if tokens > limit:
+            raise PromptTooLongError(
+                f"the prompt has {tokens} tokens, and {backend.info.model} is asked up to {limit}",
+                prompt_tokens=tokens,
+                max_model_len=limit,
+            )
+        return await complete(request)
+
+    return within

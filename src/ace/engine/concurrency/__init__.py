@@ -1,0 +1,1 @@
+"""Coroutines, threads and queues that the loop runs on."""

@@ -1,0 +1,1 @@
+"""Feedback on an answer: its grade, or label-free signals."""

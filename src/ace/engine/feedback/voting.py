@@ -1,0 +1,103 @@
+"""What other answers to the same question say of one: self-consistency, and agreement between tiers.
+
+No target is looked at: answers are compared with each other alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ace.config import ConsistencySettings
+from ace.engine.concurrency.task_groups import flow
+from ace.engine.context import RunContext
+from ace.engine.feedback.signals import without_target
+from ace.engine.loop.attempt import SAMPLE_ERRORS
+from ace.roles import CallRecord, GeneratorAnswer, RoleResult
+from ace.tasks import ComparingTask, InteractiveTask
+from ace.types import RoleName, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What the others say: in words, and whether they hold the answer for right (None: they do not tell)."""
+
+    text: str
+    right: bool | None
+
+
+async def vote(
+    context: RunContext, prefix: str, sample: Sample, answer: str, *, purpose: str, round: int
+) -> tuple[tuple[Vote, ...], tuple[CallRecord, ...]]:
+    """The votes that `adaptation.signals` asks for, and the calls they took. Tasks of several steps have none."""
+    signals = context.settings.adaptation.signals
+    if isinstance(context.task, InteractiveTask):
+        return (), ()
+    votes: list[Vote] = []
+    calls: list[CallRecord] = []
+    if signals.consistency is not None:
+        drawn = await flow(
+            _another(context, prefix, sample, f"{purpose}-draw-{number}", round, signals.consistency.temperature)
+            for number in range(signals.consistency.samples)
+        )
+        calls += [call for result in drawn if result is not None for call in result.calls]
+        votes.append(_consistency(context, sample, answer, _answers(drawn), signals.consistency))
+    if signals.agreement is not None:
+        result = await _another(context, prefix, sample, f"{purpose}-tier", round, None, signals.agreement.role)
+        calls += [] if result is None else result.calls
+        votes += [_agreement(context, sample, answer, other) for other in _answers([result])]
+    return tuple(votes), tuple(calls)
+
+
+def together(votes: Sequence[Vote]) -> bool | None:
+    """Right or wrong where all votes say so."""
+    said = {cast.right for cast in votes}
+    return said.pop() if len(said) == 1 else None
+
+
+async def _another(
+    context: RunContext,
+    prefix: str,
+    sample: Sample,
+    purpose: str,
+    round: int,
+    temperature: float | None,
+    role: RoleName = "generator",
+) -> RoleResult[GeneratorAnswer] | None:
+    """One more answer; None where its call fails, which says nothing of the answer at hand."""
+    try:
+        return await context.generate(
+            prefix, sample, reflection="", purpose=purpose, round=round, temperature=temperature, role=role
+        )
+    except SAMPLE_ERRORS:
+        return None
+
+
+def _answers(drawn: Sequence[RoleResult[GeneratorAnswer] | None]) -> list[str]:
+    return [result.value.final_answer for result in drawn if result is not None and result.value is not None]
+
+
+def _consistency(
+    context: RunContext, sample: Sample, answer: str, others: Sequence[str], settings: ConsistencySettings
+) -> Vote:
+    if not others:
+        return Vote("No further answer could be drawn.", None)
+    differing = [other for other in others if not _same(context, sample, answer, other)]
+    share = 1 - len(differing) / len(others)
+    right = True if share >= settings.accept else False if share <= settings.reject else None
+    text = f"Of {len(others)} further answers that were drawn, {len(others) - len(differing)} say the same."
+    if differing:
+        text += f" Others say: {' | '.join(dict.fromkeys(other[:200] for other in differing))}"
+    return Vote(text, right)
+
+
+def _agreement(context: RunContext, sample: Sample, answer: str, other: str) -> Vote:
+    if _same(context, sample, answer, other):
+        return Vote("Another model gives the same answer.", True)
+    return Vote(f"Another model answers: {other[:500]}", False)
+
+
+def _same(context: RunContext, sample: Sample, one: str, other: str) -> bool:
+    if isinstance(context.task, ComparingTask):
+        return context.task.same(without_target(sample), one, other)
+    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()

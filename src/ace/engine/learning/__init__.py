@@ -1,0 +1,1 @@
+"""From reflections to a new playbook version, early stopping, and the baselines."""

@@ -1,0 +1,100 @@
+"""What ACE is measured against, in the same harness: examples in the prompt, and a playbook that is written anew.
+
+Both fill the playbook in other ways; rendering, budgets, evaluation and the store are the same for all methods.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from ace.engine.context import RunContext
+from ace.engine.feedback.signals import shown
+from ace.engine.learning.curation import CuratedBatch, apply_within_budget, ask_curator
+from ace.engine.loop.sample_loop import SampleResult
+from ace.engine.loop.schedule import derive_seed
+from ace.playbook import Add, Delta, Playbook, Provenance, Remove, apply, dedup_delta
+from ace.playbook.guard import Guard
+from ace.playbook.render import render
+from ace.roles import Reflection
+from ace.types import Sample
+
+EXAMPLES = "examples"
+"""The section that holds the examples."""
+
+
+def few_shot(context: RunContext, playbook: Playbook, samples: Sequence[Sample], *, batch: int) -> CuratedBatch:
+    """Examples in the prompt (in-context learning): questions with their answers, as many as the token budget allows.
+
+    No model is asked. Which samples come first is decided by the run's seed.
+    """
+    order = [sample for sample in samples if sample.target is not None]
+    random.Random(derive_seed(context.settings.seed, "examples")).shuffle(order)
+    asked = [context.task.prompt(sample) for sample in order]
+    shared = len({material for _, material in asked}) == 1  # what all have in common is no part of an example
+    texts = [
+        " ".join(f"{question if shared or not material else f'{material} {question}'} => {sample.target}".split())
+        for sample, (question, material) in zip(order, asked, strict=True)
+    ]
+    operations: list[Add] = []
+    section = playbook.sections[-1].slug if playbook.sections else EXAMPLES
+    for sample, text in zip(order, texts, strict=True):
+        provenance = Provenance(run=context.run, batch=batch, sample=sample.id, role="curator", model="")
+        operations.append(Add(section=section, content=text, reason="an example", provenance=provenance))
+    return _as_many_as_fit(context, playbook, operations)
+
+
+def _as_many_as_fit(context: RunContext, playbook: Playbook, operations: Sequence[Add]) -> CuratedBatch:
+    """The most of `operations`, from the first, that the budget holds."""
+    budget = context.settings.playbook.token_budget
+
+    def fits(count: int) -> bool:
+        filled = apply(playbook, Delta(tuple(operations[:count]))).playbook
+        return budget is None or context.count_tokens(render(filled, context.pack.formats)) <= budget
+
+    low, high = 0, len(operations)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    delta = Delta(tuple(operations[:low]))
+    applied = apply(playbook, delta)
+    return CuratedBatch(applied.playbook, delta, applied.skipped, ())
+
+
+async def rewrite(
+    context: RunContext, playbook: Playbook, results: Sequence[SampleResult], *, batch: int
+) -> CuratedBatch:
+    """A full rewrite after each batch, as Dynamic Cheatsheet does it (arXiv 2504.07952): what it leaves out is lost.
+
+    The curator sees an empty playbook and, as insights, all bullets there are and all that the batch brought. Where it
+    gives nothing that can be read, the old playbook stays.
+    """
+    insights = [result for result in results if result.reflections and result.reflections[-1].key_insight.strip()]
+    if not insights:
+        return CuratedBatch(playbook, Delta(()), (), ())
+    blank = Playbook.empty(sections=playbook.sections)
+    held = [Reflection(key_insight=bullet.content) for bullet in playbook.bullets]
+    curated, calls = await ask_curator(
+        context,
+        blank,
+        context.render(blank),
+        [*held, *(result.reflections[-1] for result in insights)],
+        touched=(),
+        samples=[result.sample for result in insights],
+        batch=batch,
+        number=0,
+    )
+    settings = context.settings
+    guard = Guard(
+        settings.playbook.guard,
+        shown(settings, [result.sample for result in results]),
+        shown(settings, context.task.splits.train),
+    )
+    written = Delta(tuple(op for op in curated.operations if isinstance(op, Add)))
+    if not written.operations:
+        return CuratedBatch(playbook, Delta(()), (), calls)
+    written = guard.admit(blank, written)
+    if settings.playbook.dedup.enabled:
+        written = dedup_delta(blank, written, context.embedder, settings.playbook.dedup.threshold).delta
+    removed = tuple(Remove(id=bullet.id, reason="rewritten") for bullet in playbook.bullets)
+    return apply_within_budget(context, playbook, Delta((*removed, *written.operations)), (), calls, guard, batch=batch)

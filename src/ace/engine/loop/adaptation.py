@@ -1,0 +1,101 @@
+"""Adaptation: the batches of a run in order, offline over epochs or online over one stream.
+
+Everything here is owed work: what the store already holds is skipped, so that a resumed run does exactly the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from ace.engine.context import RunContext
+from ace.engine.feedback.signals import has_labels
+from ace.engine.loop.evaluation import evaluate
+from ace.engine.loop.pipeline import run_epoch
+from ace.engine.loop.schedule import BatchPlan, plan_batches
+from ace.playbook import Playbook
+from ace.types import Sample
+
+VALIDATION = "validation"
+
+
+def plan(context: RunContext) -> tuple[BatchPlan, ...]:
+    """The batches of this run: online, the stream is read once and in order; none where nothing is learned.
+
+    Examples for the prompt are taken in one batch.
+    """
+    settings, train = context.settings, context.task.splits.train
+    method = settings.adaptation.method
+    if settings.mode == "evaluate" or method == "empty":
+        return ()
+    online = settings.mode == "online"
+    return plan_batches(
+        train,
+        epochs=1 if online or method == "icl" else settings.adaptation.epochs,
+        batch_size=max(1, len(train)) if method == "icl" else settings.adaptation.batch_size,
+        shuffle=settings.adaptation.shuffle and not online,
+        seed=settings.seed,
+        bullets=context.store.playbook_versions(context.run)[0].bullets,
+    )
+
+
+async def adapt(context: RunContext, plans: Sequence[BatchPlan]) -> int:
+    """Work off the batches that the store does not hold yet and return the best playbook's version.
+
+    Online, each window's first answers are predictions made before the window is learned from, and the last version is
+    kept. Offline, the version with the best validation accuracy is kept, the later one on a tie; the last without one.
+    """
+    last = context.store.last_batch(context.run)
+    done = last.index if last else -1
+    playbook = context.store.playbook(context.run)
+    for _, group in groupby(plans, key=lambda planned: planned.epoch):
+        epoch = tuple(group)
+        if epoch[-1].index > done:
+            playbook = await run_epoch(context, playbook, epoch, done)
+        if _validates(context):
+            await _validate(context, epoch[-1])
+    return best_version(context)
+
+
+def best_version(context: RunContext) -> int:
+    """The version with the best validation accuracy so far, the later one on a tie; the last without validation.
+
+    Without labels no batch is validated: grades may not choose among playbooks.
+    """
+    validated = [known for known in context.store.evaluations(context.run) if known.label == VALIDATION]
+    if not validated:
+        return context.store.playbook(context.run).version
+    return max(validated, key=lambda known: (known.accuracy, known.playbook_version)).playbook_version
+
+
+async def ensure_evaluation(
+    context: RunContext,
+    playbook: Playbook,
+    samples: Sequence[Sample],
+    *,
+    label: str,
+    split: str,
+    after_batch: int | None,
+) -> float:
+    """The accuracy of this evaluation: from the store if it is there, else evaluated now."""
+    for known in context.store.evaluations(context.run):
+        if (known.label, known.playbook_version, known.after_batch) == (label, playbook.version, after_batch):
+            return known.accuracy
+    return await evaluate(context, playbook, samples, label=label, split=split, after_batch=after_batch)
+
+
+def _validates(context: RunContext) -> bool:
+    if context.settings.mode == "online" or not has_labels(context.settings):
+        return False
+    return context.settings.adaptation.validate_each_epoch and bool(context.task.splits.validation)
+
+
+async def _validate(context: RunContext, planned: BatchPlan) -> None:
+    await ensure_evaluation(
+        context,
+        context.store.playbook_after(context.run, planned.index),
+        context.task.splits.validation,
+        label=VALIDATION,
+        split="validation",
+        after_batch=planned.index,
+    )

@@ -1,0 +1,127 @@
+"""One batch: its samples flow at once from one playbook version, and one record holds what they led to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ace.engine.concurrency.admission_window import Window
+from ace.engine.concurrency.task_groups import flow
+from ace.engine.context import RunContext
+from ace.engine.events import BatchCommitted, BatchStarted
+from ace.engine.learning.baselines import few_shot, rewrite
+from ace.engine.learning.curation import curate_batch
+from ace.engine.learning.prefix_compaction import compact
+from ace.engine.loop.sample_loop import SampleResult, work_sample
+from ace.engine.loop.schedule import BatchPlan
+from ace.engine.loop.shown_bullets import shown_in_epoch
+from ace.playbook import Delta, Playbook
+from ace.store.records import BatchRecord, utcnow
+from ace.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesDone:
+    """The samples of a batch, worked off behind the playbook `seen` (shown as `prefix`) from the moment `started` on.
+
+    Examples for the prompt are made without asking a model: there are no `results` then.
+    """
+
+    seen: Playbook
+    prefix: str
+    results: Sequence[SampleResult]
+    started: datetime
+
+
+async def work_samples(
+    context: RunContext, seen: Playbook, plan: BatchPlan, window: Window, *, width: int
+) -> SamplesDone:
+    """Work all samples of `plan` off behind `seen`, each from the moment that `window` has a place within `width`."""
+    started = utcnow()
+    context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), seen.version))
+    prefix = context.render(shown_in_epoch(context, seen, plan))
+
+    async def work(position: int, sample: Sample) -> SampleResult:
+        async with window.place(width):
+            return await work_sample(context, seen, prefix, sample, position, batch=plan.index)
+
+    asked = () if context.settings.adaptation.method == "icl" else plan.samples
+    results = await flow(work(position, sample) for position, sample in enumerate(asked))
+    return SamplesDone(seen, prefix, results, started)
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What a batch led to, as one transaction is to commit it, and what is told of it then."""
+
+    record: BatchRecord
+    told: BatchCommitted
+
+
+async def conclude(context: RunContext, newest: Playbook, plan: BatchPlan, done: SamplesDone) -> Concluded:
+    """Curate what the samples propose, and apply it to `newest`, which the store must hold.
+
+    Writes nothing: an error or a cancellation on the way abandons the batch.
+    """
+    method = context.settings.adaptation.method
+    results = [_of_bullets_seen(result, done.seen, newest) for result in done.results]
+    if method == "icl":
+        curated = few_shot(context, newest, plan.samples, batch=plan.index)
+    elif method == "rewrite":
+        curated = await rewrite(context, newest, results, batch=plan.index)
+    else:
+        visible = shown_in_epoch(context, newest, plan)
+        prefix = done.prefix if newest is done.seen else context.render(visible)
+        curated = await curate_batch(context, newest, prefix, results, batch=plan.index, visible=visible)
+    calls = tuple(call for result in results for call in result.calls) + curated.calls
+    working_set = context.working_sets.get(plan.begins)
+    end = compact(context, newest, curated.playbook, plan, calls=len(calls), shown=working_set)
+    record = BatchRecord(
+        run=context.run,
+        index=plan.index,
+        epoch=plan.epoch,
+        outcomes=tuple(result.outcome for result in results),
+        calls=calls,
+        delta=curated.delta,
+        playbook=end.playbook,
+        skipped=curated.skipped,
+        compacted=end.compacted,
+        window=end.window,
+        started=done.started,
+        finished=utcnow(),
+    )
+    return Concluded(record, _committed(plan, results, end.playbook, curated.delta))
+
+
+def _of_bullets_seen(result: SampleResult, seen: Playbook, newest: Playbook) -> SampleResult:
+    """`result` without a word on bullets that came after `seen`: where it names their ids, it made them up."""
+    unseen = newest.by_id.keys() - seen.by_id.keys()
+    if not unseen:
+        return result
+    return replace(
+        result,
+        used=tuple(bullet for bullet in result.used if bullet not in unseen),
+        reflections=tuple(
+            reflection.model_copy(
+                update={"bullet_tags": [tag for tag in reflection.bullet_tags if tag.id not in unseen]}
+            )
+            for reflection in result.reflections
+        ),
+    )
+
+
+def _committed(plan: BatchPlan, results: Sequence[SampleResult], playbook: Playbook, delta: Delta) -> BatchCommitted:
+    outcomes = [result.outcome for result in results]
+    return BatchCommitted(
+        index=plan.index,
+        epoch=plan.epoch,
+        first_correct=sum(outcome.first_correct is True for outcome in outcomes),
+        corrected=sum(outcome.corrected for outcome in outcomes),
+        failed=sum(outcome.status == "failed" for outcome in outcomes),
+        samples=len(outcomes),
+        playbook_version=playbook.version,
+        bullets=len(playbook),
+        operations=Counter(operation.type for operation in delta.operations),
+    )

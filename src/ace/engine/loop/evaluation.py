@@ -1,0 +1,87 @@
+"""Evaluation: every sample of a split answered once with one playbook, all of them in flight at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ace.engine.concurrency.task_groups import flow
+from ace.engine.context import RunContext
+from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
+from ace.engine.loop.attempt import Attempt, attempt
+from ace.engine.loop.shown_bullets import shown_for
+from ace.playbook import Playbook
+from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow
+from ace.tasks import MeasuringTask
+from ace.types import Sample
+
+
+async def evaluate(
+    context: RunContext,
+    playbook: Playbook,
+    samples: Sequence[Sample],
+    *,
+    label: str,
+    split: str,
+    after_batch: int | None,
+    purpose: str | None = None,
+) -> float:
+    """Answer `samples` with `playbook`, commit the evaluation in one transaction and return the accuracy.
+
+    A failed sample is recorded as failed; it stays in the denominator of the accuracy. `purpose` (the label if None)
+    decides the seeds of the sampling.
+    """
+    started = utcnow()
+    context.listener(EvaluationStarted(label, split, len(samples), playbook.version))
+    prefix = context.render(shown_for(context, playbook, samples))
+    done = correct = 0
+
+    async def answer(sample: Sample) -> Attempt:
+        nonlocal done, correct
+        result = await attempt(context, prefix, sample, purpose=label if purpose is None else purpose)
+        done += 1
+        correct += bool(result.score and result.score.correct)
+        context.listener(EvaluationProgress(label, done, len(samples), correct))
+        return result
+
+    attempts = await flow(answer(sample) for sample in samples)
+    metrics = await _metrics(context, samples, attempts)
+    record = EvaluationRecord(
+        run=context.run,
+        label=label,
+        split=split,
+        playbook_version=playbook.version,
+        outcomes=tuple(_outcome(i, sample, a) for i, (sample, a) in enumerate(zip(samples, attempts, strict=True))),
+        calls=tuple(call for a in attempts for call in a.calls),
+        after_batch=after_batch,
+        metrics=metrics,
+        started=started,
+        finished=utcnow(),
+    )
+    context.store.commit_evaluation(record)
+    failed = sum(a.score is None for a in attempts)
+    accuracy = correct / len(samples) if samples else 0.0
+    context.listener(EvaluationFinished(label, split, len(samples), correct, failed, accuracy, playbook.version))
+    return accuracy
+
+
+async def _metrics(context: RunContext, samples: Sequence[Sample], attempts: Sequence[Attempt]) -> dict[str, float]:
+    """The mean score where it says more than the share of right answers, and the task's own numbers."""
+    values = [made.score.value if made.score else 0.0 for made in attempts]
+    metrics = {"mean_score": sum(values) / len(values)} if any(value not in (0.0, 1.0) for value in values) else {}
+    if isinstance(context.task, MeasuringTask):
+        graded = [(sample, made.answer if made.score else None) for sample, made in zip(samples, attempts, strict=True)]
+        metrics.update(await context.aside.run(context.task.metrics, graded))
+    return metrics
+
+
+def _outcome(position: int, sample: Sample, result: Attempt) -> OutcomeRecord:
+    if result.score is None:
+        return OutcomeRecord(sample.id, position, "failed", answer=result.answer, error=result.error)
+    return OutcomeRecord(
+        sample.id,
+        position,
+        answer=result.answer,
+        value=result.score.value,
+        correct=result.score.correct,
+        first_correct=result.score.correct,
+    )

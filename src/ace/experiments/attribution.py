@@ -1,0 +1,166 @@
+"""Which bullet earned its place: the playbook with and without each, on samples that it was not learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from ace.config import RunSettings
+from ace.engine import Listener
+from ace.engine.events import silent
+from ace.engine.loop.variant_evaluation import Variant, probe
+from ace.engine.run_inputs import Parts, prepare
+from ace.errors import BudgetReachedError, DataError
+from ace.experiments.comparison import Measure, paired
+from ace.experiments.outcomes import evaluated
+from ace.experiments.reuse import begun, finished
+from ace.experiments.statistics import PairedTest, holm
+from ace.inference import Backends
+from ace.playbook import Bullet, Delta, Playbook, Remove, apply
+from ace.store import RunStore
+from ace.types import Sample
+
+SplitName = Literal["train", "validation", "test"]
+Grouping = Literal["bullet", "section"]
+
+WHOLE = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class BulletCredit:
+    """What a bullet, or all bullets of a section, is worth.
+
+    `test` compares without (a) and with (b): a positive difference is what is lost without it. `p_corrected` is Holm's
+    over all groups.
+    """
+
+    bullets: tuple[Bullet, ...]
+    test: PairedTest
+    p_corrected: float
+
+    @property
+    def name(self) -> str:
+        """The bullet's id, or the section's slug."""
+        return self.bullets[0].id if len(self.bullets) == 1 else self.bullets[0].section
+
+    @property
+    def effect(self) -> float:
+        return self.test.difference
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """All groups, the most useful first. `run` is the probe that holds the evaluations."""
+
+    run: str
+    split: str
+    samples: int
+    measure: Measure
+    accuracy: float
+    ranking: tuple[BulletCredit, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **{name: getattr(self, name) for name in ("run", "split", "samples", "measure", "accuracy")},
+            "ranking": [
+                {
+                    "ids": [bullet.id for bullet in held.bullets],
+                    "content": [bullet.content for bullet in held.bullets],
+                    "effect": held.effect,
+                    "test": asdict(held.test),
+                    "p_corrected": held.p_corrected,
+                }
+                for held in self.ranking
+            ],
+        }
+
+
+async def measure_credit(
+    settings: RunSettings,
+    playbook: Playbook,
+    *,
+    split: SplitName = "validation",
+    limit: int | None = None,
+    group: Grouping = "bullet",
+    measure: Measure = "right",
+    listener: Listener = silent,
+    backends: Backends | None = None,
+) -> Credit:
+    """Evaluate `playbook` whole and without each group, and rank the groups by what is lost without them.
+
+    The evaluations are a run in the store: asked again they are found there, broken off they go on. DataError for a
+    split without samples and a playbook without bullets; raises what `ace.engine.run` raises.
+    """
+    whole = playbook.compacted()
+    settings = probe_settings(settings, f"credit-{split}-{group}-{limit or 'all'}")
+    parts = replace(prepare(settings), playbook=whole)
+    samples = _samples(parts, split, limit)
+    groups = _groups(whole, group)
+    variants = [Variant(WHOLE, whole), *(Variant(label, without(whole, held)) for label, held in groups.items())]
+    run = await recorded(settings, parts, variants, samples, split, listener, backends)
+    with RunStore.open(settings.store, create=False) as store:
+        kept = evaluated(store, run, WHOLE)
+        tests = [paired(evaluated(store, run, label), kept, measure, seed=0) for label in groups]
+    corrected = holm([test.p for test in tests])
+    ranking = [
+        BulletCredit(tuple(held), test, p) for held, test, p in zip(groups.values(), tests, corrected, strict=True)
+    ]
+    ranking.sort(key=lambda held: (-held.effect, held.name))
+    return Credit(run, split, len(samples), measure, tests[0].mean_b, tuple(ranking))
+
+
+def without(playbook: Playbook, bullets: Sequence[Bullet]) -> Playbook:
+    """The playbook as if these bullets had never been; the prefix before the first of them stays as it is."""
+    removed = Delta(tuple(Remove(id=bullet.id, reason="left out") for bullet in bullets))
+    return apply(playbook, removed).playbook.compacted()
+
+
+async def recorded(
+    settings: RunSettings,
+    parts: Parts,
+    variants: Sequence[Variant],
+    samples: Sequence[Sample],
+    split: str,
+    listener: Listener,
+    backends: Backends | None,
+) -> str:
+    """The run that holds these evaluations: the one in the store, taken up where it broke off, or a new one."""
+    known = finished(settings, parts)
+    if known is not None and known.status == "done":
+        return known.id
+    resume = begun(settings, parts)
+    summary = await probe(
+        settings, parts, variants, samples, split=split, listener=listener, resume=resume, backends=backends
+    )
+    if summary.status == "budget":
+        raise BudgetReachedError(
+            f"{summary.run} reached its budget: its evaluations are kept, and go on with a larger one"
+        )
+    return summary.run
+
+
+def probe_settings(settings: RunSettings, name: str) -> RunSettings:
+    """The settings that record a probe; what decides only how a run learns is left at its default."""
+    playbook = settings.playbook.model_copy(update={"initial": None})
+    return settings.model_copy(update={"mode": "probe", "name": name, "playbook": playbook})
+
+
+def _samples(parts: Parts, split: SplitName, limit: int | None) -> tuple[Sample, ...]:
+    splits = parts.task.splits
+    samples: tuple[Sample, ...] = getattr(splits, split)
+    if not samples:
+        sizes = ", ".join(f"{name} {len(getattr(splits, name))}" for name in ("train", "validation", "test"))
+        raise DataError(f"the {split} split is empty ({sizes}): choose another one with --split")
+    return samples[:limit]
+
+
+def _groups(playbook: Playbook, group: Grouping) -> dict[str, list[Bullet]]:
+    """The bullets to leave out, by the label of the evaluation without them."""
+    groups: dict[str, list[Bullet]] = {}
+    for bullet in playbook.bullets:
+        name = bullet.id if group == "bullet" else bullet.section
+        groups.setdefault(f"without {name}", []).append(bullet)
+    if not groups:
+        raise DataError("this playbook has no bullets")
+    return groups

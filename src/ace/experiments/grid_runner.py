@@ -1,0 +1,75 @@
+"""Running the cells of an experiment: engines are shared, finished cells are found in the store, broken ones go on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from ace.config import RunSettings
+from ace.engine import Listener, run
+from ace.engine.run_inputs import Parts, prepare
+from ace.experiments.grid import Cell
+from ace.experiments.reuse import begun, finished
+from ace.inference import Backends, open_backends
+from ace.types import ROLES
+
+Opened = Callable[[Cell, int], AbstractContextManager[Listener]]
+"""A listener for the cell of this number (from 0), open while the cell runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellRun:
+    """A finished cell: its run, what the run amounts to (`RunSummary.to_json()`), and whether it was there already."""
+
+    cell: Cell
+    run: str
+    summary: Mapping[str, Any]
+    reused: bool
+
+
+async def run_cells(cells: Sequence[Cell], opened: Opened, *, backends: Backends | None = None) -> tuple[CellRun, ...]:
+    """Run what is not in the store yet, one cell after the other, cells of the same models on the same engines.
+
+    All cells are checked before the first engine is loaded. Raises what `ace.engine.run` raises; what ended stays.
+    """
+    prepared = {cell.settings.digest: prepare(cell.settings) for cell in cells}
+    found: list[CellRun | None] = [_reused(cell, prepared[cell.settings.digest]) for cell in cells]
+    owed = [number for number, known in enumerate(found) if known is None]
+    for group in _by_engines(cells, owed):
+        async with _engines(cells[group[0]].settings, backends) as live:
+            for number in group:
+                cell = cells[number]
+                known = begun(cell.settings, prepared[cell.settings.digest])
+                with opened(cell, number) as listener:
+                    summary = await run(cell.settings, listener=listener, resume=known, backends=live)
+                found[number] = CellRun(cell, summary.run, summary.to_json(), reused=False)
+    return tuple(known for known in found if known is not None)
+
+
+def _by_engines(cells: Sequence[Cell], numbers: Sequence[int]) -> list[list[int]]:
+    """The cells grouped by the engines that they need, in order of their first."""
+    groups: dict[str, list[int]] = {}
+    for number in numbers:
+        groups.setdefault(_engine_key(cells[number].settings), []).append(number)
+    return list(groups.values())
+
+
+def _engine_key(settings: RunSettings) -> str:
+    models = {role: settings.models[settings.roles.of(role).model].model_dump(mode="json") for role in ROLES}
+    larger = {name: settings.models[name].model_dump(mode="json") for name in settings.models_escalated}
+    return json.dumps([models, larger], sort_keys=True)
+
+
+@contextlib.asynccontextmanager
+async def _engines(settings: RunSettings, given: Backends | None) -> AsyncIterator[Backends]:
+    async with contextlib.nullcontext(given) if given is not None else open_backends(settings) as backends:
+        yield backends
+
+
+def _reused(cell: Cell, parts: Parts) -> CellRun | None:
+    known = finished(cell.settings, parts)
+    return None if known is None else CellRun(cell, known.id, known.summary or {}, reused=True)

@@ -1,0 +1,36 @@
+"""Runs that the store holds already: what was done once is not done again."""
+
+from __future__ import annotations
+
+from ace.config import RunSettings
+from ace.engine.run_inputs import Parts
+from ace.store import Run, RunStore
+
+
+def finished(settings: RunSettings, parts: Parts) -> Run | None:
+    """The newest run of these settings, task data, prompts and first playbook that came to its end.
+
+    One that a budget ended counts where the budget is still the same.
+    """
+    budget = settings.budget.model_dump(mode="json")
+    for run in _runs_of(settings, parts):
+        ended = run.status == "done" or (run.status == "budget" and run.settings.get("budget") == budget)
+        if ended and run.summary is not None:
+            return run
+    return None
+
+
+def begun(settings: RunSettings, parts: Parts) -> str | None:
+    """The newest such run that stopped on the way and that no process works on; its id."""
+    stopped = ("interrupted", "failed", "budget")
+    return next((run.id for run in _runs_of(settings, parts) if run.status in stopped or run.abandoned), None)
+
+
+def _runs_of(settings: RunSettings, parts: Parts) -> tuple[Run, ...]:
+    with RunStore.open(settings.store) as store:
+        return tuple(
+            run
+            for run in store.runs_of(settings.digest)
+            if (run.task_digest, run.pack_digest) == (parts.task_digest, parts.pack.digest)
+            and store.playbook_versions(run.id)[0].digest == parts.playbook.digest
+        )

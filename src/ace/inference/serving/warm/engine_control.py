@@ -1,0 +1,74 @@
+"""What `ace serve-engine` does: serve until it is stopped, say what is warm, and end it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+from ace.config import ModelSettings
+from ace.errors import ConfigError, ProviderStartError
+from ace.inference.backend import Backend
+from ace.inference.factory import create_backend
+from ace.inference.provider_choice import resolve_auto
+from ace.inference.serving.remote.engine_identity import engine_digest
+from ace.inference.serving.remote.wire_protocol import Hello, Stop, WireError, pack
+from ace.inference.serving.warm.discovery import greet
+from ace.inference.serving.warm.socket_paths import sockets
+from ace.inference.serving.warm.warm_server import serve_engines, wait_until_free
+
+END_S = 60.0
+"""How long `end_all` waits for a server to free its engines."""
+
+
+async def serve_until_stopped(models: Sequence[ModelSettings], ready: Callable[[Hello], None]) -> None:
+    """Keep the engines of `models` warm until SIGTERM, Ctrl-C or `end_all`. Errors are those of `create_backend`."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise ProviderStartError("warm engines need Unix sockets, which this system does not have")
+    wanted: dict[str, tuple[ModelSettings, str]] = {}
+    for settings in models:
+        provider = resolve_auto().provider if settings.provider == "auto" else settings.provider
+        if provider not in ("vllm", "huggingface"):
+            raise ConfigError.at("provider", provider, "auto, vllm, huggingface", hint="only engines can be kept warm")
+        wanted.setdefault(engine_digest(settings, provider), (settings, provider))
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        await serve_engines(list(wanted.values()), _own, ready, stopping)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def survey() -> list[Hello]:
+    """The engines that are warm and answer, of this version of ace. Sockets that a killed server left are passed by."""
+    found = []
+    for place in sockets():
+        with contextlib.suppress(OSError, WireError):
+            connection, hello = greet(place)
+            connection.close()
+            found.append(hello)
+    return found
+
+
+def end_all() -> int:
+    """End every server that answers, wait until its engines are freed, and say how many engines that were."""
+    ending = []
+    for place in sockets():
+        with contextlib.suppress(OSError, WireError):
+            connection, _ = greet(place)
+            ending.append((place, connection))
+    for _, connection in ending:
+        with contextlib.closing(connection), contextlib.suppress(OSError):  # of several engines the first ends all
+            connection.sendall(pack(Stop()))
+    for place, _ in ending:
+        wait_until_free(place, END_S)
+    return len(ending)
+
+
+def _own(settings: ModelSettings) -> Backend:
+    return create_backend(settings.model_copy(update={"warm": False}))

@@ -1,5 +1,0 @@
-"""vLLM in this process, on a GPU or a CPU. vllm itself is imported when the first engine starts."""
-
-from ace.inference.vllm.backend import VllmBackend, create
-
-__all__ = ["VllmBackend", "create"]

@@ -1,8 +1,0 @@
-"""Engines that outlive a run: `ace serve-engine` holds them, runs with the same settings find them by a Unix socket.
-
-The server's side is in `ace.inference.warm.server`, which needs a system with Unix sockets and file locks.
-"""
-
-from ace.inference.warm.finding import Found, find_warm
-
-__all__ = ["Found", "find_warm"]

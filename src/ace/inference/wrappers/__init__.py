@@ -1,0 +1,1 @@
+"""Backends that stand before another one: retries, restarts, lazy start, LoRA adapters."""

@@ -1,0 +1,47 @@
+"""The only retry loop: around any backend, for errors that say of themselves that another try may help."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from ace.errors import AceError, EngineDeadError, TransientError
+from ace.inference.backend import Backend
+from ace.inference.wrappers.wrapper import ForwardingBackend
+from ace.types import Completion, Request
+
+_BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
+
+
+class RetryingBackend(ForwardingBackend):
+    """Repeats a failed call up to `max_retries` times, waiting exponentially longer or as long as a server asks."""
+
+    def __init__(self, inner: Backend, max_retries: int) -> None:
+        super().__init__(inner)
+        self._retrying = AsyncRetrying(
+            stop=stop_after_attempt(max_retries + 1), wait=_wait, retry=retry_if_exception(_retryable), reraise=True
+        )
+
+    async def complete(self, request: Request) -> Completion:
+        """EngineDeadError where nobody answered any of the tries."""
+        try:
+            async for attempt in self._retrying.copy():
+                with attempt:
+                    completion = await self._inner.complete(request)
+                    return replace(completion, attempts=attempt.retry_state.attempt_number)
+        except TransientError as error:
+            if not error.facts.get("unreachable"):
+                raise
+            raise EngineDeadError(error.message, hint="start it again, then resume the run") from error
+        raise AssertionError("tenacity reraises the last error")
+
+
+def _retryable(error: BaseException) -> bool:
+    return isinstance(error, AceError) and error.retryable
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.facts.get("retry_after_s") if isinstance(error, AceError) else None
+    return float(asked) if asked is not None else _BACKOFF(state)

@@ -1,0 +1,114 @@
+"""Dedup: ADDs that only say again what the playbook says already do not get in. No model call is made for it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ace.playbook.apply import SkippedOperation, apply
+from ace.playbook.delta import Add, Delta, Operation, Tag
+from ace.playbook.playbook import Playbook
+from ace.playbook.similarity.embedders import Embedder, NgramEmbedder
+from ace.playbook.similarity.text_features import Signature, adds_a_word, signature, telling_stems
+
+if TYPE_CHECKING:
+    from ace.playbook.similarity.embedders import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Deduped:
+    """The delta without the duplicates, and those with the bullet or ADD that each repeats, by id or by its words."""
+
+    delta: Delta
+    dropped: tuple[SkippedOperation, ...]
+    repeats: tuple[str, ...] = ()
+
+
+def dedup_delta(playbook: Playbook, delta: Delta, embedder: Embedder, threshold: float) -> Deduped:
+    """Drop every ADD whose vector is within `threshold` (cosine) of a live bullet or an earlier ADD, and says the same.
+
+    A close vector is not enough: `similarity.text_features` says what must be equal besides. Bullets are compared as
+    the rest of the delta leaves them, so that the new wording of a bullet that it removes gets in.
+    """
+    additions = [operation for operation in delta.operations if isinstance(operation, Add)]
+    if not additions:
+        return Deduped(delta, ())
+    rivals = _Rivals(playbook, delta, additions, embedder, threshold)
+    kept: list[Operation] = []
+    dropped: list[SkippedOperation] = []
+    repeats: list[str] = []
+    for operation in delta.operations:
+        if isinstance(operation, Add) and (same := rivals.same_as(operation)):
+            dropped.append(SkippedOperation(operation, f"duplicate of {same}"))
+            repeats.append(same)
+        else:
+            kept.append(operation)
+    return Deduped(Delta(tuple(kept)), tuple(dropped), tuple(repeats))
+
+
+@dataclass(slots=True)
+class _Group:
+    """Texts that an ADD may repeat, what a reason calls them, and their vectors."""
+
+    names: list[str]
+    texts: list[str]
+    vectors: Vectors
+
+
+class _Rivals:
+    """What each ADD of a delta may repeat. Every text is embedded once, in one call."""
+
+    def __init__(
+        self, playbook: Playbook, delta: Delta, additions: Sequence[Add], embedder: Embedder, threshold: float
+    ) -> None:
+        self._threshold = threshold
+        self._by_spelling = isinstance(embedder, NgramEmbedder)
+        rest = Delta(tuple(operation for operation in delta.operations if not isinstance(operation, Add | Tag)))
+        live = apply(playbook, rest).playbook if rest.operations else playbook
+        held = {
+            key: live.index.rivals(*key, live.by_id) for key in (self._key(addition.content) for addition in additions)
+        }
+        alike = Counter(signature(addition.content) for addition in additions)
+        contents = [a.content for a in additions if held[self._key(a.content)] or alike[signature(a.content)] > 1]
+        texts = list(dict.fromkeys([*(bullet.content for found in held.values() for bullet in found), *contents]))
+        self._vectors = embedder.embed(texts)
+        self._places = {text: place for place, text in enumerate(texts)}
+        self._held = {
+            key: self._group([bullet.id for bullet in found], [bullet.content for bullet in found])
+            for key, found in held.items()
+        }
+        self._kept: dict[Signature, list[str]] = defaultdict(list)
+
+    def same_as(self, addition: Add) -> str | None:
+        """The name of the likest text that says what `addition` says. To be asked once for each ADD, in order."""
+        text = addition.content
+        if text not in self._places:
+            return None
+        kept = self._kept[signature(text)]
+        names = [f"another ADD of this batch ({earlier[:40]!r})" for earlier in kept]
+        found = [*self._same(text, self._held[self._key(text)]), *self._same(text, self._group(names, kept))]
+        if not found:
+            kept.append(text)
+        return max(found, key=lambda one: one[0])[1] if found else None
+
+    def _same(self, text: str, group: _Group) -> Iterator[tuple[float, str]]:
+        """The likest text of `group` that says the same, if any: its likeness and its name."""
+        import numpy as np
+
+        # Row by row, unlike a matrix product, so that a likeness does not depend on what stands beside it.
+        likeness = np.einsum("ij,j->i", group.vectors, self._vectors[self._places[text]])
+        for best in map(int, (-likeness).argsort(kind="stable")):
+            if likeness[best] < self._threshold:
+                return
+            if not self._by_spelling or not adds_a_word(text, group.texts[best]):
+                yield float(likeness[best]), group.names[best]
+                return
+
+    def _key(self, text: str) -> tuple[Signature, frozenset[str]]:
+        """What a live bullet must have to be compared with this text. `adds_a_word` would turn the others down."""
+        return signature(text), telling_stems(text) if self._by_spelling else frozenset()
+
+    def _group(self, names: list[str], texts: list[str]) -> _Group:
+        return _Group(names, texts, self._vectors[[self._places[text] for text in texts]])

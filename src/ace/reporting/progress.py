@@ -1,0 +1,195 @@
+"""The progress of a run while it goes on: live bars on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Column
+
+from ace.engine.events import (
+    BatchCommitted,
+    BatchStarted,
+    BudgetReached,
+    BulletFlagged,
+    CallFinished,
+    CurationFailed,
+    EngineDeferred,
+    EngineReady,
+    EvaluationFinished,
+    EvaluationProgress,
+    EvaluationStarted,
+    Event,
+    RunFinished,
+    RunStarted,
+    SampleFinished,
+)
+from ace.reporting.event_totals import Tally
+from ace.reporting.text import UNKNOWN, by_type, cell, percent, seconds, visible
+
+WIDE = 105
+"""Columns of a terminal from which on there is room for a bar beside the numbers."""
+
+
+class View(Protocol):
+    """A listener that is open while the run goes on."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __call__(self, event: Event) -> None: ...
+
+
+def progress_view(console: Console) -> View:
+    """The view that fits `console`."""
+    return LiveView(console) if console.is_terminal else PlainView(console)
+
+
+class LiveView:
+    """One bar for the adaptation and one for the evaluation under way; finished evaluations become lines above them."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tally = Tally()
+        bar = [BarColumn(bar_width=24)] if console.width >= WIDE else []
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<10}", markup=False, table_column=Column(no_wrap=True, min_width=10)),
+            *bar,
+            TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True)),
+            console=console,
+            transient=True,
+        )
+        self._starting: TaskID | None = None
+        self._adapting: TaskID | None = None
+        self._evaluating: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        self._starting = self._bars.add_task("engine", total=None, note="starting")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        self._tally.add(event)
+        if not isinstance(event, BatchCommitted) and (line := describe(event, self._tally)) is not None:
+            self._console.print(cell(line), soft_wrap=True)
+        match event:
+            case RunStarted():
+                self._remove(self._starting)
+                self._starting = None
+            case EvaluationStarted(label=label, samples=samples):
+                self._evaluating = self._bars.add_task(visible(label), total=samples, note="")
+            case EvaluationProgress(done=done, samples=samples, correct=correct):
+                if self._evaluating is not None:
+                    note = f"{done}/{samples} samples  {percent(correct / done)} right{self._rates()}"
+                    self._bars.update(self._evaluating, completed=done, note=note)
+            case EvaluationFinished():
+                self._remove(self._evaluating)
+                self._evaluating = None
+            case BatchStarted() | SampleFinished() | CallFinished() | BatchCommitted():
+                self._show_adaptation(event)
+            case _:
+                pass
+
+    def _show_adaptation(self, event: Event) -> None:
+        tally = self._tally
+        if isinstance(event, BatchStarted) and self._adapting is None:
+            self._adapting = self._bars.add_task("adaptation", total=tally.batches, note="")
+        if self._adapting is None:
+            return
+        note = (
+            f"{min(tally.batches_done + 1, tally.batches)}/{tally.batches}  {tally.samples_done} samples  "
+            f"{percent(tally.accuracy)} right{self._rates()}  {seconds(tally.seconds_left)} left"
+        )
+        self._bars.update(self._adapting, completed=tally.progress, note=note)
+        if tally.batches_done == tally.batches:
+            self._remove(self._adapting)
+            self._adapting = None
+
+    def _rates(self) -> str:
+        speed = self._tally.tokens_per_s
+        shown = UNKNOWN if speed is None else f"{speed:.0f}"
+        return f"  {shown} tokens/s  cache {percent(self._tally.cache_hit_rate)}"
+
+    def _remove(self, task: TaskID | None) -> None:
+        if task is not None:
+            self._bars.remove_task(task)
+
+
+class PlainView:
+    """One line for each thing that happened, and a sign of life at least every `every_s` seconds of evaluation."""
+
+    def __init__(self, console: Console, *, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._tally = Tally(clock)
+        self._every_s = every_s
+        self._clock = clock
+        self._said = clock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def __call__(self, event: Event) -> None:
+        self._tally.add(event)
+        line = describe(event, self._tally)
+        if line is None and isinstance(event, EvaluationProgress) and self._clock() - self._said >= self._every_s:
+            line = f"{event.label}: {event.done}/{event.samples} samples, {event.correct} right so far"
+        if line is not None:
+            self._said = self._clock()
+            self._console.print(cell(line), soft_wrap=True)
+
+
+def describe(event: Event, tally: Tally) -> str | None:
+    """The line that says what happened, None for events that only move a bar."""
+    match event:
+        case EngineReady(provider, model, device, start_s, reason, memory):
+            held = f", {memory / (1 << 30):.2f} GiB of weights and KV cache" if memory else ""
+            why = f" ({reason})" if reason else ""
+            return f"engine: {provider} with {model} on {device}, started in {seconds(start_s)}{held}{why}"
+        case EngineDeferred(provider, model):
+            return f"engine: {provider} with {model} starts when it is asked; this run's answers are in the store"
+        case RunStarted(run, mode, samples, batches, resumed_at):
+            resumed = f", going on after batch {resumed_at}" if resumed_at else ""
+            work = f", {samples} samples in {batches} batches" if batches else ""
+            return f"run {run}: {mode}{work}{resumed}"
+        case BatchCommitted(index, epoch, first, corrected, failed, samples, version, bullets, operations):
+            failures = f", {failed} failed" if failed else ""
+            mended = f", {corrected} after reflection" if corrected else ""
+            speed = tally.tokens_per_s
+            return (
+                f"batch {index + 1}/{tally.batches} (epoch {epoch + 1}): {first}/{samples} right{mended}{failures}; "
+                f"playbook v{version}, {bullets} bullets ({by_type(operations)}); "
+                f"{UNKNOWN if speed is None else f'{speed:.0f}'} tokens/s, "
+                f"cache hits {percent(tally.cache_hit_rate)}, {seconds(tally.seconds_left)} left"
+            )
+        case EvaluationFinished(label, split, samples, correct, failed, accuracy, version):
+            failures = f", {failed} failed" if failed else ""
+            return f"{label}: {percent(accuracy)} ({correct}/{samples} of {split}{failures}) with playbook v{version}"
+        case CurationFailed(batch, group, error):
+            return f"batch {batch + 1}: the insights of curator group {group + 1} are lost: {error}"
+        case BudgetReached(run, reason):
+            return f"{reason}; nothing is lost: ace resume {run} --set budget.KEY=MORE"
+        case BulletFlagged(batch, bullet, reasons, quarantined):
+            fate = "is quarantined" if quarantined else "is in the playbook all the same"
+            return f"batch {batch + 1}: guard: {bullet} {fate}: {'; '.join(reasons)}"
+        case RunFinished(run, status):
+            return f"run {run}: {status}"
+        case _:
+            return None

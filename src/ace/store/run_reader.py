@@ -1,0 +1,160 @@
+"""Everything that can be read from a store. What only reads (views, most commands) asks for no more than this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine
+
+from ace.errors import RunNotFoundError
+from ace.store import queries, run_ids
+from ace.store.database import Database, store_errors
+from ace.store.records import (
+    BatchInfo,
+    DeltaInfo,
+    EvaluationInfo,
+    JournalEntry,
+    OutcomeRecord,
+    RoleUsage,
+    Run,
+    VersionInfo,
+)
+from ace.types import Completion, RoleName
+
+if TYPE_CHECKING:
+    from ace.playbook.playbook import Playbook
+    from ace.roles.role_call import CallRecord
+
+
+class RunReader:
+    """Reads runs. Never waits for a writer, sees whole commits only, and never loads more than it returns.
+
+    Methods that take a run id raise RunNotFoundError for an unknown one.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's engine of the database, for queries of your own. What it writes bypasses the run's owner."""
+        return self._database.engine
+
+    @property
+    def name(self) -> str:
+        """What messages call this store: its path, or its URL without the password."""
+        return self._database.name
+
+    def run(self, run_id: str) -> Run:
+        """The run of exactly this id."""
+        with self._reading(run_id) as connection:
+            return queries.runs(connection, run_id=run_id)[0]
+
+    def resolve(self, name: str) -> str:
+        """The id of which `name` is the whole or a unique beginning; "latest" is the newest run."""
+        with self._reading() as connection:
+            return run_ids.resolve(name, queries.run_ids(connection))
+
+    def list_runs(self, limit: int | None = None) -> tuple[Run, ...]:
+        """Newest first."""
+        with self._reading() as connection:
+            return queries.runs(connection, limit=limit)
+
+    def runs_of(self, settings_digest: str) -> tuple[Run, ...]:
+        """The runs that were made from these very settings, newest first."""
+        with self._reading() as connection:
+            return queries.runs(connection, settings=settings_digest)
+
+    def playbook(self, run_id: str, version: int | None = None) -> Playbook:
+        """The last committed playbook; with `version` the last one of that number, RunNotFoundError if none is."""
+        with self._reading(run_id) as connection:
+            found = queries.playbook(connection, run_id, version)
+            if found is None:
+                low, high = queries.version_range(connection, run_id)
+                raise RunNotFoundError(
+                    f"run {run_id} has no playbook version {version}; it has versions {low} to {high}",
+                    run=run_id,
+                    version=version,
+                )
+            return found
+
+    def playbook_after(self, run_id: str, batch: int) -> Playbook:
+        """The playbook that a batch led to; the initial one for -1. RunNotFoundError if the batch is not committed."""
+        with self._reading(run_id) as connection:
+            found = queries.playbook_after(connection, run_id, batch)
+            if found is None:
+                raise RunNotFoundError(f"run {run_id} has no batch {batch}", run=run_id, batch=batch)
+            return found
+
+    def playbook_versions(self, run_id: str) -> tuple[VersionInfo, ...]:
+        """One entry for the initial playbook and one for each batch, in order."""
+        with self._reading(run_id) as connection:
+            return queries.playbook_versions(connection, run_id)
+
+    def deltas(self, run_id: str) -> tuple[DeltaInfo, ...]:
+        """What each batch did to the playbook, in order."""
+        with self._reading(run_id) as connection:
+            return queries.deltas(connection, run_id)
+
+    def batches(self, run_id: str) -> tuple[BatchInfo, ...]:
+        """The committed batches, in order."""
+        with self._reading(run_id) as connection:
+            return queries.batches(connection, run_id)
+
+    def last_batch(self, run_id: str) -> BatchInfo | None:
+        """The last committed batch, None before the first."""
+        with self._reading(run_id) as connection:
+            return next(iter(queries.batches(connection, run_id, last=True)), None)
+
+    def evaluations(self, run_id: str) -> tuple[EvaluationInfo, ...]:
+        """The committed evaluations, in order."""
+        with self._reading(run_id) as connection:
+            return queries.evaluations(connection, run_id)
+
+    def outcomes(
+        self, run_id: str, *, batch: int | None = None, evaluation: int | None = None
+    ) -> tuple[OutcomeRecord, ...]:
+        """Those of one batch, of one evaluation, or (neither given) of all batches in order."""
+        with self._reading(run_id) as connection:
+            return queries.outcomes(connection, run_id, batch=batch, evaluation=evaluation)
+
+    def calls(self, run_id: str, *, batch: int | None = None, evaluation: int | None = None) -> tuple[CallRecord, ...]:
+        """With their texts; selected as `outcomes` selects."""
+        with self._reading(run_id) as connection:
+            return queries.calls(connection, run_id, batch=batch, evaluation=evaluation)
+
+    def journal(self, run_id: str) -> tuple[JournalEntry, ...]:
+        """Calls that were answered in a batch or evaluation that is not committed: what a resumed run need not ask."""
+        with self._reading(run_id) as connection:
+            return queries.journal(connection, run_id)
+
+    def usage_by_role(self, run_id: str) -> dict[RoleName, RoleUsage]:
+        """Over all answered calls, committed or in the journal."""
+        sums: dict[RoleName, RoleUsage] = {}
+        for (role, _), used in self.usage_by_tier(run_id).items():
+            sums[role] = sums[role] + used if role in sums else used
+        return sums
+
+    def usage_by_tier(self, run_id: str) -> dict[tuple[RoleName, str | None], RoleUsage]:
+        """The same by role and by why the larger model was asked, None where the role's own was."""
+        with self._reading(run_id) as connection:
+            return queries.usage_by_tier(connection, run_id)
+
+    def completion(self, cache_key: str) -> Completion | None:
+        """What the completion cache holds under this key, of whatever run."""
+        with self._reading() as connection:
+            return queries.completion(connection, cache_key)
+
+    @contextmanager
+    def _reading(self, run_id: str | None = None) -> Iterator[Connection]:
+        """A consistent view of the database, in which the run `run_id` exists."""
+        with self._database.turn, store_errors(self.name), self.engine.connect() as connection:
+            if run_id is not None:
+                self._require(connection, run_id)
+            yield connection
+
+    def _require(self, connection: Connection, run_id: str) -> None:
+        if not queries.has_run(connection, run_id):
+            raise run_ids.not_found(run_id, queries.run_ids(connection))

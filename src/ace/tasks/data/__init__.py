@@ -1,0 +1,1 @@
+"""Tasks over data sets: reading records, building samples, grading answers."""
