@@ -263,9 +263,7 @@ def test_an_engine_of_other_files_is_passed_over(tmp_path: Path) -> None:
 
 def test_an_engine_of_another_version_is_another_one() -> None:
     ours = Identity.of(SETTINGS, "vllm")
-    assert (
-        ours.unlike(replace(ours, program="sha256:other")) == "by another version of ace or of its engine"
-    )
+    assert ours.unlike(replace(ours, program="sha256:other")) == "by another version of ace or of its engine"
     assert ours.unlike(Identity.of(SETTINGS, "vllm")) is None
 
 
