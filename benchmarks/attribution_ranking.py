@@ -23,7 +23,7 @@ from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.config import ModelSettings, RunSettings
 from ace.engine.loop.variant_evaluation import Variant, probe
-from ace.engine.run_inputs import prepare
+from ace.engine.run_inputs import load_inputs
 from ace.experiments import measure_credit
 from ace.experiments.attribution import WHOLE, probe_settings, without
 from ace.experiments.outcomes import evaluated, right
@@ -161,7 +161,7 @@ async def _harms(
 ) -> list[bool]:
     """For each of these bullets whether fewer answers are right with it than without it."""
     settings = probe_settings(settings, f"planted-{turn}")
-    parts = replace(prepare(settings), playbook=playbook)
+    parts = replace(load_inputs(settings), playbook=playbook)
     held = {bullet.id: bullet for bullet in playbook.bullets}
     variants = [Variant(WHOLE, playbook), *(Variant(name, without(playbook, [held[name]])) for name in ids)]
     summary = await probe(

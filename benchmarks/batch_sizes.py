@@ -14,7 +14,7 @@ from ace.bench.adaptation_runs.run_comparison import RunRow, run_row
 from ace.bench.adaptation_runs.run_modes import Mode
 from ace.bench.hardware.machine import Machine
 from ace.bench.markdown_tables import report, table
-from ace.bench.report import Chart, Partial, Report, unheard
+from ace.bench.report import Chart, Partial, Report, ignore_partial
 from ace.experiments.statistics import PairedTest, paired_test
 
 SIZES: tuple[int | str, ...] = (1, 4, 16, 64, "auto")
@@ -83,7 +83,7 @@ def measure_batches(
     repetitions: int,
     seed: int,
     sizes: Sequence[int | str] = SIZES,
-    partial: Partial = unheard,
+    partial: Partial = ignore_partial,
 ) -> BatchReport:
     """Measure every batch size over `repetitions` worlds. Raises what starting vLLM raises."""
     work, machine = Work(samples, epochs, repetitions, seed), Machine.here()

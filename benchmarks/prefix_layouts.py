@@ -26,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ace.bench.adaptation_runs.micro_settings import micro_run
-from ace.bench.adaptation_runs.request_recorder import Recorder
+from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.machine import Machine
 from ace.bench.markdown_tables import report, table
@@ -38,7 +38,7 @@ from ace.playbook import NgramEmbedder, Playbook
 from ace.playbook.render import LineFormats, render
 from ace.prompts import load_pack
 from ace.store import RunStore
-from ace.tasks.micro.scripted_model import Player
+from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import ROLES, Completion, Message, Request, Sampling, Usage
 
 TERMS, MODIFIERS, BATCH = 60, 40, 16
@@ -124,7 +124,7 @@ def measure_prefix(
 
 def record(samples: int, world: int) -> list[Recorded]:
     """The batches of a whole scripted run over `samples` questions of one world."""
-    backend = Recorder(ScriptedBackend(Player(), record=False))
+    backend = RequestRecorder(ScriptedBackend(ScriptedMicroModel(), record=False))
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", samples, world)
         summary = asyncio.run(run(settings, backends=dict.fromkeys(ROLES, backend), listener=backend.hear))

@@ -20,7 +20,7 @@ from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.machine import Machine
 from ace.bench.hardware.model_shapes import build_shape, weight_bytes
 from ace.bench.markdown_tables import report, table
-from ace.bench.report import Chart, Partial, Report, unheard
+from ace.bench.report import Chart, Partial, Report, ignore_partial
 from benchmarks.replay import REPLAY_MODES, play_mode
 
 ROUNDS = 3
@@ -72,7 +72,7 @@ class ReflectReport(Report):
 
 
 def measure_reflect(
-    *, shape: str, samples: int, repetitions: int, seed: int, partial: Partial = unheard
+    *, shape: str, samples: int, repetitions: int, seed: int, partial: Partial = ignore_partial
 ) -> ReflectReport:
     """Measure all modes, each repetition in a process of its own. ConfigError, and what starting a provider raises."""
     calls = reflector_calls(samples, seed, rounds=ROUNDS, tokens=TOKENS)

@@ -21,16 +21,16 @@ from typing import Any
 
 from ace.bench.adaptation_runs.call_trace import Tier, TracedCall, play, read_trace, record, save_trace
 from ace.bench.adaptation_runs.measured_run import steps_of
-from ace.bench.adaptation_runs.one_by_one import OneByOne
+from ace.bench.adaptation_runs.one_by_one import SerialBackend
 from ace.bench.adaptation_runs.run_comparison import divided_threads_text
 from ace.bench.adaptation_runs.run_modes import BATCH, EARLY, TIERED, Mode, choice, together
-from ace.bench.hardware.engine_threads import hold_threads, threads_of
+from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.machine import Machine
 from ace.bench.hardware.model_shapes import SHAPES, SMALLER, build_shape, weight_bytes
 from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware
 from ace.bench.markdown_tables import report, table
-from ace.bench.report import Chart, Partial, Report, unheard
+from ace.bench.report import Chart, Partial, Report, ignore_partial
 from ace.config import ModelSettings, Provider
 from ace.errors import ConfigError
 from ace.inference import Backend, EngineMeter, MeteredBackend, create_backend
@@ -181,7 +181,7 @@ def measure_replay(
     trace: Path | None = None,
     save: Path | None = None,
     modes: Sequence[ReplayMode] = REPLAY_MODES,
-    partial: Partial = unheard,
+    partial: Partial = ignore_partial,
 ) -> ReplayReport:
     """Record (or read) the traces that `modes` need, then play them. ConfigError, DataError, and what starting a
     provider raises."""
@@ -244,7 +244,7 @@ def _row(
 
 def play_mode(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mapping[Tier, Path], threads: int) -> Played:
     """In a process of its own: all calls, after a warm-up that shares no prefix with them."""
-    hold_threads(threads)
+    set_engine_threads(threads)
     return asyncio.run(_played(mode, calls, folders))
 
 
@@ -255,7 +255,7 @@ async def _played(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mappin
         for settings, tier in dummies(mode.provider, calls, folders):
             engines[tier] = create_backend(settings.model_copy(update={"replicas": mode.engines}))
             stack.push_async_callback(engines[tier].close)
-        live = {tier: OneByOne(engine, lock) if mode.serial else engine for tier, engine in engines.items()}
+        live = {tier: SerialBackend(engine, lock) if mode.serial else engine for tier, engine in engines.items()}
         usages: dict[Tier, list[Usage]] = {tier: [] for tier in engines}
         advance = stack.enter_context(progress(mode.name, len(calls)))
 

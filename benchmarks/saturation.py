@@ -20,12 +20,12 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
-from ace.bench.adaptation_runs.request_recorder import Recorder
+from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.machine import Machine
 from ace.bench.hardware.model_shapes import build_shape
 from ace.bench.markdown_tables import report, table
-from ace.bench.report import Partial, Report, unheard
+from ace.bench.report import Partial, Report, ignore_partial
 from ace.config import ModelSettings, RunSettings
 from ace.engine import run
 from ace.inference import create_backend
@@ -109,7 +109,13 @@ class SaturationReport(Report):
 
 
 def measure_saturation(
-    *, samples: int, batch: int, repetitions: int, seed: int, shape: str | None = None, partial: Partial = unheard
+    *,
+    samples: int,
+    batch: int,
+    repetitions: int,
+    seed: int,
+    shape: str | None = None,
+    partial: Partial = ignore_partial,
 ) -> SaturationReport:
     """Measure each setting, each repetition with a world of its own: with the micro model, or with random weights of
     `shape`. ConfigError for a shape that is none, and what starting an engine raises."""
@@ -136,8 +142,8 @@ def _model(shape: str | None, folder: Path) -> ModelSettings:
     )
 
 
-def _start(model: ModelSettings) -> Recorder:
-    return Recorder(create_backend(model))
+def _start(model: ModelSettings) -> RequestRecorder:
+    return RequestRecorder(create_backend(model))
 
 
 def _run_all(
@@ -157,7 +163,7 @@ def _run_all(
 
 
 async def _run(
-    backend: Recorder, pipeline: Literal[0, 1], samples: int, batch: int, world: int
+    backend: RequestRecorder, pipeline: Literal[0, 1], samples: int, batch: int, world: int
 ) -> tuple[Pass, list[Request]]:
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", pipeline, samples, batch, world)
@@ -179,7 +185,7 @@ def _replay_all(model: ModelSettings, recorded: Sequence[Sequence[Request]]) -> 
     return asyncio.run(work())
 
 
-async def _at_once(backend: Recorder, requests: Sequence[Request]) -> Pass:
+async def _at_once(backend: RequestRecorder, requests: Sequence[Request]) -> Pass:
     before, started = backend.meter(), time.perf_counter()
     answers = await asyncio.gather(*(backend.complete(request) for request in requests))
     seconds, spent = time.perf_counter() - started, backend.meter() - before

@@ -26,7 +26,7 @@ from ace.engine import Event, run
 from ace.engine.events import BatchCommitted
 from ace.errors import ProviderStartError
 from ace.inference import ScriptedBackend
-from ace.tasks.micro.scripted_model import Player
+from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import ROLES
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def measure_soak(*, samples: int, seed: int) -> SoakReport:
     with TemporaryDirectory(prefix="ace-soak-") as folder:
         store = Path(folder) / "ace.db"
         watch = _Watch(store, batches=epochs * EPOCH // BATCH)
-        backend = ScriptedBackend(Player(slips=SLIPS), record=False)
+        backend = ScriptedBackend(ScriptedMicroModel(slips=SLIPS), record=False)
         summary = asyncio.run(
             run(_settings(store, epochs, seed), backends=dict.fromkeys(ROLES, backend), listener=watch)
         )

@@ -12,7 +12,7 @@ from ace.bench.adaptation_runs.role_clock import RoleClock
 from ace.bench.adaptation_runs.run_modes import MODES, choice, chosen
 from ace.bench.hardware.machine import Machine
 from ace.bench.hardware.model_shapes import SHAPES, build_shape, weight_bytes
-from ace.bench.kv_memory import Held, MemoryReport, MemoryRow, fitting
+from ace.bench.kv_memory import KvUsage, MemoryReport, MemoryRow, fitting
 from ace.bench.registry import BENCHMARKS, Benchmark, Part, measure_all
 from ace.bench.report import Report
 from ace.errors import ConfigError
@@ -63,7 +63,7 @@ def test_shapes_have_the_size_in_their_name(tmp_path: Path) -> None:
 
 
 def test_what_fits_counts_shared_blocks_once() -> None:
-    assert fitting(1_000, Held(8, 100 + 8 * 10, 50), Held(4, 100 + 4 * 10, 50)) == 90
+    assert fitting(1_000, KvUsage(8, 100 + 8 * 10, 50), KvUsage(4, 100 + 4 * 10, 50)) == 90
 
 
 def test_every_benchmark_is_there() -> None:

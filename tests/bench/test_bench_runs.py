@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from ace.bench.adaptation_runs.one_by_one import OneByOne
+from ace.bench.adaptation_runs.one_by_one import SerialBackend
 from ace.bench.adaptation_runs.run_comparison import measure_runs
 from ace.bench.adaptation_runs.run_modes import EARLY, ESCALATING, TIERED, TWO, Mode, together
 from ace.inference import BackendInfo
@@ -37,12 +37,12 @@ class Counting:
 
 
 def test_one_by_one_never_asks_two_at_once() -> None:
-    async def ask(backend: Counting | OneByOne) -> None:
+    async def ask(backend: Counting | SerialBackend) -> None:
         await asyncio.gather(*(backend.complete(Request((Message("user", str(n)),))) for n in range(8)))
 
     free, inner = Counting(), Counting()
     asyncio.run(ask(free))
-    asyncio.run(ask(OneByOne(inner)))
+    asyncio.run(ask(SerialBackend(inner)))
     assert (free.most, inner.most) == (8, 1)
 
 

@@ -9,14 +9,14 @@ import pytest
 from players import cast
 
 from ace.inference import ScriptedBackend
-from ace.tasks.micro.scripted_model import Player
+from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import Message, Request
 from benchmarks.attribution_ranking import _settings, plant_harmful
 
 SEED = 3
 
 
-class _Loyal(Player):
+class _Loyal(ScriptedMicroModel):
     """Follows a later bullet that contradicts an earlier one only where it is about a modifier."""
 
     def __call__(self, request: Request) -> str:
@@ -32,7 +32,7 @@ class _Loyal(Player):
 
 
 def test_bullets_that_the_model_follows_are_planted_at_once(tmp_path: Path) -> None:
-    made = asyncio.run(plant_harmful(_settings(tmp_path, SEED), SEED, 2, cast(ScriptedBackend(Player()))))
+    made = asyncio.run(plant_harmful(_settings(tmp_path, SEED), SEED, 2, cast(ScriptedBackend(ScriptedMicroModel()))))
     assert made.rejected == 0
     assert made.harmful == {bullet.id for bullet in made.playbook.bullets[-2:]}
 

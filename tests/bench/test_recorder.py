@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ace.bench.adaptation_runs.request_recorder import Recorder
+from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.engine.events import BatchStarted, RunStarted
 from ace.inference import EngineMeter, ScriptedBackend
 from ace.types import Message, Request
@@ -19,7 +19,7 @@ class Stepping(ScriptedBackend):
         return EngineMeter(steps=len(self.requests), step_s=0.5 * len(self.requests))
 
 
-def ask(backend: Recorder, *requests: Request) -> list[str]:
+def ask(backend: RequestRecorder, *requests: Request) -> list[str]:
     async def work() -> list[str]:
         return [(await backend.complete(request)).text for request in requests]
 
@@ -27,14 +27,14 @@ def ask(backend: Recorder, *requests: Request) -> list[str]:
 
 
 def test_without_a_run_everything_is_kept() -> None:
-    recorder = Recorder(ScriptedBackend(["two words", "one"]))
+    recorder = RequestRecorder(ScriptedBackend(["two words", "one"]))
     assert ask(recorder, *ASKED[:2]) == ["two words", "one"]
     assert (recorder.requests, recorder.tokens) == (ASKED[:2], 3)
     assert recorder.meter() == recorder.before == EngineMeter(), "a scripted model has no engine"
 
 
 def test_a_run_is_kept_from_its_first_batch_on_batch_by_batch() -> None:
-    recorder = Recorder(Stepping(lambda request: request.messages[0].content))
+    recorder = RequestRecorder(Stepping(lambda request: request.messages[0].content))
     ask(recorder, ASKED[0])
     recorder.hear(RunStarted("r", "offline", 4, 2))
     assert recorder.requests == ASKED[:1]
@@ -51,7 +51,7 @@ def test_a_run_is_kept_from_its_first_batch_on_batch_by_batch() -> None:
 
 def test_all_else_is_the_backends_own() -> None:
     inner = ScriptedBackend([], model="m")
-    recorder = Recorder(inner)
+    recorder = RequestRecorder(inner)
     assert recorder.info == inner.info and recorder.count_tokens("a b c") == 3
     asyncio.run(recorder.close())
     assert inner.closed

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ace.bench.hardware.engine_threads import times_one
+from ace.bench.hardware.engine_threads import parallel_speedup
 from ace.bench.hardware.model_cost import Load, ModelCost
 from ace.bench.hardware.model_shapes import build_shape, weight_bytes
 from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware, roofline_here
@@ -161,7 +161,7 @@ def test_the_table_says_what_is_left_and_what_nobody_counted() -> None:
 def test_engines_side_by_side_need_the_same_in_so_many_parts() -> None:
     rate = Roofline(flops_per_s=100.0, bytes_per_s=10.0)
     work = [(Load(1, 600, 4, 20), rate)]
-    one, two = Bound.of(work, 10.0), Bound.of(work, 10.0, engines=2, times_one=2.0)
+    one, two = Bound.of(work, 10.0), Bound.of(work, 10.0, engines=2, parallel_speedup=2.0)
     assert (one.least_s, two.least_s) == (6.0, 3.0)
     assert one.left_step_s == pytest.approx((10.0 - 6.0) / 4)
     assert two.left_step_s == pytest.approx((10.0 - 3.0) / 2), "each of the two made two steps"
@@ -173,4 +173,4 @@ def test_engines_side_by_side_need_the_same_in_so_many_parts() -> None:
     ("engines", "threads", "times"), [(1, 2, 1.0), (2, 1, 2.0), (2, 2, 1.0), (3, 8, 1.0), (4, 2, 2.0)]
 )
 def test_engines_on_a_cpu_divide_its_threads_until_each_has_one(engines: int, threads: int, times: float) -> None:
-    assert times_one(engines, threads) == times
+    assert parallel_speedup(engines, threads) == times

@@ -8,7 +8,7 @@ import json
 import pytest
 from players import perfect
 
-from ace.bench.adaptation_runs.request_recorder import Recorder
+from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.hardware.machine import Machine
 from ace.errors import ConfigError
 from benchmarks.saturation import (
@@ -22,7 +22,7 @@ from benchmarks.saturation import (
 
 
 def test_what_is_recorded_are_the_calls_of_one_adaptation() -> None:
-    backend = Recorder(perfect())
+    backend = RequestRecorder(perfect())
 
     async def work() -> list[int]:
         counts = []

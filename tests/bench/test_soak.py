@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ace.tasks.micro.scripted_model import Player
+from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import Message, Request, Sampling
 from benchmarks.soak import measure_soak
 
@@ -39,8 +39,8 @@ def test_slips_follow_from_the_request_alone() -> None:
         Request((Message("system", "PLAYBOOK\nbolt -> AB [trm-00001]"), Message("user", f"{right} {n}")), Sampling())
         for n in range(200)
     ]
-    player = Player(slips=0.25)
+    player = ScriptedMicroModel(slips=0.25)
     answers = [player(request) for request in requests]
-    assert answers == [Player(slips=0.25)(request) for request in requests]
+    assert answers == [ScriptedMicroModel(slips=0.25)(request) for request in requests]
     assert 20 < sum(json.loads(answer)["key_insight"] != "" for answer in answers) < 80
-    assert all(json.loads(Player()(request))["key_insight"] == "" for request in requests)
+    assert all(json.loads(ScriptedMicroModel()(request))["key_insight"] == "" for request in requests)

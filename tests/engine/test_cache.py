@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, delete, select
 
 from ace.engine import RunSummary, run
 from ace.engine.calls.completion_cache import CompletionCache
-from ace.engine.events import EngineDeferred, EngineReady, Event
-from ace.inference import AdaptedBackend, Backend, ScriptedBackend, Tiers
+from ace.engine.events import EngineReady, EngineStartDeferred, Event
+from ace.inference import Backend, LoraBackend, ScriptedBackend, Tiers
 from ace.inference.backend import BackendInfo
 from ace.store import RunStore, schema
 from ace.types import ROLES, Message, Request, Sampling
@@ -103,7 +103,7 @@ def test_an_adapter_decides_the_answer(tmp_path: Path) -> None:
             return CompletionCache(settings(tmp_path), Tiers(cast(backend), {}), store).key("generator", request)
 
     engine = perfect()
-    tuned, elsewhere = AdaptedBackend(engine, str(folder)), AdaptedBackend(engine, str(tmp_path))
+    tuned, elsewhere = LoraBackend(engine, str(folder)), LoraBackend(engine, str(tmp_path))
     before = key(tuned)
     assert len({before, key(engine), key(elsewhere)}) == 3
     assert key(tuned) == before
@@ -122,7 +122,7 @@ ENGINE = {
 def with_engine(folder: Path, **changes: Any) -> tuple[RunSummary, list[Event]]:
     told: list[Event] = []
     summary = asyncio.run(run(settings(folder, **{**ENGINE, **changes}), listener=told.append))
-    return summary, [event for event in told if isinstance(event, EngineReady | EngineDeferred)]
+    return summary, [event for event in told if isinstance(event, EngineReady | EngineStartDeferred)]
 
 
 def test_an_engine_is_started_only_where_the_cache_has_not_everything(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_an_engine_is_started_only_where_the_cache_has_not_everything(tmp_path: 
     assert [type(event) for event in told] == [EngineReady]
 
     second, told = with_engine(tmp_path)
-    assert told == [EngineDeferred("huggingface", "micro-target")]
+    assert told == [EngineStartDeferred("huggingface", "micro-target")]
     assert sum(second.calls.values()) == 0 and second.engine_start_s == 0.0
     assert (second.accuracy_after, second.playbook_version) == (first.accuracy_after, first.playbook_version)
     assert (second.provider, second.model) == (first.provider, first.model)
@@ -141,7 +141,7 @@ def test_an_engine_is_started_only_where_the_cache_has_not_everything(tmp_path: 
 
     forget_one(tmp_path)
     third, told = with_engine(tmp_path)
-    assert [type(event) for event in told] == [EngineDeferred, EngineReady]
+    assert [type(event) for event in told] == [EngineStartDeferred, EngineReady]
     assert sum(third.calls.values()) == 1 and third.engine_start_s > 0
     assert third.accuracy_after == first.accuracy_after
 

@@ -18,8 +18,8 @@ from ace.engine import RunSummary, run
 from ace.engine.calls.escalation import at_once
 from ace.engine.calls.spending import Spending, spent_so_far
 from ace.errors import ConfigError, PromptTooLongError
-from ace.inference import AdaptedBackend, ScriptedBackend, Tiers
-from ace.inference.wrappers.lora_backend import AdaptedRequest
+from ace.inference import LoraBackend, ScriptedBackend, Tiers
+from ace.inference.wrappers.lora_backend import LoraRequest
 from ace.reporting.summary_tables import summary_view
 from ace.store import RunStore
 from ace.types import ROLES, Completion, Request, Usage
@@ -76,8 +76,8 @@ def test_calls_of_an_adapter_are_told_from_those_of_its_base(tmp_path: Path) -> 
         "main": {"provider": "vllm", "model": "scripted"},
         "tuned": {"base": "main", "adapter": str(tmp_path)},
     }
-    engine = instead("reflector", lambda request: play(request) if isinstance(request, AdaptedRequest) else "no json")
-    backends = {"main": engine, "tuned": AdaptedBackend(engine, str(tmp_path))}
+    engine = instead("reflector", lambda request: play(request) if isinstance(request, LoraRequest) else "no json")
+    backends = {"main": engine, "tuned": LoraBackend(engine, str(tmp_path))}
     roles = {role: {"temperature": 0.0} for role in ROLES}
     roles |= {"reflector": {"temperature": 0.0, "escalate": {"model": "tuned"}}, "curator": {"model": "tuned"}}
     chosen = settings(tmp_path, models=models, roles=roles)

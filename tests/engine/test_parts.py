@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ace.engine.concurrency.task_groups import flow
+from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.learning.curation import split_groups
 from ace.engine.loop.schedule import derive_seed, plan_batches
 from ace.types import Sample
@@ -83,5 +83,5 @@ def test_flow_raises_the_first_error_itself_and_cancels_the_rest() -> None:
         raise ValueError("this one")
 
     with pytest.raises(ValueError, match="this one"):
-        asyncio.run(flow([wait(), fail()]))
+        asyncio.run(gather_all([wait(), fail()]))
     assert cancelled == [True]

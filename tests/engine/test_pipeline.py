@@ -19,7 +19,7 @@ from ace.engine import Event, RunSummary, run
 from ace.engine.concurrency.admission_window import Window
 from ace.engine.events import BatchCommitted, BatchStarted, SampleFinished
 from ace.errors import ConfigError, EngineDeadError, InterruptedRunError
-from ace.experiments.grid import baseline_cells
+from ace.experiments.grid import baseline_runs
 from ace.inference import ScriptedBackend
 from ace.playbook import Playbook
 from ace.store import RunStore
@@ -192,7 +192,7 @@ def test_methods_that_reflect_on_nothing_have_no_pipeline(tmp_path: Path, method
 
 
 def test_baselines_of_a_pipelined_run_can_be_made(tmp_path: Path) -> None:
-    cells = baseline_cells(settings(tmp_path, adaptation__pipeline=1))
+    cells = baseline_runs(settings(tmp_path, adaptation__pipeline=1))
     assert [cell.settings.adaptation.pipeline for cell in cells] == [1, 0, 1, 0, 0]
 
 

@@ -21,7 +21,7 @@ from ace.playbook.bullet import bullet_id
 from ace.prompts import load_pack
 from ace.store import BatchInfo, RunStore
 from ace.tasks.micro.micro_world import make_world
-from ace.tasks.micro.scripted_model import Player
+from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import Completion, Request
 
 WORLD: dict[str, Any] = {
@@ -37,7 +37,7 @@ WORLD: dict[str, Any] = {
     "cache": "none",
 }
 OWN = make_world(5, 8, 6, train=24, validation=6, test=10)
-_player = Player(slips=0.3)
+_player = ScriptedMicroModel(slips=0.3)
 
 
 def restless(request: Request) -> str:
@@ -55,7 +55,7 @@ def restless(request: Request) -> str:
     return json.dumps(curation)
 
 
-class Recorder(ScriptedBackend):
+class RequestRecorder(ScriptedBackend):
     """Keeps the requests batch by batch; the call number `stop` is cancelled."""
 
     def __init__(self, answers: Any = restless, stop: int | None = None) -> None:
@@ -75,7 +75,7 @@ class Recorder(ScriptedBackend):
         return await super().complete(request)
 
 
-def go(folder: Path, backend: Recorder, *, resume: str | None = None, **changes: Any) -> RunSummary:
+def go(folder: Path, backend: RequestRecorder, *, resume: str | None = None, **changes: Any) -> RunSummary:
     chosen = settings(folder, **{**WORLD, **changes})
     return asyncio.run(run(chosen, backends=cast(backend), listener=backend.hear, resume=resume))
 
@@ -87,7 +87,7 @@ def batches(folder: Path) -> tuple[BatchInfo, ...]:
 
 @pytest.mark.parametrize("compaction", ["epoch", "never", "auto"])
 def test_the_prefix_is_one_and_only_grows_between_compactions(tmp_path: Path, compaction: str) -> None:
-    backend = Recorder()
+    backend = RequestRecorder()
     go(tmp_path, backend, playbook__compaction=compaction)
     prefixes = []
     for index in sorted(backend.batches):
@@ -111,7 +111,7 @@ def test_the_prefix_is_one_and_only_grows_between_compactions(tmp_path: Path, co
 
 def test_nothing_but_bullets_is_in_the_prefix(tmp_path: Path) -> None:
     """Counters, versions, steps and dates change all the time, and would make every prompt new."""
-    backend = Recorder()
+    backend = RequestRecorder()
     go(tmp_path, backend)
     preamble = load_pack("micro").preamble
     line = re.compile(r"(?:now |removed )?(?:\w+ -> \w+|both of \d+) \[(?:trm|mod)-\d{5}\]")
@@ -128,7 +128,7 @@ def test_compaction_by_cost_depends_on_the_price_and_is_the_same_after_a_resume(
     ends = {}
     for name, price in (("free", 0.0), ("dear", 1.0)):
         (tmp_path / name).mkdir()
-        go(tmp_path / name, Recorder(), playbook__compaction="auto", playbook__cached_token_cost=price)
+        go(tmp_path / name, RequestRecorder(), playbook__compaction="auto", playbook__cached_token_cost=price)
         ends[name] = [batch.compacted for batch in batches(tmp_path / name)]
     assert not any(ends["free"])
     assert any(ends["dear"][:-1]) and not all(ends["dear"])
@@ -137,8 +137,8 @@ def test_compaction_by_cost_depends_on_the_price_and_is_the_same_after_a_resume(
         folder.mkdir()
         auto = {"playbook__compaction": "auto", "playbook__cached_token_cost": 1.0}
         with pytest.raises(InterruptedRunError):
-            go(folder, Recorder(stop=stop), **auto)
-        go(folder, Recorder(), resume="latest", **auto)
+            go(folder, RequestRecorder(stop=stop), **auto)
+        go(folder, RequestRecorder(), resume="latest", **auto)
         assert [(b.compacted, b.window) for b in batches(folder)] == [
             (b.compacted, b.window) for b in batches(tmp_path / "dear")
         ]
@@ -160,7 +160,7 @@ def test_an_epoch_shows_one_working_set_and_a_resumed_run_the_same(tmp_path: Pat
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    backend = Recorder()
+    backend = RequestRecorder()
     summary = go(whole, backend, **changes)
     prefixes = [{request.messages[0].content for request in backend.batches[index]} for index in range(12)]
     assert all(len(prefix) == 1 for prefix in prefixes)
@@ -171,8 +171,8 @@ def test_an_epoch_shows_one_working_set_and_a_resumed_run_the_same(tmp_path: Pat
         assert next(iter(prefixes[after])).startswith(next(iter(prefixes[before])))
     assert summary.playbook_bullets > 30
     with pytest.raises(InterruptedRunError):
-        go(broken, Recorder(stop=75), **changes)
-    again = Recorder()
+        go(broken, RequestRecorder(stop=75), **changes)
+    again = RequestRecorder()
     go(broken, again, resume="latest", **changes)
     asked = {request.digest for request in backend.requests}
     assert again.requests and {request.digest for request in again.requests} <= asked
@@ -182,7 +182,7 @@ def test_a_set_that_holds_everything_changes_nothing(tmp_path: Path) -> None:
     asked = []
     for name, changes in (("with", {"playbook__working_set": {"tokens": 10_000}}), ("without", {})):
         (tmp_path / name).mkdir()
-        backend = Recorder()
+        backend = RequestRecorder()
         go(tmp_path / name, backend, evaluation__after=True, **changes)
         asked.append([request.digest for request in backend.requests])
     assert asked[0] == asked[1]
@@ -190,7 +190,7 @@ def test_a_set_that_holds_everything_changes_nothing(tmp_path: Path) -> None:
 
 def test_an_evaluation_shows_what_its_own_questions_need(tmp_path: Path) -> None:
     changes = {"mode": "evaluate", "evaluation__after": True, "playbook__initial": str(large_playbook(tmp_path))}
-    backend = Recorder()
+    backend = RequestRecorder()
     go(tmp_path, backend, playbook__working_set={"tokens": 40}, **changes)
     (prefix,) = {request.messages[0].content for request in backend.requests}
     assert len(prefix.split("\n")) == 11

@@ -8,7 +8,7 @@ from typing import Any
 
 from ace.config import RunSettings, settings_from
 from ace.inference import Backend, ScriptedBackend
-from ace.tasks.micro.scripted_model import Player, role_of
+from ace.tasks.micro.scripted_model import ScriptedMicroModel, role_of
 from ace.types import ROLES, RoleName
 
 __all__ = ["cast", "perfect", "play", "role_of", "settings"]
@@ -45,4 +45,4 @@ def perfect() -> ScriptedBackend:
     return ScriptedBackend(play)
 
 
-play = Player()
+play = ScriptedMicroModel()

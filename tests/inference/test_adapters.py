@@ -11,12 +11,12 @@ import pytest
 
 from ace.config import ModelSettings, settings_from
 from ace.errors import ConfigError
-from ace.inference import AdaptedBackend, ScriptedBackend, Tiers, create_backend
+from ace.inference import LoraBackend, ScriptedBackend, Tiers, create_backend
 from ace.inference.factory import open_backends
 from ace.inference.memory.engine_shares import memory_shares
 from ace.inference.model_files.lora_adapter import Adapter, read_adapter
 from ace.inference.provider_choice import has_gpu
-from ace.inference.wrappers.lora_backend import AdaptedRequest
+from ace.inference.wrappers.lora_backend import LoraRequest
 from ace.types import Message, Request
 
 LORA: dict[str, Any] = {"peft_type": "LORA", "r": 16, "target_modules": ["q_proj"]}
@@ -90,8 +90,8 @@ def test_a_base_and_its_adapters_are_one_engine(tmp_path: Path) -> None:
 
 
 def test_an_adapter_is_a_view_of_its_engine() -> None:
-    engine = ScriptedBackend(lambda request: request.adapter if isinstance(request, AdaptedRequest) else "base")
-    tier = AdaptedBackend(engine, "/a")
+    engine = ScriptedBackend(lambda request: request.adapter if isinstance(request, LoraRequest) else "base")
+    tier = LoraBackend(engine, "/a")
     request = Request((Message("user", "q"),), schema={"type": "object"})
 
     async def ask() -> None:
@@ -105,5 +105,5 @@ def test_an_adapter_is_a_view_of_its_engine() -> None:
     assert [asked.digest for asked in engine.requests] == [request.digest] * 2
     assert (tier.info.model, tier.info.adapter, tier.info.name) == ("scripted", "/a", "scripted+/a")
     assert tier.count_tokens("two words") == 2
-    tiers = Tiers({"generator": tier, "reflector": engine, "curator": AdaptedBackend(engine, "/b")}, {})
+    tiers = Tiers({"generator": tier, "reflector": engine, "curator": LoraBackend(engine, "/b")}, {})
     assert tiers.live == (engine,), "an engine is started, metered and told once"

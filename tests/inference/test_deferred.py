@@ -13,7 +13,7 @@ from ace.config import ModelSettings
 from ace.errors import EngineDeadError, ProviderStartError
 from ace.inference import Backend, EngineMeter, ScriptedBackend
 from ace.inference.text.chat_encoder import ChatEncoder
-from ace.inference.wrappers.lazy_backend import DeferredBackend
+from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.types import Message, Request
 
 SETTINGS = ModelSettings(provider="huggingface", model="micro-target", max_model_len=512)
@@ -34,8 +34,8 @@ class Works:
         self.engines.append(ScriptedBackend(lambda request: "so", model="live"))
         return self.engines[-1]
 
-    def deferred(self) -> DeferredBackend:
-        return DeferredBackend(SETTINGS, self, self.heard.append)
+    def deferred(self) -> LazyBackend:
+        return LazyBackend(SETTINGS, self, self.heard.append)
 
 
 def test_what_is_never_asked_is_never_started() -> None:
@@ -104,7 +104,7 @@ def test_tokens_are_counted_as_the_engine_would(form: str, tmp_path: Path) -> No
     if form == "vocabulary and merges":
         without_tokenizer_json(folder)
     engines = ChatEncoder(transformers.AutoTokenizer.from_pretrained(folder))
-    backend = DeferredBackend(SETTINGS.model_copy(update={"model": str(folder)}), Works(), lambda _: None)
+    backend = LazyBackend(SETTINGS.model_copy(update={"model": str(folder)}), Works(), lambda _: None)
     for text in ("- [b1] the word -> 042", "<|im_end|>", "Grüße 🦊\n\n\t<|im_start|>system", "", "one " * 3000):
         assert backend.count_tokens(text) == engines.count(text)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ace.config import settings_from
 from ace.errors import ConfigError
-from ace.inference.memory.device_memory import ENGINE_BYTES, Claim, cache_shares, utilizations
+from ace.inference.memory.device_memory import ENGINE_BYTES, MemoryRequest, cache_shares, utilizations
 from ace.inference.memory.engine_shares import memory_shares
 from ace.inference.model_files.model_size import cache_bytes_per_token, weight_bytes
 from ace.inference.model_files.packaged import model_path
@@ -24,7 +24,7 @@ SIZES = st.tuples(st.integers(0, 60 * GIB), st.integers(0, 1 << 22), st.none() |
 @given(st.lists(st.tuples(st.integers(0, 60 * GIB), st.booleans()), min_size=1, max_size=5), st.integers(8, 200))
 def test_of_those_that_sleep_one_at_a_time_fits_beside_all_others(sizes: list[tuple[int, bool]], gib: int) -> None:
     device = gib * GIB
-    claims = [Claim(f"m{i}", weights, 1, sleeps=sleeps) for i, (weights, sleeps) in enumerate(sizes)]
+    claims = [MemoryRequest(f"m{i}", weights, 1, sleeps=sleeps) for i, (weights, sleeps) in enumerate(sizes)]
     sleepers = [claim for claim in claims if claim.sleeps]
     asleep = max(0, len(sleepers) - 1) * ENGINE_BYTES
     held = sum(claim.weights + ENGINE_BYTES for claim in claims if not claim.sleeps)
@@ -45,7 +45,7 @@ def test_of_those_that_sleep_one_at_a_time_fits_beside_all_others(sizes: list[tu
 def test_shares_keep_what_was_asked_hold_every_model_and_fit_together(
     sizes: list[tuple[int, int, float | None]], device: int
 ) -> None:
-    claims = [Claim(f"m{i}", weights, demand, asked) for i, (weights, demand, asked) in enumerate(sizes)]
+    claims = [MemoryRequest(f"m{i}", weights, demand, asked) for i, (weights, demand, asked) in enumerate(sizes)]
     asked = [claim.asked for claim in claims if claim.asked is not None]
     try:
         shares = utilizations(claims, device)
@@ -64,14 +64,14 @@ def test_shares_keep_what_was_asked_hold_every_model_and_fit_together(
 
 @given(st.lists(st.integers(0, 1 << 30), min_size=1, max_size=6))
 def test_cpu_caches_add_up_to_one_in_proportion_to_demand(demands: list[int]) -> None:
-    shares = cache_shares([Claim(str(i), 0, demand) for i, demand in enumerate(demands)])
+    shares = cache_shares([MemoryRequest(str(i), 0, demand) for i, demand in enumerate(demands)])
     assert sum(shares.values()) == pytest.approx(1.0)
     ordered = sorted(range(len(demands)), key=demands.__getitem__)
     assert [shares[str(i)] for i in ordered] == sorted(shares.values())
 
 
 def test_a_large_and_a_small_model_on_one_gpu() -> None:
-    claims = [Claim("large", 15 * GIB, 57_344), Claim("small", 3 * GIB, 2 * 28_672)]
+    claims = [MemoryRequest("large", 15 * GIB, 57_344), MemoryRequest("small", 3 * GIB, 2 * 28_672)]
     shares = utilizations(claims, 80 * GIB)
     assert sum(shares.values()) == pytest.approx(0.9)
     caches = [shares[claim.name] * 80 * GIB - claim.weights - ENGINE_BYTES for claim in claims]
@@ -79,22 +79,24 @@ def test_a_large_and_a_small_model_on_one_gpu() -> None:
 
 
 def test_two_large_models_that_sleep_fit_where_they_would_not_together() -> None:
-    def claims(*, sleep: bool) -> list[Claim]:
-        return [Claim("a", 15 * GIB, 1, sleeps=sleep), Claim("b", 14 * GIB, 1, sleeps=sleep)]
+    def claims(*, sleep: bool) -> list[MemoryRequest]:
+        return [MemoryRequest("a", 15 * GIB, 1, sleeps=sleep), MemoryRequest("b", 14 * GIB, 1, sleeps=sleep)]
 
     with pytest.raises(ConfigError):
         utilizations(claims(sleep=False), 24 * GIB)
     shares = utilizations(claims(sleep=True), 24 * GIB)
     assert shares["a"] == shares["b"] == pytest.approx(0.9 - 1 / 24)
-    asked = utilizations([Claim("a", 15 * GIB, 1, 0.8, sleeps=True), Claim("b", 14 * GIB, 1, sleeps=True)], 24 * GIB)
+    asked = utilizations(
+        [MemoryRequest("a", 15 * GIB, 1, 0.8, sleeps=True), MemoryRequest("b", 14 * GIB, 1, sleeps=True)], 24 * GIB
+    )
     assert asked == {"a": 0.8, "b": 0.8}
 
 
 def test_what_cannot_fit_is_refused_with_the_numbers() -> None:
     with pytest.raises(ConfigError, match=r"models\.a\.gpu_memory_utilization: found 0\.9.*0\.9 \+ 0\.5 = 1\.4"):
-        utilizations([Claim("a", 0, 1, 0.9), Claim("b", 0, 1, 0.5)], 80 * GIB)
+        utilizations([MemoryRequest("a", 0, 1, 0.9), MemoryRequest("b", 0, 1, 0.5)], 80 * GIB)
     with pytest.raises(ConfigError, match=r"models\.b: .*42\.0 GiB.*a, b.*21\.6 GiB of the GPU's 24\.0 GiB"):
-        utilizations([Claim("a", 15 * GIB, 1), Claim("b", 25 * GIB, 1)], 24 * GIB)
+        utilizations([MemoryRequest("a", 15 * GIB, 1), MemoryRequest("b", 25 * GIB, 1)], 24 * GIB)
 
 
 def test_the_size_of_a_model_is_read_from_its_files(tmp_path: Path) -> None:

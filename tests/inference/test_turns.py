@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ace.inference.wrappers.exclusive_groups import Turns
+from ace.inference.wrappers.exclusive_groups import ExclusiveGroups
 
 Step = tuple[str, int]
 STEPS = st.lists(st.tuples(st.sampled_from("abc-"), st.integers(0, 30)), max_size=120)
@@ -16,7 +16,7 @@ class Played:
     """Turns as they went: what runs and waits, by the items' parties, and the order in which items started."""
 
     def __init__(self, most: int) -> None:
-        self.turns: Turns[str, int] = Turns(most)
+        self.turns: ExclusiveGroups[str, int] = ExclusiveGroups(most)
         self.party: dict[int, str] = {}
         self.running: list[int] = []
         self.waiting: list[int] = []
@@ -94,7 +94,7 @@ def test_whoever_waits_has_the_turn_after_one_of_each_other_party(steps: list[St
 
 
 def test_a_turn_is_kept_while_nobody_else_waits() -> None:
-    turns: Turns[str, int] = Turns(1)
+    turns: ExclusiveGroups[str, int] = ExclusiveGroups(1)
     assert [turns.ask("a", item) for item in range(3)] == [(0,), (1,), (2,)]
     assert turns.ask("b", 3) == ()
     assert turns.ask("a", 4) == (4,)
@@ -107,7 +107,7 @@ def test_a_turn_is_kept_while_nobody_else_waits() -> None:
 
 
 def test_when_those_who_waited_give_up_the_turn_goes_on() -> None:
-    turns: Turns[str, int] = Turns(0)
+    turns: ExclusiveGroups[str, int] = ExclusiveGroups(0)
     assert turns.ask("a", 0) == (0,)
     assert turns.ask("b", 1) == turns.ask("a", 2) == ()
     assert turns.leave(1) == (2,)

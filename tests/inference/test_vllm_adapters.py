@@ -13,11 +13,11 @@ from vllm_model import build_model
 
 from ace.config import ModelSettings, RunSettings, settings_from
 from ace.errors import ProviderStartError, RequestRejectedError
-from ace.inference import AdaptedBackend, Backend
+from ace.inference import Backend, LoraBackend
 from ace.inference.factory import open_backends
 from ace.inference.model_files.lora_adapter import Adapter, read_adapter
 from ace.inference.providers.vllm import VllmBackend, create
-from ace.inference.wrappers.lora_backend import AdaptedRequest
+from ace.inference.wrappers.lora_backend import LoraRequest
 from ace.inference.wrappers.supervisor import SupervisedBackend
 from ace.types import Completion, Message, Request, Sampling
 
@@ -42,7 +42,7 @@ def tiers(model: Path, adapters: tuple[Adapter, ...]) -> Iterator[list[Backend]]
     """The model as it is, and with each adapter."""
     settings = ModelSettings(provider="vllm", model=str(model), dtype="float32")
     engine = create(settings, adapters=adapters)
-    yield [engine, *(AdaptedBackend(engine, adapter.folder) for adapter in adapters)]
+    yield [engine, *(LoraBackend(engine, adapter.folder) for adapter in adapters)]
     asyncio.run(engine.close())
 
 
@@ -113,7 +113,7 @@ def test_a_request_that_is_refused_in_its_turn_lets_the_next_adapter_have_it(tie
 def test_an_engine_has_only_the_adapters_that_it_was_started_with(tiers: list[Backend]) -> None:
     request = ask("q")
     with pytest.raises(RequestRejectedError, match="has no adapter '/elsewhere'"):
-        together([(tiers[0], AdaptedRequest(request.messages, request.sampling, adapter="/elsewhere"))])
+        together([(tiers[0], LoraRequest(request.messages, request.sampling, adapter="/elsewhere"))])
 
 
 def test_an_adapter_that_does_not_fit_is_found_at_the_start(tiers: list[Backend], model: Path, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_what_a_draft_model_guesses_changes_no_answer(
         provider="vllm", model=str(model), dtype="float32", speculative={"method": "draft", "model": str(model)}
     )
     engine = create(settings, adapters=adapters)
-    guessing = [engine, *(AdaptedBackend(engine, adapter.folder) for adapter in adapters)]
+    guessing = [engine, *(LoraBackend(engine, adapter.folder) for adapter in adapters)]
     questions = [ask(f"question {number}", max_tokens=24) for number in range(4)]
     plain = together([(tier, question) for question in questions for tier in tiers])
     guessed = together([(tier, question) for question in questions for tier in guessing])
@@ -157,7 +157,7 @@ def test_the_tiers_of_a_run_share_an_engine_that_is_started_again(model: Path, a
             tiers = [backends["generator"], backends["reflector"], backends["second"]]
             engine = tiers[0]
             assert isinstance(engine, SupervisedBackend)
-            assert all(isinstance(tier, AdaptedBackend) and tier.engine is engine for tier in tiers[1:])
+            assert all(isinstance(tier, LoraBackend) and tier.engine is engine for tier in tiers[1:])
             before = [(await tier.complete(ask("q", prefix=""))).text for tier in tiers]
             assert len(set(before)) == 3
             live = engine._live

@@ -22,7 +22,7 @@ from ace.inference.providers.vllm.engine_args import (
     warn_of_remote_code,
     whole_prompts,
 )
-from ace.inference.providers.vllm.engine_environment import prepare, threads_for
+from ace.inference.providers.vllm.engine_environment import prepare_environment, threads_for
 from ace.inference.providers.vllm.vllm_errors import starting, words
 
 
@@ -168,7 +168,7 @@ def test_kv_cache_follows_the_model_and_the_memory() -> None:
 def test_the_environment_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ, OMP_NUM_THREADS="7"))
     os.environ.pop("OMP_WAIT_POLICY", None)
-    prepare(cpu=True, threads=1)
+    prepare_environment(cpu=True, threads=1)
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"

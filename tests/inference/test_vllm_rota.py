@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ace.errors import EngineDeadError
 from ace.inference.providers.vllm.engine_thread import SteppingThread
-from ace.inference.providers.vllm.hosted_engine import Asked, Finished, Resident, Ticket
-from ace.inference.providers.vllm.sleep_scheduler import Rota
+from ace.inference.providers.vllm.hosted_engine import Asked, Finished, HostedEngine, ResponseHandle
+from ace.inference.providers.vllm.sleep_scheduler import SleepScheduler
 
 
 class SleepingEngine:
@@ -68,13 +68,13 @@ class Place:
         self.thread = SteppingThread.lease()
         self.awake: set[str] = set()
         self.log: list[str] = []
-        self.residents: dict[str, Resident] = {}
+        self.residents: dict[str, HostedEngine] = {}
 
     def starting(self, name: str) -> Future[SleepingEngine]:
         def start() -> SleepingEngine:
             assert not self.awake, "an engine starts on an empty device"
             engine = SleepingEngine(name, self.awake, self.log)
-            self.residents[name] = resident = Resident(engine, name, rota=self.thread.rota)
+            self.residents[name] = resident = HostedEngine(engine, name, rota=self.thread.rota)
             self.thread.adopt(resident)
             resident.sleep()
             return engine
@@ -83,7 +83,7 @@ class Place:
 
     async def ask(self, name: str, request_id: str, steps: int = 3) -> Finished:
         loop = asyncio.get_running_loop()
-        ticket = Ticket(loop, loop.create_future())
+        ticket = ResponseHandle(loop, loop.create_future())
         resident = self.residents[name]
         self.thread.post(lambda: resident.add(Asked(request_id, [1], steps, ticket)))
         try:
@@ -202,7 +202,7 @@ def test_the_last_to_begin_is_not_asked_to_sleep_for_itself() -> None:
         def wake(self) -> None:
             log.append("wakes")
 
-    rota, one = Rota(), Logged()
+    rota, one = SleepScheduler(), Logged()
     begun: list[int] = []
     first, second = (lambda: begun.append(1)), (lambda: begun.append(2))
     rota.ask(one, first)

@@ -12,7 +12,7 @@ import pytest
 
 from ace.errors import EngineDeadError, RequestRejectedError
 from ace.inference.providers.vllm.engine_thread import SteppingThread
-from ace.inference.providers.vllm.hosted_engine import MOST_JOINING, Asked, Finished, Resident, Ticket
+from ace.inference.providers.vllm.hosted_engine import MOST_JOINING, Asked, Finished, HostedEngine, ResponseHandle
 
 
 class CountingEngine:
@@ -51,23 +51,23 @@ class CountingEngine:
 
 
 async def ask(
-    thread: SteppingThread, resident: Resident, name: str, params: Any = None, adapter: str | None = None
+    thread: SteppingThread, resident: HostedEngine, name: str, params: Any = None, adapter: str | None = None
 ) -> Finished:
     loop = asyncio.get_running_loop()
-    ticket = Ticket(loop, loop.create_future())
+    ticket = ResponseHandle(loop, loop.create_future())
     lora = None if adapter is None else SimpleNamespace(lora_name=adapter)
     thread.post(lambda: resident.add(Asked(name, [1], params, ticket, lora)))
     return await ticket.future
 
 
-def host(engine: CountingEngine, *, mixing: bool = True) -> tuple[SteppingThread, Resident]:
+def host(engine: CountingEngine, *, mixing: bool = True) -> tuple[SteppingThread, HostedEngine]:
     thread = SteppingThread.lease()
-    resident = Resident(engine, "m", mixing=mixing)
+    resident = HostedEngine(engine, "m", mixing=mixing)
     thread.call(lambda: thread.adopt(resident)).result()
     return thread, resident
 
 
-def release(thread: SteppingThread, resident: Resident) -> None:
+def release(thread: SteppingThread, resident: HostedEngine) -> None:
     thread.call(lambda: thread.drop(resident)).result()
     thread.release()
 
@@ -167,7 +167,7 @@ def test_an_aborted_request_leaves_the_engine() -> None:
     engine = CountingEngine(steps=10**9)
     thread, resident = host(engine)
 
-    async def give_up() -> None:
+    async def release_lease() -> None:
         task = asyncio.create_task(ask(thread, resident, "long"))
         while not engine.left:
             await asyncio.sleep(0.001)
@@ -177,7 +177,7 @@ def test_an_aborted_request_leaves_the_engine() -> None:
         assert not resident.busy
         task.cancel()
 
-    asyncio.run(give_up())
+    asyncio.run(release_lease())
     release(thread, resident)
 
 

@@ -20,10 +20,10 @@ from ace.inference import ScriptedBackend
 from ace.inference.backend import Backend
 from ace.inference.serving.remote import RemoteBackend
 from ace.inference.serving.remote.engine_identity import Identity, engine_digest
-from ace.inference.serving.remote.wire_protocol import Failure, Hello, WireError, from_client
+from ace.inference.serving.remote.wire_protocol import Failure, Handshake, WireError, from_client
 from ace.inference.serving.warm import find_warm
-from ace.inference.serving.warm.discovery import greet
-from ace.inference.serving.warm.engine_control import end_all, survey
+from ace.inference.serving.warm.discovery import handshake
+from ace.inference.serving.warm.engine_control import stop_all, survey
 from ace.inference.serving.warm.socket_paths import runtime_folder, socket_path, sockets
 from ace.inference.serving.warm.warm_server import serve_engines
 from ace.inference.wrappers.supervisor import SupervisedBackend
@@ -42,17 +42,17 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @contextmanager
-def serving(backend: Backend, settings: ModelSettings = SETTINGS) -> Iterator[Hello]:
+def serving(backend: Backend, settings: ModelSettings = SETTINGS) -> Iterator[Handshake]:
     """A server of `backend` for `settings`, on a thread with a loop of its own."""
     up = threading.Event()
-    said: list[Hello] = []
+    said: list[Handshake] = []
     held: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def serve() -> None:
         stopping = asyncio.Event()
         held.append((asyncio.get_running_loop(), stopping))
 
-        def ready(hello: Hello) -> None:
+        def ready(hello: Handshake) -> None:
             said.append(hello)
             up.set()
 
@@ -218,7 +218,7 @@ def test_a_server_that_ends_under_way_is_a_dead_engine_which_is_replaced() -> No
         supervised = SupervisedBackend(lambda: next(backends), max_restarts=1, hang_s=60, backoff_s=0)
         call = asyncio.create_task(supervised.complete(ask("x")))
         assert await asyncio.to_thread(slow.begun.acquire, timeout=10)
-        assert await asyncio.to_thread(end_all) == 1
+        assert await asyncio.to_thread(stop_all) == 1
         assert (await call).text == "so: x"
         assert supervised.restarts == 1
 
@@ -298,7 +298,7 @@ def test_nonsense_ends_its_own_connection_only() -> None:
     with serving(echo()):
         (place,) = sockets()
         for said in (b"\xff\xff\xff\xff", b"\x00\x00\x00\x02{}", b"GET / HTTP/1.1\r\n\r\n"):
-            connection, _ = greet(place)
+            connection, _ = handshake(place)
             with connection:
                 connection.sendall(said)
                 assert connection.recv(1) == b""

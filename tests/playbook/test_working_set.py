@@ -19,10 +19,10 @@ from ace.playbook import (
     WorkingSet,
     apply,
     dedup_delta,
-    only_shown,
     recall,
     render,
     retrieve,
+    visible_playbook,
 )
 
 EMBEDDER = NgramEmbedder()
@@ -77,14 +77,14 @@ def test_what_was_not_shown_cannot_be_changed() -> None:
             Tag("str-00003", "helpful"),
         )
     )
-    assert only_shown(delta, HELD, shown).operations == (
+    assert visible_playbook(delta, HELD, shown).operations == (
         Update("str-00001", "known"),
         Merge(("str-00001", "str-00002"), "both"),
         Add("str", "new"),
         Remove("str-00099"),
         Tag("str-00003", "helpful"),
     )
-    assert only_shown(delta, HELD, HELD) == delta
+    assert visible_playbook(delta, HELD, HELD) == delta
 
 
 def test_what_is_found_again_outside_the_set_moves_to_the_end() -> None:

@@ -13,8 +13,8 @@ from ace.engine.events import (
     BatchStarted,
     CallFinished,
     CurationFailed,
-    EngineDeferred,
     EngineReady,
+    EngineStartDeferred,
     EvaluationFinished,
     EvaluationProgress,
     EvaluationStarted,
@@ -28,7 +28,7 @@ from ace.reporting.progress import LiveView, PlainView, progress_view
 from ace.types import Usage
 
 STORY: list[Event] = [
-    EngineDeferred("vllm", "micro-target"),
+    EngineStartDeferred("vllm", "micro-target"),
     EngineReady("vllm", "micro-target", "cpu", 2.5, "no GPU", 3 << 29),
     RunStarted("r-1", "offline", 4, 2),
     EvaluationStarted("before", "test", 2, 0),

@@ -16,12 +16,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ace.bench.adaptation_runs.micro_prompts import generator_prompts
-from ace.bench.hardware.engine_threads import hold_threads, threads_of
+from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.machine import Machine
 from ace.bench.hardware.model_shapes import build_shape, weight_bytes
 from ace.bench.markdown_tables import report, table
-from ace.bench.report import Chart, Partial, Report, unheard
+from ace.bench.report import Chart, Partial, Report, ignore_partial
 from ace.config import ModelSettings, Provider
 from ace.inference import MeteredBackend, create_backend
 from ace.types import Request, Sampling
@@ -31,7 +31,7 @@ CONTEXT = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class KvUsage:
     """What one batch held: the peak, and the longest request, prompt and answer, in tokens."""
 
     requests: int
@@ -92,7 +92,7 @@ PAGED = "paged, prefix shared (vLLM)"
 
 
 def measure_memory(
-    *, shape: str, requests: int, tokens: int, budget_mib: int, seed: int, partial: Partial = unheard
+    *, shape: str, requests: int, tokens: int, budget_mib: int, seed: int, partial: Partial = ignore_partial
 ) -> MemoryReport:
     """Measure one row of transformers, then a full and a half batch of vLLM, each in a process of its own.
 
@@ -119,19 +119,19 @@ def _rows_of(layout: str, row: int, requests: int, budget: int) -> MemoryRow:
     return MemoryRow(layout, row * requests, budget // row)
 
 
-def fitting(budget: int, whole: Held, half: Held) -> int:
+def fitting(budget: int, whole: KvUsage, half: KvUsage) -> int:
     """Requests whose own blocks fit beside those that they share, by the line through two batches."""
     own = max(1, (whole.kv_bytes - half.kv_bytes) // (whole.requests - half.requests))
     shared = max(0, whole.kv_bytes - own * whole.requests)
     return max(0, (budget - shared) // own)
 
 
-def _hold(provider: Provider, model: str, requests: int, tokens: int, seed: int, threads: int) -> Held:
-    hold_threads(threads)
+def _hold(provider: Provider, model: str, requests: int, tokens: int, seed: int, threads: int) -> KvUsage:
+    set_engine_threads(threads)
     return asyncio.run(_held(provider, model, requests, tokens, seed))
 
 
-async def _held(provider: Provider, model: str, requests: int, tokens: int, seed: int) -> Held:
+async def _held(provider: Provider, model: str, requests: int, tokens: int, seed: int) -> KvUsage:
     sampling = Sampling(tokens, temperature=0.0, top_p=1.0, ignore_eos=True)
     settings = ModelSettings(
         provider=provider,
@@ -147,6 +147,6 @@ async def _held(provider: Provider, model: str, requests: int, tokens: int, seed
         answered = await asyncio.gather(*(backend.complete(request) for request in asked))
         assert isinstance(backend, MeteredBackend)
         longest = max(each.usage.prompt_tokens + each.usage.completion_tokens for each in answered)
-        return Held(requests, backend.meter().kv_peak_bytes, longest)
+        return KvUsage(requests, backend.meter().kv_peak_bytes, longest)
     finally:
         await backend.close()

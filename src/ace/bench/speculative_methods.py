@@ -27,7 +27,7 @@ from ace.errors import ProviderMissingError
 from ace.inference import Backend, ScriptedBackend, create_backend
 from ace.inference.model_files.hub import local_folder
 from ace.inference.providers.vllm.speculation_verdicts import Measured, Verdict, keep_verdict
-from ace.tasks.micro.scripted_model import Player
+from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import ROLES, Completion, Request, Usage
 
 BATCHES = (1, 16)
@@ -231,7 +231,7 @@ def _work(requests: int, batches: Sequence[int], repetitions: int, seed: int) ->
 
 def recorded_requests(count: int, world: int) -> list[Request]:
     """The last `count` requests of a run on this world, in which a script plays the roles: greedy, with schemas."""
-    backend = ScriptedBackend(Player(slips=0.25))
+    backend = ScriptedBackend(ScriptedMicroModel(slips=0.25))
     while len(backend.requests) < count:
         with TemporaryDirectory(prefix="ace-bench-") as folder:
             settings = micro_run(

@@ -9,10 +9,10 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from ace.config import RunSettings
-from ace.engine.calls.call_gateway import Calls
-from ace.engine.calls.escalation import Escalation, at_once, in_tiers, no_longer_than, says_too_little
-from ace.engine.concurrency.blocking_pool import Aside
-from ace.engine.events import CallFinished, Listener, silent
+from ace.engine.calls.call_gateway import CallGateway
+from ace.engine.calls.escalation import Escalation, at_once, call_with_escalation, is_insufficient, with_time_limit
+from ace.engine.concurrency.blocking_pool import BlockingPool
+from ace.engine.events import CallFinished, Listener, null_listener
 from ace.engine.feedback.signals import has_labels, without_target
 from ace.engine.loop.schedule import derive_seed
 from ace.inference import Tiers
@@ -51,10 +51,10 @@ class RunContext:
     pack: PromptPack
     tiers: Tiers
     store: RunStore
-    calls: Calls
+    calls: CallGateway
     embedder: Embedder
-    aside: Aside
-    listener: Listener = silent
+    blocking_pool: BlockingPool
+    listener: Listener = null_listener
     working_sets: dict[int, WorkingSet] = field(default_factory=dict)
 
     def render(self, playbook: Playbook) -> str:
@@ -105,11 +105,11 @@ class RunContext:
                 role=role,
                 answer_schema=schema,
             )
-            return self._heard(result, why)
+            return self._record_call(result, why)
 
         counted = role == "generator" and temperature is None
         escalate = self.settings.roles.generator.escalate if counted else None
-        return await in_tiers(ask, escalate, at_once(escalate, grade=grade, round=round))
+        return await call_with_escalation(ask, escalate, at_once(escalate, grade=grade, round=round))
 
     async def reflect(
         self,
@@ -142,10 +142,10 @@ class RunContext:
                 prompt=self.task.prompt(without_target(sample)),
                 round=round,
             )
-            return self._heard(result, why)
+            return self._record_call(result, why)
 
         escalate = self.settings.roles.reflector.escalate
-        return await in_tiers(ask, escalate, at_once(escalate, grade=grade, round=round, stalled=stalled))
+        return await call_with_escalation(ask, escalate, at_once(escalate, grade=grade, round=round, stalled=stalled))
 
     async def curate(
         self,
@@ -176,19 +176,21 @@ class RunContext:
                 stats=bullet_stats(playbook, touched),
             )
             assert result is not None  # there are insights
-            return self._heard(result, why)
+            return self._record_call(result, why)
 
-        def falls_short(curation: Curation) -> bool:
-            return says_too_little(self.settings, self.pack, self.embedder, playbook, curation, reflections)
+        def needs_escalation(curation: Curation) -> bool:
+            return is_insufficient(self.settings, self.pack, self.embedder, playbook, curation, reflections)
 
-        return await in_tiers(ask, self.settings.roles.curator.escalate, None, falls_short=falls_short)
+        return await call_with_escalation(
+            ask, self.settings.roles.curator.escalate, None, needs_escalation=needs_escalation
+        )
 
     def _complete(self, role: RoleName, why: Escalation | None) -> Complete:
         """How `role` asks its model, or the larger one. Where there is one, a long prompt does not fit its own."""
         complete = self.calls.of(role, why)
         escalate = self.settings.roles.of(role).escalate
         limit = escalate.prompt_tokens if escalate is not None and why is None else None
-        return no_longer_than(limit, complete, self.tiers.own[role])
+        return with_time_limit(limit, complete, self.tiers.own[role])
 
     def _guided(self, role: RoleName, why: Escalation | None) -> bool:
         return self.tiers.get(role, escalated=why is not None).info.structured_outputs
@@ -204,7 +206,7 @@ class RunContext:
             seed=derive_seed(self.settings.seed, role, *parts),
         )
 
-    def _heard(self, result: RoleResult[Answer], why: Escalation | None) -> RoleResult[Answer]:
+    def _record_call(self, result: RoleResult[Answer], why: Escalation | None) -> RoleResult[Answer]:
         call = result.call
         self.listener(CallFinished(call.role, call.usage, call.parsed))
         return replace(result, call=replace(call, escalated=why))

@@ -24,7 +24,7 @@ class EngineReady:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineDeferred:
+class EngineStartDeferred:
     """An engine is not started before it is asked: the completion cache has a finished run of these settings."""
 
     provider: str
@@ -166,7 +166,7 @@ class RunFinished:
 
 Event = (
     EngineReady
-    | EngineDeferred
+    | EngineStartDeferred
     | RunStarted
     | CallFinished
     | BatchStarted
@@ -183,5 +183,5 @@ Event = (
 Listener = Callable[[Event], None]
 
 
-def silent(event: Event) -> None:
-    """The listener of nobody."""
+def null_listener(event: Event) -> None:
+    """Listener that ignores every event."""

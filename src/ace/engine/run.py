@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from ace.config import RunSettings
 from ace.engine.context import RunContext
-from ace.engine.events import Listener, RunStarted, silent
+from ace.engine.events import Listener, RunStarted, null_listener
 from ace.engine.loop.adaptation import adapt, ensure_evaluation, plan
-from ace.engine.run_inputs import prepare
-from ace.engine.session import Clock, conduct
+from ace.engine.run_inputs import load_inputs
+from ace.engine.session import Clock, run_session
 from ace.engine.summary import RunSummary
 from ace.errors import ConfigError
 from ace.inference import Backends
@@ -21,7 +21,7 @@ from ace.playbook import Playbook
 async def run(
     settings: RunSettings,
     *,
-    listener: Listener = silent,
+    listener: Listener = null_listener,
     resume: str | None = None,
     backends: Backends | None = None,
 ) -> RunSummary:
@@ -34,7 +34,9 @@ async def run(
         raise ConfigError.at(
             "mode", "probe", "offline, online or evaluate", hint="the command that made a probe takes it up again"
         )
-    return await conduct(settings, prepare(settings), _work, listener=listener, resume=resume, backends=backends)
+    return await run_session(
+        settings, load_inputs(settings), _work, listener=listener, resume=resume, backends=backends
+    )
 
 
 async def _work(context: RunContext, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from ace.tasks import Task, load_task
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class RunInputs:
     """What a run is made of, loaded and checked before any engine."""
 
     task: Task
@@ -30,10 +30,10 @@ class Parts:
         return "sha256:" + digest.hexdigest()
 
 
-def prepare(settings: RunSettings) -> Parts:
+def load_inputs(settings: RunSettings) -> RunInputs:
     """Load and check task, prompts and playbook. ConfigError, DataError, PromptPackError, PlaybookFormatError."""
     task = load_task(settings.task, labels=settings.adaptation.labels)
     pack = load_pack(settings.prompts)
     initial = settings.playbook.initial
     playbook = read_playbook(initial) if initial else Playbook.empty(sections=pack.sections)
-    return Parts(task, pack, playbook)
+    return RunInputs(task, pack, playbook)

@@ -16,19 +16,19 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ace.config import RunSettings
-from ace.engine.calls.call_gateway import Calls
+from ace.engine.calls.call_gateway import CallGateway
 from ace.engine.calls.completion_cache import CompletionCache, has_answers
 from ace.engine.calls.spending import Spending, spent_so_far
-from ace.engine.concurrency.blocking_pool import Aside
+from ace.engine.concurrency.blocking_pool import BlockingPool
 from ace.engine.context import RunContext
-from ace.engine.events import BudgetReached, EngineDeferred, EngineReady, Listener, RunFinished, silent
+from ace.engine.events import BudgetReached, EngineReady, EngineStartDeferred, Listener, RunFinished, null_listener
 from ace.engine.loop.adaptation import best_version
-from ace.engine.run_inputs import Parts
+from ace.engine.run_inputs import RunInputs
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
 from ace.inference.backend import EngineMeter, metered
-from ace.inference.wrappers.lazy_backend import DeferredBackend
+from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.playbook import create_embedder
 from ace.playbook.guard import scan
 from ace.store import RunStore
@@ -60,12 +60,12 @@ Work = Callable[[RunContext, Clock], Awaitable[None]]
 """What a run does between its opening and its closing."""
 
 
-async def conduct(
+async def run_session(
     settings: RunSettings,
-    parts: Parts,
+    parts: RunInputs,
     work: Work,
     *,
-    listener: Listener = silent,
+    listener: Listener = null_listener,
     resume: str | None = None,
     backends: Backends | None = None,
 ) -> RunSummary:
@@ -74,7 +74,7 @@ async def conduct(
     if settings.playbook.guard.policy != "off":
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
     with RunStore.open(settings.store) as store:
-        run_id = None if resume is None else _take_up(store, parts, resume)
+        run_id = None if resume is None else _reopen(store, parts, resume)
         status: RunStatus
         try:
             async with _engines(settings, backends, store, listener) as live:
@@ -83,8 +83,8 @@ async def conduct(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
                     )
                 clock = Clock(partial(metered, live.live))
-                with contextlib.closing(Aside(parts.task)) as aside, _terminable():
-                    context = _context(run_id, settings, parts, store, live, aside, listener)
+                with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
+                    context = _context(run_id, settings, parts, store, live, blocking_pool, listener)
                     status = await _within_budget(context, work, clock)
             info = context.tiers.own["generator"].info
             version = best_version(context)
@@ -131,7 +131,7 @@ async def _within_budget(context: RunContext, work: Work, clock: Clock) -> RunSt
     return "done"
 
 
-def _take_up(store: RunStore, parts: Parts, resume: str) -> str:
+def _reopen(store: RunStore, parts: RunInputs, resume: str) -> str:
     """Own the run to resume, whose task and prompts must be what they were."""
     run_id = store.resolve(resume)
     known = store.run(run_id)
@@ -151,10 +151,10 @@ def _take_up(store: RunStore, parts: Parts, resume: str) -> str:
 def _context(
     run_id: str,
     settings: RunSettings,
-    parts: Parts,
+    parts: RunInputs,
     store: RunStore,
     live: Tiers,
-    aside: Aside,
+    blocking_pool: BlockingPool,
     listener: Listener,
 ) -> RunContext:
     gpus = _gpus(settings, live)
@@ -166,9 +166,9 @@ def _context(
         pack=parts.pack,
         tiers=live,
         store=store,
-        calls=Calls(run_id, store, live, spending, CompletionCache(settings, live, store)),
+        calls=CallGateway(run_id, store, live, spending, CompletionCache(settings, live, store)),
         embedder=create_embedder(settings.playbook.dedup),
-        aside=aside,
+        blocking_pool=blocking_pool,
         listener=listener,
     )
 
@@ -198,15 +198,15 @@ async def _engines(
     async with own if given is None else contextlib.nullcontext(given) as backends:
         tiers = Tiers.of(settings, backends)
         for backend in tiers.live:
-            if isinstance(backend, DeferredBackend):
-                listener(EngineDeferred(backend.info.provider, backend.info.model))
+            if isinstance(backend, LazyBackend):
+                listener(EngineStartDeferred(backend.info.provider, backend.info.model))
             else:
                 ready(backend)
         yield tiers
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def _cancel_on_sigterm() -> Iterator[None]:
     """Let SIGTERM cancel the running task, as `asyncio.run` lets Ctrl-C; only the main thread can."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is None or threading.current_thread() is not threading.main_thread():

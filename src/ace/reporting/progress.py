@@ -18,8 +18,8 @@ from ace.engine.events import (
     BulletFlagged,
     CallFinished,
     CurationFailed,
-    EngineDeferred,
     EngineReady,
+    EngineStartDeferred,
     EvaluationFinished,
     EvaluationProgress,
     EvaluationStarted,
@@ -163,7 +163,7 @@ def describe(event: Event, tally: Tally) -> str | None:
             held = f", {memory / (1 << 30):.2f} GiB of weights and KV cache" if memory else ""
             why = f" ({reason})" if reason else ""
             return f"engine: {provider} with {model} on {device}, started in {seconds(start_s)}{held}{why}"
-        case EngineDeferred(provider, model):
+        case EngineStartDeferred(provider, model):
             return f"engine: {provider} with {model} starts when it is asked; this run's answers are in the store"
         case RunStarted(run, mode, samples, batches, resumed_at):
             resumed = f", going on after batch {resumed_at}" if resumed_at else ""

@@ -138,7 +138,7 @@ def check(connection: Connection, run_id: str, token: str | None) -> None:
         )
 
 
-def give_up(connection: Connection, run_id: str, token: str) -> None:
+def release_lease(connection: Connection, run_id: str, token: str) -> None:
     """Leave the run without an owner, if `token` still is its owner."""
     connection.execute(
         update(runs)

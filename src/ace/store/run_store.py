@@ -136,7 +136,7 @@ class RunStore(RunReader):
             return
         self._heartbeat.keep(frozenset(self._tokens.values()))
         with self._writing() as connection:
-            lease.give_up(connection, run_id, token)
+            lease.release_lease(connection, run_id, token)
 
     def commit_batch(self, record: BatchRecord) -> None:
         """The whole batch in one transaction, on disk when this returns.
@@ -182,7 +182,7 @@ class RunStore(RunReader):
             if status == "done":
                 inserts.clear_journal(connection, run_id)
                 inserts.trim_completions(connection, CACHED_COMPLETIONS)
-            lease.give_up(connection, run_id, self._tokens[run_id])
+            lease.release_lease(connection, run_id, self._tokens[run_id])
         self._disown(run_id)
 
     @contextmanager

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 from ace._util.files import replace_file
-from ace.bench.adaptation_runs.request_recorder import Recorder
+from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.adaptation_runs.run_modes import BATCH, DRAFT, Mode, run_settings
 from ace.engine import run
 from ace.errors import ConfigError, DataError
@@ -55,7 +55,7 @@ async def record(
         settings = run_settings(mode, store=store_url, samples=samples, epochs=epochs, world=seed, batch=batch)
         settings = settings.model_copy(update={"evaluation": settings.evaluation.model_copy(update={"after": False})})
         async with open_backends(settings) as backends:
-            recorders = {name: Recorder(backend) for name, backend in backends.items()}
+            recorders = {name: RequestRecorder(backend) for name, backend in backends.items()}
             summary = await run(settings, backends=recorders)
         asked = {one.digest: one.messages for recorder in recorders.values() for one in recorder.requests}
         with RunStore.open(store_url, create=False) as store:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ace.bench.adaptation_runs.one_by_one import OneByOne
+from ace.bench.adaptation_runs.one_by_one import SerialBackend
 from ace.bench.adaptation_runs.role_clock import RoleClock
 from ace.bench.adaptation_runs.run_modes import BATCH, TARGET, Mode, run_settings
-from ace.bench.hardware.engine_threads import hold_threads, threads_of
+from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.roofline import Asked
 from ace.config import Provider, RunSettings
@@ -71,7 +71,7 @@ def measure_adaptations(mode: Mode, work: Work) -> list[Adaptation]:
 
 
 def _measure(mode: Mode, work: Work) -> list[Adaptation]:
-    hold_threads(work.threads or threads_of(TARGET))
+    set_engine_threads(work.threads or threads_of(TARGET))
     return asyncio.run(_repeat(mode, work))
 
 
@@ -98,7 +98,7 @@ async def _adapt(settings: RunSettings, backends: Mapping[str, Backend], *, seri
     timed: dict[str, Backend] = {
         name: clock.over(name if name in ROLES else ESCALATED, backend) for name, backend in backends.items()
     }
-    asked = {role: OneByOne(backend, lock) for role, backend in timed.items()} if serial else timed
+    asked = {role: SerialBackend(backend, lock) for role, backend in timed.items()} if serial else timed
     watch = _Watch(backends.values(), clock)
     summary = await run(settings, backends=asked, listener=watch)
     with RunStore.open(settings.store, create=False) as store:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from ace.inference import Backend
-from ace.inference.wrappers.wrapper import ForwardingBackend
+from ace.inference.wrappers.wrapper import WrapperBackend
 from ace.types import Completion, Request
 
 
-class OneByOne(ForwardingBackend):
+class SerialBackend(WrapperBackend):
     """Whoever asks waits until those before are answered."""
 
     def __init__(self, inner: Backend, lock: asyncio.Lock | None = None) -> None:

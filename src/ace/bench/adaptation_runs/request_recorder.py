@@ -5,11 +5,11 @@ from __future__ import annotations
 from ace.engine.events import BatchStarted, Event
 from ace.inference import Backend, EngineMeter
 from ace.inference.backend import metered
-from ace.inference.wrappers.wrapper import ForwardingBackend
+from ace.inference.wrappers.wrapper import WrapperBackend
 from ace.types import Completion, Request
 
 
-class Recorder(ForwardingBackend):
+class RequestRecorder(WrapperBackend):
     """All requests and how many tokens were generated for them; those of an adaptation alone where it hears a run.
 
     `batches` has a list for each batch that began, with what was asked until the next one did. `before` is what the

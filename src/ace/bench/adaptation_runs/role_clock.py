@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from ace.inference import Backend
-from ace.inference.wrappers.wrapper import ForwardingBackend
+from ace.inference.wrappers.wrapper import WrapperBackend
 from ace.types import Completion, Request
 
 
@@ -33,7 +33,7 @@ class RoleClock:
         self._under_way[role] += by
 
 
-class TimedBackend(ForwardingBackend):
+class TimedBackend(WrapperBackend):
     """A backend whose calls a `RoleClock` sees."""
 
     def __init__(self, clock: RoleClock, role: str, backend: Backend) -> None:

@@ -28,7 +28,7 @@ from ace.bench.hardware.engine_threads import threads_of
 from ace.bench.hardware.machine import Machine
 from ace.bench.hardware.roofline import Bound, Ceiling, Roofline, against_hardware
 from ace.bench.markdown_tables import report, table
-from ace.bench.report import Chart, Partial, Report, unheard
+from ace.bench.report import Chart, Partial, Report, ignore_partial
 from ace.experiments.statistics import PairedTest, paired_test
 from ace.types import ROLES
 
@@ -160,7 +160,7 @@ def measure_runs(
     batch: int = BATCH,
     threads: int | None = None,
     modes: Sequence[Mode] = MODES,
-    partial: Partial = unheard,
+    partial: Partial = ignore_partial,
 ) -> RunReport:
     """Measure `modes`, each in a process of its own. Raises what starting a provider raises."""
     work = Work(samples, epochs, repetitions, seed, batch, threads)

@@ -7,7 +7,7 @@ import os
 from ace.inference import model_path
 from ace.inference.memory.gpus import visible_gpus
 from ace.inference.provider_choice import has_gpu, on_cpu
-from ace.inference.providers.vllm.engine_environment import SMALL_MODEL_BYTES, cores, prepare, threads_for
+from ace.inference.providers.vllm.engine_environment import SMALL_MODEL_BYTES, cores, prepare_environment, threads_for
 
 
 def threads_of(model: str, weight_bytes: int | None = None) -> int:
@@ -17,7 +17,7 @@ def threads_of(model: str, weight_bytes: int | None = None) -> int:
     return 1 if weight_bytes is not None else threads_for(model_path(model))
 
 
-def times_one(engines: int, threads: int) -> float:
+def parallel_speedup(engines: int, threads: int) -> float:
     """How many times as much as one engine with `threads` threads several can do at best: on a CPU they divide the
     threads until each has one, on GPUs each has one of its own until there are no more."""
     if on_cpu():
@@ -25,8 +25,8 @@ def times_one(engines: int, threads: int) -> float:
     return float(min(engines, max(1, len(visible_gpus()))))
 
 
-def hold_threads(count: int) -> None:
+def set_engine_threads(count: int) -> None:
     """Give every engine of this process `count` threads and the same waiting policy. Before torch is imported."""
     if not has_gpu():
         os.environ["OMP_NUM_THREADS"] = str(count)
-    prepare(cpu=not has_gpu(), threads=count)
+    prepare_environment(cpu=not has_gpu(), threads=count)

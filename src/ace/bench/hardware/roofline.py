@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ace.bench.hardware.engine_threads import hold_threads, times_one
+from ace.bench.hardware.engine_threads import parallel_speedup, set_engine_threads
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.model_cost import Load, ModelCost
 from ace.bench.markdown_tables import table
@@ -84,12 +84,12 @@ class Bound:
 
     @classmethod
     def of(
-        cls, loads: Sequence[tuple[Load, Roofline]], seconds: float, engines: int = 1, times_one: float = 1.0
+        cls, loads: Sequence[tuple[Load, Roofline]], seconds: float, engines: int = 1, parallel_speedup: float = 1.0
     ) -> Bound:
         """Of models that work in turn, as vLLM's engines of one process do: what each needs at least adds up. Side by
-        side, `engines` of each can do `times_one` as much as one."""
-        products = [roofline.products_s(load) / times_one for load, roofline in loads]
-        reading = [roofline.reading_s(load) / times_one for load, roofline in loads]
+        side, `engines` of each can do `parallel_speedup` as much as one."""
+        products = [roofline.products_s(load) / parallel_speedup for load, roofline in loads]
+        reading = [roofline.reading_s(load) / parallel_speedup for load, roofline in loads]
         least = sum(map(max, products, reading))
         tokens, steps = sum(load.tokens for load, _ in loads), sum(load.steps for load, _ in loads)
         return cls(tokens, steps or None, sum(products), sum(reading), least, seconds, least / seconds, engines)
@@ -124,7 +124,7 @@ class Ceiling:
                     return None
                 cost, roofline = known
                 loads.append((cost.guessed(one.usages), roofline))
-        return Bound.of(loads, seconds, engines, times_one(engines, self._threads))
+        return Bound.of(loads, seconds, engines, parallel_speedup(engines, self._threads))
 
     def _of(self, model: str) -> tuple[ModelCost, Roofline] | None:
         cost = ModelCost.of(Path(model_path(model)))
@@ -142,7 +142,7 @@ def measure_roofline(cost: ModelCost, threads: int) -> Roofline:
 
 
 def _measure(cost: ModelCost, threads: int) -> Roofline:
-    hold_threads(threads)
+    set_engine_threads(threads)
     return roofline_here(cost, SECONDS)
 
 

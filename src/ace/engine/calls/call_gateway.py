@@ -14,7 +14,7 @@ from ace.store import JournalEntry, RunStore
 from ace.types import Completion, Request, RoleName
 
 
-class Calls:
+class CallGateway:
     """Stands between the roles and their backends.
 
     An answer reaches its role after it is in the store's journal: a process that dies has lost the calls in flight and

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeVar
 
-from ace.engine.concurrency.task_groups import flow
+from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.feedback.signals import shown
@@ -27,8 +27,8 @@ from ace.playbook import (
     dedup_delta,
     enforce_budget,
     merge_deltas,
-    only_shown,
     recall,
+    visible_playbook,
 )
 from ace.playbook.guard import Guard
 from ace.roles import CallRecord, Reflection, tags_to_delta, to_delta
@@ -64,14 +64,14 @@ async def curate_batch(
     visible = playbook if visible is None else visible
     insightful = [result for result in results if result.reflections and result.reflections[-1].key_insight.strip()]
     groups = split_groups(insightful, context.settings.adaptation.curator_groups)
-    curated = await flow(
+    curated = await gather_all(
         _curate(context, playbook, prefix, group, batch=batch, number=number) for number, group in enumerate(groups)
     )
-    deltas = [only_shown(delta, playbook, visible) for delta, _ in curated]
+    deltas = [visible_playbook(delta, playbook, visible) for delta, _ in curated]
     calls = tuple(call for _, calls in curated for call in calls)
     if context.settings.adaptation.curator_reduce and sum(1 for delta in deltas if delta.operations) > 1:
         reduced, more = await _reduce(context, playbook, prefix, deltas, insightful, batch=batch, number=len(groups))
-        deltas, calls = [only_shown(delta, playbook, visible) for delta in reduced], calls + more
+        deltas, calls = [visible_playbook(delta, playbook, visible) for delta in reduced], calls + more
     proposed = [*(_tags(result) for result in results), *deltas]
     settings = context.settings
     guard = Guard(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ace.engine.concurrency.task_groups import flow
+from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
 from ace.engine.loop.attempt import Attempt, attempt
-from ace.engine.loop.shown_bullets import shown_for
+from ace.engine.loop.shown_bullets import select_bullets
 from ace.playbook import Playbook
 from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow
 from ace.tasks import MeasuringTask
@@ -32,7 +32,7 @@ async def evaluate(
     """
     started = utcnow()
     context.listener(EvaluationStarted(label, split, len(samples), playbook.version))
-    prefix = context.render(shown_for(context, playbook, samples))
+    prefix = context.render(select_bullets(context, playbook, samples))
     done = correct = 0
 
     async def answer(sample: Sample) -> Attempt:
@@ -43,7 +43,7 @@ async def evaluate(
         context.listener(EvaluationProgress(label, done, len(samples), correct))
         return result
 
-    attempts = await flow(answer(sample) for sample in samples)
+    attempts = await gather_all(answer(sample) for sample in samples)
     metrics = await _metrics(context, samples, attempts)
     record = EvaluationRecord(
         run=context.run,
@@ -70,7 +70,7 @@ async def _metrics(context: RunContext, samples: Sequence[Sample], attempts: Seq
     metrics = {"mean_score": sum(values) / len(values)} if any(value not in (0.0, 1.0) for value in values) else {}
     if isinstance(context.task, MeasuringTask):
         graded = [(sample, made.answer if made.score else None) for sample, made in zip(samples, attempts, strict=True)]
-        metrics.update(await context.aside.run(context.task.metrics, graded))
+        metrics.update(await context.blocking_pool.run(context.task.metrics, graded))
     return metrics
 
 

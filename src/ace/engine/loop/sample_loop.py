@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
-from ace.engine.feedback.feedback import hear
+from ace.engine.feedback.feedback import collect_feedback
 from ace.engine.feedback.signals import Signal, has_labels
 from ace.engine.learning.early_stopping import Insights, StopReason, is_proven, is_spent
 from ace.engine.loop.attempt import SAMPLE_ERRORS, Attempt, attempt
@@ -30,7 +30,7 @@ class SampleResult:
     used: tuple[str, ...] = field(default=())
 
 
-async def work_sample(
+async def run_sample(
     context: RunContext, playbook: Playbook, prefix: str, sample: Sample, position: int, *, batch: int
 ) -> SampleResult:
     """Carry one sample through the loop of the paper (ACE, section 3), behind `playbook` rendered as `prefix`.
@@ -42,7 +42,7 @@ async def work_sample(
     """
     purpose = f"batch-{batch}"
     first = await attempt(context, prefix, sample, purpose=purpose)
-    signal, votes = await hear(context, prefix, sample, first, purpose=purpose, round=0)
+    signal, votes = await collect_feedback(context, prefix, sample, first, purpose=purpose, round=0)
     trail = _Trail(first, signal, calls=[*first.calls, *votes], error=first.error)
     if trail.signal is None:
         trail.stop = "error"
@@ -88,7 +88,7 @@ async def _confirm(
     """The one reflection on an answer that is right, or of which nothing tells."""
     assert trail.signal is not None
     settings = context.settings.adaptation
-    trail.stop = "unheard" if trail.signal.right is None else "right"
+    trail.stop = "ignore_partial" if trail.signal.right is None else "right"
     if trail.signal.right and not settings.reflect_on_success:
         return
     early = settings.early_stop
@@ -135,10 +135,10 @@ async def _correct(
             trail.error, trail.stop = retry.error, "error"
             return
         trail.last = retry
-        trail.signal, votes = await hear(context, prefix, sample, retry, purpose=purpose, round=round)
+        trail.signal, votes = await collect_feedback(context, prefix, sample, retry, purpose=purpose, round=round)
         trail.calls.extend(votes)
         if trail.signal is None or trail.signal.right is not False:
-            trail.stop = "right" if trail.signal and trail.signal.right else "unheard"
+            trail.stop = "right" if trail.signal and trail.signal.right else "ignore_partial"
             return
 
 

@@ -8,13 +8,13 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from ace.errors import AceError, EngineDeadError, TransientError
 from ace.inference.backend import Backend
-from ace.inference.wrappers.wrapper import ForwardingBackend
+from ace.inference.wrappers.wrapper import WrapperBackend
 from ace.types import Completion, Request
 
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
 
 
-class RetryingBackend(ForwardingBackend):
+class RetryingBackend(WrapperBackend):
     """Repeats a failed call up to `max_retries` times, waiting exponentially longer or as long as a server asks."""
 
     def __init__(self, inner: Backend, max_retries: int) -> None:

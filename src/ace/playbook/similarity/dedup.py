@@ -11,7 +11,7 @@ from ace.playbook.apply import SkippedOperation, apply
 from ace.playbook.delta import Add, Delta, Operation, Tag
 from ace.playbook.playbook import Playbook
 from ace.playbook.similarity.embedders import Embedder, NgramEmbedder
-from ace.playbook.similarity.text_features import Signature, adds_a_word, signature, telling_stems
+from ace.playbook.similarity.text_features import Signature, adds_a_word, content_stems, signature
 
 if TYPE_CHECKING:
     from ace.playbook.similarity.embedders import Vectors
@@ -108,7 +108,7 @@ class _Rivals:
 
     def _key(self, text: str) -> tuple[Signature, frozenset[str]]:
         """What a live bullet must have to be compared with this text. `adds_a_word` would turn the others down."""
-        return signature(text), telling_stems(text) if self._by_spelling else frozenset()
+        return signature(text), content_stems(text) if self._by_spelling else frozenset()
 
     def _group(self, names: list[str], texts: list[str]) -> _Group:
         return _Group(names, texts, self._vectors[[self._places[text] for text in texts]])

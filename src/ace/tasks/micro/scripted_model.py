@@ -11,7 +11,7 @@ _LINE = re.compile(r"(?:now )?(\w+) -> (\w+) \[([a-z]{3}-\d{5})\]")
 _ITEM = re.compile(r'Code of "(\w+) (\w+)"')
 
 
-class Player:
+class ScriptedMicroModel:
     """Reads the playbook in the prompt, as the micro model does, and answers what follows from it.
 
     `slips` is the share of right answers of which the reflector learns a wrong rule: it is found wrong when it is used

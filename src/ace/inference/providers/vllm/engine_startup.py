@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ace._util.gc_control import settle
+from ace._util.torch_addons import describe_hidden_addons, hide_unusable_addons
 from ace.config import ModelSettings
 from ace.errors import ProviderStartError
 from ace.inference.model_files.hub import local_folder
@@ -24,7 +25,13 @@ from ace.inference.providers.vllm.engine_args import (
     kv_cache_bytes,
     whole_prompts,
 )
-from ace.inference.providers.vllm.engine_environment import limit_threads, prepare, quiet, shield_llvmlite, threads_for
+from ace.inference.providers.vllm.engine_environment import (
+    limit_threads,
+    prepare_environment,
+    quiet,
+    shield_llvmlite,
+    threads_for,
+)
 from ace.inference.providers.vllm.speculation import counted, resolve, speculative_arguments
 from ace.inference.providers.vllm.vllm_errors import starting, words
 
@@ -54,9 +61,11 @@ def start_engine(settings: ModelSettings, share: float = 1.0, adapters: Sequence
     resolved = resolve(settings, path)
     with starting(settings.model):
         speculative = speculative_arguments(settings, path, resolved.speculative)
-    prepare(cpu=on_cpu(), threads=threads_for(path))
+    prepare_environment(cpu=on_cpu(), threads=threads_for(path))
     with quiet(), starting(settings.model):
-        return _start(settings, path, share, adapters, speculative, resolved.reason)
+        hide_unusable_addons()
+        remark = "; ".join(filter(None, (resolved.reason, describe_hidden_addons())))
+        return _start(settings, path, share, adapters, speculative, remark)
 
 
 def _start(

@@ -13,7 +13,7 @@ _CHECKED: dict[tuple[str, str], Any] = {}
 _CHECKED_LIMIT = 256
 
 
-class CheckedOnce(_vllm.SamplingParams):  # type: ignore[misc]
+class ValidatedOnce(_vllm.SamplingParams):  # type: ignore[misc]
     """Sampling parameters whose schema vLLM checks the first time that it sees it, not with every request.
 
     A check compiles the grammar once more: 2 ms of the stepping thread for each request of a role. The method is
@@ -49,6 +49,6 @@ def sampling_params(request: Request, room: int) -> Any:
     }
     if request.schema is not None:
         arguments["structured_outputs"] = _vllm.StructuredOutputsParams(json=json.dumps(request.schema))
-    if "skip_clone" in CheckedOnce.__struct_fields__:
+    if "skip_clone" in ValidatedOnce.__struct_fields__:
         arguments["skip_clone"] = True
-    return CheckedOnce(**arguments)
+    return ValidatedOnce(**arguments)

@@ -16,11 +16,11 @@ from ace.inference.model_files.lora_adapter import Adapter
 from ace.inference.providers.vllm.engine_args import warn_of_remote_code
 from ace.inference.providers.vllm.engine_startup import Started, start_engine
 from ace.inference.providers.vllm.engine_thread import SteppingThread
-from ace.inference.providers.vllm.hosted_engine import Asked, Finished, Resident, Ticket
+from ace.inference.providers.vllm.hosted_engine import Asked, Finished, HostedEngine, ResponseHandle
 from ace.inference.providers.vllm.speculation import drafted
 from ace.inference.providers.vllm.vllm_errors import missing, rejected
 from ace.inference.text.chat_encoder import ChatEncoder
-from ace.inference.wrappers.lora_backend import AdaptedRequest
+from ace.inference.wrappers.lora_backend import LoraRequest
 from ace.types import Completion, FinishReason, Request, Usage
 
 _REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
@@ -43,7 +43,7 @@ def create(
 class VllmBackend:
     """A vLLM engine on the process's stepping thread; requests that arrive at any time join the running batch.
 
-    An `AdaptedRequest` is answered with its adapter, which must be one of `adapters`.
+    An `LoraRequest` is answered with its adapter, which must be one of `adapters`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class VllmBackend:
         except Exception as error:
             raise rejected(error) from error
         loop = asyncio.get_running_loop()
-        ticket = Ticket(loop, loop.create_future())
+        ticket = ResponseHandle(loop, loop.create_future())
         request_id = f"ace-{next(self._numbers)}"
         asked = Asked(request_id, token_ids, params, ticket, self._adapter(request))
         self._thread.post(lambda: self._resident.add(asked))
@@ -125,11 +125,13 @@ class VllmBackend:
         finally:
             self._thread.release()
 
-    def _bring_up(self, settings: ModelSettings, share: float, adapters: Sequence[Adapter]) -> tuple[Started, Resident]:
+    def _bring_up(
+        self, settings: ModelSettings, share: float, adapters: Sequence[Adapter]
+    ) -> tuple[Started, HostedEngine]:
         """An engine that is stepped from now on, asleep where it sleeps. On the stepping thread."""
         started = start_engine(settings, share, adapters)
         rota = self._thread.rota if settings.sleep else None
-        resident = Resident(started.engine, settings.model, mixing=started.device != "cpu", rota=rota)
+        resident = HostedEngine(started.engine, settings.model, mixing=started.device != "cpu", rota=rota)
         self._thread.adopt(resident)
         if rota is not None:
             resident.sleep()
@@ -137,7 +139,7 @@ class VllmBackend:
 
     def _adapter(self, request: Request) -> Any:
         """vLLM's name for the request's adapter, None where it has none."""
-        if not isinstance(request, AdaptedRequest):
+        if not isinstance(request, LoraRequest):
             return None
         if request.adapter not in self._adapters:
             raise RequestRejectedError(f"the engine of {self.info.model} has no adapter '{request.adapter}'")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from ace.errors import ProviderStartError
 from ace.inference.serving.remote.remote_backend import RemoteBackend, greeting
-from ace.inference.serving.remote.wire_protocol import Hello, Start, WireError, pack
+from ace.inference.serving.remote.wire_protocol import Handshake, Start, WireError, pack
 
 PROGRAM = "ace.inference.serving.replicas.child_program"
 """The module that the process runs."""
@@ -56,7 +56,7 @@ class Child:
             hello = greeting(self._connection)
         except (OSError, WireError) as error:
             self.end()
-            how = how_it_ended(self._process) or str(error)
+            how = exit_description(self._process) or str(error)
             raise ProviderStartError(f"the process for an engine of {self._model} {how}") from error
         except BaseException:  # the engine's own error; Ctrl-C too
             self.end()
@@ -80,7 +80,7 @@ class ChildBackend(RemoteBackend):
     called = "the engine"
 
     def __init__(
-        self, process: subprocess.Popen[bytes], connection: socket.socket, hello: Hello, *, start_s: float
+        self, process: subprocess.Popen[bytes], connection: socket.socket, hello: Handshake, *, start_s: float
     ) -> None:
         self._process = process
         super().__init__(connection, hello, start_s=start_s, reason=hello.info.reason)
@@ -95,10 +95,10 @@ class ChildBackend(RemoteBackend):
             self._process.wait()
 
     def _gone(self, error: Exception) -> str:
-        return how_it_ended(self._process) or super()._gone(error)
+        return exit_description(self._process) or super()._gone(error)
 
 
-def how_it_ended(process: subprocess.Popen[bytes]) -> str:
+def exit_description(process: subprocess.Popen[bytes]) -> str:
     """In words; "" where it runs on."""
     try:
         code = process.wait(_ENDED_S)
