@@ -16,7 +16,9 @@ from multiprocessing.connection import Connection
 from typing import Any, Self, TextIO
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["crash_victim", "crash_endpoint", "writer", "ace.inference.openai"])
+_CONTEXT.set_forkserver_preload(
+    ["crash_victim", "crash_endpoint", "writer", "ace.inference.providers.openai", "scripted_child"]
+)
 
 INTERRUPTED = 130
 """The exit code of a child that Ctrl-C ended."""

@@ -109,7 +109,7 @@ class OpenAIBackend:
         extra = dict(self._extra)
         if request.sampling.ignore_eos:
             extra["extra_body"] = {**extra.get("extra_body", {}), "ignore_eos": True}  # vLLM's and SGLang's name for it
-        with _errors(self.info.model, self.info.device, self._key):
+        with client_errors(self.info.model, self.info.device, self._key):
             # The library's own time-out is for the pause between two reads, which a slow trickle never reaches.
             async with asyncio.timeout(self._timeout_s):
                 return await self._stream({**arguments, **extra})
@@ -152,7 +152,7 @@ def _usage(reported: Any, ttft_s: float | None, total_s: float) -> Usage:
 
 
 @contextlib.contextmanager
-def _errors(model: str, endpoint: str, key: str | None = None) -> Iterator[None]:
+def client_errors(model: str, endpoint: str, key: str | None = None) -> Iterator[None]:
     """The one place where the client library's errors become ours. No key is ever in a message."""
     try:
         yield
