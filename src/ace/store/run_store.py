@@ -33,15 +33,16 @@ class RunStore(RunReader):
     Every method raises StoreError where the database fails, and RunNotFoundError for an unknown run id.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, heartbeat_s: float = lease.HEARTBEAT_S) -> None:
         super().__init__(database)
         self._tokens: dict[str, str] = {}
-        self._heartbeat = lease.Heartbeat(database.engine)
+        self._heartbeat = lease.Heartbeat(database.engine, heartbeat_s)
 
     @classmethod
-    def open(cls, url: str | Path, *, create: bool = True) -> RunStore:
+    def open(cls, url: str | Path, *, create: bool = True, heartbeat_s: float = lease.HEARTBEAT_S) -> RunStore:
         """`url`: a path, `sqlite:///path`, `sqlite://` (memory), `postgresql://...`. Brings an older schema up to date.
 
+        Every `heartbeat_s` seconds the owner of a run says that it lives.
         StoreError (missing while `create` is False, unwritable, not a store), StoreVersionError (a newer schema).
         """
         database = open_database(url, create=create)
@@ -51,7 +52,7 @@ class RunStore(RunReader):
         except BaseException:
             database.engine.dispose()
             raise
-        return cls(database)
+        return cls(database, heartbeat_s=heartbeat_s)
 
     def close(self) -> None:
         """Gives up every run that this store owns, then the connections. A second call does nothing."""
@@ -60,7 +61,7 @@ class RunStore(RunReader):
             for run_id in tuple(self._tokens):
                 self.release(run_id)
         finally:
-            self._engine.dispose()
+            self.engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -204,7 +205,7 @@ class RunStore(RunReader):
 
     @contextmanager
     def _writing(self, owned_run: str | None = None, *, synced: bool = True) -> Iterator[Connection]:
-        transaction = write_transaction(self._engine, synced=synced)
+        transaction = write_transaction(self.engine, synced=synced)
         with self._database.turn, store_errors(self.name), transaction as connection:
             if owned_run is not None:
                 lease.check(connection, owned_run, self._tokens.get(owned_run))
