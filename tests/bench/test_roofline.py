@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ace.bench.hardware.model_cost import Load, ModelCost
 from ace.bench.hardware.model_shapes import build_shape, weight_bytes
 from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware, roofline_here
 from ace.inference import model_path
+from ace.inference.precision import default_dtype
 from ace.inference.provider_choice import on_cpu
 from ace.types import Usage
 
@@ -38,6 +40,7 @@ loads = st.builds(Load, st.integers(0, 10**6), st.integers(0, 10**15), st.intege
 def test_a_shape_costs_what_its_matrices_have() -> None:
     assert (SMALL.body, SMALL.head) == (BODY, HEAD)
     assert SMALL.step_bytes == 2 * (BODY + HEAD)
+    assert replace(SMALL, dtype="float32").step_bytes == 4 * (BODY + HEAD)
     assert SMALL.attention(3) == 2 * 2 * (2 * 4 * 3 * 2)  # two layers, QK^T and PV, 2 heads of 4 over 3 tokens
 
 
@@ -155,7 +158,7 @@ def test_the_table_says_what_is_left_and_what_nobody_counted() -> None:
     assert "| counted | 100 | 20 | 0.500 | 0.250 | 0.500 | 20.0% | 100.00 |" in table
     assert "| batched | 90 | - | 0.500 | - | 0.500 | 50.0% | - |" in table
     assert "| unknown | - | - | - | - | - | - | - |" in table
-    assert "m 220 GFLOP/s in bfloat16 products, 94.0 GB/s reading" in said
+    assert f"m 220 GFLOP/s in {default_dtype()} products, 94.0 GB/s reading" in said
 
 
 def test_engines_side_by_side_need_the_same_in_so_many_parts() -> None:

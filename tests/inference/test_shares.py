@@ -13,7 +13,7 @@ from ace.config import settings_from
 from ace.errors import ConfigError
 from ace.inference.memory.device_memory import ENGINE_BYTES, MemoryRequest, cache_shares, utilizations
 from ace.inference.memory.engine_shares import memory_shares
-from ace.inference.model_files.model_size import cache_bytes_per_token, weight_bytes
+from ace.inference.model_files.model_size import cache_bytes_per_token, loaded_bytes, weight_bytes
 from ace.inference.model_files.packaged import model_path
 from ace.inference.provider_choice import has_gpu
 
@@ -110,6 +110,15 @@ def test_the_size_of_a_model_is_read_from_its_files(tmp_path: Path) -> None:
     expected = 2 * config["num_key_value_heads"] * width * config["num_hidden_layers"] * 2
     assert cache_bytes_per_token(folder) == expected
     assert (weight_bytes(tmp_path), cache_bytes_per_token(tmp_path)) == (0, 0)
+
+
+def test_weights_are_loaded_in_the_precision_of_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 1000)
+    for stored, loaded in ((2, "bfloat16"), (4, "float32")):
+        (tmp_path / "config.json").write_text(json.dumps({"torch_dtype": loaded}))
+        assert [loaded_bytes(tmp_path, itemsize) for itemsize in (2, 4)] == [2000 // stored, 4000 // stored]
+    (tmp_path / "config.json").write_text(json.dumps({"torch_dtype": "float16", "quantization_config": {"bits": 4}}))
+    assert loaded_bytes(tmp_path, 4) == 1000
 
 
 def test_drawn_weights_are_as_large_as_the_shape_says(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ace.config import ModelSettings
 from ace.errors import ConfigError, ModelNotFoundError, ProviderMissingError, ProviderStartError
 from ace.inference.model_files.hub import local_folder
 from ace.inference.model_files.lora_adapter import Adapter
+from ace.inference.precision import cpu_precision
 from ace.inference.providers.vllm.engine_args import (
     check_folder,
     check_keys,
@@ -45,7 +46,7 @@ def arguments(*, cpu: bool = True, **values: Any) -> dict[str, Any]:
 
 def test_defaults_on_a_cpu() -> None:
     chosen = arguments()
-    assert chosen["dtype"] == "bfloat16"
+    assert chosen["dtype"] == cpu_precision().dtype
     assert chosen["enforce_eager"] is True
     assert chosen["block_size"] == 32
     assert chosen["load_format"] == "safetensors"
