@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from importlib.resources import as_file, files
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from ace.errors import PromptPackError
-from ace.prompts import load_pack, packaged_packs
+from ace.prompts import find_pack, load_pack, packaged_packs
 from ace.prompts.prompt_pack import PLACEHOLDERS
 from ace.types import ROLES, RoleName
 
+STANDARD_1 = "sha256:3737b6b73668c47db663bc74fcc7830b94a68d5d60ccb1e0b334a0d5caa15d3c"
+"""Runs that were made with it are in stores."""
 PLAYBOOK = "[str-00001] Read the units."
 
 
@@ -28,12 +31,20 @@ def values(role: RoleName, **given: str) -> dict[str, str]:
     return {**dict.fromkeys(PLACEHOLDERS[role], ""), **given}
 
 
-def test_both_packs_come_along() -> None:
-    assert packaged_packs() == ("micro", "standard")
-    assert {load_pack(name).name for name in packaged_packs()} == {"micro", "standard"}
+def test_packs_and_their_earlier_versions_come_along() -> None:
+    assert packaged_packs() == ("micro", "standard", "standard-1")
+    loaded = [load_pack(name) for name in packaged_packs()]
+    assert [(pack.name, pack.version) for pack in loaded] == [("micro", 1), ("standard", 2), ("standard", 1)]
 
 
-@pytest.mark.parametrize("name", ["standard", "micro"])
+def test_a_stored_version_is_found_by_its_digest() -> None:
+    first = load_pack("standard-1")
+    assert first.digest == STANDARD_1
+    assert find_pack("standard", first.digest) == first
+    assert find_pack("micro", first.digest) is None and find_pack("standard", "sha256:0") is None
+
+
+@pytest.mark.parametrize("name", packaged_packs())
 def test_all_roles_share_one_system_message(name: str) -> None:
     pack = load_pack(name)
     conversations = [pack.messages(role, PLAYBOOK, values(role)) for role in ROLES]
@@ -42,8 +53,32 @@ def test_all_roles_share_one_system_message(name: str) -> None:
     assert all([message.role for message in messages] == ["system", "user"] for messages in conversations)
 
 
-def test_the_sample_comes_last() -> None:
-    pack = load_pack("standard")
+def test_the_task_stands_before_the_playbook_and_is_the_same_for_all_roles() -> None:
+    pack = load_pack("standard").for_task("Sort the tickets.")
+    systems = {pack.messages(role, PLAYBOOK, values(role))[0].content for role in ROLES}
+    (system,) = systems
+    assert system.startswith("Sort the tickets.\n\n") and system.endswith(f"\n{PLAYBOOK}")
+    assert pack.digest == load_pack("standard").digest
+
+
+def test_a_pack_without_a_place_for_instructions_is_as_it_was() -> None:
+    for name in ("micro", "standard-1"):
+        pack = load_pack(name)
+        assert not pack.shows_instructions and pack.for_task("Sort the tickets.").preamble == pack.preamble
+
+
+def test_nothing_in_a_prompt_can_be_taken_for_content() -> None:
+    """No id, number or quoted value but the names of fields: small models copy them into their answers."""
+    pack = load_pack("standard").for_task("")
+    for role in ROLES:
+        filled = {name: "" if name != "ids" else "(ids)" for name in PLACEHOLDERS[role]}
+        text = "\n".join(message.content for message in pack.messages(role, "", filled))
+        assert not re.search(r"[a-z]{2,6}-\d|\d|\[\]|\.\.\.", text), role
+        assert not re.search(r"\b(playbook|bullets?)\b", text, re.IGNORECASE), role
+
+
+def test_in_the_first_version_the_sample_comes_last() -> None:
+    pack = load_pack("standard-1")
     first, second = (
         pack.messages("generator", PLAYBOOK, values("generator", question=q))[1].content for q in ("Q-1", "Z-2")
     )
@@ -57,7 +92,7 @@ def test_optional_parts_of_the_standard_pack_leave_no_trace(role: RoleName) -> N
     needed = {"generator": ["question"], "reflector": ["question", "answer"], "curator": ["insights"]}[role]
     bare = pack.messages(role, PLAYBOOK, values(role, **{name: f"(({name}))" for name in needed}))[1].content
     assert "{{" not in bare and "$" not in bare and "\n\n\n" not in bare
-    optional = PLACEHOLDERS[role] - set(needed)
+    optional = PLACEHOLDERS[role] - set(needed) - {"ids"}
     full = pack.messages(role, PLAYBOOK, {name: f"(({name}))" for name in PLACEHOLDERS[role]})[1].content
     assert all(f"(({name}))" not in bare and f"(({name}))" in full for name in optional)
 
@@ -104,11 +139,11 @@ def replace(old: str, new: str) -> Callable[[str], str]:
         ("generator.txt", replace("$question", ""), r"generator.txt: placeholder \$question is missing"),
         ("curator.txt", replace("$insights", ""), r"curator.txt: placeholder \$insights is missing"),
         ("generator.txt", lambda text: "$question", r"generator.txt: placeholder \$reflection is missing .*retry"),
-        ("pack.yaml", replace("version: 1", "version: one"), "pack.yaml: version: .*integer"),
-        ("pack.yaml", replace("version: 1", "verzion: 1"), "pack.yaml: .*version: Field required"),
-        ("pack.yaml", replace("version: 1", "version: 1\nomitt: []"), "pack.yaml: omitt: .*allowed: .*omit"),
-        ("pack.yaml", replace("version: 1", "version: 1\nomit: [final_answer]"), "pack.yaml: omit.0: "),
-        ("pack.yaml", replace("version: 1", "version: 1\noperations: []"), "pack.yaml: operations: "),
+        ("pack.yaml", replace("version: 2", "version: two"), "pack.yaml: version: .*integer"),
+        ("pack.yaml", replace("version: 2", "verzion: 2"), "pack.yaml: .*version: Field required"),
+        ("pack.yaml", replace("version: 2", "version: 2\nomitt: []"), "pack.yaml: omitt: .*allowed: .*omit"),
+        ("pack.yaml", replace("omit: [error", "omit: [final_answer, error"), "pack.yaml: omit.0: "),
+        ("pack.yaml", replace("version: 2", "version: 2\noperations: []"), "pack.yaml: operations: "),
         ("pack.yaml", replace("slug: str", "slug: Strategy"), "pack.yaml: sections.0.slug: "),
         ("pack.yaml", replace("slug: fact", "slug: str"), "pack.yaml: sections: .*'str' twice"),
         ("pack.yaml", replace("[$id] $content", "- $content"), r"formats.bullet: placeholder \$id is missing"),
@@ -135,7 +170,7 @@ def test_a_missing_or_binary_file_is_named(folder: Path) -> None:
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:
-    with pytest.raises(PromptPackError, match=r"micro, standard; did you mean 'standard'\?"):
+    with pytest.raises(PromptPackError, match=r"micro, standard, standard-1; did you mean 'standard'\?"):
         load_pack("standart")
 
 

@@ -84,10 +84,10 @@ class TestData:
         task = load(name="jsonl", limit=1, path=write("a.jsonl", *(record(str(i)) for i in range(10))))
         assert len(task.splits.train) == len(task.splits.test) == 1
 
-    def test_instructions_come_before_the_context(self) -> None:
+    def test_instructions_are_the_tasks_not_the_samples(self) -> None:
         path = write("a.jsonl", {"question": "q", "target": "t", "context": "c"})
         task = load(name="jsonl", test=path, instructions="Be brief.")
-        assert task.prompt(task.splits.test[0]) == ("q", "Be brief.\n\nc")
+        assert task.prompt(task.splits.test[0]) == ("q", "c") and task.instructions == "Be brief."
 
     def test_feedback_names_what_was_expected(self) -> None:
         task = load(name="jsonl", test=write("a.jsonl", record("q", "a,b")), grader="list")

@@ -84,7 +84,7 @@ def go(folder: Path, source: str, answers: Any, **changes: Any) -> tuple[RunSumm
     file = folder / "own_task.py"
     file.write_text(source)
     backend = ScriptedBackend(answers)
-    values = {"task": {"name": "python", "path": f"{file}:make"}, "prompts": "standard", **changes}
+    values = {"task": {"name": "python", "path": f"{file}:make"}, "prompts": "standard-1", **changes}
     summary = asyncio.run(run(settings(folder, **values), backends=cast(backend)))
     return summary, backend, RunStore.open(f"sqlite:///{folder}/ace.db", create=False)
 
@@ -316,7 +316,7 @@ class TestSignals:
         assert stops == ["rounds", "rounds"]
 
     def test_between_the_thresholds_nothing_is_known(self, tmp_path: Path) -> None:
-        assert self.signals(tmp_path, ["a", "B"])[2] == ["ignore_partial", "ignore_partial"]
+        assert self.signals(tmp_path, ["a", "B"])[2] == ["unheard", "unheard"]
 
     def test_no_target_and_no_verdict_is_in_a_prompt(self, tmp_path: Path) -> None:
         _, requests, _ = self.signals(tmp_path, ["B", "C"])

@@ -130,7 +130,7 @@ def test_a_run_acts_in_the_worlds(root: Path, servers: list[Server]) -> None:
         code = f"```python\napis.supervisor.complete_task({given})\n```" if "Step 1:" in user else "print('boom')"
         return json.dumps({"reasoning": "r", "bullet_ids": [], "final_answer": code})
 
-    values = {"task": appworld(root, servers), "prompts": "standard", "adaptation__max_rounds": 1}
+    values = {"task": appworld(root, servers), "prompts": "standard-1", "adaptation__max_rounds": 1}
     summary = asyncio.run(run(settings(root, **values), backends=cast(ScriptedBackend(act))))
     assert (summary.accuracy_after, summary.failed_samples, summary.stops) == (0.0, 0, {"right": 3})
     for server in servers:
