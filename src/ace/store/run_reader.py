@@ -130,6 +130,16 @@ class RunReader:
         with self._reading(run_id) as connection:
             return queries.journal(connection, run_id)
 
+    def failed_samples(self, run_id: str) -> int:
+        """How many outcomes, of batches and evaluations, are of samples that failed and were not asked again."""
+        with self._reading(run_id) as connection:
+            return queries.failed_samples(connection, run_id)
+
+    def errors(self, run_id: str) -> tuple[str, ...]:
+        """Why samples failed or learned nothing, and why curators' insights were lost; one text for each time."""
+        with self._reading(run_id) as connection:
+            return queries.errors(connection, run_id)
+
     def usage_by_role(self, run_id: str) -> dict[RoleName, RoleUsage]:
         """Over all answered calls, committed or in the journal."""
         sums: dict[RoleName, RoleUsage] = {}

@@ -14,12 +14,13 @@ from sqlalchemy import Connection, insert, select, update
 from ace.store import inserts, lease, run_ids, schema
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
 from ace.store.migrations import migrate
-from ace.store.records import BatchRecord, EvaluationRecord, JournalEntry, RunStatus, utcnow
+from ace.store.records import BatchRecord, EvaluationAmendment, EvaluationRecord, JournalEntry, RunStatus, utcnow
 from ace.store.run_reader import RunReader
 
 if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.playbook.playbook import Playbook
+    from ace.types import Completion
 
 
 CACHED_COMPLETIONS = 200_000
@@ -151,14 +152,29 @@ class RunStore(RunReader):
         with self._writing(record.run) as connection:
             return inserts.add_evaluation(connection, record)
 
-    def commit_journal(self, run_id: str, entries: Sequence[JournalEntry]) -> None:
-        """Keep answered calls until their batch or evaluation is committed, which removes them again.
+    def amend_evaluation(self, run_id: str, index: int, amended: EvaluationAmendment) -> None:
+        """Put other outcomes in the places of failed ones of evaluation `index`, in one transaction."""
+        with self._writing(run_id) as connection:
+            inserts.amend_evaluation(connection, run_id, index, amended)
+
+    def commit_journal(
+        self,
+        run_id: str,
+        entries: Sequence[JournalEntry],
+        *,
+        completions: Mapping[str, Completion] = {},
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Keep answered calls until their batch or evaluation is committed, which removes them again; answers for the
+        completion cache by their keys, and what backends had to change, for good.
 
         They survive the death of the process. Syncing each would cost more than many a call: a power loss may take the
         last ones, which are then asked again.
         """
         with self._writing(run_id, synced=False) as connection:
             inserts.add_journal(connection, run_id, entries)
+            inserts.add_completions(connection, completions)
+            inserts.add_notes(connection, run_id, notes)
 
     def finish_run(
         self,
@@ -167,12 +183,14 @@ class RunStore(RunReader):
         *,
         summary: Mapping[str, Any] | None = None,
         best_version: int | None = None,
+        error: str | None = None,
     ) -> None:
-        """Set how the run ended and give it up. A None leaves the summary or best version that was there.
+        """Set how the run ended, by which `error` if by one, and give it up. A None leaves the summary or best version
+        that was there.
 
         A run that is done has no journal any more.
         """
-        values: dict[str, Any] = {"status": status, "finished": utcnow()}
+        values: dict[str, Any] = {"status": status, "finished": utcnow(), "error": error}
         if summary is not None:
             values["summary"] = dict(summary)
         if best_version is not None:

@@ -42,6 +42,7 @@ from ace.errors import (
 )
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.model_files.hub import local_folder
+from ace.inference.precision import Precision, cpu_precision
 from ace.inference.text.chat_encoder import ChatEncoder
 from ace.types import Completion, FinishReason, Request, Sampling, Usage
 
@@ -58,9 +59,8 @@ def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
         raise ConfigError.at("engine_args.use_safetensors", value, "nothing here: other formats can run code")
     path = local_folder(settings)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.bfloat16 if settings.dtype == "auto" else getattr(torch, settings.dtype, None)
-    if not isinstance(dtype, torch.dtype):
-        raise ProviderStartError(f"dtype: found {settings.dtype!r}, allowed: auto, bfloat16, float16, float32")
+    precision = cpu_precision(settings.dtype) if device == "cpu" else _gpu_precision(settings.dtype)
+    dtype = getattr(torch, precision.dtype)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     options = {"local_files_only": Path(path).is_dir(), "trust_remote_code": settings.trust_remote_code}
@@ -89,9 +89,13 @@ def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
         max_model_len=limit,
         structured_outputs=False,
         start_s=time.perf_counter() - started,
-        reason="; ".join(filter(None, (reason, describe_hidden_addons()))),
+        reason="; ".join(filter(None, (reason, str(precision), describe_hidden_addons()))),
     )
     return HuggingFaceBackend(model, tokenizer, info, most=min(settings.max_concurrency, 64))
+
+
+def _gpu_precision(dtype: str) -> Precision:
+    return Precision("bfloat16", "a GPU's default") if dtype == "auto" else Precision(dtype, "asked for")
 
 
 @dataclass(frozen=True, slots=True)

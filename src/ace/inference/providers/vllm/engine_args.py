@@ -15,6 +15,7 @@ from ace.config import ModelSettings
 from ace.errors import ConfigError, ModelNotFoundError
 from ace.inference.memory.device_memory import DEFAULT_UTILIZATION
 from ace.inference.model_files.lora_adapter import RANKS, Adapter
+from ace.inference.precision import cpu_precision
 
 DEFAULT_MAX_MODEL_LEN = 4096
 LOAD_FORMATS = ("safetensors", "dummy", "fastsafetensors", "runai_streamer")
@@ -57,7 +58,7 @@ def engine_arguments(
     }
     if cpu:
         chosen |= {
-            "dtype": "bfloat16" if settings.dtype == "auto" else settings.dtype,
+            "dtype": cpu_precision(settings.dtype).dtype,
             "enforce_eager": True,  # compiling costs 15 to 40 s of start
             "block_size": 32,
             "max_num_seqs": max(CPU_SEQUENCES, settings.max_concurrency),
