@@ -102,7 +102,7 @@ class Place:
         assert not [thread for thread in threading.enumerate() if thread.name == "ace-vllm-stepping"]
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5), st.booleans()), max_size=40))
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5), st.booleans()), max_size=16))
 def test_everyone_is_answered_by_one_engine_at_a_time(asked: list[tuple[str, int, bool]]) -> None:
     place = Place()
     for name in "abc":
