@@ -52,6 +52,5 @@ def _anchors(page: Path) -> set[str]:
     """The headings of a page as a forge names them, and the anchors that it sets itself."""
     text = page.read_text(encoding="utf-8")
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return set(re.findall(r'<a name="([^"]+)">', text)) | {
-        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
-    }
+    anchors = set(re.findall(r'<a name="([^"]+)">', text))
+    return anchors | {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
