@@ -7,7 +7,7 @@ import pytest
 from ace.bench.kv_memory import CONTIGUOUS, PAGED, STATIC, measure_memory
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.engine
 def test_shared_pages_hold_less_than_padded_rows_and_those_less_than_whole_contexts() -> None:
     pytest.importorskip("vllm")

@@ -56,7 +56,7 @@ def test_a_shape_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("shape", [None, "micro"])
 def test_a_run_and_its_calls_at_once_on_the_real_engine(shape: str | None) -> None:
     pytest.importorskip("vllm")

@@ -28,7 +28,7 @@ def test_the_measured_process_asks_for_one_token_and_says_how_long_it_took() -> 
 
 
 @pytest.mark.engine
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_warm_engine_is_there_at_once() -> None:
     report = measure_start(repetitions=1, seed=0, modes=["vllm", "warm"])
     cold, warm = report.rows

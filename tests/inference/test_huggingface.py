@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,15 +42,22 @@ def request(text: str, **sampling: Any) -> Request:
     return Request((Message("system", PLAYBOOK), Message("user", text)), Sampling(**values))
 
 
-def test_a_batch_answers_like_single_calls_and_counts_its_tokens() -> None:
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    backend = create_backend(settings(dtype="float32"))
+    yield backend
+    asyncio.run(backend.close())
+
+
+def test_a_batch_answers_like_single_calls_and_counts_its_tokens(backend: Backend) -> None:
     requests = [request("ANSWER\n" + "x " * n, max_tokens=4 + n) for n in range(4)]
 
-    async def work(backend: Backend) -> tuple[list[Completion], list[Completion]]:
+    async def work() -> tuple[list[Completion], list[Completion]]:
         together = await asyncio.gather(*(backend.complete(r) for r in requests))
         alone = [await backend.complete(r) for r in requests]
         return together, alone
 
-    together, alone = with_backend(work, dtype="float32")
+    together, alone = asyncio.run(work())
     assert [c.text for c in together] == [c.text for c in alone]
     for n, completion in enumerate(together):
         usage = completion.usage
@@ -71,16 +78,16 @@ def test_a_prompt_that_does_not_fit_is_refused_with_both_lengths() -> None:
     assert caught.value.facts["prompt_tokens"] > 300
 
 
-def test_each_call_of_a_batch_draws_by_its_own_sampling_and_seed() -> None:
+def test_each_call_of_a_batch_draws_by_its_own_sampling_and_seed(backend: Backend) -> None:
     def drawn(seed: int | None, temperature: float = 1.5) -> Request:
         return request("ANSWER\nx", temperature=temperature, top_p=1.0, seed=seed, max_tokens=8)
 
-    async def work(backend: Backend) -> list[list[str]]:
+    async def work() -> list[list[str]]:
         mixed = [drawn(1), drawn(2), drawn(1), drawn(None, 0.0), drawn(3)]
         batches = [[drawn(1)], mixed, mixed[::-1]]
         return [[c.text for c in await asyncio.gather(*(backend.complete(r) for r in b))] for b in batches]
 
-    (alone,), mixed, turned = with_backend(work, dtype="float32")
+    (alone,), mixed, turned = asyncio.run(work())
     assert alone == mixed[0] == mixed[2]
     assert mixed == turned[::-1]
     assert len(set(mixed)) == 4
@@ -88,13 +95,13 @@ def test_each_call_of_a_batch_draws_by_its_own_sampling_and_seed() -> None:
 
 def test_draws_have_the_distribution_of_the_model() -> None:
     """The share of each first token against softmax(logits / temperature) cut at top_p, within four standard errors."""
-    from ace.inference.providers.huggingface import _Draw
+    from ace.inference.providers.huggingface import SampledDraw
 
     torch = pytest.importorskip("torch")
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0, -6.0])
     count, temperature = 4000, 0.8
     samplings = [Sampling(temperature=temperature, top_p=0.99, seed=seed) for seed in range(count)]
-    scores = _Draw(samplings, torch.device("cpu"))(torch.zeros(count, 1), logits.repeat(count, 1))
+    scores = SampledDraw(samplings, torch.device("cpu"))(torch.zeros(count, 1), logits.repeat(count, 1))
     seen = torch.bincount(scores.argmax(-1), minlength=5)
     expected = torch.softmax(logits / temperature, -1)
     assert seen[4] == 0, "below top_p"
@@ -134,15 +141,15 @@ def test_weights_that_can_run_code_are_not_loaded() -> None:
         create_backend(settings)
 
 
-def test_a_fixed_length_is_held_beside_answers_that_end_on_their_own() -> None:
-    async def work(backend: Backend) -> list[Completion]:
+def test_a_fixed_length_is_held_beside_answers_that_end_on_their_own(backend: Backend) -> None:
+    async def work() -> list[Completion]:
         assert isinstance(backend, MeteredBackend)
         asked = [request("ANSWER\nx", max_tokens=60, ignore_eos=True), request("ANSWER\nx y", max_tokens=60)]
         answered = await asyncio.gather(*(backend.complete(one) for one in asked))
         assert backend.meter().kv_peak_bytes > 0
         return list(answered)
 
-    fixed, _ = with_backend(work)
+    fixed, _ = asyncio.run(work())
     assert fixed.usage.completion_tokens == 60 and fixed.finish_reason == "length"
 
 

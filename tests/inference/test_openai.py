@@ -191,7 +191,7 @@ def test_every_error_of_the_client_library_is_mapped() -> None:
     import httpx
     import openai
 
-    from ace.inference.providers.openai import _errors
+    from ace.inference.providers.openai.endpoint_errors import Endpoint
 
     def kinds(kind: type[Exception]) -> list[type[Exception]]:
         return [kind, *(deeper for below in kind.__subclasses__() for deeper in kinds(below))]
@@ -202,7 +202,7 @@ def test_every_error_of_the_client_library_is_mapped() -> None:
         Exception.__init__(error, "x")
         if isinstance(error, openai.APIStatusError):
             error.response, error.status_code = response, getattr(kind, "status_code", 418)
-        with pytest.raises(AceError), _errors("m", "http://127.0.0.1"):
+        with pytest.raises(AceError), Endpoint("http://127.0.0.1", "m", None).errors():
             raise error
 
 

@@ -1,19 +1,19 @@
-"""Engines that die and hang, and what becomes of the requests that were under way."""
+"""Engines that die and hang, and what becomes of the requests that were under way.
+
+Real ones are in test_vllm_adapters and test_vllm_sleep.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from ace.config import ModelSettings
 from ace.errors import EngineDeadError, ProviderStartError
-from ace.inference import ScriptedBackend, create_backend
+from ace.inference import ScriptedBackend
 from ace.inference.wrappers.supervisor import SupervisedBackend
-from ace.types import Completion, Message, Request, Sampling
+from ace.types import Completion, Message, Request
 
 
 class Mortal(ScriptedBackend):
@@ -150,12 +150,10 @@ def test_an_engine_that_cannot_be_started_again_says_why() -> None:
         asyncio.run(backend.complete(ask("poison")))
 
 
-def test_a_hung_engine_is_found_in_time_and_replaced() -> None:
+def test_a_hung_engine_is_replaced() -> None:
     works = Works()
     backend = supervised(works, hang_s=0.2)
-    started = time.perf_counter()
     assert asyncio.run(gather(backend, "hush")) == ["RequestQuarantinedError"]
-    assert 0.4 <= time.perf_counter() - started < 3
     assert backend.restarts == 2
 
 
@@ -198,24 +196,3 @@ def test_closed_is_closed() -> None:
     with pytest.raises(EngineDeadError):
         asyncio.run(backend.complete(ask("poison")))
     assert backend.restarts == 0
-
-
-@pytest.mark.engine
-def test_a_real_engine_that_loses_its_device_is_replaced(tmp_path: Path) -> None:
-    from vllm_model import build_model
-
-    model = build_model(tmp_path)
-    backend = create_backend(ModelSettings(provider="vllm", model=str(model), dtype="float32", max_model_len=512))
-    assert isinstance(backend, SupervisedBackend)
-    requests = [Request((Message("user", f"q{i}"),), Sampling(max_tokens=40, temperature=0.0)) for i in range(6)]
-
-    async def work() -> None:
-        before = [(await backend.complete(request)).text for request in requests]
-        runner = backend._live._resident.engine.model_executor.driver_worker.worker.model_runner  # type: ignore[attr-defined]
-        runner.model = None  # what a lost device looks like: the next forward pass raises
-        after = await asyncio.gather(*(backend.complete(request) for request in requests))
-        assert [answer.text for answer in after] == before
-        assert backend.restarts == 1
-        await backend.close()
-
-    asyncio.run(work())

@@ -8,9 +8,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from ace.config import ModelSettings
 from ace.inference.provider_choice import has_gpu
-from ace.inference.providers.vllm import create
+from ace.inference.providers.vllm import VllmBackend
 from ace.types import Message, Request, Sampling
 
 pytestmark = [
@@ -46,17 +45,7 @@ def test_a_users_own_choice_and_a_compiled_model_stay_as_they_are() -> None:
     assert norms.with_fast_norms({"enforce_eager": True}, []) == {"enforce_eager": True}, "an older vLLM"
 
 
-@pytest.mark.slow
-def test_an_engine_uses_them() -> None:
-    backend = create(ModelSettings(provider="vllm", model="micro-target", max_model_len=512))
-    ops = import_module("vllm.ir").ops
+def test_an_engine_uses_them(tiny_engine: VllmBackend) -> None:
     request = Request((Message("user", "hello"),), Sampling(4, temperature=0.0, top_p=1.0))
-
-    async def ask() -> int:
-        try:
-            return (await backend.complete(request)).usage.completion_tokens
-        finally:
-            await backend.close()
-
-    assert asyncio.run(ask()) > 0
-    assert ops.rms_norm.get_priority()[0] == "ace_cpu"
+    assert asyncio.run(tiny_engine.complete(request)).usage.completion_tokens > 0
+    assert import_module("vllm.ir").ops.rms_norm.get_priority()[0] == "ace_cpu"

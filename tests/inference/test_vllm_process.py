@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 import pytest
-from vllm_model import build_model
 
 pytestmark = pytest.mark.engine
 
@@ -23,8 +22,10 @@ from ace.config import ModelSettings
 from ace.inference.providers.vllm import create
 from ace.types import Message, Request, Sampling
 
-backend = create(ModelSettings(provider="vllm", model=sys.argv[1], max_model_len=512))
+backend = create(ModelSettings(provider="vllm", model=sys.argv[1], max_model_len=512, dtype="float32"))
 print("up", flush=True)
+if sys.argv[2] == "once":
+    sys.stdin.readline()
 
 async def main():
     sampling = Sampling(max_tokens=400, temperature=1.0)
@@ -39,15 +40,11 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_model(tmp_path_factory.mktemp("model"))
-
-
 @contextmanager
 def running(model: Path, how: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(model), how],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,18 +56,21 @@ def running(model: Path, how: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_an_engine_starts_answers_and_ends_without_a_word(model: Path) -> None:
-    with running(model, "once") as process:
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 0
-    assert out == "up\nanswered\n"
-    assert err == ""
+def test_an_engine_answers_and_ends_without_a_word_and_listens_on_this_machine_only(tiny_model: Path) -> None:
+    """torch.distributed has a store and a port for each of its groups, also where the engine is all alone."""
+    with running(tiny_model, "once") as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        addresses = [address.ip for member in everyone(process) for address in listening(member)]
+        out, err = process.communicate("go on\n", timeout=120)
+    assert (process.returncode, out, err) == (0, "answered\n", "")
+    assert addresses and set(addresses) <= {"127.0.0.1", "::1"}
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_outlives_a_process_that_is_ended_from_outside(model: Path, sent: signal.Signals) -> None:
+def test_nothing_outlives_a_process_that_is_ended_from_outside(tiny_model: Path, sent: signal.Signals) -> None:
     before = shared_memory()
-    with running(model, "for ever") as process:
+    with running(tiny_model, "for ever") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         assert process.stdout.readline() == "answered\n"
@@ -83,15 +83,6 @@ def test_nothing_outlives_a_process_that_is_ended_from_outside(model: Path, sent
     assert not alive
     assert not shared_memory() - before
     assert not ports & {c.laddr.port for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN}
-
-
-def test_an_engine_listens_on_this_machine_only(model: Path) -> None:
-    """torch.distributed has a store and a port for each of its groups, also where the engine is all alone."""
-    with running(model, "for ever") as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
-        addresses = [address.ip for member in everyone(process) for address in listening(member)]
-    assert addresses and set(addresses) <= {"127.0.0.1", "::1"}
 
 
 def everyone(process: subprocess.Popen[str]) -> list[psutil.Process]:

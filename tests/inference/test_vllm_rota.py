@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ace.errors import EngineDeadError
@@ -102,7 +102,6 @@ class Place:
         assert not [thread for thread in threading.enumerate() if thread.name == "ace-vllm-stepping"]
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5), st.booleans()), max_size=40))
 def test_everyone_is_answered_by_one_engine_at_a_time(asked: list[tuple[str, int, bool]]) -> None:
     place = Place()

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from vllm_model import build_model
+from vllm_model import build_model, lose_device
 
 from ace.config import settings_from
 from ace.inference import Backend
@@ -22,15 +22,10 @@ def ask(question: str, max_tokens: int = 8) -> Request:
     return Request((Message("user", question),), Sampling(max_tokens, temperature=0.0))
 
 
-def live(backend: Backend) -> VllmBackend:
-    assert isinstance(backend, SupervisedBackend)
-    assert isinstance(backend._live, VllmBackend)
-    return backend._live
-
-
 def sleeping(backend: Backend) -> bool:
-    engine = live(backend)
-    return bool(engine._thread.call(engine._resident.engine.is_sleeping).result())
+    assert isinstance(backend, SupervisedBackend)
+    assert isinstance(backend.live, VllmBackend)
+    return bool(backend.live.run_on_engine(lambda engine: engine.is_sleeping()).result())
 
 
 def test_answers_are_right_and_one_engine_is_awake(tmp_path: Path) -> None:
@@ -45,7 +40,7 @@ def test_answers_are_right_and_one_engine_is_awake(tmp_path: Path) -> None:
         async with open_backends(settings) as backends:
             one, two = backends["main"], backends["large"]
             assert isinstance(one, SupervisedBackend)
-            assert one._hang_s == 2 * settings.models["main"].timeout_s, "it is silent in the other's turn, too"
+            assert one.hang_s == 2 * settings.models["main"].timeout_s, "it is silent in the other's turn, too"
             assert sleeping(one)
             assert sleeping(two)
             asked = [(tier, ask(f"q{number}", 4 + number)) for number in range(8) for tier in (one, two)]
@@ -55,8 +50,7 @@ def test_answers_are_right_and_one_engine_is_awake(tmp_path: Path) -> None:
             assert alone[0] != alone[1]
             assert sleeping(one) != sleeping(two)
 
-            runner = live(one)._resident.engine.model_executor.driver_worker.worker.model_runner
-            runner.model = None  # what a lost device looks like: the next forward pass raises
+            lose_device(one.live)
             again = await asyncio.gather(*(tier.complete(request) for tier, request in asked))
             assert [answer.text for answer in again] == alone
             assert one.restarts == 1

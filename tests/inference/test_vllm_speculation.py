@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,8 +95,10 @@ def test_suffix_names_the_package_that_it_needs() -> None:
 
 
 def test_history_needs_a_vllm_that_takes_proposers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    older = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr("ace.inference.providers.vllm.speculation.find_spec", lambda name: older)
+    older = ModuleType("vllm")
+    older.__spec__ = ModuleSpec("vllm", None, is_package=True)
+    older.__spec__.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, "vllm", older)
     with pytest.raises(ConfigError, match="takes no proposers from outside") as caught:
         config("history")
     assert caught.value.facts["key"] == "speculative.method"

@@ -19,7 +19,6 @@ from ace.errors import EngineDeadError, PromptTooLongError, ProviderStartError, 
 from ace.inference import ScriptedBackend
 from ace.inference.backend import Backend
 from ace.inference.serving.remote import RemoteBackend
-from ace.inference.serving.remote import engine_identity as identities
 from ace.inference.serving.remote.engine_identity import Identity, engine_digest
 from ace.inference.serving.remote.wire_protocol import Failure, Handshake, WireError, from_client
 from ace.inference.serving.warm import find_warm
@@ -254,15 +253,18 @@ def test_one_engine_is_served_once() -> None:
         asyncio.run(serve_engines([(SETTINGS, "vllm")], lambda _: echo(), lambda _: None, asyncio.Event()))
 
 
-def test_another_version_and_other_files_are_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_engine_of_other_files_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     local = SETTINGS.model_copy(update={"model": str(tmp_path)})
     with serving(echo(), local):
         (tmp_path / "config.json").write_text("{ }")
         assert "with other model files" in find_warm(local, "vllm", "").passed_over
-    with serving(echo()):
-        monkeypatch.setattr(identities, "PROTOCOL", 0)
-        assert "by another version" in find_warm(SETTINGS, "vllm", "").passed_over
+
+
+def test_an_engine_of_another_version_is_another_one() -> None:
+    ours = Identity.of(SETTINGS, "vllm")
+    assert ours.unlike(replace(ours, program="sha256:other")) == "by another version of ace or of its engine"
+    assert ours.unlike(Identity.of(SETTINGS, "vllm")) is None
 
 
 def test_what_is_asked_for_otherwise_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

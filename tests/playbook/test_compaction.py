@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from playbook_strategies import MICRO, grown, histories
 
@@ -19,8 +19,6 @@ from ace.playbook import (
     compaction_cost,
     pays_to_compact,
 )
-
-quick = settings(max_examples=60, deadline=None)
 
 
 def words(text: str) -> int:
@@ -45,7 +43,6 @@ def test_what_is_counted() -> None:
     assert cost(updated, grown_on) == CompactionCost(dead=4, reprefill=9 - 3)
 
 
-@quick
 @given(histories())
 def test_what_is_compact_has_nothing_to_pay_for(versions: list[Playbook]) -> None:
     for before, after in itertools.pairwise(versions):
@@ -58,7 +55,6 @@ costs = st.builds(CompactionCost, dead=st.integers(0, 500), reprefill=st.integer
 counts = st.floats(0, 1000)
 
 
-@quick
 @given(costs, st.floats(0, 1e4), counts, counts, st.floats(0, 1), st.integers(0, 100))
 def test_more_reason_never_changes_a_yes(
     held: CompactionCost, paid: float, soon: float, ahead: float, price: float, more: int
@@ -95,7 +91,6 @@ def best(grows: list[int], reprefill: int, calls: int, price: float) -> float:
     return min(plans.values())
 
 
-@quick
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=12), st.integers(1, 3000), st.integers(1, 80))
 def test_no_run_pays_more_than_about_twice_the_best_plan(grows: list[int], reprefill: int, calls: int) -> None:
     # Two of them: one re-prefill where the best plan pays for the tokens, and what is paid until then; and one more

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from playbook_strategies import contents, grown
 
@@ -148,7 +148,6 @@ def test_vectors_are_of_length_one_stable_and_alike_for_alike_texts() -> None:
     assert EMBEDDER.embed([]).shape == (0, 1024)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(contents, max_size=6), st.lists(contents, max_size=6))
 def test_dedup_drops_adds_only_and_its_result_is_a_fixed_point(held: list[str], added: list[str]) -> None:
     playbook = apply(Playbook.empty(), Delta(tuple(Add("str", text) for text in held))).playbook

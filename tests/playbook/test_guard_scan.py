@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 from guard_texts import BENIGN, INSTRUCTIONS, PERSONAL, SECRETS
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ace.playbook.guard import scan
 from ace.playbook.guard.masking import Span, mask
 from ace.types import Sample
 
-quick = settings(max_examples=80, deadline=None)
 FLAGGED = {**SECRETS, **PERSONAL}
 _ALNUM = st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _UPPER = st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -62,7 +61,6 @@ def test_secrets_and_personal_data_are_found_and_not_repeated(name: str, value: 
     assert scan(found.masked).reasons == ()
 
 
-@quick
 @given(keys, words, words)
 def test_no_part_of_a_key_is_repeated(key: str, before: str, after: str) -> None:
     assume(len(set(key[8:])) > 8 and "example" not in key.casefold() and "placeholder" not in key.casefold())
@@ -73,7 +71,6 @@ def test_no_part_of_a_key_is_repeated(key: str, before: str, after: str) -> None
     assert not any(tail[start : start + 6] in said for start in range(len(tail) - 5))
 
 
-@quick
 @given(st.text("ab \n", max_size=30), st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=5))
 def test_masking_leaves_what_no_span_covers(text: str, places: list[tuple[int, int]]) -> None:
     spans = [Span(start, min(start + size, len(text)), "X") for start, size in places if start < len(text)]
@@ -82,7 +79,6 @@ def test_masking_leaves_what_no_span_covers(text: str, places: list[tuple[int, i
     assert mask(text, spans).replace("[masked: X]", "") == kept
 
 
-@quick
 @given(st.text(max_size=60))
 def test_a_scan_is_total_and_settled_by_masking(content: str) -> None:
     found = scan(content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from playbook_strategies import MICRO, deltas_for, grown, playbooks, tagged
 
@@ -25,7 +25,6 @@ from ace.playbook import (
     visible_playbook,
 )
 
-quick = settings(max_examples=60, deadline=None)
 EMBEDDER = NgramEmbedder()
 HELD = grown("round interest last", "convert months first", "check the sign", "use closing balance")
 
@@ -52,7 +51,6 @@ def test_the_record_counts_beside_likeness_and_alone_without_questions() -> None
     assert chosen(HELD, [], 8) == ["round interest last", "convert months first"]
 
 
-@quick
 @given(playbooks.flatmap(lambda held: st.tuples(st.just(held), deltas_for(held))), st.integers(1, 40))
 def test_the_view_grows_as_the_playbook_does(pair: tuple[Playbook, Delta], tokens: int) -> None:
     before, delta = pair

@@ -3,6 +3,9 @@
 `pack.yaml` holds what is not a prompt; `preamble.txt`, `generator.txt`, `reflector.txt` and `curator.txt` are the
 texts (their one trailing newline is not part of them). Every role sees the same system message - preamble, then the
 playbook - so that the engine's prefix cache serves it to all three; what differs stands in the one user message.
+A preamble that names `$instructions` begins with what the task says to every sample.
+
+The newest version of a packaged pack is in the folder of its name, an earlier one in `NAME-VERSION`.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -23,7 +26,7 @@ from ace.prompts.manifest import OPERATIONS, Manifest, read_manifest
 from ace.prompts.template import PromptTemplate
 from ace.types import ROLES, Message, RoleName
 
-__all__ = ["OPERATIONS", "PromptPack", "load_pack", "packaged_packs"]
+__all__ = ["OPERATIONS", "PromptPack", "find_pack", "load_pack", "packaged_packs"]
 
 PLACEHOLDERS: Mapping[RoleName, frozenset[str]] = {
     "generator": frozenset({"question", "context", "reflection"}),
@@ -49,6 +52,7 @@ _FILES = ("pack.yaml", "preamble.txt", "generator.txt", "reflector.txt", "curato
 class PromptPack:
     """What the roles are told. `digest` is `sha256:` and the hash over the pack's files.
 
+    `preamble` is the text before the playbook, made of `opening` by `for_task`.
     `one_line` folds the texts of samples and answers, `omit` names answer fields that the pack does not ask for,
     `operations` the ones its curator may propose, `sections` those that an empty playbook begins with.
     """
@@ -57,6 +61,7 @@ class PromptPack:
     version: int
     digest: str
     preamble: str
+    opening: PromptTemplate
     templates: Mapping[RoleName, PromptTemplate]
     retry: PromptTemplate | None
     insight: PromptTemplate
@@ -67,6 +72,15 @@ class PromptPack:
     omit: frozenset[str] = frozenset()
     operations: tuple[str, ...] = OPERATIONS
     sections: tuple[Section, ...] = field(default=())
+
+    @property
+    def shows_instructions(self) -> bool:
+        """Whether the task's instructions stand in the preamble; otherwise they belong to each sample's context."""
+        return "instructions" in self.opening.placeholders
+
+    def for_task(self, instructions: str) -> PromptPack:
+        """The pack with the task's instructions in its preamble, where it shows them there."""
+        return replace(self, preamble=self.opening.fill({"instructions": instructions.strip()}))
 
     def messages(self, role: RoleName, playbook: str, values: Mapping[str, str]) -> tuple[Message, ...]:
         """The conversation for one call; `values` must hold every placeholder that the role's text names.
@@ -100,6 +114,12 @@ def load_pack(name_or_path: str | Path) -> PromptPack:
     raise PromptPackError(message + (f"; did you mean '{near[0]}'?" if near else ""), file=name)
 
 
+def find_pack(name: str, digest: str) -> PromptPack | None:
+    """The packaged version of the pack called `name` whose files have that digest, None where there is none."""
+    versions = (_load_packaged(folder) for folder in packaged_packs())
+    return next((pack for pack in versions if (pack.name, pack.digest) == (name, digest)), None)
+
+
 def _packaged() -> Traversable:
     return files("ace.prompts") / "packs"
 
@@ -128,11 +148,15 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
             placeholder="reflection",
             hint="name it there, or set `retry` in pack.yaml",
         )
+    opening = PromptTemplate(
+        texts["preamble.txt"].removesuffix("\n"), source=f"{shown}/preamble.txt", allowed={"instructions"}
+    )
     return PromptPack(
         name=manifest.name,
         version=manifest.version,
         digest=_digest(texts),
-        preamble=texts["preamble.txt"].removesuffix("\n"),
+        preamble=opening.fill({"instructions": ""}),
+        opening=opening,
         templates=templates,
         retry=_retry(manifest, shown),
         insight=_reflection_text(manifest.insight, f"{shown}/pack.yaml, insight"),

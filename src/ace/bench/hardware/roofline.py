@@ -38,7 +38,7 @@ SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """Operations a second in matrix products of the model's dtype, and bytes a second that weights are read with."""
+    """Operations a second in matrix products of the model's dtype, and bytes a second when its weights are read."""
 
     flops_per_s: float
     bytes_per_s: float

@@ -217,7 +217,7 @@ class HuggingFaceBackend:
         ]
 
     def _processors(self, samplings: Sequence[Sampling]) -> Any:
-        processors: list[Any] = [_Draw(samplings, self._model.device)]
+        processors: list[Any] = [SampledDraw(samplings, self._model.device)]
         if endless := [row for row, sampling in enumerate(samplings) if sampling.ignore_eos]:
             processors.insert(0, _NoEnd(endless, sorted(token for token in self._eos if token is not None)))
         return LogitsProcessorList(processors)
@@ -253,7 +253,7 @@ class _NoEnd(LogitsProcessor):  # type: ignore[misc]  # Any to the type checker
         return scores
 
 
-class _Draw(LogitsProcessor):  # type: ignore[misc]  # Any to the type checker
+class SampledDraw(LogitsProcessor):  # type: ignore[misc]  # Any to the type checker
     """Makes the largest score of each row a draw by that row's own sampling, whatever else is in the batch.
 
     The Gumbel-max trick: argmax(logits / temperature + Gumbel noise) is distributed as softmax(logits / temperature).

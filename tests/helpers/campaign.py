@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crash_lab import answered, end, finish, has_run, kept, left, start
+from crash_lab import answered, finish, has_run, kept, left, start
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def die(folder: Path, point: Point, whole: Reference, *, resume: bool) -> bool:
         time.sleep(point.at)
         if victim.poll() is None:
             victim.send_signal(point.signal)
-    code, said = end(victim)
+    code, said = victim.end()
     assert code in (0, -point.signal, 130), f"{point}: exit code {code}: {said}"
     return code != 0
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+from ace.inference import Backend
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -49,3 +52,14 @@ def build_model(folder: Path, *, seed: int = 0, context: int = 1024) -> Path:
     Qwen2ForCausalLM(config).save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["model_type"] == "qwen2"
     return folder
+
+
+def lose_device(backend: Backend) -> None:
+    """What a lost device looks like: the next forward pass of the engine raises."""
+    from ace.inference.providers.vllm import VllmBackend
+
+    def break_model(engine: Any) -> None:
+        engine.model_executor.driver_worker.worker.model_runner.model = None
+
+    assert isinstance(backend, VllmBackend)
+    backend.run_on_engine(break_model).result()

@@ -1,19 +1,16 @@
-"""A writer to be killed: commits batches to the store at argv[1] until it dies, and prints each index once it is safe.
-
-Takes over the newest run if there is one, else begins one. argv[2], argv[3]: samples and calls of a batch.
-"""
+"""A writer to be killed: commits batches to a store until it dies, and prints each index once it is safe."""
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
 from builders import batch, start
 
 from ace.store import RunStore
 
 
-def main() -> None:
-    path, samples, calls = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+def write_until_killed(path: str, samples: int, calls: int) -> NoReturn:
+    """Take over the newest run if there is one, else begin one. Each batch has that many samples and calls."""
     store = RunStore.open(path)
     if known := store.list_runs(limit=1):
         run = known[0].id
@@ -29,7 +26,3 @@ def main() -> None:
         store.commit_batch(record)
         print(index, flush=True)
         playbook, index = record.playbook, index + 1
-
-
-if __name__ == "__main__":
-    main()

@@ -1,21 +1,21 @@
 """A run to be killed: the micro world with a scripted model (or an endpoint), in a process of its own.
 
-argv[1] is a JSON object: `folder`, `resume` (bool), `kill` (see `_arm`), `endpoint` (a URL or null), `settings` (dotted
-keys with `__`), `log` (a folder, `folder` if left out). Every answered call's digest is appended to the log's
-`calls.log` before the run hears of the answer. Exits with 0 when the run is done, else with the error's exit code.
+It is told `folder`, `resume` (bool), `kill` (see `_arm`), `endpoint` (a URL or None), `settings` (dotted keys with
+`__`), `log` (a folder, `folder` if left out). Every answered call's digest is appended to the log's `calls.log` before
+the run gets the answer. It ends with 0 when the run is done, else with the error's exit code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import resource
 import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,8 @@ def _arm(kill: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (kill["at"], resource.RLIM_INFINITY))
 
 
-def main() -> int:
-    told = json.loads(sys.argv[1])
+def run_victim(told: Mapping[str, Any]) -> int:
+    """Print "ready", then run. The exit code."""
     folder, kill = Path(told["folder"]), told.get("kill") or {}
     changes = {**WORLD, **told.get("settings", {})}
     if endpoint := told.get("endpoint"):
@@ -112,7 +112,3 @@ def main() -> int:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,14 +1,13 @@
 """An OpenAI-compatible server in a process of its own that plays all roles, and fails as it is told.
 
-argv: port (0: any), share of answers that fail, seed. Prints its port when it listens. What fails is drawn anew for
-each request: HTTP 429, 500 or 502, a stream that breaks off, and one that comes in slow bytes but comes.
+A share of its answers fails, drawn anew for each request: HTTP 429, 500 or 502, a stream that breaks off, and one that
+comes in slow bytes but comes.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import sys
 import threading
 import time
 from typing import Any
@@ -46,12 +45,9 @@ class Faulty:
         handler.stream(*pieces, usage=usage, pause=lambda: time.sleep(0.005))
 
 
-def main() -> None:
-    port, share, seed = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+def run_endpoint(port: int, share: float, seed: int) -> int:
+    """Print the port (of `port`, 0: any), then answer until the process is killed."""
     with serving(Faulty(share, seed), port) as server:
         print(server.server_address[1], flush=True)
         threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()
+    return 0

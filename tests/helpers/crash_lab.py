@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-VICTIM = Path(__file__).with_name("crash_victim.py")
-HELPERS = [str(Path(__file__).parents[1] / name) for name in ("helpers", "inference")]
+from crash_victim import run_victim
+from forked import ForkedProcess
+
 TIMES = {"created", "finished", "started", "queue_s", "ttft_s", "total_s", "seq", "idx"}
 TABLES = {
     "batches": "idx",
@@ -25,29 +22,17 @@ TABLES = {
 }
 
 
-def start(folder: Path, **told: Any) -> subprocess.Popen[str]:
+def start(folder: Path, **told: Any) -> ForkedProcess:
     """A victim in `folder` that has begun its run, or is about to."""
-    victim = subprocess.Popen(
-        [sys.executable, str(VICTIM), json.dumps({"folder": str(folder), **told})],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([*HELPERS, *filter(None, sys.path)])},
-    )
-    assert victim.stdout is not None
-    assert victim.stdout.readline() == "ready\n", victim.communicate()[1]
+    victim = ForkedProcess(run_victim, {"folder": str(folder), **told})
+    first = victim.output.readline()
+    assert first == "ready\n", first + victim.end()[1]
     return victim
 
 
-def end(victim: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str]:
-    """Its exit code (negative: the signal) and what it said on stderr."""
-    _, said = victim.communicate(timeout=timeout)
-    return victim.returncode, said
-
-
 def finish(folder: Path, **told: Any) -> tuple[int, str]:
-    """Run (or with `resume` go on with) the folder's run to its end."""
-    return end(start(folder, **told))
+    """Run (or with `resume` go on with) the folder's run to its end: the exit code and what was printed."""
+    return start(folder, **told).end()
 
 
 def has_run(folder: Path) -> bool:
