@@ -59,6 +59,5 @@ def test_the_endpoint_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.engine
-@pytest.mark.slow
 def test_the_quickstart_example(tmp_path: Path) -> None:
     assert "0% -> " in run_example("quickstart.py", folder=tmp_path)

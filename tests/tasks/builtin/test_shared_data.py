@@ -10,7 +10,7 @@ import pytest
 from ace.config import TaskSettings
 from ace.tasks import load_task
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 PLACES = [CHECKOUT.parent / "shared" / "data", CHECKOUT / "shared" / "data"]
 DATA = (
     Path(os.environ["ACE_SHARED_DATA"]) if "ACE_SHARED_DATA" in os.environ else next(filter(Path.is_dir, PLACES), None)

@@ -19,7 +19,7 @@ from ace.tasks.builtin.entities import entity_scores
 from ace.tasks.data.data_task import DataTask
 from ace.types import Sample
 
-SHARED = Path(os.environ.get("ACE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "finance"
+SHARED = Path(os.environ.get("ACE_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data")) / "finance"
 OWN = [name for name in KINDS if name not in ("jsonl", "csv", "parquet", "hf")]
 shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the real data is not there")
 

@@ -11,7 +11,7 @@ import pytest
 from ace.errors import PlaybookError, PlaybookFormatError
 from ace.playbook import Add, Delta, Playbook, Remove, Section, apply, dumps, loads, read_playbook, write_playbook
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("ACE_SHARED_DATA", ROOT.parent / "shared" / "data")) / "playbooks"
 
 ORIGINAL = """\

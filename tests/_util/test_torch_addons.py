@@ -69,7 +69,6 @@ def test_a_package_that_loads_or_was_imported_is_left_alone(tmp_path: Path) -> N
 
 
 @pytest.mark.engine
-@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["vllm", "huggingface"])
 def test_engines_start_beside_unusable_addons(provider: str, unusable: Path) -> None:
     reason = run_beside(unusable, ENGINE.format(provider=provider))

@@ -9,7 +9,7 @@ import pytest
 
 from ace._util.install_commands import Installer, install_command
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", ROOT / "configs" / "vllm" / "README.md")
 CPU = "--extra-index-url https://download.pytorch.org/whl/cpu"
 
