@@ -135,9 +135,8 @@ def test_an_engine_is_started_only_where_the_cache_has_not_everything(tmp_path: 
     assert sum(second.calls.values()) == 0 and second.engine_start_s == 0.0
     assert (second.accuracy_after, second.playbook_version) == (first.accuracy_after, first.playbook_version)
     assert (second.provider, second.model) == (first.provider, first.model)
-    assert first.engines == {"micro-target": "asked for"} and second.engines == {
-        "micro-target": "asked for; not started"
-    }
+    assert first.engines["micro-target"].startswith("asked for; ")
+    assert second.engines == {"micro-target": "asked for; not started"}
 
     forget_one(tmp_path)
     third, told = with_engine(tmp_path)

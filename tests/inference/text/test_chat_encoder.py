@@ -97,6 +97,31 @@ def test_a_template_that_drops_the_system_turn_gets_it_in_the_users() -> None:
     assert tokenizer.decode(ids) == "p\n\nq"
 
 
+def test_what_is_unusual_about_a_template_is_said() -> None:
+    drops = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
+    assert ChatEncoder(byte_tokenizer()).remark == ""
+    for template in (LLAMA, drops):
+        assert "takes no system turn" in ChatEncoder(byte_tokenizer(template)).remark
+    assert "no chat template" in ChatEncoder(byte_tokenizer(None)).remark
+
+
+def test_a_template_is_asked_once_whether_it_takes_system_turns() -> None:
+    tokenizer = byte_tokenizer(LLAMA)
+    rendered: list[list[str]] = []
+    render = tokenizer.apply_chat_template
+
+    def counted(turns: list[dict[str, str]], **more: Any) -> Any:
+        rendered.append([turn["role"] for turn in turns])
+        return render(turns, **more)
+
+    tokenizer.apply_chat_template = counted
+    encoder = ChatEncoder(tokenizer)
+    encoder.encode(conversation())
+    encoder.encode(conversation(question="another"))
+    encoder.encode([Message("system", "p"), Message("user", "q")])
+    assert rendered == [["system", "user"], ["user", "assistant", "user"], ["user"]]
+
+
 @pytest.mark.parametrize(
     ("template", "said"),
     [

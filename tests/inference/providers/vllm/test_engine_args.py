@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,9 @@ from ace.config import ModelSettings
 from ace.errors import ConfigError, ModelNotFoundError, ProviderMissingError, ProviderStartError
 from ace.inference.model_files.hub import local_folder
 from ace.inference.model_files.lora_adapter import Adapter
+from ace.inference.model_files.model_folder import check_folder, context_limit
 from ace.inference.precision import cpu_precision
 from ace.inference.providers.vllm.engine_args import (
-    check_folder,
     check_keys,
     engine_arguments,
     kv_cache_bytes,
@@ -125,10 +126,40 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelNotFoundError, match="safetensors"):
         check_folder(str(tmp_path), settings)
-    check_folder(str(tmp_path), ModelSettings(model="m", engine_args={"load_format": "dummy"}))
     (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ModelNotFoundError, match=r"no tokenizer in .*tokenizer\.json"):
+        check_folder(str(tmp_path), settings)
+    check_folder(str(tmp_path), ModelSettings(model="m", engine_args={"tokenizer": "elsewhere"}))
+    (tmp_path / "tokenizer.json").touch()
     check_folder(str(tmp_path), settings)
+    (tmp_path / "model.safetensors").unlink()
+    check_folder(str(tmp_path), ModelSettings(model="m", engine_args={"load_format": "dummy"}))
     check_folder("some/hub-id", settings)
+
+
+@pytest.mark.parametrize("name", ["./x/model-q4.gguf", "/m/Model.GGUF", "Qwen/Qwen2.5-0.5B-GGUF", "a/b-GGUF:Q4_K_M"])
+def test_a_gguf_model_is_refused_with_what_can_serve_it(name: str) -> None:
+    with pytest.raises(ModelNotFoundError, match="is a GGUF model") as caught:
+        local_folder(ModelSettings(model=name))
+    assert "llama-server" in caught.value.hint and "provider: openai" in caught.value.hint
+
+
+def test_a_folder_of_gguf_files_is_refused_as_well(tmp_path: Path) -> None:
+    (tmp_path / "model-q4.gguf").touch()
+    with pytest.raises(ModelNotFoundError, match=r"no weights .* but GGUF files") as caught:
+        check_folder(str(tmp_path), ModelSettings(model=str(tmp_path)))
+    assert "llama-server" in caught.value.hint
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ModelNotFoundError, match=r"config\.json"):
+        check_folder(str(tmp_path), ModelSettings(model=str(tmp_path)))
+
+
+def test_the_context_is_known_before_the_engine(tmp_path: Path) -> None:
+    plain, asked = ModelSettings(model="m"), ModelSettings(model="m", max_model_len=512)
+    assert context_limit(str(tmp_path), plain) is None
+    for config, limit in (({"max_position_embeddings": 1024}, 1024), ({"max_position_embeddings": 32768}, 4096)):
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert (context_limit(str(tmp_path), plain), context_limit(str(tmp_path), asked)) == (limit, 512)
 
 
 @pytest.mark.parametrize("name", ["ace-vllm/no-such-model-8f3a", "no-such-model-8f3a", "not a name"])
