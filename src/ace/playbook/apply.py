@@ -9,6 +9,7 @@ from typing import Final
 from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, QuarantinedBullet, bullet_id, clean_text
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, PrefixLine, Section
+from ace.playbook.section_names import REST
 from ace.playbook.similarity.bullet_index import squeezed
 
 _FIELDS: Final = {"helpful": "helpful", "harmful": "harmful", "neutral": "neutral", "used": "uses"}
@@ -167,7 +168,7 @@ class _Work:
     def _identity(self, section: str) -> str:
         """The next id in `section`, which is made if there is none."""
         identity = self._number(section)
-        self._sections.setdefault(section, Section(section, section))
+        self._sections.setdefault(section, REST if section == REST.slug else Section(section, section))
         return identity
 
     def _number(self, section: str) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from ace.errors import PlaybookFormatError
 from ace.playbook.bullet import Bullet, Counters
-from ace.playbook.io.section_names import slug_for
+from ace.playbook.section_names import slug_for
 from ace.playbook.playbook import Playbook, Section
 
 _MORE = "    | "
