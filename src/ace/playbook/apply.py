@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -59,6 +60,17 @@ def apply(playbook: Playbook, delta: Delta) -> Applied:
         except _SkippedError as why:
             skipped.append(SkippedOperation(operation, str(why)))
     return Applied(work.playbook() if done else playbook, tuple(done), tuple(skipped))
+
+
+def carried_out(delta: Delta, skipped: Iterable[SkippedOperation]) -> Counter[str]:
+    """How many operations of each type `apply` carried out of `delta`, of which it skipped those in `skipped`."""
+    counts = Counter(operation.type for operation in delta.operations)
+    waiting = Counter(operation.operation for operation in skipped)
+    for operation in delta.operations:
+        if waiting[operation] > 0:
+            waiting[operation] -= 1
+            counts[operation.type] -= 1
+    return +counts
 
 
 class _SkippedError(Exception):

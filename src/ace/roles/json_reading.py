@@ -141,7 +141,7 @@ def _quote(match: re.Match[str]) -> str:
     value = _COMMENT.sub("", written).strip()
     if _SCALAR.fullmatch(value):
         return f"{key}{value}{space}"
-    value = value.strip("`")
+    value = value.strip("`“”")
     return f"{key}{_CONSTANTS.get(value) or json.dumps(value)}{space}"
 
 

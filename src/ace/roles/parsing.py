@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from ace.errors import ParseError
 from ace.roles.json_reading import Number, PythonNone, decode, find_objects, object_end, repaired
-from ace.roles.latex import double_backslashes, restore_commands
+from ace.roles.backslashes import double_backslashes, restore_commands
 from ace.roles.thinking import without_thoughts
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -82,6 +82,9 @@ class _Reader(Generic[Answer]):
         spoken = without_thoughts(text, lambda start: object_end(text, start))
         if spoken.text != text and (whole := self._whole(spoken.text)) is not None:
             return whole
+        if self._many(spoken.text):
+            self.problem = f"a list of several objects ({self.problem})"
+            return None
         for body in _bodies(spoken.text):
             if (found := self._read_body(body, repair=repair)) is not None:
                 return found
@@ -106,6 +109,14 @@ class _Reader(Generic[Answer]):
             return self._fit(decode(text))
         except (ValueError, RecursionError):
             return None
+
+    def _many(self, text: str) -> bool:
+        """Whether `text` is one JSON list of several objects: none of them is the answer."""
+        try:
+            value = decode(text)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(value, list) and len(value) > 1
 
     def _fits_in(self, body: str) -> Iterator[_Fit[Answer]]:
         found = list(find_objects(body))

@@ -35,6 +35,8 @@ _UNICODE = re.compile("u[0-9a-fA-F]{4}")
 _DOUBLED = re.compile(r"\\\\[A-Za-z]{2,}")
 _ASSIGNED = re.compile(r"\s*(?:[-+*/:]?=(?!=)|\bin\b)")
 _SENTENCE = re.compile(r" [a-z]{2,}")
+_PATH = re.compile(r"""(?<![A-Za-z])[A-Za-z]:(?:\\[^\\"\s/:*?<>|,;]+)+""")
+_PATH_FOR_SURE = re.compile(r"\\[^\\bfnrtu]|\.[A-Za-z0-9]{1,5}$")
 _CONTROL = re.compile(r"[\x08\x0c](?=[A-Za-z])|[\t\n\r]([A-Za-z]{3,})")
 _LETTERS: Final = {"\x08": "b", "\x0c": "f", "\t": "t", "\n": "n", "\r": "r"}
 
@@ -43,7 +45,7 @@ def double_backslashes(text: str) -> str:
     r"""JSON text in which every backslash that begins no escape of JSON, or begins a LaTeX command, stands twice.
 
     `\b` always, and `\f` before a letter: nobody means a backspace or a form feed. `\n`, `\r` and `\t` where the word
-    that they begin is a command. Of the few that are also a letter after a line break (`\nu`), those are line breaks
+    that they begin is a command, or in a path of Windows. Of the few that are also a letter after a line break (`\nu`), those are line breaks
     that are assigned to, or stand in a text that doubles its backslashes elsewhere. `\'` is left alone.
     """
     if "\\" not in text:
@@ -59,7 +61,13 @@ def double_backslashes(text: str) -> str:
             return f"\\{found}" if _is_command(word, text, match.span(), doubled=doubled) else found
         return f"\\{found}"
 
-    return _ESCAPE.sub(escape, text)
+    return _ESCAPE.sub(escape, _PATH.sub(_double_path, text))
+
+
+def _double_path(match: re.Match[str]) -> str:
+    """A path like `C:\\Users\\new`, told from lines after `A:` by a name that is no escape, or by a file's ending."""
+    path = match.group()
+    return path.replace("\\", "\\\\") if _PATH_FOR_SURE.search(path) else path
 
 
 def restore_commands(text: str) -> str:
