@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-import warnings
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import json_repair
+
+from ace._util.python_source import parse_python
 
 MOST_OBJECTS: Final = 100
 """How many places that look like the beginning of an object are tried."""
@@ -101,7 +102,7 @@ def repaired(text: str, keys: Collection[str]) -> Iterator[Any]:
         return
     try:
         yield _python_literal(broken.replace("\\/", "/"))
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    except (ValueError, RecursionError):
         pass
     quoted = _NO_VALUE.sub("", _BARE.sub(_quote, broken))
     for attempt in (quoted, _escape_quotes(quoted, keys)):
@@ -161,10 +162,10 @@ def _escape_quotes(text: str, keys: Collection[str]) -> str:
 
 
 def _python_literal(source: str) -> Any:
-    """What a literal of Python says, or of JavaScript as far as that is one. ValueError or SyntaxError."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `1or 2` is a number beside a word, not our code
-        tree = ast.parse(source, mode="eval")
+    """What a literal of Python says, or of JavaScript as far as that is one. ValueError."""
+    tree = parse_python(source, "eval")
+    if not isinstance(tree, ast.Expression):
+        raise ValueError("no expression")
     return _literal(tree.body, [line.encode() for line in source.split("\n")])
 
 
