@@ -68,12 +68,12 @@ def decode(text: str) -> Any:
 
 def find_objects(text: str) -> Iterator[FoundObject]:
     """The whole objects in a text, outermost ones only."""
+    ends = ObjectEnds(text)
     position = 0
-    for _ in range(MOST_OBJECTS):
-        begin = _OBJECT.search(text, position)
-        if begin is None:
+    while begin := _OBJECT.search(text, position):
+        if ends.exhausted:
             return
-        end = object_end(text, begin.start())
+        end = ends(begin.start())
         if end is None:
             position = begin.start() + 1
         else:
@@ -82,14 +82,25 @@ def find_objects(text: str) -> Iterator[FoundObject]:
             position = end
 
 
-def object_end(text: str, start: int) -> int | None:
-    """Where the whole object that begins at `start` ends; None where none does."""
-    if not _OBJECT.match(text, start):
-        return None
-    try:
-        return _DECODER.raw_decode(text, start)[1]
-    except (ValueError, RecursionError):
-        return None
+class ObjectEnds:
+    """Where the whole object that begins at a position of `text` ends; None where none does, or after many tries."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tries = 0
+
+    @property
+    def exhausted(self) -> bool:
+        return self._tries >= MOST_OBJECTS
+
+    def __call__(self, start: int) -> int | None:
+        if self.exhausted or not _OBJECT.match(self._text, start):
+            return None
+        self._tries += 1
+        try:
+            return _DECODER.raw_decode(self._text, start)[1]
+        except (ValueError, RecursionError):
+            return None
 
 
 def repaired(text: str, keys: Collection[str]) -> Iterator[Any]:

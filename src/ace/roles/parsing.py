@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ace.errors import ParseError
-from ace.roles.json_reading import Number, PythonNone, decode, find_objects, object_end, repaired
+from ace.roles.json_reading import Number, ObjectEnds, PythonNone, decode, find_objects, repaired
 from ace.roles.backslashes import double_backslashes, restore_commands
 from ace.roles.thinking import without_thoughts
 
@@ -79,7 +79,7 @@ class _Reader(Generic[Answer]):
     def read(self, text: str, *, repair: bool) -> _Fit[Answer] | None:
         if (whole := self._whole(text)) is not None:
             return whole
-        spoken = without_thoughts(text, lambda start: object_end(text, start))
+        spoken = without_thoughts(text, ObjectEnds(text))
         if spoken.text != text and (whole := self._whole(spoken.text)) is not None:
             return whole
         if self._many(spoken.text):

@@ -43,20 +43,18 @@ def without_thoughts(text: str, object_end: Callable[[int], int | None]) -> Spok
     `object_end` says where the whole object that begins at a position ends, None where none does. A closing tag that
     was never opened, as where the prompt's template opened it, ends a thought that began with the text.
     """
-    if _ANY.search(text) is None:
+    tag = _ANY.search(text)
+    if tag is None:
         return Spoken(text, unfinished=False)
     kept: list[str] = []
     position = begun = 0
     thinking = False
-    while True:
-        tag = _ANY.search(text, position)
-        if not thinking:
-            brace = text.find("{", position, tag.start() if tag else len(text))
-            if brace >= 0:
-                position = object_end(brace) or brace + 1
-                continue
-        if tag is None:
-            break
+    while tag is not None:
+        if not thinking and (brace := text.find("{", position, tag.start())) >= 0:
+            position = object_end(brace) or brace + 1
+            if position > tag.start():
+                tag = _ANY.search(text, position)
+            continue
         if tag["closing"] is not None or (tag["end"] is not None and thinking):
             if not thinking:
                 kept.clear()
@@ -65,6 +63,7 @@ def without_thoughts(text: str, object_end: Callable[[int], int | None]) -> Spok
             kept.append(text[begun : tag.start()])
             thinking = True
         position = tag.end()
+        tag = _ANY.search(text, position)
     if not thinking:
         kept.append(text[begun:])
     return Spoken("".join(kept), unfinished=thinking)
