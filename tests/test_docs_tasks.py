@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from ace.cli.main import app
@@ -19,8 +20,7 @@ COMMANDS = sorted(set(re.findall(r"^\$ ace ((?:task |playbook )?[a-z]+)", TEXT, 
 
 
 def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-    return str(found)
+    return str(re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)[0])
 
 
 def test_the_csv_and_its_config(tmp_path: Path) -> None:
@@ -40,12 +40,17 @@ def test_the_python_task(tmp_path: Path) -> None:
     assert task.grade(task.splits.test[0], "GOOD DAY").correct
 
 
+def test_the_routing_config() -> None:
+    (config,) = re.findall(r"^task: {name: routing.*$", TEXT, re.MULTILINE)
+    assert load_task(TaskSettings.model_validate(yaml.safe_load(config)["task"])).name == "routing-easy-0"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_exist(command: str) -> None:
     assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
 
 
-@pytest.mark.parametrize("name", [*KINDS, "appworld", "micro", "python"])
+@pytest.mark.parametrize("name", [*KINDS, "appworld", "micro", "python", "routing"])
 def test_every_task_is_listed(name: str) -> None:
     assert f"`{name}`" in TEXT
 

@@ -13,38 +13,38 @@ from typing import Any
 import pytest
 from players import cast, perfect, settings
 
-from ace.bench.player import Player
 from ace.config import RunSettings
 from ace.engine import Listener, run
-from ace.engine.events import silent
+from ace.engine.events import null_listener
 from ace.errors import BudgetReachedError, ConfigError, DataError, RunNotFoundError
 from ace.experiments import (
-    Cell,
-    CellRun,
+    CompletedGridRun,
+    GridRun,
     compare_evaluations,
     grid,
+    leaderboard,
     measure_credit,
     parse_vary,
-    run_cells,
-    standings,
+    run_grid,
     trace_sample,
 )
 from ace.experiments.attribution import without
-from ace.experiments.grid import baseline_cells
+from ace.experiments.grid import baseline_runs
 from ace.experiments.outcomes import evaluated
 from ace.inference import ScriptedBackend
 from ace.playbook import Add, Delta, Playbook, apply
 from ace.store import RunStore
 from ace.tasks.micro.micro_world import make_world
+from ace.tasks.micro.scripted_model import ScriptedMicroModel
 
 
 @contextmanager
-def quiet(cell: Cell, number: int) -> Iterator[Listener]:
-    yield silent
+def quiet(cell: GridRun, number: int) -> Iterator[Listener]:
+    yield null_listener
 
 
-def run_all(cells: Sequence[Cell], backend: ScriptedBackend | None = None) -> tuple[CellRun, ...]:
-    return asyncio.run(run_cells(cells, quiet, backends=cast(backend or perfect())))
+def run_all(cells: Sequence[GridRun], backend: ScriptedBackend | None = None) -> tuple[CompletedGridRun, ...]:
+    return asyncio.run(run_grid(cells, quiet, backends=cast(backend or perfect())))
 
 
 class TestGrid:
@@ -118,7 +118,7 @@ class TestCells:
 
     def test_a_broken_cell_goes_on(self, tmp_path: Path) -> None:
         cells = grid(settings(tmp_path, cache="none"), {})
-        player, asked = Player(), 0
+        player, asked = ScriptedMicroModel(), 0
 
         def breaks(request: Any) -> str:
             nonlocal asked
@@ -140,7 +140,7 @@ class TestCells:
 
     def test_the_table(self, tmp_path: Path) -> None:
         base = settings(tmp_path)
-        table = standings(run_all(grid(base, {"adaptation.method": ("ace", "empty")}, seeds=2)))
+        table = leaderboard(run_all(grid(base, {"adaptation.method": ("ace", "empty")}, seeds=2)))
         ace, empty = table.rows
         assert (ace.accuracy, empty.accuracy, ace.samples) == (1.0, 0.0, 8)
         assert ace.against_first is None
@@ -153,17 +153,17 @@ class TestCells:
     def test_rows_over_other_samples_cannot_be_compared(self, tmp_path: Path) -> None:
         runs = run_all(grid(settings(tmp_path), {"task.micro.seed": (3, 4)}))
         with pytest.raises(DataError, match="its test samples are not those of the first row"):
-            standings(runs)
+            leaderboard(runs)
 
     def test_no_test_split(self, tmp_path: Path) -> None:
         runs = run_all(grid(settings(tmp_path, task__micro__test=0), {}))
         with pytest.raises(RunNotFoundError, match="no evaluation 'after'"):
-            standings(runs)
+            leaderboard(runs)
 
 
 class TestBaselines:
     def test_all_of_them_run_in_one_harness(self, tmp_path: Path) -> None:
-        table = standings(run_all(baseline_cells(settings(tmp_path))))
+        table = leaderboard(run_all(baseline_runs(settings(tmp_path))))
         assert {row.name: row.accuracy for row in table.rows} == {
             "ACE as configured": 1.0,
             "ACE, one sample at a time": 1.0,
@@ -188,7 +188,7 @@ class TestBaselines:
     def test_a_rewrite_keeps_what_the_curator_writes_and_nothing_else(self, tmp_path: Path) -> None:
         """A curator that writes at most three bullets loses the others, which ACE's small deltas keep."""
 
-        class Forgetful(Player):
+        class Forgetful(ScriptedMicroModel):
             def _curate(self, request: Any) -> str:
                 curation = json.loads(super()._curate(request))
                 return json.dumps({**curation, "operations": curation["operations"][-3:]})
@@ -199,7 +199,7 @@ class TestBaselines:
         assert sizes == [0, 3, 3, 3]
 
     def test_an_unreadable_rewrite_leaves_the_playbook(self, tmp_path: Path) -> None:
-        class Silent(Player):
+        class Silent(ScriptedMicroModel):
             def _curate(self, request: Any) -> str:
                 return "..."
 
@@ -329,7 +329,7 @@ class TestHistory:
         """A reflector that slips teaches a wrong rule in the second epoch."""
         summary, store = learn(
             tmp_path,
-            ScriptedBackend(Player(slips=0.9)),
+            ScriptedBackend(ScriptedMicroModel(slips=0.9)),
             adaptation__epochs=3,
             adaptation__batch_size=1,
             adaptation__validate_each_epoch=False,
@@ -339,7 +339,9 @@ class TestHistory:
         with store:
             train = [outcome.sample_id for outcome in store.outcomes(summary.run)][:6]
         for sample in train:
-            history = asyncio.run(trace_sample(base, summary.run, sample, backends=cast(ScriptedBackend(Player()))))
+            history = asyncio.run(
+                trace_sample(base, summary.run, sample, backends=cast(ScriptedBackend(ScriptedMicroModel())))
+            )
             assert history.answers[0].outcome.correct is False
             turned += history.turns
         assert turned

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ace.bench.player import Player, role_of
 from ace.config import RunSettings, settings_from
 from ace.inference import Backend, ScriptedBackend
+from ace.tasks.micro.scripted_model import ScriptedMicroModel, role_of
 from ace.types import ROLES, RoleName
 
 __all__ = ["cast", "perfect", "play", "role_of", "settings"]
@@ -45,4 +45,4 @@ def perfect() -> ScriptedBackend:
     return ScriptedBackend(play)
 
 
-play = Player()
+play = ScriptedMicroModel()

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ace.bench.isolated import isolated
-from ace.bench.machine import Machine
-from ace.bench.prompts import generator_prompts
-from ace.bench.report import Chart, Partial, Report, unheard
-from ace.bench.runs import threads_text
-from ace.bench.shapes import build_shape, weight_bytes
-from ace.bench.tables import report, table
-from ace.bench.threads import hold_threads, threads_of
+from ace.bench.adaptation_runs.micro_prompts import generator_prompts
+from ace.bench.adaptation_runs.run_comparison import threads_text
+from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.model_shapes import build_shape, weight_bytes
+from ace.bench.markdown_tables import report, table
+from ace.bench.report import Chart, Partial, Report, ignore_partial
 from ace.config import ModelSettings, Provider
 from ace.inference import create_backend
 from ace.types import Message, Request, Sampling, Usage
@@ -89,7 +89,9 @@ class LatencyReport(Report):
         return (Chart("One request at a time", "ms", names, times),)
 
 
-def measure_latency(*, shape: str, prompts: int, tokens: int, seed: int, partial: Partial = unheard) -> LatencyReport:
+def measure_latency(
+    *, shape: str, prompts: int, tokens: int, seed: int, partial: Partial = ignore_partial
+) -> LatencyReport:
     """Measure each row in a process of its own. ConfigError for an unknown shape; what starting a provider raises."""
     with TemporaryDirectory(prefix="ace-bench-") as scratch:
         folder = build_shape(shape, Path(scratch))
@@ -107,7 +109,7 @@ def measure_latency(*, shape: str, prompts: int, tokens: int, seed: int, partial
 def _ask_all(
     provider: Provider, model: str, prompts: Sequence[tuple[Message, ...]], tokens: int, threads: int
 ) -> list[Usage]:
-    hold_threads(threads)
+    set_engine_threads(threads)
     return asyncio.run(_answers(provider, model, prompts, tokens))
 
 

@@ -1,4 +1,4 @@
-"""Every benchmark of `ace bench all`, in the order of its page: a further one is one line more."""
+"""The benchmarks of `ace bench all`, in the order of its page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Measure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """`measure` is `module:function` of this room; `quick` replaces some of `options` for a look in minutes.
+    """`measure` is `module:function`; `quick` replaces some of `options` for a look in minutes.
 
     `shape` is the name of the option that takes a model's shape, for those that have one.
     """
@@ -34,7 +34,7 @@ class Benchmark:
     def function(self) -> Measure:
         """The function, imported when it is needed."""
         module, _, name = self.measure.partition(":")
-        function: Measure = getattr(import_module(f"ace.bench.{module}"), name)
+        function: Measure = getattr(import_module(module), name)
         return function
 
 
@@ -43,30 +43,14 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
         "run",
         "A whole run",
-        "runs:measure_runs",
+        "ace.bench.adaptation_runs.run_comparison:measure_runs",
         {"samples": 50, "epochs": 1, "repetitions": 3},
         {"samples": 6, **ONCE},
     ),
     Benchmark(
-        "replay",
-        "The same calls by another shape",
-        "replay:measure_replay",
-        {"shape": "0.36b", "samples": 50, "repetitions": 1},
-        {"shape": "micro", "samples": 4},
-        "shape",
-    ),
-    Benchmark(
-        "reflect",
-        "Reflection alone",
-        "reflect:measure_reflect",
-        {"shape": "micro", "samples": 16, "repetitions": 3},
-        {"samples": 4, **ONCE},
-        "shape",
-    ),
-    Benchmark(
         "latency",
         "One request at a time",
-        "latency:measure_latency",
+        "ace.bench.latency:measure_latency",
         {"shape": "micro", "prompts": 20, "tokens": 64},
         {"prompts": 3, "tokens": 8},
         "shape",
@@ -74,7 +58,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
         "memory",
         "KV memory",
-        "memory:measure_memory",
+        "ace.bench.kv_memory:measure_memory",
         {"shape": "micro", "requests": 48, "tokens": 64, "budget_mib": 256},
         {"requests": 8, "tokens": 8},
         "shape",
@@ -82,48 +66,18 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
         "throughput",
         "Generator calls alone",
-        "throughput:measure_throughput",
+        "ace.bench.throughput:measure_throughput",
         {"requests": 50, "repetitions": 3},
         {"requests": 8, **ONCE},
     ),
     Benchmark(
-        "batch",
-        "Batch sizes",
-        "batches:measure_batches",
-        {"samples": 64, "epochs": 1, "repetitions": 5},
-        {"samples": 8, **ONCE},
-    ),
-    Benchmark(
-        "prefix",
-        "Layouts of the prompt",
-        "prefix:measure_prefix",
-        {"samples": 200, "top": 16, "tokens": 16, "repetitions": 3},
-        {"samples": 32, **ONCE},
-    ),
-    Benchmark(
-        "saturation",
-        "How full a run keeps the engine",
-        "saturation:measure_saturation",
-        {"samples": 50, "batch": 16, "repetitions": 3},
-        {"samples": 6, **ONCE},
-    ),
-    Benchmark(
         "speculative",
         "Speculative decoding",
-        "speculative:measure_speculative",
+        "ace.bench.speculative_methods:measure_speculative",
         {"requests": 48, "batches": (1, 16), "repetitions": 3},
         {"requests": 6, **ONCE},
     ),
-    Benchmark("start", "Start-up", "start:measure_start", {"repetitions": 3}, ONCE),
-    Benchmark("overhead", "ace's own work", "overhead:measure_overhead", {"repetitions": 5}, ONCE),
-    Benchmark(
-        "credit",
-        "Credit ranking",
-        "credit:measure_credit_ranking",
-        {"trials": 40, "planted": 2},
-        {"trials": 2},
-    ),
-    Benchmark("soak", "A long run", "soak:measure_soak", {"samples": 10_000}, {"samples": 1_000}),
+    Benchmark("start", "Start-up", "ace.bench.startup_time:measure_start", {"repetitions": 3}, ONCE),
 )
 
 

@@ -39,5 +39,5 @@ Partial = Callable[[Report], None]
 """Hears the report as far as it has got, after each mode: what is interrupted has still measured something."""
 
 
-def unheard(report: Report) -> None:
+def ignore_partial(report: Report) -> None:
     """For measurements of which nobody wants to hear before the end."""

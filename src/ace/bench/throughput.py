@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ace.bench.machine import Machine
-from ace.bench.prompts import generator_prompts
+from ace.bench.adaptation_runs.micro_prompts import generator_prompts
+from ace.bench.hardware.machine import Machine
+from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
-from ace.bench.tables import report, table
 from ace.config import ModelSettings, Provider
 from ace.inference import Backend, create_backend
 from ace.types import Request, Sampling

@@ -11,6 +11,8 @@ from ace.config.task_settings import (
     FieldSettings,
     GraderName,
     MicroSettings,
+    RoutingLevel,
+    RoutingSettings,
     SplitSettings,
     TaskSettings,
 )
@@ -35,6 +37,8 @@ __all__ = [
     "Provider",
     "RoleSettings",
     "RolesSettings",
+    "RoutingLevel",
+    "RoutingSettings",
     "RunSettings",
     "SpeculativeSettings",
     "SplitSettings",

@@ -46,7 +46,7 @@ class PlaybookSettings(Settings):
     """The playbook: where it starts, and the tokens (of the generator's tokenizer) that it may never exceed.
 
     `compaction` is when the prefix log is written anew: at the end of each `epoch`, `never`, or whenever it pays
-    (`auto`, see `ace.playbook.limits.compaction`), where `cached_token_cost` is what a token in the prefix costs a call, as a
+    (`auto`, see `ace.playbook.limits.compaction`). `cached_token_cost` is what a token in the prefix costs a call, as a
     share of what it costs to compute it. With `working_set` prompts show only a part of the playbook.
     """
 

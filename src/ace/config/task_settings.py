@@ -26,6 +26,7 @@ TaskName = Literal[
     "json",
     "code",
     "appworld",
+    "routing",
     "python",
 ]
 
@@ -99,6 +100,23 @@ class MicroSettings(Settings):
         return self
 
 
+RoutingLevel = Literal["easy", "medium", "hard"]
+
+
+class RoutingSettings(Settings):
+    """Support tickets of an invented company: a seed decides rules, codes, wordings and splits.
+
+    `easy`: one fact decides each of 5 codes. `medium`: 8 codes, most of which two facts decide together. `hard`: 12
+    codes, tickets with more facts than matter, and an exception that overrules all rules but one.
+    """
+
+    seed: int = Field(default=0, ge=0)
+    level: RoutingLevel = "easy"
+    train: int = Field(default=60, ge=0, le=2000)
+    validation: int = Field(default=20, ge=0, le=2000)
+    test: int = Field(default=60, ge=0, le=2000)
+
+
 class CodeSettings(Settings):
     """What a program may use when it is tested."""
 
@@ -122,7 +140,8 @@ class AppWorldSettings(Settings):
 class TaskSettings(Settings):
     """Where the samples come from and how answers are graded.
 
-    `micro` takes `micro` alone. `jsonl`, `csv` and `parquet` take one `path`, cut by `split`, or a file for each split.
+    `micro` takes `micro` alone, and `routing` takes `routing`. `jsonl`, `csv` and `parquet` take one `path`, cut by
+    `split`, or a file for each split.
     `hf` takes a data set's name or local folder as `path`, and `subset`. The built-in tasks take either, told apart by
     the file's ending; `path: sample` is the small sample that comes with each. `python` takes `path: file.py:factory`.
 
@@ -132,6 +151,7 @@ class TaskSettings(Settings):
 
     name: TaskName
     micro: MicroSettings = MicroSettings()
+    routing: RoutingSettings = RoutingSettings()
     path: str | None = None
     train: str | None = None
     validation: str | None = None
@@ -168,6 +188,7 @@ _GRADED = ("grader", "tolerance", "threshold")
 
 _TASK_KEYS: dict[str, tuple[str, ...]] = {
     "micro": ("micro",),
+    "routing": ("routing",),
     "jsonl": (*_FILES, *_GRADED),
     "csv": (*_FILES, *_GRADED),
     "parquet": (*_FILES, *_GRADED),

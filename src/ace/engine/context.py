@@ -9,16 +9,18 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from ace.config import RunSettings
-from ace.engine.calls.call_gateway import Calls
-from ace.engine.calls.escalation import Escalation, at_once, in_tiers, no_longer_than, says_too_little
-from ace.engine.concurrency.blocking_pool import Aside
-from ace.engine.events import CallFinished, Listener, silent
+from ace.engine.calls.call_gateway import CallGateway
+from ace.engine.calls.escalation import Escalation, at_once, call_with_escalation, is_insufficient, with_time_limit
+from ace.engine.concurrency.blocking_pool import BlockingPool
+from ace.engine.events import CallFailed, CallFinished, Listener, null_listener
 from ace.engine.feedback.signals import has_labels, without_target
 from ace.engine.loop.schedule import derive_seed
+from ace.engine.run_inputs import sample_prompt
 from ace.inference import Tiers
 from ace.playbook import Embedder, Playbook, WorkingSet, render
 from ace.prompts import PromptPack
 from ace.roles import (
+    AnsweredSample,
     Complete,
     Curation,
     GeneratorAnswer,
@@ -29,6 +31,7 @@ from ace.roles import (
     generate,
     insight_lines,
     reflect,
+    reflect_together,
 )
 from ace.store import RunStore
 from ace.tasks import SchemaTask, Task
@@ -42,7 +45,8 @@ class RunContext:
     """One run's settings and live parts. Frozen: the loop's state is the playbook, which is handed on by value.
 
     Every call raises what its backend raises; an answer that cannot be parsed is a value. `working_sets` keeps what was
-    retrieved for an epoch, by the index of its first batch.
+    retrieved for an epoch, by the index of its first batch; `curation_errors` says of the batches under way why curator
+    calls failed.
     """
 
     run: str
@@ -51,11 +55,12 @@ class RunContext:
     pack: PromptPack
     tiers: Tiers
     store: RunStore
-    calls: Calls
+    calls: CallGateway
     embedder: Embedder
-    aside: Aside
-    listener: Listener = silent
+    blocking_pool: BlockingPool
+    listener: Listener = null_listener
     working_sets: dict[int, WorkingSet] = field(default_factory=dict)
+    curation_errors: dict[int, list[str]] = field(default_factory=dict)
 
     def render(self, playbook: Playbook) -> str:
         """The playbook as prompts show it: the part of the prefix that all roles share."""
@@ -85,7 +90,7 @@ class RunContext:
         another `role` answers.
         """
         seen = without_target(sample)
-        question, material = self.task.prompt(seen)
+        question, material = sample_prompt(self.task, self.pack, seen)
         if so_far:
             material = f"{material}\n\nWhat you did so far:\n{so_far}".strip()
         schema = self.task.answer_schema(seen) if isinstance(self.task, SchemaTask) else None
@@ -105,11 +110,11 @@ class RunContext:
                 role=role,
                 answer_schema=schema,
             )
-            return self._heard(result, why)
+            return self._record_call(result, why)
 
         counted = role == "generator" and temperature is None
         escalate = self.settings.roles.generator.escalate if counted else None
-        return await in_tiers(ask, escalate, at_once(escalate, grade=grade, round=round))
+        return await call_with_escalation(ask, escalate, at_once(escalate, grade=grade, round=round))
 
     async def reflect(
         self,
@@ -139,13 +144,32 @@ class RunContext:
                 feedback,
                 sampling=self._sampling("reflector", why, purpose, sample.id, str(round)),
                 guided=self._guided("reflector", why),
-                prompt=self.task.prompt(without_target(sample)),
+                prompt=sample_prompt(self.task, self.pack, without_target(sample)),
                 round=round,
             )
-            return self._heard(result, why)
+            return self._record_call(result, why)
 
         escalate = self.settings.roles.reflector.escalate
-        return await in_tiers(ask, escalate, at_once(escalate, grade=grade, round=round, stalled=stalled))
+        return await call_with_escalation(ask, escalate, at_once(escalate, grade=grade, round=round, stalled=stalled))
+
+    async def reflect_together(
+        self, prefix: str, samples: Sequence[AnsweredSample], *, purpose: str, group: int
+    ) -> RoleResult[Reflection]:
+        """Let the reflector look at several samples that were answered wrongly and share a target."""
+
+        async def ask(why: Escalation | None) -> RoleResult[Reflection]:
+            result = await reflect_together(
+                self._complete("reflector", why),
+                self.pack,
+                prefix,
+                samples,
+                sampling=self._sampling("reflector", why, purpose, "together", str(group)),
+                guided=self._guided("reflector", why),
+                prompts=[sample_prompt(self.task, self.pack, without_target(each.sample)) for each in samples],
+            )
+            return self._record_call(result, why)
+
+        return await call_with_escalation(ask, self.settings.roles.reflector.escalate, None)
 
     async def curate(
         self,
@@ -176,19 +200,21 @@ class RunContext:
                 stats=bullet_stats(playbook, touched),
             )
             assert result is not None  # there are insights
-            return self._heard(result, why)
+            return self._record_call(result, why)
 
-        def falls_short(curation: Curation) -> bool:
-            return says_too_little(self.settings, self.pack, self.embedder, playbook, curation, reflections)
+        def needs_escalation(curation: Curation) -> bool:
+            return is_insufficient(self.settings, self.pack, self.embedder, playbook, curation, reflections)
 
-        return await in_tiers(ask, self.settings.roles.curator.escalate, None, falls_short=falls_short)
+        return await call_with_escalation(
+            ask, self.settings.roles.curator.escalate, None, needs_escalation=needs_escalation
+        )
 
     def _complete(self, role: RoleName, why: Escalation | None) -> Complete:
         """How `role` asks its model, or the larger one. Where there is one, a long prompt does not fit its own."""
         complete = self.calls.of(role, why)
         escalate = self.settings.roles.of(role).escalate
         limit = escalate.prompt_tokens if escalate is not None and why is None else None
-        return no_longer_than(limit, complete, self.tiers.own[role])
+        return with_time_limit(limit, complete, self.tiers.own[role])
 
     def _guided(self, role: RoleName, why: Escalation | None) -> bool:
         return self.tiers.get(role, escalated=why is not None).info.structured_outputs
@@ -204,7 +230,13 @@ class RunContext:
             seed=derive_seed(self.settings.seed, role, *parts),
         )
 
-    def _heard(self, result: RoleResult[Answer], why: Escalation | None) -> RoleResult[Answer]:
-        call = result.call
-        self.listener(CallFinished(call.role, call.usage, call.parsed))
-        return replace(result, call=replace(call, escalated=why))
+    def _record_call(self, result: RoleResult[Answer], why: Escalation | None) -> RoleResult[Answer]:
+        for call in result.calls:
+            self.listener(CallFinished(call.role, call.usage, call.parsed))
+            if call.parsed:
+                self.calls.accept(call.digest)
+            else:
+                self.calls.reject(call.digest)
+                self.listener(CallFailed(call.role, f"ParseError: {call.error}"))
+        earlier = tuple(replace(call, escalated=why) for call in result.earlier)
+        return replace(result, call=replace(result.call, escalated=why), earlier=earlier)

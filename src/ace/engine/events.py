@@ -24,7 +24,7 @@ class EngineReady:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineDeferred:
+class EngineStartDeferred:
     """An engine is not started before it is asked: the completion cache has a finished run of these settings."""
 
     provider: str
@@ -49,6 +49,21 @@ class CallFinished:
     role: RoleName
     usage: Usage
     parsed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """One model call came to nothing: its backend raised `error`, or the answer could not be read."""
+
+    role: RoleName
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackendAdjusted:
+    """A server refused a request's form, and is asked in another one from now on."""
+
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +183,11 @@ class RunFinished:
 
 Event = (
     EngineReady
-    | EngineDeferred
+    | EngineStartDeferred
     | RunStarted
     | CallFinished
+    | CallFailed
+    | BackendAdjusted
     | BatchStarted
     | SampleFinished
     | CurationFailed
@@ -185,5 +202,5 @@ Event = (
 Listener = Callable[[Event], None]
 
 
-def silent(event: Event) -> None:
-    """The listener of nobody."""
+def null_listener(event: Event) -> None:
+    """Listener that ignores every event."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ace.config import RunSettings
 from ace.engine.feedback.signals import NO_FEEDBACK, has_labels, shown, without_target
-from ace.engine.run_inputs import Parts
+from ace.engine.run_inputs import RunInputs, sample_prompt
 from ace.playbook import render
 from ace.roles import Complete, GeneratorAnswer, Reflection, curate, generate, reflect
 from ace.tasks import InteractiveTask, ObservingTask, SchemaTask
@@ -31,12 +31,12 @@ class Preview:
     observed: Observation | None
 
 
-async def preview(settings: RunSettings, parts: Parts, sample: Sample) -> Preview:
+async def preview(settings: RunSettings, parts: RunInputs, sample: Sample) -> Preview:
     """What a run of `settings` would ask and say about `sample`. Grading is done for real, and may run code."""
     task, pack = parts.task, parts.pack
     seen = without_target(sample)
     asked = _Asked()
-    prompt = task.prompt(seen)
+    prompt = sample_prompt(task, pack, seen)
     prefix = render(parts.playbook, pack.formats)
     schema = task.answer_schema(seen) if isinstance(task, SchemaTask) else None
     sampling = Sampling()

@@ -15,20 +15,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from ace._util.masking import mask
 from ace.config import RunSettings
-from ace.engine.calls.call_gateway import Calls
+from ace.engine.calls.call_gateway import CallGateway
 from ace.engine.calls.completion_cache import CompletionCache, has_answers
 from ace.engine.calls.spending import Spending, spent_so_far
-from ace.engine.concurrency.blocking_pool import Aside
+from ace.engine.concurrency.blocking_pool import BlockingPool
 from ace.engine.context import RunContext
-from ace.engine.events import BudgetReached, EngineDeferred, EngineReady, Listener, RunFinished, silent
+from ace.engine.context_check import check_contexts
+from ace.engine.events import BudgetReached, EngineReady, EngineStartDeferred, Listener, RunFinished, null_listener
 from ace.engine.loop.adaptation import best_version
-from ace.engine.run_inputs import Parts
+from ace.engine.run_inputs import RunInputs, with_stored_pack
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
 from ace.inference.backend import EngineMeter, metered
-from ace.inference.wrappers.lazy_backend import DeferredBackend
+from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.playbook import create_embedder
 from ace.playbook.guard import scan
 from ace.store import RunStore
@@ -60,12 +62,12 @@ Work = Callable[[RunContext, Clock], Awaitable[None]]
 """What a run does between its opening and its closing."""
 
 
-async def conduct(
+async def run_session(
     settings: RunSettings,
-    parts: Parts,
+    parts: RunInputs,
     work: Work,
     *,
-    listener: Listener = silent,
+    listener: Listener = null_listener,
     resume: str | None = None,
     backends: Backends | None = None,
 ) -> RunSummary:
@@ -74,18 +76,20 @@ async def conduct(
     if settings.playbook.guard.policy != "off":
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
     with RunStore.open(settings.store) as store:
-        run_id = None if resume is None else _take_up(store, parts, resume)
+        run_id = None
+        if resume is not None:
+            run_id, parts = _reopen(store, parts, resume)
         status: RunStatus
         try:
-            async with _engines(settings, backends, store, listener) as live:
+            async with _engines(settings, parts, backends, store, listener) as live:
                 if run_id is None:
                     run_id = store.create_run(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
                     )
                 clock = Clock(partial(metered, live.live))
-                with contextlib.closing(Aside(parts.task)) as aside, _terminable():
-                    context = _context(run_id, settings, parts, store, live, aside, listener)
-                    status = await _within_budget(context, work, clock)
+                with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
+                    context = _context(run_id, settings, parts, store, live, blocking_pool, listener)
+                    status, reason = await _within_budget(context, work, clock)
             info = context.tiers.own["generator"].info
             version = best_version(context)
             summary = summarise(
@@ -103,13 +107,14 @@ async def conduct(
                     wall_s=time.perf_counter() - started,
                 ),
                 engines={backend.info.name: backend.info.reason for backend in live.live},
+                reason=reason,
             )
-            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version)
+            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version, error=reason)
         except BaseException as error:  # however it ends, the store is told
             if run_id is None:
                 raise
             status = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
-            store.finish_run(run_id, status)
+            store.finish_run(run_id, status, error=_cause(error) if status == "failed" else None)
             listener(RunFinished(run_id, status))
             if status == "failed":
                 raise
@@ -120,21 +125,29 @@ async def conduct(
     return summary
 
 
-async def _within_budget(context: RunContext, work: Work, clock: Clock) -> RunStatus:
-    """Do `work`; where the budget ends it, what is under way is still kept."""
+async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple[RunStatus, str | None]:
+    """Do `work`, and say how it ended and why; where the budget ends it, what is under way is still kept."""
     try:
         await work(context, clock)
     except BudgetReachedError as error:
         await context.calls.drain()
         context.listener(BudgetReached(context.run, error.message))
-        return "budget"
-    return "done"
+        return "budget", error.message
+    finally:
+        context.calls.flush()
+    return "done", None
 
 
-def _take_up(store: RunStore, parts: Parts, resume: str) -> str:
-    """Own the run to resume, whose task and prompts must be what they were."""
+def _cause(error: BaseException) -> str:
+    """What ended a run, as the store keeps it."""
+    return f"{type(error).__name__}: {mask(str(error))}"
+
+
+def _reopen(store: RunStore, parts: RunInputs, resume: str) -> tuple[str, RunInputs]:
+    """Own the run to resume, whose task and prompts must be what they were; of a packaged pack, the same version."""
     run_id = store.resolve(resume)
     known = store.run(run_id)
+    parts = with_stored_pack(parts, known.pack_digest)
     for what, then, now in (
         ("task data", known.task_digest, parts.task_digest),
         ("prompt pack", known.pack_digest, parts.pack.digest),
@@ -145,16 +158,16 @@ def _take_up(store: RunStore, parts: Parts, resume: str) -> str:
                 hint=f"restore the {what}, or start a new run",
             )
     store.acquire(run_id)
-    return run_id
+    return run_id, parts
 
 
 def _context(
     run_id: str,
     settings: RunSettings,
-    parts: Parts,
+    parts: RunInputs,
     store: RunStore,
     live: Tiers,
-    aside: Aside,
+    blocking_pool: BlockingPool,
     listener: Listener,
 ) -> RunContext:
     gpus = _gpus(settings, live)
@@ -166,9 +179,9 @@ def _context(
         pack=parts.pack,
         tiers=live,
         store=store,
-        calls=Calls(run_id, store, live, spending, CompletionCache(settings, live, store)),
+        calls=CallGateway(run_id, store, live, spending, CompletionCache(settings, live, store), listener),
         embedder=create_embedder(settings.playbook.dedup),
-        aside=aside,
+        blocking_pool=blocking_pool,
         listener=listener,
     )
 
@@ -185,7 +198,7 @@ def _gpus(settings: RunSettings, live: Tiers) -> int:
 
 @contextlib.asynccontextmanager
 async def _engines(
-    settings: RunSettings, given: Backends | None, store: RunStore, listener: Listener
+    settings: RunSettings, parts: RunInputs, given: Backends | None, store: RunStore, listener: Listener
 ) -> AsyncIterator[Tiers]:
     """The roles' backends: those given, which stay open, or the settings' own. Those are started when they are first
     asked where the completion cache can be expected to answer everything."""
@@ -194,19 +207,21 @@ async def _engines(
         info = backend.info
         listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
 
+    if given is None:
+        check_contexts(settings, parts)
     own = open_backends(settings, deferred=ready if has_answers(settings, store) else None)
     async with own if given is None else contextlib.nullcontext(given) as backends:
         tiers = Tiers.of(settings, backends)
         for backend in tiers.live:
-            if isinstance(backend, DeferredBackend):
-                listener(EngineDeferred(backend.info.provider, backend.info.model))
+            if isinstance(backend, LazyBackend):
+                listener(EngineStartDeferred(backend.info.provider, backend.info.model))
             else:
                 ready(backend)
         yield tiers
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def _cancel_on_sigterm() -> Iterator[None]:
     """Let SIGTERM cancel the running task, as `asyncio.run` lets Ctrl-C; only the main thread can."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is None or threading.current_thread() is not threading.main_thread():

@@ -3,24 +3,27 @@
 from ace.experiments.attribution import BulletCredit, Credit, measure_credit
 from ace.experiments.bisect import History, trace_sample
 from ace.experiments.comparison import Comparison, compare_evaluations
-from ace.experiments.grid import Cell, grid, parse_vary
-from ace.experiments.grid_runner import CellRun, run_cells
-from ace.experiments.leaderboard import Standing, Standings, standings
+from ace.experiments.grid import GridRun, grid, parse_vary
+from ace.experiments.grid_runner import CompletedGridRun, run_grid
+from ace.experiments.leaderboard import Leaderboard, LeaderboardRow, leaderboard
+from ace.experiments.outcomes import EvaluatedRun, evaluated
 
 __all__ = [
     "BulletCredit",
-    "Cell",
-    "CellRun",
     "Comparison",
+    "CompletedGridRun",
     "Credit",
+    "EvaluatedRun",
+    "GridRun",
     "History",
-    "Standing",
-    "Standings",
+    "Leaderboard",
+    "LeaderboardRow",
     "compare_evaluations",
+    "evaluated",
     "grid",
+    "leaderboard",
     "measure_credit",
     "parse_vary",
-    "run_cells",
-    "standings",
+    "run_grid",
     "trace_sample",
 ]

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from ace.config import RunSettings
 from ace.engine import Listener
-from ace.engine.events import silent
+from ace.engine.events import null_listener
 from ace.engine.loop.variant_evaluation import Variant, probe
-from ace.engine.run_inputs import Parts, prepare
+from ace.engine.run_inputs import RunInputs, load_inputs
 from ace.errors import BudgetReachedError, DataError
 from ace.experiments.comparison import Measure, paired
 from ace.experiments.outcomes import evaluated
@@ -84,7 +84,7 @@ async def measure_credit(
     limit: int | None = None,
     group: Grouping = "bullet",
     measure: Measure = "right",
-    listener: Listener = silent,
+    listener: Listener = null_listener,
     backends: Backends | None = None,
 ) -> Credit:
     """Evaluate `playbook` whole and without each group, and rank the groups by what is lost without them.
@@ -94,7 +94,7 @@ async def measure_credit(
     """
     whole = playbook.compacted()
     settings = probe_settings(settings, f"credit-{split}-{group}-{limit or 'all'}")
-    parts = replace(prepare(settings), playbook=whole)
+    parts = replace(load_inputs(settings), playbook=whole)
     samples = _samples(parts, split, limit)
     groups = _groups(whole, group)
     variants = [Variant(WHOLE, whole), *(Variant(label, without(whole, held)) for label, held in groups.items())]
@@ -118,7 +118,7 @@ def without(playbook: Playbook, bullets: Sequence[Bullet]) -> Playbook:
 
 async def recorded(
     settings: RunSettings,
-    parts: Parts,
+    parts: RunInputs,
     variants: Sequence[Variant],
     samples: Sequence[Sample],
     split: str,
@@ -146,7 +146,7 @@ def probe_settings(settings: RunSettings, name: str) -> RunSettings:
     return settings.model_copy(update={"mode": "probe", "name": name, "playbook": playbook})
 
 
-def _samples(parts: Parts, split: SplitName, limit: int | None) -> tuple[Sample, ...]:
+def _samples(parts: RunInputs, split: SplitName, limit: int | None) -> tuple[Sample, ...]:
     splits = parts.task.splits
     samples: tuple[Sample, ...] = getattr(splits, split)
     if not samples:

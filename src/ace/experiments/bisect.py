@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from ace.config import RunSettings
 from ace.engine import Listener
-from ace.engine.events import silent
+from ace.engine.events import null_listener
 from ace.engine.loop.variant_evaluation import Variant
-from ace.engine.run_inputs import prepare
+from ace.engine.run_inputs import load_inputs
 from ace.errors import DataError
 from ace.experiments.attribution import probe_settings, recorded
 from ace.experiments.outcomes import evaluated
@@ -52,7 +52,7 @@ async def trace_sample(
     run: str,
     sample_id: str,
     *,
-    listener: Listener = silent,
+    listener: Listener = null_listener,
     backends: Backends | None = None,
 ) -> History:
     """Answer a sample with every version of `run`'s playbook, all at once: that takes no longer than a binary search
@@ -64,7 +64,7 @@ async def trace_sample(
             steps.setdefault(info.version, info)  # a batch that changes nothing repeats its version
         playbooks = {version: store.playbook(run, version) for version in steps}
     settings = probe_settings(settings, f"bisect-{run}-{sample_id}")
-    parts = replace(prepare(settings), playbook=next(iter(playbooks.values())))
+    parts = replace(load_inputs(settings), playbook=next(iter(playbooks.values())))
     sample, split = _find(parts.task, sample_id)
     variants = [Variant(f"version {version}", playbook) for version, playbook in playbooks.items()]
     probed = await recorded(settings, parts, variants, [sample], split, listener, backends)

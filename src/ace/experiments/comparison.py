@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ace.errors import DataError
-from ace.experiments.outcomes import Evaluated, right, score
+from ace.experiments.outcomes import EvaluatedRun, right, score
 from ace.experiments.statistics import (
     Interval,
     PairedTest,
@@ -69,7 +69,12 @@ class Comparison:
 
 
 def compare_evaluations(
-    base: Evaluated, others: Sequence[Evaluated], *, measure: Measure = "right", wanted: float = 0.05, seed: int = 0
+    base: EvaluatedRun,
+    others: Sequence[EvaluatedRun],
+    *,
+    measure: Measure = "right",
+    wanted: float = 0.05,
+    seed: int = 0,
 ) -> tuple[Comparison, ...]:
     """Each of `others` against `base`. DataError where they did not evaluate the same samples."""
     pairs = [(other, paired(base, other, measure, seed=seed)) for other in others]
@@ -80,7 +85,7 @@ def compare_evaluations(
     )
 
 
-def paired(base: Evaluated, other: Evaluated, measure: Measure, *, seed: int) -> PairedTest:
+def paired(base: EvaluatedRun, other: EvaluatedRun, measure: Measure, *, seed: int) -> PairedTest:
     """The paired test of two evaluations of the same samples."""
     if base.outcomes.keys() != other.outcomes.keys():
         only = sorted(base.outcomes.keys() ^ other.outcomes.keys())
@@ -100,7 +105,7 @@ def _of(outcome: OutcomeRecord, measure: Measure) -> float:
 
 
 def _comparison(
-    base: Evaluated, other: Evaluated, test: PairedTest, p: float, measure: Measure, wanted: float, seed: int
+    base: EvaluatedRun, other: EvaluatedRun, test: PairedTest, p: float, measure: Measure, wanted: float, seed: int
 ) -> Comparison:
     noise = (2 * min(test.only_a, test.only_b) + 1) / (test.n + 2)  # of a small sample, 0 is no estimate
     return Comparison(
@@ -116,12 +121,12 @@ def _comparison(
     )
 
 
-def _side(side: Evaluated, mean: float, measure: Measure, seed: int) -> Side:
+def _side(side: EvaluatedRun, mean: float, measure: Measure, seed: int) -> Side:
     values = [_of(outcome, measure) for outcome in side.outcomes.values()]
     return Side(side.run, side.label, side.playbook_version, mean, mean_interval(values, seed=seed), side.failed)
 
 
-def _disagreements(base: Evaluated, other: Evaluated, measure: Measure) -> list[Disagreement]:
+def _disagreements(base: EvaluatedRun, other: EvaluatedRun, measure: Measure) -> list[Disagreement]:
     found = []
     for sample, a in base.outcomes.items():
         b = other.outcomes[sample]

@@ -16,7 +16,7 @@ MOST_CELLS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class GridRun:
     """One run of an experiment. Cells of one `row` differ in the seed alone; `varied` is what sets the row apart."""
 
     row: str
@@ -42,7 +42,7 @@ def parse_vary(text: str, base: RunSettings) -> tuple[str, tuple[Any, ...]]:
     return _full_key(key.strip(), base), tuple(found)
 
 
-def grid(base: RunSettings, vary: Mapping[str, Sequence[Any]], *, seeds: int = 1) -> tuple[Cell, ...]:
+def grid(base: RunSettings, vary: Mapping[str, Sequence[Any]], *, seeds: int = 1) -> tuple[GridRun, ...]:
     """The cells, row by row, the seeds of each from `base.seed` upwards. ConfigError names what does not fit.
 
     With the micro task every seed has its own world: a world is one draw of that task.
@@ -51,7 +51,7 @@ def grid(base: RunSettings, vary: Mapping[str, Sequence[Any]], *, seeds: int = 1
     if len(rows) * seeds > MOST_CELLS:
         raise ConfigError(f"{len(rows)} combinations with {seeds} seeds are more than {MOST_CELLS} runs")
     return tuple(
-        Cell(_row_name(row), row, base.seed + number, _settings(base, row, number))
+        GridRun(_row_name(row), row, base.seed + number, _settings(base, row, number))
         for row in rows
         for number in range(seeds)
     )
@@ -67,10 +67,10 @@ BASELINES: Mapping[str, tuple[tuple[str, Any], ...]] = {
 """What `ace baselines` runs: the settings as they are, then what ACE is measured against."""
 
 
-def baseline_cells(base: RunSettings, *, seeds: int = 1) -> tuple[Cell, ...]:
+def baseline_runs(base: RunSettings, *, seeds: int = 1) -> tuple[GridRun, ...]:
     """ACE as configured, sequential ACE, a full rewrite, examples in the prompt, and the playbook left as it is."""
     return tuple(
-        Cell(name, varied, base.seed + number, _settings(base, varied, number))
+        GridRun(name, varied, base.seed + number, _settings(base, varied, number))
         for name, varied in BASELINES.items()
         for number in range(seeds)
     )

@@ -11,33 +11,35 @@ from typing import Any
 
 from ace.config import RunSettings
 from ace.engine import Listener, run
-from ace.engine.run_inputs import Parts, prepare
-from ace.experiments.grid import Cell
+from ace.engine.run_inputs import RunInputs, load_inputs
+from ace.experiments.grid import GridRun
 from ace.experiments.reuse import begun, finished
 from ace.inference import Backends, open_backends
 from ace.types import ROLES
 
-Opened = Callable[[Cell, int], AbstractContextManager[Listener]]
+Opened = Callable[[GridRun, int], AbstractContextManager[Listener]]
 """A listener for the cell of this number (from 0), open while the cell runs."""
 
 
 @dataclass(frozen=True, slots=True)
-class CellRun:
+class CompletedGridRun:
     """A finished cell: its run, what the run amounts to (`RunSummary.to_json()`), and whether it was there already."""
 
-    cell: Cell
+    cell: GridRun
     run: str
     summary: Mapping[str, Any]
     reused: bool
 
 
-async def run_cells(cells: Sequence[Cell], opened: Opened, *, backends: Backends | None = None) -> tuple[CellRun, ...]:
+async def run_grid(
+    cells: Sequence[GridRun], opened: Opened, *, backends: Backends | None = None
+) -> tuple[CompletedGridRun, ...]:
     """Run what is not in the store yet, one cell after the other, cells of the same models on the same engines.
 
     All cells are checked before the first engine is loaded. Raises what `ace.engine.run` raises; what ended stays.
     """
-    prepared = {cell.settings.digest: prepare(cell.settings) for cell in cells}
-    found: list[CellRun | None] = [_reused(cell, prepared[cell.settings.digest]) for cell in cells]
+    prepared = {cell.settings.digest: load_inputs(cell.settings) for cell in cells}
+    found: list[CompletedGridRun | None] = [_reused(cell, prepared[cell.settings.digest]) for cell in cells]
     owed = [number for number, known in enumerate(found) if known is None]
     for group in _by_engines(cells, owed):
         async with _engines(cells[group[0]].settings, backends) as live:
@@ -46,11 +48,11 @@ async def run_cells(cells: Sequence[Cell], opened: Opened, *, backends: Backends
                 known = begun(cell.settings, prepared[cell.settings.digest])
                 with opened(cell, number) as listener:
                     summary = await run(cell.settings, listener=listener, resume=known, backends=live)
-                found[number] = CellRun(cell, summary.run, summary.to_json(), reused=False)
+                found[number] = CompletedGridRun(cell, summary.run, summary.to_json(), reused=False)
     return tuple(known for known in found if known is not None)
 
 
-def _by_engines(cells: Sequence[Cell], numbers: Sequence[int]) -> list[list[int]]:
+def _by_engines(cells: Sequence[GridRun], numbers: Sequence[int]) -> list[list[int]]:
     """The cells grouped by the engines that they need, in order of their first."""
     groups: dict[str, list[int]] = {}
     for number in numbers:
@@ -70,6 +72,6 @@ async def _engines(settings: RunSettings, given: Backends | None) -> AsyncIterat
         yield backends
 
 
-def _reused(cell: Cell, parts: Parts) -> CellRun | None:
+def _reused(cell: GridRun, parts: RunInputs) -> CompletedGridRun | None:
     known = finished(cell.settings, parts)
-    return None if known is None else CellRun(cell, known.id, known.summary or {}, reused=True)
+    return None if known is None else CompletedGridRun(cell, known.id, known.summary or {}, reused=True)

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ace.errors import DataError
-from ace.experiments.grid_runner import CellRun
-from ace.experiments.outcomes import Evaluated, evaluated, right
+from ace.experiments.grid_runner import CompletedGridRun
+from ace.experiments.outcomes import EvaluatedRun, evaluated, right
 from ace.experiments.statistics import Interval, PairedTest, holm, mean_interval, paired_test
 from ace.store import RunStore
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LeaderboardRow:
     """One row. `accuracy` is the mean over all samples of all seeds, `by_seed` that of each seed.
 
     A sample that several seeds evaluated counts once, with the mean of its grades: the interval is over samples, and
@@ -43,19 +43,19 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Standings:
+class Leaderboard:
     """All rows, in the order of the grid."""
 
-    rows: tuple[Standing, ...]
+    rows: tuple[LeaderboardRow, ...]
     seeds: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def standings(runs: Sequence[CellRun]) -> Standings:
+def leaderboard(runs: Sequence[CompletedGridRun]) -> Leaderboard:
     """The table of `runs`. DataError where a row evaluated other samples than the first, or none."""
-    rows: dict[str, list[CellRun]] = {}
+    rows: dict[str, list[CompletedGridRun]] = {}
     for known in runs:
         rows.setdefault(known.cell.row, []).append(known)
     scores = {name: _by_sample(cells) for name, cells in rows.items()}
@@ -66,7 +66,7 @@ def standings(runs: Sequence[CellRun]) -> Standings:
     table = tuple(
         _standing(cells, scores[name], *pair) for (name, cells), pair in zip(rows.items(), beside, strict=True)
     )
-    return Standings(table, tuple(dict.fromkeys(known.cell.seed for known in runs)))
+    return Leaderboard(table, tuple(dict.fromkeys(known.cell.seed for known in runs)))
 
 
 def _against(first: Mapping[str, float], name: str, held: Mapping[str, float]) -> PairedTest:
@@ -78,7 +78,7 @@ def _against(first: Mapping[str, float], name: str, held: Mapping[str, float]) -
     return paired_test(list(first.values()), [held[sample] for sample in first])
 
 
-def _by_sample(cells: Sequence[CellRun]) -> dict[str, float]:
+def _by_sample(cells: Sequence[CompletedGridRun]) -> dict[str, float]:
     """The mean over the seeds of each sample's right answers."""
     grades: defaultdict[str, list[float]] = defaultdict(list)
     for known in cells:
@@ -89,19 +89,19 @@ def _by_sample(cells: Sequence[CellRun]) -> dict[str, float]:
     return {sample: statistics.fmean(values) for sample, values in grades.items()}
 
 
-def _evaluated(known: CellRun) -> Evaluated:
+def _evaluated(known: CompletedGridRun) -> EvaluatedRun:
     with RunStore.open(known.cell.settings.store, create=False) as store:
         return evaluated(store, known.run)
 
 
 def _standing(
-    cells: Sequence[CellRun],
+    cells: Sequence[CompletedGridRun],
     scores: Mapping[str, float],
     test: PairedTest | None,
     p_corrected: float | None,
-) -> Standing:
+) -> LeaderboardRow:
     summaries = [known.summary for known in cells]
-    return Standing(
+    return LeaderboardRow(
         name=cells[0].cell.row,
         varied=cells[0].cell.varied,
         runs=tuple(known.run for known in cells),

@@ -10,7 +10,7 @@ from ace.store import OutcomeRecord, RunReader
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluatedRun:
     """One evaluation: outcomes by sample id, in order."""
 
     run: str
@@ -34,7 +34,7 @@ def score(outcome: OutcomeRecord) -> float:
     return outcome.value or 0.0
 
 
-def evaluated(store: RunReader, run: str, label: str = "after") -> Evaluated:
+def evaluated(store: RunReader, run: str, label: str = "after") -> EvaluatedRun:
     """The last evaluation of `run` with this label. RunNotFoundError names those there are."""
     known = store.evaluations(run)
     found = [evaluation for evaluation in known if evaluation.label == label]
@@ -43,4 +43,4 @@ def evaluated(store: RunReader, run: str, label: str = "after") -> Evaluated:
         raise RunNotFoundError(f"run {run} has no evaluation '{label}'; it has {labels}", run=run)
     last = found[-1]
     outcomes = store.outcomes(run, evaluation=last.index)
-    return Evaluated(run, label, last.split, last.playbook_version, {o.sample_id: o for o in outcomes})
+    return EvaluatedRun(run, label, last.split, last.playbook_version, {o.sample_id: o for o in outcomes})

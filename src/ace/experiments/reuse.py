@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ace.config import RunSettings
-from ace.engine.run_inputs import Parts
+from ace.engine.run_inputs import RunInputs
 from ace.store import Run, RunStore
 
 
-def finished(settings: RunSettings, parts: Parts) -> Run | None:
+def finished(settings: RunSettings, parts: RunInputs) -> Run | None:
     """The newest run of these settings, task data, prompts and first playbook that came to its end.
 
     One that a budget ended counts where the budget is still the same.
@@ -20,13 +20,13 @@ def finished(settings: RunSettings, parts: Parts) -> Run | None:
     return None
 
 
-def begun(settings: RunSettings, parts: Parts) -> str | None:
+def begun(settings: RunSettings, parts: RunInputs) -> str | None:
     """The newest such run that stopped on the way and that no process works on; its id."""
     stopped = ("interrupted", "failed", "budget")
     return next((run.id for run in _runs_of(settings, parts) if run.status in stopped or run.abandoned), None)
 
 
-def _runs_of(settings: RunSettings, parts: Parts) -> tuple[Run, ...]:
+def _runs_of(settings: RunSettings, parts: RunInputs) -> tuple[Run, ...]:
     with RunStore.open(settings.store) as store:
         return tuple(
             run

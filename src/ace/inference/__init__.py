@@ -7,17 +7,17 @@ from ace.inference.model_files.packaged import model_path
 from ace.inference.provider_choice import resolve_auto
 from ace.inference.providers.scripted import ScriptedBackend
 from ace.inference.tiers import Backends, Tiers
-from ace.inference.wrappers.lora_backend import AdaptedBackend, engine_of
+from ace.inference.wrappers.lora_backend import LoraBackend, engine_of
 from ace.inference.wrappers.retry import RetryingBackend
 
 __all__ = [
-    "AdaptedBackend",
     "Backend",
     "BackendInfo",
     "Backends",
     "ClientStats",
     "EngineMeter",
     "LLMClient",
+    "LoraBackend",
     "MeteredBackend",
     "RetryingBackend",
     "ScriptedBackend",

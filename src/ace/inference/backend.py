@@ -52,7 +52,7 @@ class EngineMeter:
         return EngineMeter(self.steps + other.steps, self.step_s + other.step_s, peak)
 
     @classmethod
-    def side_by_side(cls, meters: Iterable[EngineMeter]) -> EngineMeter:
+    def task_group(cls, meters: Iterable[EngineMeter]) -> EngineMeter:
         """Of engines that step at the same time. Their seconds are those of the busiest: at least so long one of them
         was stepping."""
         every = tuple(meters)

@@ -12,7 +12,7 @@ from ace.playbook.playbook import Playbook, PrefixLine, Section
 from ace.playbook.render import LineFormats, render
 from ace.playbook.similarity.dedup import Deduped, dedup_delta
 from ace.playbook.similarity.embedders import Embedder, NgramEmbedder, create_embedder
-from ace.playbook.similarity.working_set import WorkingSet, only_shown, recall, retrieve
+from ace.playbook.similarity.working_set import WorkingSet, recall, retrieve, visible_playbook
 
 __all__ = [
     "Add",
@@ -53,12 +53,12 @@ __all__ = [
     "enforce_budget",
     "loads",
     "merge_deltas",
-    "only_shown",
     "pays_to_compact",
     "read_playbook",
     "recall",
     "render",
     "resolve_deltas",
     "retrieve",
+    "visible_playbook",
     "write_playbook",
 ]

@@ -11,7 +11,7 @@ from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, Quarantined
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, PrefixLine, Section
 from ace.playbook.section_names import REST
-from ace.playbook.similarity.bullet_index import squeezed
+from ace.playbook.similarity.bullet_index import normalize_whitespace
 
 _FIELDS: Final = {"helpful": "helpful", "harmful": "harmful", "neutral": "neutral", "used": "uses"}
 """Tags, and the counters that they raise."""
@@ -88,7 +88,7 @@ class _Work:
         self._next = playbook.next_number
         self._said: list[Bullet] = []
         self._quarantined = {bullet.id: bullet for bullet in playbook.quarantined}
-        self._withheld = {squeezed(bullet.content): bullet.id for bullet in playbook.quarantined}
+        self._withheld = {normalize_whitespace(bullet.content): bullet.id for bullet in playbook.quarantined}
 
     def playbook(self) -> Playbook:
         return self._from.successor(
@@ -154,7 +154,7 @@ class _Work:
         self._quarantined[identity] = QuarantinedBullet(
             identity, operation.section, content, operation.reasons, operation.provenance
         )
-        self._withheld[squeezed(content)] = identity
+        self._withheld[normalize_whitespace(content)] = identity
         return identity
 
     def _live(self, identity: str) -> Bullet:
@@ -173,7 +173,7 @@ class _Work:
         same = next((identity for identity in self._repeats(content) if identity not in besides), None)
         if same is not None:
             raise _SkippedError(f"{same} says the same")
-        if withheld := self._withheld.get(squeezed(content)):
+        if withheld := self._withheld.get(normalize_whitespace(content)):
             raise _SkippedError(f"{withheld} says the same and is quarantined")
         return content
 
@@ -211,5 +211,9 @@ class _Work:
             yield bullet.id
         for bullet in self._said:
             held = self._bullets.get(bullet.id)
-            if held and held.content == bullet.content and squeezed(held.content) == squeezed(content):
+            if (
+                held
+                and held.content == bullet.content
+                and normalize_whitespace(held.content) == normalize_whitespace(content)
+            ):
                 yield held.id

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from ace.playbook.apply import SkippedOperation
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.playbook import Playbook
-from ace.playbook.similarity.bullet_index import squeezed
+from ace.playbook.similarity.bullet_index import normalize_whitespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class _Work:
             return False
         if isinstance(operation, Update) and self.snapshot:
             held = self.snapshot.get(operation.id)
-            if held and squeezed(held.content) == squeezed(operation.content):
+            if held and normalize_whitespace(held.content) == normalize_whitespace(operation.content):
                 self.drop(operation, f"{held.id} says the same")
                 return False
         return True
@@ -96,7 +96,7 @@ class _Work:
             if by := self.taken.get(update.id):
                 self.drop(update, f"{by} of {update.id} stands")
             else:
-                rivals[update.id][squeezed(update.content)].append(update)
+                rivals[update.id][normalize_whitespace(update.content)].append(update)
         kept = []
         for identity, wordings in rivals.items():
             chosen = max(wordings.values(), key=len).pop(0)
@@ -119,7 +119,7 @@ class _Work:
     def additions(self, proposed: Sequence[Add]) -> list[Add]:
         kept: dict[str, Add] = {}
         for addition in proposed:
-            key = squeezed(addition.content)
+            key = normalize_whitespace(addition.content)
             if key in kept:
                 self.drop(addition, f"an earlier ADD says the same ({addition.content[:40]!r})")
             else:

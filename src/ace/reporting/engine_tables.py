@@ -9,11 +9,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ace.inference.serving.remote.wire_protocol import Hello
+from ace.inference.serving.remote.wire_protocol import Handshake
 from ace.reporting.text import UNKNOWN, cell, seconds
 
 
-def engines_view(engines: Sequence[Hello]) -> RenderableType:
+def engines_view(engines: Sequence[Handshake]) -> RenderableType:
     """One line an engine; `clients` are the runs that hold it now, `memory` is that of its whole process."""
     if not engines:
         return Text("no engine is warm; ace serve-engine CONFIG starts one")

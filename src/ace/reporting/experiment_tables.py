@@ -1,4 +1,4 @@
-"""Experiments as tables: standings, comparisons, what each bullet is worth, and when a sample turned wrong."""
+"""Experiments as tables: leaderboard, comparisons, what each bullet is worth, and when a sample turned wrong."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ace.bench.tables import table as markdown_table
-from ace.experiments import BulletCredit, Comparison, Credit, History, Standing, Standings
+from ace.bench.markdown_tables import table as markdown_table
+from ace.experiments import BulletCredit, Comparison, Credit, History, Leaderboard, LeaderboardRow
 from ace.experiments.statistics import Interval, PairedTest
 from ace.reporting.playbook_tables import diff_view
 from ace.reporting.text import UNKNOWN, cell, count, percent, seconds, visible
@@ -23,23 +23,23 @@ _COLUMNS = (
 )
 
 
-def standings_view(table: Standings) -> RenderableType:
+def leaderboard_view(table: Leaderboard) -> RenderableType:
     """One line a row, every row against the first."""
     view = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in _COLUMNS:
         view.add_column(name, justify="left" if name == "settings" else "right")
     for row in table.rows:
         view.add_row(*map(cell, _row(row)))
-    return Group(view, Text(), Text(standings_note(table), style="dim"))
+    return Group(view, Text(), Text(leaderboard_note(table), style="dim"))
 
 
-def standings_markdown(table: Standings) -> str:
+def leaderboard_markdown(table: Leaderboard) -> str:
     """The same as a Markdown table."""
     rows = ([text.replace("|", "\\|") for text in _row(row)] for row in table.rows)
-    return f"{markdown_table(_COLUMNS, rows)}\n\n{standings_note(table)}\n"
+    return f"{markdown_table(_COLUMNS, rows)}\n\n{leaderboard_note(table)}\n"
 
 
-def _row(row: Standing) -> tuple[str, ...]:
+def _row(row: LeaderboardRow) -> tuple[str, ...]:
     return (
         visible(row.name),
         percent(row.accuracy),
@@ -54,7 +54,7 @@ def _row(row: Standing) -> tuple[str, ...]:
     )
 
 
-def standings_note(table: Standings) -> str:
+def leaderboard_note(table: Leaderboard) -> str:
     """What the numbers of the table are."""
     seeds = ", ".join(map(str, table.seeds))
     return (
@@ -64,7 +64,7 @@ def standings_note(table: Standings) -> str:
     )
 
 
-def seeds_text(row: Standing) -> str:
+def seeds_text(row: LeaderboardRow) -> str:
     """The lowest and the highest accuracy of a seed, and how many there are."""
     low, high = min(row.by_seed), max(row.by_seed)
     return percent(low) if len(row.by_seed) == 1 else f"{percent(low)} to {percent(high)} of {len(row.by_seed)}"

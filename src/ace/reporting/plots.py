@@ -5,13 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from ace._util.install_commands import install_command
 from ace.bench.report import Chart
 from ace.errors import ProviderMissingError
-from ace.experiments import Standings
+from ace.experiments import Leaderboard
 from ace.reporting.text import visible
 
 
-def standings_plot(table: Standings, title: str) -> str:
+def leaderboard_plot(table: Leaderboard, title: str) -> str:
     """A page with one bar a row, its 95% interval, and a dot for each seed. ProviderMissingError without plotly."""
     plotly = _plotly()
     names = [_label(row.name) for row in table.rows]
@@ -62,7 +63,7 @@ def _plotly() -> Any:
     try:
         import plotly.graph_objects as plotly
     except ImportError as error:
-        command = "pip install 'ace-vllm[plots]'"
+        command = install_command("plots")
         raise ProviderMissingError(
             "plots need the package 'plotly', which is not installed",
             hint=command,

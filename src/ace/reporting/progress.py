@@ -12,14 +12,16 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 
 from ace.engine.events import (
+    BackendAdjusted,
     BatchCommitted,
     BatchStarted,
     BudgetReached,
     BulletFlagged,
+    CallFailed,
     CallFinished,
     CurationFailed,
-    EngineDeferred,
     EngineReady,
+    EngineStartDeferred,
     EvaluationFinished,
     EvaluationProgress,
     EvaluationStarted,
@@ -28,11 +30,14 @@ from ace.engine.events import (
     RunStarted,
     SampleFinished,
 )
+from ace.engine.failures import failure_kind
 from ace.reporting.event_totals import Tally
 from ace.reporting.text import UNKNOWN, by_type, cell, percent, seconds, visible
 
 WIDE = 105
 """Columns of a terminal from which on there is room for a bar beside the numbers."""
+MOST_KINDS = 20
+"""Kinds of failures that are shown when they first happen; the summary counts all of them."""
 
 
 class View(Protocol):
@@ -163,7 +168,7 @@ def describe(event: Event, tally: Tally) -> str | None:
             held = f", {memory / (1 << 30):.2f} GiB of weights and KV cache" if memory else ""
             why = f" ({reason})" if reason else ""
             return f"engine: {provider} with {model} on {device}, started in {seconds(start_s)}{held}{why}"
-        case EngineDeferred(provider, model):
+        case EngineStartDeferred(provider, model):
             return f"engine: {provider} with {model} starts when it is asked; this run's answers are in the store"
         case RunStarted(run, mode, samples, batches, resumed_at):
             resumed = f", going on after batch {resumed_at}" if resumed_at else ""
@@ -182,6 +187,11 @@ def describe(event: Event, tally: Tally) -> str | None:
         case EvaluationFinished(label, split, samples, correct, failed, accuracy, version):
             failures = f", {failed} failed" if failed else ""
             return f"{label}: {percent(accuracy)} ({correct}/{samples} of {split}{failures}) with playbook v{version}"
+        case CallFailed(role, error):
+            first = tally.failures[failure_kind(error)] == 1 and len(tally.failures) <= MOST_KINDS
+            return f"{role} call failed: {error}" if first else None
+        case BackendAdjusted(note):
+            return f"note: {note}"
         case CurationFailed(batch, group, error):
             return f"batch {batch + 1}: the insights of curator group {group + 1} are lost: {error}"
         case BudgetReached(run, reason):

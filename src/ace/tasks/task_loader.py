@@ -11,6 +11,7 @@ from typing import Any
 from ace.config import Labels, TaskSettings
 from ace.errors import AceError, ConfigError, DataError
 from ace.tasks.builtin.appworld import load_appworld
+from ace.tasks.builtin.routing import make_routing
 from ace.tasks.data.data_task import load_data_task
 from ace.tasks.micro.micro_task import MicroTask
 from ace.tasks.splits import check_splits
@@ -26,6 +27,8 @@ def load_task(settings: TaskSettings, *, labels: Labels = "given") -> Task:
     task: Task
     if settings.name == "micro":
         task = MicroTask.make(settings.micro)
+    elif settings.name == "routing":
+        task = make_routing(settings.routing)
     elif settings.name == "python":
         task = _python(settings)
     elif settings.name == "appworld":

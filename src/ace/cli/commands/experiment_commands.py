@@ -16,7 +16,7 @@ from ace.cli.terminal import FAILED_SAMPLES, message_console, show
 if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.engine import Listener
-    from ace.experiments import Cell, CellRun
+    from ace.experiments import CompletedGridRun, GridRun
 
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds each row runs with, from the config's on.")]
 MarkdownPath = Annotated[
@@ -107,9 +107,9 @@ def baselines(
 ) -> None:
     """ACE as configured against ACE one sample at a time, a full rewrite, examples in the prompt, and no playbook."""
     from ace.config import load_settings
-    from ace.experiments.grid import baseline_cells
+    from ace.experiments.grid import baseline_runs
 
-    _experiment(ctx, baseline_cells(load_settings(config, overrides), seeds=seeds), json_path, markdown, plot)
+    _experiment(ctx, baseline_runs(load_settings(config, overrides), seeds=seeds), json_path, markdown, plot)
 
 
 def run_seeds(ctx: typer.Context, settings: RunSettings, seeds: int, json_path: Path | None) -> None:
@@ -120,28 +120,28 @@ def run_seeds(ctx: typer.Context, settings: RunSettings, seeds: int, json_path: 
 
 
 def _experiment(
-    ctx: typer.Context, cells: Sequence[Cell], json_path: Path | None, markdown: Path | None, plot: Path | None
+    ctx: typer.Context, cells: Sequence[GridRun], json_path: Path | None, markdown: Path | None, plot: Path | None
 ) -> None:
     import asyncio
 
     from ace._util.files import replace_file, replaceable
-    from ace.experiments import run_cells, standings
-    from ace.reporting.experiment_tables import standings_markdown, standings_view
-    from ace.reporting.plots import standings_plot
+    from ace.experiments import leaderboard, run_grid
+    from ace.reporting.experiment_tables import leaderboard_markdown, leaderboard_view
+    from ace.reporting.plots import leaderboard_plot
 
     for path in (json_path, markdown, plot):
         if path is not None:
             replaceable(path)
     progress = _Progress(len(cells))
-    runs = asyncio.run(run_cells(cells, progress.cell, backends=ctx.obj))
+    runs = asyncio.run(run_grid(cells, progress.cell, backends=ctx.obj))
     progress.reused(runs)
-    table = standings(runs)
+    table = leaderboard(runs)
     _write(json_path, table.to_json())
     if markdown is not None:
-        replace_file(markdown, standings_markdown(table))
+        replace_file(markdown, leaderboard_markdown(table))
     if plot is not None:
-        replace_file(plot, standings_plot(table, cells[0].settings.name))
-    show(standings_view(table))
+        replace_file(plot, leaderboard_plot(table, cells[0].settings.name))
+    show(leaderboard_view(table))
     if any(known.summary["failed_samples"] for known in runs):
         raise typer.Exit(FAILED_SAMPLES)
 
@@ -153,16 +153,16 @@ class _Progress:
         self._cells = cells
 
     @contextmanager
-    def cell(self, cell: Cell, number: int) -> Iterator[Listener]:
+    def cell(self, cell: GridRun, number: int) -> Iterator[Listener]:
         from rich.text import Text
 
-        from ace.engine.events import EvaluationFinished, Event, silent
+        from ace.engine.events import EvaluationFinished, Event, null_listener
         from ace.reporting.progress import progress_view
         from ace.reporting.text import percent, visible
 
         console = message_console()
         accuracy: float | None = None
-        with progress_view(console) if console.is_terminal else nullcontext(silent) as view:
+        with progress_view(console) if console.is_terminal else nullcontext(null_listener) as view:
 
             def listener(event: Event) -> None:
                 nonlocal accuracy
@@ -174,7 +174,7 @@ class _Progress:
         line = f"{number + 1}/{self._cells} {cell.row} seed {cell.seed}: {percent(accuracy)}"
         console.print(Text(visible(line)), soft_wrap=True)
 
-    def reused(self, runs: Sequence[CellRun]) -> None:
+    def reused(self, runs: Sequence[CompletedGridRun]) -> None:
         from rich.text import Text
 
         count = sum(known.reused for known in runs)

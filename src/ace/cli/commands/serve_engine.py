@@ -13,7 +13,7 @@ from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
     from ace.config import ModelSettings, RunSettings
-    from ace.inference.serving.remote.wire_protocol import Hello
+    from ace.inference.serving.remote.wire_protocol import Handshake
 
 
 def serve_engine(
@@ -34,11 +34,11 @@ def serve_engine(
     """Keep a config's engines warm until Ctrl-C: runs with the same settings use them instead of starting their own."""
     from rich.text import Text
 
-    from ace.inference.serving.warm.engine_control import end_all, survey
+    from ace.inference.serving.warm.engine_control import stop_all, survey
     from ace.reporting.engine_tables import engines_view
 
     if stop:
-        show(Text(f"engines ended: {end_all()}"))
+        show(Text(f"engines ended: {stop_all()}"))
     elif status:
         show(engines_view(survey()))
     else:
@@ -78,7 +78,7 @@ def _serve(models: Sequence[ModelSettings]) -> None:
 
     console = message_console()
 
-    def ready(hello: Hello) -> None:
+    def ready(hello: Handshake) -> None:
         info = hello.info
         line = f"engine: {info.provider} with {info.model} on {info.device}, started in {seconds(info.start_s)}: warm"
         console.print(Text(visible(line)), soft_wrap=True)

@@ -41,12 +41,12 @@ def check_task(
 
     from ace.config import load_settings
     from ace.engine.preview import preview
-    from ace.engine.run_inputs import prepare
+    from ace.engine.run_inputs import load_inputs
     from ace.errors import DataError
     from ace.reporting.task_tables import task_view
 
     settings = load_settings(config, overrides)
-    parts = prepare(settings)
+    parts = load_inputs(settings)
     splits = parts.task.splits
     known = [*splits.train, *splits.validation, *splits.test]
     chosen = known[:samples] if sample is None else [held for held in known if held.id == sample]

@@ -48,17 +48,17 @@ def at_once(
     return "rounds" if settings.rounds is not None and round >= settings.rounds else None
 
 
-async def in_tiers(
+async def call_with_escalation(
     ask: Ask[Answer],
     settings: EscalationSettings | None,
     first: Escalation | None,
     *,
-    falls_short: Callable[[Answer], bool] | None = None,
+    needs_escalation: Callable[[Answer], bool] | None = None,
 ) -> RoleResult[Answer]:
     """The answer of the role's own model, or of the larger one where `first` or the outcome is a reason.
 
     It is asked at most once, and its answer counts, whatever it is; the call before it stands in `earlier`.
-    `falls_short` judges an answer that could be read.
+    `needs_escalation` judges an answer that could be read.
     """
     if settings is None or first is not None:
         return await ask(first)
@@ -69,13 +69,14 @@ async def in_tiers(
     if result.value is None:
         reason: Escalation | None = "parse_failure" if settings.parse_failure else None
     else:
-        reason = "said" if falls_short is not None and falls_short(result.value) else None
+        reason = "said" if needs_escalation is not None and needs_escalation(result.value) else None
     if reason is None:
         return result
-    return replace(await ask(reason), earlier=(*result.earlier, result.call))
+    larger = await ask(reason)
+    return replace(larger, earlier=(*result.calls, *larger.earlier))
 
 
-def says_too_little(
+def is_insufficient(
     settings: RunSettings,
     pack: PromptPack,
     embedder: Embedder,
@@ -98,7 +99,7 @@ def says_too_little(
     return len(parts) - len(unsaid) < escalate.said * len(parts)
 
 
-def no_longer_than(limit: int | None, complete: Complete, backend: Backend) -> Complete:
+def with_time_limit(limit: int | None, complete: Complete, backend: Backend) -> Complete:
     """`complete`, but a prompt of more than `limit` tokens is refused with PromptTooLongError, as if it did not fit."""
     if limit is None:
         return complete

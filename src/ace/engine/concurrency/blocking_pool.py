@@ -14,10 +14,10 @@ from ace.tasks import InteractiveTask, Task
 T = TypeVar("T")
 
 
-class Aside:
+class BlockingPool:
     """As many threads as there are processors, or worlds that may be open at once; started when first used.
 
-    Commits have a thread of their own: in order, and behind no program of a task.
+    CommitQueue have a thread of their own: in order, and behind no program of a task.
     """
 
     def __init__(self, task: Task) -> None:

@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def flow(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def gather_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Run all at once and return their results in order. The first error cancels the rest and is raised as itself."""
-    async with side_by_side() as group:
+    async with task_group() as group:
         tasks = [group.create_task(coroutine) for coroutine in coroutines]
     return [task.result() for task in tasks]
 
 
 @asynccontextmanager
-async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
     """Tasks of this group and the body go on together. The first error cancels all of them and is raised as itself."""
     try:
         async with asyncio.TaskGroup() as group:

@@ -11,7 +11,7 @@ from ace.tasks import ObservingTask
 from ace.types import Observation, Sample
 
 
-async def hear(
+async def collect_feedback(
     context: RunContext, prefix: str, sample: Sample, made: Attempt, *, purpose: str, round: int
 ) -> tuple[Signal | None, tuple[CallRecord, ...]]:
     """The signal, None for an attempt that failed, and the calls that it took.
@@ -38,5 +38,5 @@ async def _observed(context: RunContext, sample: Sample, answer: str) -> Observa
     if not context.settings.adaptation.signals.form or not isinstance(task, ObservingTask):
         return Observation("")
     if getattr(task, "threads", False):
-        return await context.aside.run(task.observe, without_target(sample), answer)
+        return await context.blocking_pool.run(task.observe, without_target(sample), answer)
     return task.observe(without_target(sample), answer)

@@ -6,14 +6,12 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
-from ace.errors import AceError, PromptTooLongError, RequestRejectedError, TransientError
+from ace.errors import AceError
 from ace.roles import CallRecord, GeneratorAnswer
 from ace.tasks import Environment, InteractiveTask
 from ace.types import Sample, Score
-
-SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
-"""What can go wrong with one sample while the engine is well: recorded for that sample, and the run goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ async def attempt(
 ) -> Attempt:
     """Let the generator answer `sample` behind `prefix` and grade the answer. `grade` is what the one before got."""
     if isinstance(context.task, InteractiveTask):
-        async with context.aside.worlds:
+        async with context.blocking_pool.worlds:
             return await _interact(context, context.task, prefix, sample, purpose, reflection, round, grade)
     try:
         result = await context.generate(
@@ -56,7 +54,7 @@ async def attempt(
     if result.value is None:
         return Attempt(calls=result.calls, error=f"ParseError: {result.error}")
     if getattr(context.task, "threads", False):
-        score = await context.aside.run(context.task.grade, sample, result.value.final_answer)
+        score = await context.blocking_pool.run(context.task.grade, sample, result.value.final_answer)
     else:
         score = context.task.grade(sample, result.value.final_answer)
     return Attempt(calls=result.calls, output=result.value, score=score)
@@ -94,11 +92,11 @@ async def _interact(
                     return Attempt(tuple(calls), error=f"ParseError: {result.error}")
                 output = result.value
                 used.update(dict.fromkeys(output.bullet_ids))
-                seen = await context.aside.run(world.step, output.final_answer)
+                seen = await context.blocking_pool.run(world.step, output.final_answer)
                 steps.append((output.final_answer, seen.text))
                 if world.done:
                     break
-            score = await context.aside.run(world.grade)
+            score = await context.blocking_pool.run(world.grade)
     except SAMPLE_ERRORS as error:
         return Attempt(tuple(calls), error=_told(error))
     assert output is not None  # max_steps is at least 1
@@ -108,11 +106,11 @@ async def _interact(
 
 @contextlib.asynccontextmanager
 async def _world(context: RunContext, task: InteractiveTask, sample: Sample) -> AsyncIterator[Environment]:
-    world = await context.aside.run(task.open, sample)
+    world = await context.blocking_pool.run(task.open, sample)
     try:
         yield world
     finally:
-        await context.aside.run(world.close)
+        await context.blocking_pool.run(world.close)
 
 
 def transcript(steps: Sequence[tuple[str, str]]) -> str:

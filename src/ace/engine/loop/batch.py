@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ace.engine.concurrency.admission_window import Window
-from ace.engine.concurrency.task_groups import flow
+from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BatchCommitted, BatchStarted
 from ace.engine.learning.baselines import few_shot, rewrite
 from ace.engine.learning.curation import CuratedBatch, curate_batch
 from ace.engine.learning.prefix_compaction import compact
-from ace.engine.loop.sample_loop import SampleResult, work_sample
+from ace.engine.loop.sample_loop import SampleResult, run_sample
 from ace.engine.loop.schedule import BatchPlan
-from ace.engine.loop.shown_bullets import shown_in_epoch
+from ace.engine.loop.shown_bullets import select_epoch_bullets
 from ace.playbook import Playbook, carried_out
 from ace.store.records import BatchRecord, utcnow
 from ace.types import Sample
@@ -35,44 +35,44 @@ class SamplesDone:
     started: datetime
 
 
-async def work_samples(
+async def run_samples(
     context: RunContext, seen: Playbook, plan: BatchPlan, window: Window, *, width: int
 ) -> SamplesDone:
     """Work all samples of `plan` off behind `seen`, each from the moment that `window` has a place within `width`."""
     started = utcnow()
     context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), seen.version))
-    prefix = context.render(shown_in_epoch(context, seen, plan))
+    prefix = context.render(select_epoch_bullets(context, seen, plan))
 
     async def work(position: int, sample: Sample) -> SampleResult:
         async with window.place(width):
-            return await work_sample(context, seen, prefix, sample, position, batch=plan.index)
+            return await run_sample(context, seen, prefix, sample, position, batch=plan.index)
 
     asked = () if context.settings.adaptation.method == "icl" else plan.samples
-    results = await flow(work(position, sample) for position, sample in enumerate(asked))
+    results = await gather_all(work(position, sample) for position, sample in enumerate(asked))
     return SamplesDone(seen, prefix, results, started)
 
 
 @dataclass(frozen=True, slots=True)
-class Concluded:
+class BatchResult:
     """What a batch led to, as one transaction is to commit it, and what is told of it then."""
 
     record: BatchRecord
     told: BatchCommitted
 
 
-async def conclude(context: RunContext, newest: Playbook, plan: BatchPlan, done: SamplesDone) -> Concluded:
+async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, done: SamplesDone) -> BatchResult:
     """Curate what the samples propose, and apply it to `newest`, which the store must hold.
 
     Writes nothing: an error or a cancellation on the way abandons the batch.
     """
     method = context.settings.adaptation.method
-    results = [_of_bullets_seen(result, done.seen, newest) for result in done.results]
+    results = [_drop_unseen_references(result, done.seen, newest) for result in done.results]
     if method == "icl":
         curated = few_shot(context, newest, plan.samples, batch=plan.index)
     elif method == "rewrite":
         curated = await rewrite(context, newest, results, batch=plan.index)
     else:
-        visible = shown_in_epoch(context, newest, plan)
+        visible = select_epoch_bullets(context, newest, plan)
         prefix = done.prefix if newest is done.seen else context.render(visible)
         curated = await curate_batch(context, newest, prefix, results, batch=plan.index, visible=visible)
     calls = tuple(call for result in results for call in result.calls) + curated.calls
@@ -91,11 +91,13 @@ async def conclude(context: RunContext, newest: Playbook, plan: BatchPlan, done:
         window=end.window,
         started=done.started,
         finished=utcnow(),
+        errors=tuple(context.curation_errors.pop(plan.index, ())),
+        retries=plan.retries,
     )
-    return Concluded(record, _committed(plan, results, end.playbook, curated))
+    return BatchResult(record, _committed(plan, results, end.playbook, curated))
 
 
-def _of_bullets_seen(result: SampleResult, seen: Playbook, newest: Playbook) -> SampleResult:
+def _drop_unseen_references(result: SampleResult, seen: Playbook, newest: Playbook) -> SampleResult:
     """`result` without a word on bullets that came after `seen`: where it names their ids, it made them up."""
     unseen = newest.by_id.keys() - seen.by_id.keys()
     if not unseen:

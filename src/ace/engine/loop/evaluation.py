@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ace.engine.concurrency.task_groups import flow
+from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
 from ace.engine.loop.attempt import Attempt, attempt
-from ace.engine.loop.shown_bullets import shown_for
+from ace.engine.loop.shown_bullets import select_bullets
 from ace.playbook import Playbook
 from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow
 from ace.tasks import MeasuringTask
@@ -32,7 +32,7 @@ async def evaluate(
     """
     started = utcnow()
     context.listener(EvaluationStarted(label, split, len(samples), playbook.version))
-    prefix = context.render(shown_for(context, playbook, samples))
+    prefix = context.render(select_bullets(context, playbook, samples))
     done = correct = 0
 
     async def answer(sample: Sample) -> Attempt:
@@ -43,14 +43,17 @@ async def evaluate(
         context.listener(EvaluationProgress(label, done, len(samples), correct))
         return result
 
-    attempts = await flow(answer(sample) for sample in samples)
-    metrics = await _metrics(context, samples, attempts)
+    attempts = await gather_all(answer(sample) for sample in samples)
+    outcomes = tuple(
+        outcome_of(i, sample, made) for i, (sample, made) in enumerate(zip(samples, attempts, strict=True))
+    )
+    metrics = await measure(context, samples, outcomes)
     record = EvaluationRecord(
         run=context.run,
         label=label,
         split=split,
         playbook_version=playbook.version,
-        outcomes=tuple(_outcome(i, sample, a) for i, (sample, a) in enumerate(zip(samples, attempts, strict=True))),
+        outcomes=outcomes,
         calls=tuple(call for a in attempts for call in a.calls),
         after_batch=after_batch,
         metrics=metrics,
@@ -64,17 +67,21 @@ async def evaluate(
     return accuracy
 
 
-async def _metrics(context: RunContext, samples: Sequence[Sample], attempts: Sequence[Attempt]) -> dict[str, float]:
+async def measure(
+    context: RunContext, samples: Sequence[Sample], outcomes: Sequence[OutcomeRecord]
+) -> dict[str, float]:
     """The mean score where it says more than the share of right answers, and the task's own numbers."""
-    values = [made.score.value if made.score else 0.0 for made in attempts]
+    values = [outcome.value or 0.0 for outcome in outcomes]
     metrics = {"mean_score": sum(values) / len(values)} if any(value not in (0.0, 1.0) for value in values) else {}
     if isinstance(context.task, MeasuringTask):
-        graded = [(sample, made.answer if made.score else None) for sample, made in zip(samples, attempts, strict=True)]
-        metrics.update(await context.aside.run(context.task.metrics, graded))
+        answers = [outcome.answer if outcome.status == "scored" else None for outcome in outcomes]
+        graded = list(zip(samples, answers, strict=True))
+        metrics.update(await context.blocking_pool.run(context.task.metrics, graded))
     return metrics
 
 
-def _outcome(position: int, sample: Sample, result: Attempt) -> OutcomeRecord:
+def outcome_of(position: int, sample: Sample, result: Attempt) -> OutcomeRecord:
+    """How `sample` ended, for the store."""
     if result.score is None:
         return OutcomeRecord(sample.id, position, "failed", answer=result.answer, error=result.error)
     return OutcomeRecord(

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ace.engine.concurrency.admission_window import Window
-from ace.engine.concurrency.commit_queue import Commits
-from ace.engine.concurrency.task_groups import side_by_side
+from ace.engine.concurrency.commit_queue import CommitQueue
+from ace.engine.concurrency.task_groups import task_group
 from ace.engine.context import RunContext
-from ace.engine.loop.batch import SamplesDone, conclude, work_samples
+from ace.engine.loop.batch import SamplesDone, finish_batch, run_samples
 from ace.engine.loop.schedule import BatchPlan
 from ace.playbook import Playbook
 
@@ -40,11 +40,11 @@ async def run_epoch(context: RunContext, playbook: Playbook, epoch: Sequence[Bat
     ahead = context.settings.adaptation.pipeline
     owed = [plan for plan in epoch if plan.index > done]
     seen = _seen_by_first(context, playbook, epoch, owed, ahead)
-    window, commits = Window(), Commits(context)
+    window, commits = Window(), CommitQueue(context)
     under_way: deque[_UnderWay] = deque()
-    async with commits, side_by_side() as group:
+    async with commits, task_group() as group:
         for plan in owed:
-            samples = work_samples(context, seen, plan, window, width=_width(epoch, plan, ahead))
+            samples = run_samples(context, seen, plan, window, width=_width(epoch, plan, ahead))
             under_way.append(_UnderWay(plan, group.create_task(samples)))
             if len(under_way) > ahead:
                 playbook = await _finish(context, playbook, under_way.popleft(), commits, group)
@@ -55,12 +55,12 @@ async def run_epoch(context: RunContext, playbook: Playbook, epoch: Sequence[Bat
 
 
 async def _finish(
-    context: RunContext, playbook: Playbook, batch: _UnderWay, commits: Commits, group: asyncio.TaskGroup
+    context: RunContext, playbook: Playbook, batch: _UnderWay, commits: CommitQueue, group: asyncio.TaskGroup
 ) -> Playbook:
     """Conclude `batch` when the one before it is in the store, and begin its commit."""
     done = await batch.samples
     await commits.arrived()
-    concluded = await conclude(context, playbook, batch.plan, done)
+    concluded = await finish_batch(context, playbook, batch.plan, done)
     commits.begin(concluded, group)
     return concluded.record.playbook
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
-from ace.engine.feedback.feedback import hear
+from ace.engine.feedback.feedback import collect_feedback
 from ace.engine.feedback.signals import Signal, has_labels
 from ace.engine.learning.early_stopping import Insights, StopReason, is_proven, is_spent
-from ace.engine.loop.attempt import SAMPLE_ERRORS, Attempt, attempt
+from ace.engine.loop.attempt import Attempt, attempt
 from ace.playbook import Playbook
 from ace.roles import CallRecord, Reflection, reflection_text
 from ace.store.records import OutcomeRecord
@@ -28,9 +29,10 @@ class SampleResult:
     calls: tuple[CallRecord, ...]
     reflections: tuple[Reflection, ...] = ()
     used: tuple[str, ...] = field(default=())
+    first_answer: str = ""
 
 
-async def work_sample(
+async def run_sample(
     context: RunContext, playbook: Playbook, prefix: str, sample: Sample, position: int, *, batch: int
 ) -> SampleResult:
     """Carry one sample through the loop of the paper (ACE, section 3), behind `playbook` rendered as `prefix`.
@@ -42,7 +44,7 @@ async def work_sample(
     """
     purpose = f"batch-{batch}"
     first = await attempt(context, prefix, sample, purpose=purpose)
-    signal, votes = await hear(context, prefix, sample, first, purpose=purpose, round=0)
+    signal, votes = await collect_feedback(context, prefix, sample, first, purpose=purpose, round=0)
     trail = _Trail(first, signal, calls=[*first.calls, *votes], error=first.error)
     if trail.signal is None:
         trail.stop = "error"
@@ -58,6 +60,7 @@ async def work_sample(
         calls=tuple(trail.calls),
         reflections=tuple(trail.reflections),
         used=_used(first),
+        first_answer=first.answer,
     )
 
 
@@ -135,7 +138,7 @@ async def _correct(
             trail.error, trail.stop = retry.error, "error"
             return
         trail.last = retry
-        trail.signal, votes = await hear(context, prefix, sample, retry, purpose=purpose, round=round)
+        trail.signal, votes = await collect_feedback(context, prefix, sample, retry, purpose=purpose, round=round)
         trail.calls.extend(votes)
         if trail.signal is None or trail.signal.right is not False:
             trail.stop = "right" if trail.signal and trail.signal.right else "unheard"

@@ -13,7 +13,7 @@ from ace.playbook import Playbook, WorkingSet, retrieve
 from ace.types import Sample
 
 
-def shown_in_epoch(context: RunContext, playbook: Playbook, plan: BatchPlan) -> Playbook:
+def select_epoch_bullets(context: RunContext, playbook: Playbook, plan: BatchPlan) -> Playbook:
     """What the prompts of `plan` show of `playbook`: the set of its epoch, and all that was added since it began.
 
     Online, the questions of the stream are not known yet: the set then goes by the bullets' record alone.
@@ -31,7 +31,7 @@ def shown_in_epoch(context: RunContext, playbook: Playbook, plan: BatchPlan) -> 
     return context.working_sets[plan.begins].view(playbook)
 
 
-def shown_for(context: RunContext, playbook: Playbook, samples: Sequence[Sample]) -> Playbook:
+def select_bullets(context: RunContext, playbook: Playbook, samples: Sequence[Sample]) -> Playbook:
     """What an evaluation of `playbook` on `samples` shows of it."""
     if context.settings.playbook.working_set is None:
         return playbook

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ace.config import RunSettings
-from ace.engine.concurrency.task_groups import flow
+from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
-from ace.engine.events import Listener, RunStarted, silent
+from ace.engine.events import Listener, RunStarted, null_listener
 from ace.engine.loop.evaluation import evaluate
-from ace.engine.run_inputs import Parts
-from ace.engine.session import Clock, conduct
+from ace.engine.run_inputs import RunInputs
+from ace.engine.session import Clock, run_session
 from ace.engine.summary import RunSummary
 from ace.inference import Backends
 from ace.playbook import Playbook
@@ -28,12 +28,12 @@ class Variant:
 
 async def probe(
     settings: RunSettings,
-    parts: Parts,
+    parts: RunInputs,
     variants: Sequence[Variant],
     samples: Sequence[Sample],
     *,
     split: str,
-    listener: Listener = silent,
+    listener: Listener = null_listener,
     resume: str | None = None,
     backends: Backends | None = None,
 ) -> RunSummary:
@@ -46,7 +46,7 @@ async def probe(
         context.listener(RunStarted(context.run, settings.mode, 0, 0, 0))
         known = {evaluation.label for evaluation in context.store.evaluations(context.run)}
         with clock.measure("evaluate"):
-            await flow(
+            await gather_all(
                 evaluate(
                     context,
                     variant.playbook,
@@ -60,4 +60,4 @@ async def probe(
                 if variant.label not in known
             )
 
-    return await conduct(settings, parts, work, listener=listener, resume=resume, backends=backends)
+    return await run_session(settings, parts, work, listener=listener, resume=resume, backends=backends)

@@ -15,7 +15,7 @@ ENGINE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class MemoryRequest:
     """What one engine asks of a device: bytes of weights, and bytes of KV cache for a token of each role it plays.
 
     `asked` is the model's own `gpu_memory_utilization`, None where it is to be derived. Of the engines that `sleeps`
@@ -29,7 +29,7 @@ class Claim:
     sleeps: bool = False
 
 
-def utilizations(claims: Sequence[Claim], device_bytes: int) -> dict[str, float]:
+def utilizations(claims: Sequence[MemoryRequest], device_bytes: int) -> dict[str, float]:
     """`gpu_memory_utilization` of every engine on a GPU of `device_bytes`.
 
     What was asked is kept. The others divide what is left of the largest value asked, or of 0.9: each gets its weights
@@ -68,19 +68,19 @@ def utilizations(claims: Sequence[Claim], device_bytes: int) -> dict[str, float]
     return asked | {claim.name: (claim.weights + ENGINE_BYTES + parts[claim.name]) / device_bytes for claim in derived}
 
 
-def _largest(sleepers: Sequence[Claim], asleep: int) -> Claim:
+def _largest(sleepers: Sequence[MemoryRequest], asleep: int) -> MemoryRequest:
     """What engines of which one is awake at a time ask for, beside `asleep` bytes that the others keep."""
     named = max(sleepers, key=lambda claim: (claim.asked or 0.0, claim.weights))
     weights, demand = max(claim.weights for claim in sleepers), max(claim.demand for claim in sleepers)
-    return Claim(named.name, weights + asleep, demand, named.asked)
+    return MemoryRequest(named.name, weights + asleep, demand, named.asked)
 
 
-def cache_shares(claims: Sequence[Claim]) -> dict[str, float]:
+def cache_shares(claims: Sequence[MemoryRequest]) -> dict[str, float]:
     """The part of a CPU's memory for KV caches that each engine may take: in proportion to its demand, 1 together."""
     return _in_proportion(1.0, claims)
 
 
-def _in_proportion(whole: float, claims: Sequence[Claim]) -> dict[str, float]:
+def _in_proportion(whole: float, claims: Sequence[MemoryRequest]) -> dict[str, float]:
     demands: Mapping[str, int] = {claim.name: max(1, claim.demand) for claim in claims}
     total = sum(demands.values())
     return {name: whole * demand / total for name, demand in demands.items()}

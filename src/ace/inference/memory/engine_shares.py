@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ace.config import ModelSettings, RunSettings
-from ace.inference.memory.device_memory import DEFAULT_UTILIZATION, Claim, cache_shares, utilizations
+from ace.inference.memory.device_memory import DEFAULT_UTILIZATION, MemoryRequest, cache_shares, utilizations
 from ace.inference.memory.gpus import gpu_bytes
 from ace.inference.model_files.hub import local_folder
 from ace.inference.model_files.model_size import cache_bytes_per_token, weight_bytes
@@ -41,7 +41,7 @@ def _is_vllm(model: ModelSettings) -> bool:
     return (resolve_auto().provider if model.provider == "auto" else model.provider) == "vllm"
 
 
-def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: str) -> Claim:
+def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: str) -> MemoryRequest:
     model = engines[name]
     folder = Path(local_folder(model))
     devices = model.gpus_per_engine
@@ -49,7 +49,7 @@ def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: st
     tiers += [escalate.model for role in ROLES if (escalate := settings.roles.of(role).escalate) is not None]
     plays = sum(settings.models[settings.engine_of(tier)] == model for tier in tiers)
     dummy = model.engine_args.get("load_format") == "dummy"
-    return Claim(
+    return MemoryRequest(
         name,
         weights=weight_bytes(folder, dummy=dummy) // devices,
         demand=plays * cache_bytes_per_token(folder) // devices,

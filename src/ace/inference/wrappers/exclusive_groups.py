@@ -8,7 +8,7 @@ Party = TypeVar("Party")
 Item = TypeVar("Item")
 
 
-class Turns(Generic[Party, Item]):
+class ExclusiveGroups(Generic[Party, Item]):
     """At any time the items of one party run, as many as it has; other parties' items wait.
 
     The party whose turn it is keeps it while nobody else waits. From the moment that somebody does, `most` further

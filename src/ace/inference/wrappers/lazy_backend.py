@@ -21,7 +21,7 @@ from ace.inference.wrappers.supervisor import Starting
 from ace.types import Completion, Request
 
 
-class DeferredBackend:
+class LazyBackend:
     """Stands for the engine that `start` brings up, and tells `started` of it then.
 
     Until then `info` is what the settings say, and tokens are counted by the model's tokenizer alone.

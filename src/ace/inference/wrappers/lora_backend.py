@@ -9,7 +9,7 @@ from ace.types import Completion, Request
 
 
 @dataclass(frozen=True, slots=True)
-class AdaptedRequest(Request):
+class LoraRequest(Request):
     """A request to answer with the adapter in the folder `adapter`.
 
     Like the model, the adapter is no part of the digest: it is a matter of whom one asks.
@@ -18,7 +18,7 @@ class AdaptedRequest(Request):
     adapter: str = ""
 
 
-class AdaptedBackend:
+class LoraBackend:
     """Asks `engine`, which has the adapter loaded and stays its owner's: closing this closes nothing."""
 
     def __init__(self, engine: Backend, adapter: str) -> None:
@@ -32,7 +32,7 @@ class AdaptedBackend:
 
     async def complete(self, request: Request) -> Completion:
         """Like the engine's own; the completion names model and adapter."""
-        asked = AdaptedRequest(request.messages, request.sampling, request.schema, adapter=self._adapter)
+        asked = LoraRequest(request.messages, request.sampling, request.schema, request.layout, adapter=self._adapter)
         return replace(await self.engine.complete(asked), model=self.info.name)
 
     def count_tokens(self, text: str) -> int:
@@ -44,4 +44,4 @@ class AdaptedBackend:
 
 def engine_of(backend: Backend) -> Backend:
     """What answers for `backend`: the engine that it is a view of, else itself."""
-    return backend.engine if isinstance(backend, AdaptedBackend) else backend
+    return backend.engine if isinstance(backend, LoraBackend) else backend

@@ -6,7 +6,7 @@ from ace.inference.backend import Backend, BackendInfo
 from ace.types import Completion, Request
 
 
-class ForwardingBackend:
+class WrapperBackend:
     """Hands everything on to `inner`, and closes it. To be subclassed.
 
     It has no meter: what reads meters would count an engine once for each wrapper that stands before it.

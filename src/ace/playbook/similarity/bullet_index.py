@@ -42,13 +42,13 @@ class Index:
 
     def repeats(self, content: str, live: Mapping[str, Bullet]) -> list[Bullet]:
         """The bullets of `live` that say this to the letter, white space aside; the earliest that said so first."""
-        key = squeezed(content)
+        key = normalize_whitespace(content)
         with self._lock:
             for identity, text in self._texts[self._read :]:
-                self._repeats.setdefault(squeezed(text), []).append(identity)
+                self._repeats.setdefault(normalize_whitespace(text), []).append(identity)
             self._read = len(self._texts)
             ids = dict.fromkeys(self._repeats.get(key, ()))
-        return [held for identity in ids if (held := live.get(identity)) and squeezed(held.content) == key]
+        return [held for identity in ids if (held := live.get(identity)) and normalize_whitespace(held.content) == key]
 
     def rivals(self, key: Signature, stems: Collection[str], live: Mapping[str, Bullet]) -> list[Bullet]:
         """The bullets of `live` with this signature and words of all these stems, the lowest number first."""
@@ -93,6 +93,6 @@ class _Group:
         self._posted = len(self._texts)
 
 
-def squeezed(content: str) -> str:
+def normalize_whitespace(content: str) -> str:
     """What two contents share that say the same to the letter, white space aside. Case tells codes apart."""
     return " ".join(content.split())

@@ -11,7 +11,7 @@ from ace.playbook.apply import SkippedOperation, apply
 from ace.playbook.delta import Add, Delta, Operation, Tag
 from ace.playbook.playbook import Playbook
 from ace.playbook.similarity.embedders import Embedder, NgramEmbedder
-from ace.playbook.similarity.text_features import Signature, adds_a_word, signature, telling_stems
+from ace.playbook.similarity.text_features import Signature, adds_a_word, content_stems, signature
 
 if TYPE_CHECKING:
     from ace.playbook.similarity.embedders import Vectors
@@ -29,8 +29,8 @@ class Deduped:
 def dedup_delta(playbook: Playbook, delta: Delta, embedder: Embedder, threshold: float) -> Deduped:
     """Drop every ADD whose vector is within `threshold` (cosine) of a live bullet or an earlier ADD, and says the same.
 
-    Likeness is not enough: `ace.playbook.similarity.text_features` says what must be equal besides. Bullets are compared as the rest
-    of the delta leaves them, so that the new wording of a bullet that it removes gets in.
+    A close vector is not enough: `similarity.text_features` says what must be equal besides. Bullets are compared as
+    the rest of the delta leaves them, so that the new wording of a bullet that it removes gets in.
     """
     additions = [operation for operation in delta.operations if isinstance(operation, Add)]
     if not additions:
@@ -108,7 +108,7 @@ class _Rivals:
 
     def _key(self, text: str) -> tuple[Signature, frozenset[str]]:
         """What a live bullet must have to be compared with this text. `adds_a_word` would turn the others down."""
-        return signature(text), telling_stems(text) if self._by_spelling else frozenset()
+        return signature(text), content_stems(text) if self._by_spelling else frozenset()
 
     def _group(self, names: list[str], texts: list[str]) -> _Group:
         return _Group(names, texts, self._vectors[[self._places[text] for text in texts]])

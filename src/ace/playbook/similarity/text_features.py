@@ -97,7 +97,7 @@ def stem_set(text: str) -> frozenset[str]:
     return frozenset(word[:_STEM] for word in _WORD.findall(text.casefold()))
 
 
-def telling_stems(text: str) -> frozenset[str]:
+def content_stems(text: str) -> frozenset[str]:
     """The stems that another text must have as well if `text` adds no word to it. Function words need none."""
     return frozenset(word[:_STEM] for word in _WORD.findall(text.casefold()) if word not in _FUNCTION_WORDS)
 

@@ -73,7 +73,7 @@ def retrieve(
     return WorkingSet(frozenset(ids), playbook.next_number)
 
 
-def only_shown(delta: Delta, playbook: Playbook, shown: Playbook) -> Delta:
+def visible_playbook(delta: Delta, playbook: Playbook, shown: Playbook) -> Delta:
     """`delta` without changes of live bullets that its author was not `shown`: it can only have guessed their ids."""
 
     def seen(identity: str) -> bool:

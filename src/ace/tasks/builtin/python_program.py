@@ -18,7 +18,7 @@ _TEST_FIELDS = ("test", "test_list")
 
 
 class Program(Kind):
-    """The answer is Python source; it is right where it runs through all tests in the sandbox (`ace.tasks.sandbox.sandbox`).
+    """The answer is Python source; it is right where it runs through all tests in the sandbox (`ace.tasks.sandbox`).
 
     The score is the share of tests that pass where they are a list, else 0 or 1. A prompt that ends in an open function
     (HumanEval) is completed by an answer that does not define `entry_point` itself. Without labels the code is run

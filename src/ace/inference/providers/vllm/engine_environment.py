@@ -29,7 +29,7 @@ _ON_CPU = {
 }
 
 
-def prepare(*, cpu: bool, threads: int) -> None:
+def prepare_environment(*, cpu: bool, threads: int) -> None:
     """Set what is not set yet. `threads` is for the CPU's matrix kernels."""
     wanted = {**_ALWAYS, **_ON_CPU, "OMP_NUM_THREADS": str(threads)} if cpu else _ALWAYS
     for name, value in wanted.items():

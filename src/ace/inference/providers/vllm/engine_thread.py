@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import ClassVar, Protocol, TypeVar
 
-from ace.inference.providers.vllm.sleep_scheduler import Newcomer, Rota
+from ace.inference.providers.vllm.sleep_scheduler import SleepScheduler, StartingEngine
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class SteppingThread:
     def __init__(self) -> None:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._engines: list[Steppable] = []
-        self.rota = Rota()
+        self.rota = SleepScheduler()
         """The turns of the engines that sleep."""
         self._leases = 0
         self._stopping = False
@@ -81,7 +81,7 @@ class SteppingThread:
     def call(self, work: Callable[[], T]) -> Future[T]:
         """Run `work` on the thread, between two steps."""
         future: Future[T] = Future()
-        self._inbox.put(lambda: _fulfil(future, work))
+        self._inbox.put(lambda: _resolve_future(future, work))
         return future
 
     def call_in_turn(self, work: Callable[[], T]) -> Future[T]:
@@ -89,10 +89,10 @@ class SteppingThread:
         future: Future[T] = Future()
 
         def begin() -> None:
-            _fulfil(future, work)
+            _resolve_future(future, work)
             self.rota.leave(begin)
 
-        self._inbox.put(lambda: self.rota.ask(Newcomer(), begin))
+        self._inbox.put(lambda: self.rota.ask(StartingEngine(), begin))
         return future
 
     def post(self, work: Callable[[], None]) -> None:
@@ -164,7 +164,7 @@ class SteppingThread:
             self._thread.join(timeout=_EXIT_S)
 
 
-def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
+def _resolve_future(future: Future[T], work: Callable[[], T]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:

@@ -14,9 +14,9 @@ from typing import Any
 from ace.errors import AceError, EngineDeadError
 from ace.inference.backend import EngineMeter
 from ace.inference.providers.vllm.engine_environment import quiet
-from ace.inference.providers.vllm.sleep_scheduler import Begin, Rota
+from ace.inference.providers.vllm.sleep_scheduler import Begin, SleepScheduler
 from ace.inference.providers.vllm.vllm_errors import dead, rejected
-from ace.inference.wrappers.exclusive_groups import Turns
+from ace.inference.wrappers.exclusive_groups import ExclusiveGroups
 
 MOST_JOINING = 64
 """Requests of one adapter that may still join the running ones while those of another wait."""
@@ -31,7 +31,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class ResponseHandle:
     """Who waits for a request: a future and the loop that it belongs to."""
 
     loop: asyncio.AbstractEventLoop
@@ -58,11 +58,11 @@ class Asked:
     id: str
     token_ids: list[int]
     params: Any
-    ticket: Ticket
+    ticket: ResponseHandle
     lora: Any = None
 
 
-class Resident:
+class HostedEngine:
     """A vLLM engine and its waiting requests. Every method runs on the stepping thread.
 
     Without `mixing` only requests of one adapter run at a time: on a CPU vLLM answers those without an adapter with
@@ -70,13 +70,13 @@ class Resident:
     `meter` is replaced with every step, so that any thread may read it.
     """
 
-    def __init__(self, engine: Any, model: str, *, mixing: bool = True, rota: Rota | None = None) -> None:
+    def __init__(self, engine: Any, model: str, *, mixing: bool = True, rota: SleepScheduler | None = None) -> None:
         self.engine = engine
         self._model = model
         self._mixing = mixing
         self._rota = rota
         self._held: dict[str, Begin] = {}
-        self._turns: Turns[str | None, str] = Turns(MOST_JOINING)
+        self._turns: ExclusiveGroups[str | None, str] = ExclusiveGroups(MOST_JOINING)
         self._asked: dict[str, Asked] = {}
         self._running: set[str] = set()
         self._death: EngineDeadError | None = None

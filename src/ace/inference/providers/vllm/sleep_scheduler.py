@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from ace.inference.wrappers.exclusive_groups import Turns
+from ace.inference.wrappers.exclusive_groups import ExclusiveGroups
 
 MOST_JOINING = 256
 """Requests that may still join an engine's turn while another waits: a switch moves all weights twice."""
@@ -13,7 +13,7 @@ MOST_JOINING = 256
 Begin = Callable[[], None]
 
 
-class Sleeper(Protocol):
+class SleepableEngine(Protocol):
     """An engine that can give the device's memory up for a while. Neither method raises."""
 
     def sleep(self) -> None:
@@ -23,7 +23,7 @@ class Sleeper(Protocol):
         """Have it again."""
 
 
-class Newcomer:
+class StartingEngine:
     """Holds the turn in which an engine is started. It leaves nothing behind: an engine falls asleep once it is up."""
 
     def sleep(self) -> None:
@@ -33,14 +33,14 @@ class Newcomer:
         pass
 
 
-class Rota:
+class SleepScheduler:
     """Whose turn it is. One sleeper is awake at a time, the last one also while there is nothing to do."""
 
     def __init__(self) -> None:
-        self._turns: Turns[Sleeper, Begin] = Turns(MOST_JOINING)
-        self._awake: Sleeper | None = None
+        self._turns: ExclusiveGroups[SleepableEngine, Begin] = ExclusiveGroups(MOST_JOINING)
+        self._awake: SleepableEngine | None = None
 
-    def ask(self, sleeper: Sleeper, begin: Begin) -> None:
+    def ask(self, sleeper: SleepableEngine, begin: Begin) -> None:
         """Call `begin` when `sleeper` is awake. It stays so until `begin` has left."""
         self._call(self._turns.ask(sleeper, begin))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 from ace.config import ModelSettings
 from ace.errors import EngineDeadError, PromptTooLongError, RequestRejectedError
@@ -16,12 +17,14 @@ from ace.inference.model_files.lora_adapter import Adapter
 from ace.inference.providers.vllm.engine_args import warn_of_remote_code
 from ace.inference.providers.vllm.engine_startup import Started, start_engine
 from ace.inference.providers.vllm.engine_thread import SteppingThread
-from ace.inference.providers.vllm.hosted_engine import Asked, Finished, Resident, Ticket
+from ace.inference.providers.vllm.hosted_engine import Asked, Finished, HostedEngine, ResponseHandle
 from ace.inference.providers.vllm.speculation import drafted
 from ace.inference.providers.vllm.vllm_errors import missing, rejected
 from ace.inference.text.chat_encoder import ChatEncoder
-from ace.inference.wrappers.lora_backend import AdaptedRequest
+from ace.inference.wrappers.lora_backend import LoraRequest
 from ace.types import Completion, FinishReason, Request, Usage
+
+T = TypeVar("T")
 
 _REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
@@ -43,7 +46,7 @@ def create(
 class VllmBackend:
     """A vLLM engine on the process's stepping thread; requests that arrive at any time join the running batch.
 
-    An `AdaptedRequest` is answered with its adapter, which must be one of `adapters`.
+    An `LoraRequest` is answered with its adapter, which must be one of `adapters`.
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class VllmBackend:
             structured_outputs=True,
             start_s=time.perf_counter() - began,
             memory_bytes=started.memory_bytes,
-            reason="; ".join(filter(None, (reason, started.remark))),
+            reason="; ".join(filter(None, (reason, started.remark, self._chat.remark))),
         )
         self.version = started.version
 
@@ -96,7 +99,7 @@ class VllmBackend:
         except Exception as error:
             raise rejected(error) from error
         loop = asyncio.get_running_loop()
-        ticket = Ticket(loop, loop.create_future())
+        ticket = ResponseHandle(loop, loop.create_future())
         request_id = f"ace-{next(self._numbers)}"
         asked = Asked(request_id, token_ids, params, ticket, self._adapter(request))
         self._thread.post(lambda: self._resident.add(asked))
@@ -115,6 +118,10 @@ class VllmBackend:
         """Steps of the engine, and their seconds."""
         return self._resident.meter
 
+    def run_on_engine(self, work: Callable[[Any], T]) -> Future[T]:
+        """Call `work` with vLLM's own engine on the thread that steps it, between two steps: to inspect or break it."""
+        return self._thread.call(lambda: work(self._resident.engine))
+
     async def close(self) -> None:
         """Shut the engine down and free its memory. Closing twice does nothing."""
         if self._closed:
@@ -125,11 +132,13 @@ class VllmBackend:
         finally:
             self._thread.release()
 
-    def _bring_up(self, settings: ModelSettings, share: float, adapters: Sequence[Adapter]) -> tuple[Started, Resident]:
+    def _bring_up(
+        self, settings: ModelSettings, share: float, adapters: Sequence[Adapter]
+    ) -> tuple[Started, HostedEngine]:
         """An engine that is stepped from now on, asleep where it sleeps. On the stepping thread."""
         started = start_engine(settings, share, adapters)
         rota = self._thread.rota if settings.sleep else None
-        resident = Resident(started.engine, settings.model, mixing=started.device != "cpu", rota=rota)
+        resident = HostedEngine(started.engine, settings.model, mixing=started.device != "cpu", rota=rota)
         self._thread.adopt(resident)
         if rota is not None:
             resident.sleep()
@@ -137,7 +146,7 @@ class VllmBackend:
 
     def _adapter(self, request: Request) -> Any:
         """vLLM's name for the request's adapter, None where it has none."""
-        if not isinstance(request, AdaptedRequest):
+        if not isinstance(request, LoraRequest):
             return None
         if request.adapter not in self._adapters:
             raise RequestRejectedError(f"the engine of {self.info.model} has no adapter '{request.adapter}'")

@@ -21,11 +21,11 @@ from ace.inference.serving.remote.wire_protocol import (
     Ask,
     Cancel,
     Count,
-    Counted,
     Failure,
     FromServer,
-    Hello,
+    Handshake,
     Stop,
+    TokenCount,
     WireError,
     from_client,
     pack,
@@ -78,9 +78,9 @@ class EngineServer:
                 case Stop():
                     self._stop()
 
-    def hello(self) -> Hello:
+    def hello(self) -> Handshake:
         """What is here, now."""
-        return Hello(
+        return Handshake(
             self._identity,
             self._backend.info,
             os.getpid(),
@@ -111,7 +111,7 @@ class EngineServer:
 
     def _count(self, number: int, text: str) -> FromServer:
         try:
-            return Counted(number, self._backend.count_tokens(text))
+            return TokenCount(number, self._backend.count_tokens(text))
         except AceError as error:
             return Failure.of(number, error)
 

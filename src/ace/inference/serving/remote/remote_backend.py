@@ -19,10 +19,10 @@ from ace.inference.serving.remote.wire_protocol import (
     Ask,
     Cancel,
     Count,
-    Counted,
     Failure,
     FromClient,
-    Hello,
+    Handshake,
+    TokenCount,
     WireError,
     from_server,
     pack,
@@ -30,19 +30,19 @@ from ace.inference.serving.remote.wire_protocol import (
 )
 from ace.types import Completion, Request
 
-T = TypeVar("T", Answer, Counted)
+T = TypeVar("T", Answer, TokenCount)
 
 COUNT_S = 60.0
 """How long counting the tokens of a text may take."""
 
 
-def greeting(connection: socket.socket) -> Hello:
+def greeting(connection: socket.socket) -> Handshake:
     """What the server at the other end of a new connection says first. OSError where it says nothing; WireError where
     it is another version's; the error that kept its engine from starting."""
     said = from_server(read_frame(connection))
     if isinstance(said, Failure):
         raise said.to_error()
-    if not isinstance(said, Hello):
+    if not isinstance(said, Handshake):
         raise WireError(f"a greeting was expected, found {said.kind}")
     return said
 
@@ -53,12 +53,12 @@ class RemoteBackend:
     called: ClassVar[str] = "the warm engine"
     """What messages call it."""
 
-    def __init__(self, connection: socket.socket, hello: Hello, *, start_s: float, reason: str) -> None:
+    def __init__(self, connection: socket.socket, hello: Handshake, *, start_s: float, reason: str) -> None:
         self._connection = connection
         self.info: BackendInfo = replace(hello.info, start_s=start_s, reason=reason)
         self._pid = hello.pid
         self._numbers = itertools.count()
-        self._waiting: dict[int, Future[Answer | Counted]] = {}
+        self._waiting: dict[int, Future[Answer | TokenCount]] = {}
         self._guard = threading.Lock()
         self._death: EngineDeadError | None = None
         self._before = hello.meter or EngineMeter()
@@ -87,7 +87,7 @@ class RemoteBackend:
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, counted by the engine's own tokenizer. Blocks for about a millisecond. EngineDeadError."""
         try:
-            return self._ask(Counted, Count(next(self._numbers), text)).result(COUNT_S).tokens
+            return self._ask(TokenCount, Count(next(self._numbers), text)).result(COUNT_S).tokens
         except TimeoutError:
             raise self._dead("does not answer") from None
 
@@ -148,14 +148,14 @@ class RemoteBackend:
             case Answer(number=number, meter=meter):
                 self._meter = meter or self._meter
                 self._settle(number, reply)
-            case Counted(number=number):
+            case TokenCount(number=number):
                 self._settle(number, reply)
             case Failure(number=number):
                 self._settle(number, reply.to_error())
             case _:
                 raise WireError("a reply was expected")
 
-    def _settle(self, number: int, reply: Answer | Counted | AceError) -> None:
+    def _settle(self, number: int, reply: Answer | TokenCount | AceError) -> None:
         with self._guard:
             future = self._waiting.pop(number, None)
         if future is None:

@@ -1,8 +1,8 @@
 """What an engine's process and a run say to each other: frames of JSON, each after its length in four bytes.
 
-An engine that is started by the one who asks is told with `Start` what to be. The server greets first, with `Hello`,
-or with a `Failure` where that engine could not be started. Then each `Ask` and `Count` is answered by an `Answer`, a
-`Counted` or a `Failure` of the same number, in any order; a `Cancel` is not answered. Both ends are of one version of
+A client that starts its own engine sends `Start` with the settings. The server sends `Handshake` first, or a `Failure`
+where the engine could not be started. Each `Ask` and `Count` is then answered by an `Answer`, a `TokenCount` or a
+`Failure` of the same number, in any order; a `Cancel` is not answered. Both ends are of one version of
 ace: `Identity`.
 """
 
@@ -29,7 +29,7 @@ MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class Handshake:
     """The engine behind a socket, and its meter by now. `since` is in seconds since the epoch; `memory` is that of the
     whole process, in bytes."""
 
@@ -55,7 +55,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class TokenCount:
     """How many tokens a text is."""
 
     number: int
@@ -132,7 +132,7 @@ class Stop:
     kind: Literal["stop"] = "stop"
 
 
-FromServer = Hello | Answer | Counted | Failure
+FromServer = Handshake | Answer | TokenCount | Failure
 FromClient = Start | Ask | Count | Cancel | Stop
 
 _FROM_SERVER: TypeAdapter[FromServer] = TypeAdapter(Annotated[FromServer, Field(discriminator="kind")])

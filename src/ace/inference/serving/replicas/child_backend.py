@@ -13,10 +13,10 @@ from collections.abc import Mapping
 
 from ace.errors import ProviderStartError
 from ace.inference.serving.remote.remote_backend import RemoteBackend, greeting
-from ace.inference.serving.remote.wire_protocol import Hello, Start, WireError, pack
+from ace.inference.serving.remote.wire_protocol import Handshake, Start, WireError, pack
 
 PROGRAM = "ace.inference.serving.replicas.child_program"
-"""The module that the process runs."""
+"""The module that the process runs; see there what another one has to do."""
 
 END_S = 30.0
 """How long the process may take to free its engine before it is killed."""
@@ -26,9 +26,10 @@ _ENDED_S = 1.0
 
 
 class Child:
-    """The process from its start on, with `environment` besides ours. Ctrl-C in a terminal does not reach it."""
+    """The process of `program` from its start on, with `environment` besides ours. Ctrl-C in a terminal does not reach
+    it."""
 
-    def __init__(self, start: Start, environment: Mapping[str, str]) -> None:
+    def __init__(self, start: Start, environment: Mapping[str, str], program: str = PROGRAM) -> None:
         """Raises ProviderStartError where there can be no process."""
         self._began = time.perf_counter()
         self._model = start.settings.model
@@ -37,7 +38,7 @@ class Child:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", PROGRAM, str(theirs.fileno())],
+                    [sys.executable, "-P", "-m", program, str(theirs.fileno())],
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,  # a program may read ours
@@ -56,7 +57,7 @@ class Child:
             hello = greeting(self._connection)
         except (OSError, WireError) as error:
             self.end()
-            how = how_it_ended(self._process) or str(error)
+            how = exit_description(self._process) or str(error)
             raise ProviderStartError(f"the process for an engine of {self._model} {how}") from error
         except BaseException:  # the engine's own error; Ctrl-C too
             self.end()
@@ -80,7 +81,7 @@ class ChildBackend(RemoteBackend):
     called = "the engine"
 
     def __init__(
-        self, process: subprocess.Popen[bytes], connection: socket.socket, hello: Hello, *, start_s: float
+        self, process: subprocess.Popen[bytes], connection: socket.socket, hello: Handshake, *, start_s: float
     ) -> None:
         self._process = process
         super().__init__(connection, hello, start_s=start_s, reason=hello.info.reason)
@@ -95,10 +96,10 @@ class ChildBackend(RemoteBackend):
             self._process.wait()
 
     def _gone(self, error: Exception) -> str:
-        return how_it_ended(self._process) or super()._gone(error)
+        return exit_description(self._process) or super()._gone(error)
 
 
-def how_it_ended(process: subprocess.Popen[bytes]) -> str:
+def exit_description(process: subprocess.Popen[bytes]) -> str:
     """In words; "" where it runs on."""
     try:
         code = process.wait(_ENDED_S)

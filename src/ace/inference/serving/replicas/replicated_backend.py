@@ -51,8 +51,8 @@ class ReplicatedBackend:
         return self._replicas[self._alive[0]].count_tokens(text)
 
     def meter(self) -> EngineMeter:
-        """Over all of them, see `EngineMeter.side_by_side`; nothing of one that is not metered."""
-        return EngineMeter.side_by_side(
+        """Over all of them, see `EngineMeter.task_group`; nothing of one that is not metered."""
+        return EngineMeter.task_group(
             replica.meter() for replica in self._replicas if isinstance(replica, MeteredBackend)
         )
 

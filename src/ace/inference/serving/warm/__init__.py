@@ -3,6 +3,6 @@
 The server's side is in `ace.inference.serving.warm.warm_server`, which needs a system with Unix sockets and file locks.
 """
 
-from ace.inference.serving.warm.discovery import Found, find_warm
+from ace.inference.serving.warm.discovery import WarmEngine, find_warm
 
-__all__ = ["Found", "find_warm"]
+__all__ = ["WarmEngine", "find_warm"]

@@ -12,7 +12,7 @@ from ace.config import ModelSettings
 from ace.inference.serving.remote.engine_identity import Identity
 from ace.inference.serving.remote.peer_credentials import is_ours
 from ace.inference.serving.remote.remote_backend import RemoteBackend, greeting
-from ace.inference.serving.remote.wire_protocol import Hello, WireError
+from ace.inference.serving.remote.wire_protocol import Handshake, WireError
 from ace.inference.serving.warm.socket_paths import is_private, runtime_folder, socket_path
 
 SWITCH = "ACE_WARM"
@@ -20,45 +20,45 @@ SWITCH = "ACE_WARM"
 
 
 GREETING_S = 5.0
-"""How long a warm engine may take to greet: beyond that it is taken for dead."""
+"""How long a warm engine may take to handshake: beyond that it is taken for dead."""
 
 
-class Found(NamedTuple):
+class WarmEngine(NamedTuple):
     """A warm engine, or None and why one that is there was passed over ("" where there is none)."""
 
     backend: RemoteBackend | None
     passed_over: str = ""
 
 
-def find_warm(settings: ModelSettings, provider: str, reason: str) -> Found:
+def find_warm(settings: ModelSettings, provider: str, reason: str) -> WarmEngine:
     """The warm engine for `settings`, where `provider` is what they mean and `reason` why.
 
     Quick, and without an import of the engine: nothing but a folder is looked at where none is warm.
     ModelNotFoundError for a local model that is not there.
     """
     if not settings.warm or os.environ.get(SWITCH) == "0" or not hasattr(socket, "AF_UNIX"):
-        return Found(None)
+        return WarmEngine(None)
     began = time.perf_counter()
     if not is_private(runtime_folder()):
-        return Found(None)
+        return WarmEngine(None)
     wanted = Identity.of(settings, provider)
     place = socket_path(wanted.engine)
     if not place.exists():
-        return Found(None)
+        return WarmEngine(None)
     try:
-        connection, hello = greet(place)
+        connection, hello = handshake(place)
     except OSError:  # a killed server's, another user's, or one that hangs
-        return Found(None, "the warm engine does not answer")
+        return WarmEngine(None, "the warm engine does not answer")
     except WireError:
-        return Found(None, "the warm engine is served by another version of ace")
+        return WarmEngine(None, "the warm engine is served by another version of ace")
     if unlike := wanted.unlike(hello.identity):
         connection.close()
-        return Found(None, f"the warm engine (pid {hello.pid}) was started {unlike}")
+        return WarmEngine(None, f"the warm engine (pid {hello.pid}) was started {unlike}")
     why = f"{reason}; warm: ace serve-engine, pid {hello.pid}"
-    return Found(RemoteBackend(connection, hello, start_s=time.perf_counter() - began, reason=why))
+    return WarmEngine(RemoteBackend(connection, hello, start_s=time.perf_counter() - began, reason=why))
 
 
-def greet(place: Path) -> tuple[socket.socket, Hello]:
+def handshake(place: Path) -> tuple[socket.socket, Handshake]:
     """A connection to the server at `place`, and its greeting. OSError where nobody of ours listens; WireError where
     another version does."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -14,17 +14,17 @@ from ace.inference.backend import Backend
 from ace.inference.factory import create_backend
 from ace.inference.provider_choice import resolve_auto
 from ace.inference.serving.remote.engine_identity import engine_digest
-from ace.inference.serving.remote.wire_protocol import Hello, Stop, WireError, pack
-from ace.inference.serving.warm.discovery import greet
+from ace.inference.serving.remote.wire_protocol import Handshake, Stop, WireError, pack
+from ace.inference.serving.warm.discovery import handshake
 from ace.inference.serving.warm.socket_paths import sockets
 from ace.inference.serving.warm.warm_server import serve_engines, wait_until_free
 
 END_S = 60.0
-"""How long `end_all` waits for a server to free its engines."""
+"""How long `stop_all` waits for a server to free its engines."""
 
 
-async def serve_until_stopped(models: Sequence[ModelSettings], ready: Callable[[Hello], None]) -> None:
-    """Keep the engines of `models` warm until SIGTERM, Ctrl-C or `end_all`. Errors are those of `create_backend`."""
+async def serve_until_stopped(models: Sequence[ModelSettings], ready: Callable[[Handshake], None]) -> None:
+    """Keep the engines of `models` warm until SIGTERM, Ctrl-C or `stop_all`. Errors are those of `create_backend`."""
     if not hasattr(socket, "AF_UNIX"):
         raise ProviderStartError("warm engines need Unix sockets, which this system does not have")
     wanted: dict[str, tuple[ModelSettings, str]] = {}
@@ -44,23 +44,23 @@ async def serve_until_stopped(models: Sequence[ModelSettings], ready: Callable[[
             loop.remove_signal_handler(number)
 
 
-def survey() -> list[Hello]:
+def survey() -> list[Handshake]:
     """The engines that are warm and answer, of this version of ace. Sockets that a killed server left are passed by."""
     found = []
     for place in sockets():
         with contextlib.suppress(OSError, WireError):
-            connection, hello = greet(place)
+            connection, hello = handshake(place)
             connection.close()
             found.append(hello)
     return found
 
 
-def end_all() -> int:
+def stop_all() -> int:
     """End every server that answers, wait until its engines are freed, and say how many engines that were."""
     ending = []
     for place in sockets():
         with contextlib.suppress(OSError, WireError):
-            connection, _ = greet(place)
+            connection, _ = handshake(place)
             ending.append((place, connection))
     for _, connection in ending:
         with contextlib.closing(connection), contextlib.suppress(OSError):  # of several engines the first ends all

@@ -15,14 +15,14 @@ from ace.errors import ProviderStartError
 from ace.inference.backend import Backend
 from ace.inference.serving.remote.connection_server import EngineServer
 from ace.inference.serving.remote.engine_identity import Identity
-from ace.inference.serving.remote.wire_protocol import Hello
+from ace.inference.serving.remote.wire_protocol import Handshake
 from ace.inference.serving.warm.socket_paths import private_folder, socket_path
 
 
 async def serve_engines(
     models: Sequence[tuple[ModelSettings, str]],
     start: Callable[[ModelSettings], Backend],
-    ready: Callable[[Hello], None],
+    ready: Callable[[Handshake], None],
     stopping: asyncio.Event,
 ) -> None:
     """Start an engine for each of `models` (with the provider that it means), and serve all until `stopping` is set.

@@ -1,0 +1,225 @@
+"""The project's own benchmarks: `python -m benchmarks`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ace.cli.bench_output import (
+    MarkdownPath,
+    Modes,
+    Only,
+    OutputFolder,
+    Quick,
+    Seed,
+    Shape,
+    ShapeName,
+    measure_page,
+    report_writer,
+    use_own_engines,
+    write_report,
+)
+from ace.cli.options import JsonPath
+from ace.cli.terminal import message_console
+
+app = typer.Typer(help="The project's own benchmarks: medians, and ratios against a baseline in the same run.")
+
+
+@app.callback(invoke_without_command=True)
+def benchmarks(ctx: typer.Context) -> None:
+    """Without a subcommand, all benchmarks with their defaults."""
+    use_own_engines()
+    if ctx.invoked_subcommand is None:
+        everything()
+
+
+@app.command("all")
+def everything(
+    quick: Quick = False,
+    only: Only = None,
+    shape: ShapeName = None,
+    seed: Seed = 0,
+    output: OutputFolder = Path("ace-benchmarks"),
+) -> None:
+    """Everything, one after the other, on one page with charts. A failed benchmark is shown; the rest goes on."""
+    from benchmarks.catalogue import PROJECT_BENCHMARKS
+
+    measure_page(PROJECT_BENCHMARKS, quick=quick, only=only or (), shape=shape, seed=seed, output=output)
+
+
+@app.command("replay")
+def replay(
+    shape: Annotated[str, typer.Option(help="micro, 0.15b, 0.36b, qwen2.5-3b, qwen2.5-7b, or a folder.")] = "0.36b",
+    small_shape: Annotated[
+        str | None, typer.Option(help="What plays the small roles; else one that fits.", show_default=False)
+    ] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Cut the shapes to so many.", show_default=False)] = None,
+    samples: Annotated[int, typer.Option(min=1, max=64, help="How many samples the recorded run learns from.")] = 50,
+    epochs: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Samples that the recorded run works on together.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 1,
+    seed: Seed = 0,
+    trace: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Replay this trace instead.", show_default=False)
+    ] = None,
+    save_trace: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Keep the recorded trace.", show_default=False)
+    ] = None,
+    mode: Modes = None,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """A recorded run's calls, with the same lengths, by a model of any shape with random weights."""
+    from ace.bench.adaptation_runs.run_modes import chosen
+    from benchmarks.replay import REPLAY_MODES, measure_replay
+
+    report = measure_replay(
+        shape=shape,
+        small_shape=small_shape,
+        layers=layers,
+        samples=samples,
+        epochs=epochs,
+        batch=batch,
+        repetitions=repetitions,
+        seed=seed,
+        trace=trace,
+        save=save_trace,
+        modes=chosen(REPLAY_MODES, mode or ()),
+        partial=report_writer(json_path, markdown),
+    )
+    write_report(report, json_path, markdown)
+
+
+@app.command("reflect")
+def reflect(
+    shape: Shape = "micro",
+    samples: Annotated[int, typer.Option(min=1, help="Samples of the batch.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each mode runs; the median counts.")] = 3,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """The reflector alone, three rounds on each sample of a batch."""
+    from benchmarks.reflection import measure_reflect
+
+    write_report(measure_reflect(shape=shape, samples=samples, repetitions=repetitions, seed=seed), json_path, markdown)
+
+
+@app.command("batch")
+def batch(
+    samples: Annotated[int, typer.Option(min=1, max=64, help="How many samples are learned from.")] = 64,
+    epochs: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
+    repetitions: Annotated[int, typer.Option(min=1, help="How many worlds each size learns.")] = 5,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Batch sizes from one to 64 and auto: speed, and accuracy against one by one."""
+    from benchmarks.batch_sizes import measure_batches
+
+    writer = report_writer(json_path, markdown)
+    report = measure_batches(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed, partial=writer)
+    write_report(report, json_path, markdown)
+
+
+@app.command("prefix")
+def prefix(
+    samples: Annotated[
+        int, typer.Option(min=32, max=2400, help="How many samples the recorded run learns from.")
+    ] = 200,
+    top: Annotated[int, typer.Option(min=1, help="Bullets of a prompt where they are retrieved by question.")] = 16,
+    tokens: Annotated[int, typer.Option(min=1, help="The most tokens that each request generates.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each runs; the median counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """One run's prompts laid out for the prefix cache, with counters in them, and with bullets by question."""
+    from rich.text import Text
+
+    from benchmarks.prefix_layouts import measure_prefix
+
+    message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
+    report = measure_prefix(samples=samples, top=top, tokens=tokens, repetitions=repetitions, seed=seed)
+    write_report(report, json_path, markdown)
+
+
+@app.command("saturation")
+def saturation(
+    samples: Annotated[int, typer.Option(min=1, max=128, help="How many samples are learned from.")] = 50,
+    batch: Annotated[int, typer.Option(min=1, help="Samples of a batch.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="Worlds that each setting learns; the median counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The first world; each repetition has its own.")] = 0,
+    shape: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Random weights of a shape of replay, instead of the micro model."),
+    ] = None,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """How full a run keeps the engine, with and without a pipeline, against the same requests all at once."""
+    from rich.text import Text
+
+    from benchmarks.saturation import measure_saturation
+
+    message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
+    report = measure_saturation(
+        samples=samples,
+        batch=batch,
+        repetitions=repetitions,
+        seed=seed,
+        shape=shape,
+        partial=report_writer(json_path, markdown),
+    )
+    write_report(report, json_path, markdown)
+
+
+@app.command("overhead")
+def overhead(
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each is measured; the median counts.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the made-up bullets.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Merge, dedup, apply, render and budget on playbooks of 100 to 99 000 bullets."""
+    from benchmarks.playbook_overhead import measure_overhead
+
+    write_report(measure_overhead(repetitions=repetitions, seed=seed), json_path, markdown)
+
+
+@app.command("credit")
+def credit(
+    trials: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 40,
+    planted: Annotated[int, typer.Option(min=1, max=6, help="False bullets in each playbook.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="The first world.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Whether the ranking of `ace playbook credit` puts planted false bullets last."""
+    from benchmarks.attribution_ranking import measure_credit_ranking
+
+    write_report(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
+
+
+@app.command("soak")
+def soak(
+    samples: Annotated[
+        int, typer.Option(min=1000, help="How many samples the run has, rounded up to whole epochs of 500.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The micro world that is learned.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """One long run with a scripted model: memory, open files, store size and speed from beginning to end."""
+    from rich.text import Text
+
+    from benchmarks.soak import measure_soak
+
+    message_console().print(Text("measuring; ten thousand samples take a few minutes"), soft_wrap=True)
+    write_report(measure_soak(samples=samples, seed=seed), json_path, markdown)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")

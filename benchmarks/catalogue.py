@@ -1,0 +1,54 @@
+"""The project's own benchmarks, in the order of their page."""
+
+from __future__ import annotations
+
+from ace.bench.registry import ONCE, Benchmark
+
+PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
+    Benchmark(
+        "replay",
+        "The same calls by another shape",
+        "benchmarks.replay:measure_replay",
+        {"shape": "0.36b", "samples": 50, "repetitions": 1},
+        {"shape": "micro", "samples": 4},
+        "shape",
+    ),
+    Benchmark(
+        "reflect",
+        "Reflection alone",
+        "benchmarks.reflection:measure_reflect",
+        {"shape": "micro", "samples": 16, "repetitions": 3},
+        {"samples": 4, **ONCE},
+        "shape",
+    ),
+    Benchmark(
+        "batch",
+        "Batch sizes",
+        "benchmarks.batch_sizes:measure_batches",
+        {"samples": 64, "epochs": 1, "repetitions": 5},
+        {"samples": 8, **ONCE},
+    ),
+    Benchmark(
+        "prefix",
+        "Layouts of the prompt",
+        "benchmarks.prefix_layouts:measure_prefix",
+        {"samples": 200, "top": 16, "tokens": 16, "repetitions": 3},
+        {"samples": 32, **ONCE},
+    ),
+    Benchmark(
+        "saturation",
+        "How full a run keeps the engine",
+        "benchmarks.saturation:measure_saturation",
+        {"samples": 50, "batch": 16, "repetitions": 3},
+        {"samples": 6, **ONCE},
+    ),
+    Benchmark("overhead", "ace's own work", "benchmarks.playbook_overhead:measure_overhead", {"repetitions": 5}, ONCE),
+    Benchmark(
+        "credit",
+        "Credit ranking",
+        "benchmarks.attribution_ranking:measure_credit_ranking",
+        {"trials": 40, "planted": 2},
+        {"trials": 2},
+    ),
+    Benchmark("soak", "A long run", "benchmarks.soak:measure_soak", {"samples": 10_000}, {"samples": 1_000}),
+)

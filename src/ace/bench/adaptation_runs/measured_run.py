@@ -1,0 +1,187 @@
+"""One adaptation on the micro world, timed: what `ace bench run` and `python -m benchmarks batch` are made of."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ace.bench.adaptation_runs.one_by_one import SerialBackend
+from ace.bench.adaptation_runs.role_clock import RoleClock
+from ace.bench.adaptation_runs.run_modes import BATCH, TARGET, Mode, run_settings
+from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
+from ace.bench.hardware.isolated_process import isolated
+from ace.bench.hardware.roofline import Asked
+from ace.config import Provider, RunSettings
+from ace.engine import Event, run
+from ace.engine.events import EvaluationStarted, RunStarted
+from ace.inference import Backend, EngineMeter, MeteredBackend, open_backends
+from ace.roles import CallRecord
+from ace.store import RunStore
+from ace.types import ROLES, Usage
+
+WARM_UP_WORLD = 500_000
+ESCALATED = "escalated"
+"""Beside the roles: calls that a larger model answered in the place of a role's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is learned: so many samples so often, in worlds `seed`, `seed` + 1, ...: one for each repetition.
+
+    `batch` samples flow together unless the mode says otherwise. `threads` are what an engine has on a CPU; None: what
+    ace gives a model of that size.
+    """
+
+    samples: int
+    epochs: int
+    repetitions: int
+    seed: int
+    batch: int = BATCH
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """One repetition. `role_s` are wall-clock seconds, shared out by `RoleClock`; `engine_s` were spent inside engine
+    steps; `asked` is what each model was; `right` says of each held-out question whether it was answered right at the
+    end."""
+
+    seconds: float
+    engine_s: float
+    role_s: dict[str, float]
+    calls: dict[str, int]
+    asked: tuple[Asked, ...]
+    cached_share: float
+    right: tuple[bool, ...]
+    bullets: int
+
+
+def measure_adaptations(mode: Mode, work: Work) -> list[Adaptation]:
+    """All repetitions, in a process of their own, after a warm-up of kernels and grammars on another world.
+
+    Raises what starting a provider raises.
+    """
+    return isolated(_measure, mode, work)
+
+
+def _measure(mode: Mode, work: Work) -> list[Adaptation]:
+    set_engine_threads(work.threads or threads_of(TARGET))
+    return asyncio.run(_repeat(mode, work))
+
+
+async def _repeat(mode: Mode, work: Work) -> list[Adaptation]:
+    worlds = [work.seed + WARM_UP_WORLD, *(work.seed + number for number in range(work.repetitions))]
+    with TemporaryDirectory(prefix="ace-bench-") as folder:
+        every = [
+            run_settings(
+                mode,
+                store=f"sqlite:///{Path(folder) / f'{world}.db'}",
+                samples=work.samples,
+                epochs=work.epochs,
+                world=world,
+                batch=work.batch,
+            )
+            for world in worlds
+        ]
+        async with open_backends(every[0]) as backends:
+            return [await _adapt(settings, backends, serial=mode.serial) for settings in every][1:]
+
+
+async def _adapt(settings: RunSettings, backends: Mapping[str, Backend], *, serial: bool) -> Adaptation:
+    clock, lock = RoleClock(), asyncio.Lock()
+    timed: dict[str, Backend] = {
+        name: clock.over(name if name in ROLES else ESCALATED, backend) for name, backend in backends.items()
+    }
+    asked = {role: SerialBackend(backend, lock) for role, backend in timed.items()} if serial else timed
+    watch = _Watch(backends.values(), clock)
+    summary = await run(settings, backends=asked, listener=watch)
+    with RunStore.open(settings.store, create=False) as store:
+        (held_out,) = store.evaluations(summary.run)
+        outcomes = store.outcomes(summary.run, evaluation=held_out.index)
+        calls = store.calls(summary.run)
+    asked_of = Counter(call.role for call in calls)
+    used = sum((call.usage for call in calls), Usage())
+    return Adaptation(
+        seconds=watch.seconds,
+        engine_s=watch.engine_s,
+        role_s=watch.role_s,
+        calls={role: asked_of[role] for role in ROLES},
+        asked=_asked(settings, calls, watch.steps, serial=serial),
+        cached_share=used.cached_tokens / used.prompt_tokens,
+        right=tuple(outcome.correct is True for outcome in outcomes),
+        bullets=summary.playbook_bullets,
+    )
+
+
+def _asked(
+    settings: RunSettings, calls: Sequence[CallRecord], steps: Mapping[str, int], *, serial: bool
+) -> tuple[Asked, ...]:
+    models = {settings.models[key].model: settings.models[key] for key in settings.models_used}
+    asked = []
+    for name, model in models.items():
+        usages = tuple(call.usage for call in calls if call.model == name)
+        counted = steps_of(model.provider, usages, steps[name], serial=serial)
+        asked.append(Asked(name, usages, counted, model.speculative.model, model.replicas))
+    return tuple(asked)
+
+
+def steps_of(provider: Provider, usages: Iterable[Usage], stepped: int, *, serial: bool) -> int | None:
+    """How often a model's weights were read: `stepped` times, where that is the engine's own count of its steps.
+
+    transformers counts batches. One call at a time it takes a step for each token; in batches nobody counts.
+    """
+    if provider == "huggingface":
+        return sum(usage.completion_tokens for usage in usages) if serial else None
+    return stepped
+
+
+class _Watch:
+    """A listener that reads the clocks where the adaptation begins and where it ends."""
+
+    def __init__(self, backends: Iterable[Backend], clock: RoleClock) -> None:
+        self._engines = {id(backend): backend for backend in backends}
+        self._clock = clock
+        self._began = 0.0
+        self._meters: dict[str, EngineMeter] = {}
+        self.seconds = self.engine_s = 0.0
+        self.steps: dict[str, int] = {}
+        self.role_s: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._began, self._meters = time.perf_counter(), self._read()
+        elif isinstance(event, EvaluationStarted):  # the only one, on the held-out questions
+            self.seconds = time.perf_counter() - self._began
+            spent = {model: meter - self._meters[model] for model, meter in self._read().items()}
+            self.engine_s = sum(meter.step_s for meter in spent.values())
+            self.steps = {model: meter.steps for model, meter in spent.items()}
+            self.role_s = dict(self._clock.seconds)
+
+    def _read(self) -> dict[str, EngineMeter]:
+        """By model."""
+        meters: dict[str, EngineMeter] = {}
+        for backend in self._engines.values():
+            if isinstance(backend, MeteredBackend):
+                meters[backend.info.model] = meters.get(backend.info.model, EngineMeter()) + backend.meter()
+        return meters
+
+
+def median_seconds(measured: Sequence[Adaptation]) -> float:
+    """Over the repetitions."""
+    return statistics.median(one.seconds for one in measured)
+
+
+def mean_by_role(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means over the repetitions, for each role and for what was escalated."""
+    return {name: statistics.mean(count.get(name, 0.0) for count in counts) for name in (*ROLES, ESCALATED)}
+
+
+def answers(measured: Sequence[Adaptation]) -> list[float]:
+    """1 for each held-out question of all worlds that was answered right, else 0, in order."""
+    return [float(right) for one in measured for right in one.right]

@@ -1,0 +1,21 @@
+"""A backend that is asked one request at a time, as a loop of HTTP calls does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ace.inference import Backend
+from ace.inference.wrappers.wrapper import WrapperBackend
+from ace.types import Completion, Request
+
+
+class SerialBackend(WrapperBackend):
+    """Whoever asks waits until those before are answered."""
+
+    def __init__(self, inner: Backend, lock: asyncio.Lock | None = None) -> None:
+        super().__init__(inner)
+        self._lock = lock or asyncio.Lock()
+
+    async def complete(self, request: Request) -> Completion:
+        async with self._lock:
+            return await super().complete(request)

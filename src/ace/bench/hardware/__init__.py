@@ -1,0 +1,1 @@
+"""The machine that is measured: its cores, a ceiling for its speed, models by shape."""

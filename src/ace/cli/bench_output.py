@@ -1,0 +1,97 @@
+"""Options and output of benchmark commands: reports on the terminal and in files, which also show partial results."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ace.cli.terminal import FAILED_SAMPLES, message_console, show
+
+if TYPE_CHECKING:
+    from ace.bench import Benchmark, Report
+
+MarkdownPath = Annotated[
+    Path | None,
+    typer.Option("--markdown", dir_okay=False, help="Also write the table to this file.", show_default=False),
+]
+
+Seed = Annotated[int, typer.Option(min=0, help="The first micro world.")]
+Shape = Annotated[str, typer.Option(help="micro, 0.15b, 0.36b, qwen2.5-3b, qwen2.5-7b, or a folder; random weights.")]
+ShapeName = Annotated[
+    str | None, typer.Option("--shape", help="Use this shape wherever one is used.", show_default=False)
+]
+Modes = Annotated[
+    list[str] | None,
+    typer.Option("--mode", help="Only this row of the table; ratios are against the first.", show_default=False),
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Tiny sizes: to see that all of it works here.")]
+Only = Annotated[
+    list[str] | None, typer.Option(help="Only this benchmark. Can be given several times.", show_default=False)
+]
+OutputFolder = Annotated[
+    Path, typer.Option(file_okay=False, help="The folder for the pages and each benchmark's JSON.")
+]
+
+
+def write_report(report: Report, json_path: Path | None, markdown: Path | None) -> None:
+    """Show `report` and write it to the files that were named."""
+    from rich.text import Text
+
+    report_writer(json_path, markdown)(report)
+    show(Text(report.to_markdown()))
+
+
+def report_writer(json_path: Path | None, markdown: Path | None) -> Callable[[Report], None]:
+    """A function that writes a report, complete or partial, to the files that were named."""
+
+    def write(report: Report) -> None:
+        from ace._util.files import replace_file
+
+        if json_path is not None:
+            replace_file(json_path, json.dumps(report.to_json(), indent=2) + "\n")
+        if markdown is not None:
+            replace_file(markdown, report.to_markdown())
+
+    return write
+
+
+def use_own_engines() -> None:
+    """Measure engines of this process only, never a warm one."""
+    os.environ["ACE_WARM"] = "0"
+
+
+def measure_page(
+    benchmarks: Sequence[Benchmark], *, quick: bool, only: Sequence[str], shape: str | None, seed: int, output: Path
+) -> None:
+    """Run `benchmarks` one after the other and write one page with charts. A failed one is shown; the rest goes on."""
+    from rich.text import Text
+
+    from ace._util.files import replace_file
+    from ace.bench import Part, measure_all
+    from ace.bench.hardware.machine import Machine
+    from ace.errors import ConfigError
+    from ace.reporting.benchmark_pages import benchmarks_html, benchmarks_markdown
+
+    names = [benchmark.name for benchmark in benchmarks]
+    for name in only:
+        if name not in names:
+            raise ConfigError.at("--only", name, ", ".join(names))
+    selected = [benchmark for benchmark in benchmarks if not only or benchmark.name in only]
+    machine, parts = Machine.here(), list[Part]()
+    message_console().print(Text(f"measuring {', '.join(b.name for b in selected)}"), soft_wrap=True)
+    for part in measure_all(selected, quick=quick, seed=seed, shape=shape):
+        parts.append(part)
+        outcome = "failed" if part.report is None else "done"
+        message_console().print(Text(f"{part.benchmark.name}: {outcome} in {part.seconds:.0f} s"), soft_wrap=True)
+        if part.report is not None:
+            replace_file(output / f"{part.benchmark.name}.json", json.dumps(part.report.to_json(), indent=2) + "\n")
+        replace_file(output / "index.md", benchmarks_markdown(parts, machine))
+        replace_file(output / "index.html", benchmarks_html(parts, machine))
+    show(Text(benchmarks_markdown(parts, machine)))
+    if any(part.report is None for part in parts):
+        raise typer.Exit(FAILED_SAMPLES)

@@ -1,0 +1,120 @@
+"""Progress adds up what happens and says it, on a terminal and off it."""
+
+from __future__ import annotations
+
+import io
+from itertools import count
+
+import pytest
+from rich.console import Console
+
+from ace.engine.events import (
+    BatchCommitted,
+    BatchStarted,
+    CallFinished,
+    CurationFailed,
+    EngineReady,
+    EngineStartDeferred,
+    EvaluationFinished,
+    EvaluationProgress,
+    EvaluationStarted,
+    Event,
+    RunFinished,
+    RunStarted,
+    SampleFinished,
+)
+from ace.reporting.event_totals import Tally
+from ace.reporting.progress import LiveView, PlainView, progress_view
+from ace.types import Usage
+
+STORY: list[Event] = [
+    EngineStartDeferred("vllm", "micro-target"),
+    EngineReady("vllm", "micro-target", "cpu", 2.5, "no GPU", 3 << 29),
+    RunStarted("r-1", "offline", 4, 2),
+    EvaluationStarted("before", "test", 2, 0),
+    EvaluationProgress("before", 1, 2, 0),
+    EvaluationProgress("before", 2, 2, 1),
+    EvaluationFinished("before", "test", 2, 1, 0, 0.5, 0),
+    BatchStarted(0, 0, 2, 0),
+    CallFinished("generator", Usage(prompt_tokens=100, cached_tokens=75, completion_tokens=30), True),
+    SampleFinished(0, "a", True, True, 0),
+    SampleFinished(0, "b", None, None, 0),
+    CurationFailed(0, 0, "no \x1b[31mJSON"),
+    BatchCommitted(0, 0, 1, 1, 1, 3, 1, 3, {"TAG": 3, "ADD": 1}),
+]
+
+
+def _clock(step: float = 1.0) -> Tally:
+    ticks = count()
+    return Tally(lambda: next(ticks) * step)
+
+
+def test_the_tally_adds_up() -> None:
+    tally = _clock()
+    for event in STORY:
+        tally.add(event)
+    assert (tally.batches_done, tally.batches, tally.samples_done) == (1, 2, 2)
+    assert tally.accuracy == 0.5
+    assert tally.cache_hit_rate == 0.75
+    assert tally.completion_tokens == 30
+    assert tally.seconds_left is not None and tally.seconds_left > 0
+
+
+def test_before_anything_happened_nothing_is_known() -> None:
+    tally = Tally()
+    assert (tally.accuracy, tally.cache_hit_rate, tally.tokens_per_s, tally.seconds_left) == (None, None, None, None)
+
+
+def test_a_resumed_run_is_not_timed_by_what_it_did_before() -> None:
+    now = 0.0
+    tally = Tally(lambda: now)
+    tally.add(RunStarted("r-1", "offline", 8, 4, resumed_at=2))
+    tally.add(BatchStarted(2, 0, 2, 5))
+    now = 10.0
+    tally.add(BatchCommitted(2, 0, 2, 0, 0, 2, 6, 3, {}))
+    assert tally.seconds_left == pytest.approx(10.0)
+
+
+def test_plain_lines_tell_the_story() -> None:
+    out = io.StringIO()
+    with PlainView(Console(file=out, width=80)) as view:
+        for event in [*STORY, RunFinished("r-1", "done")]:
+            view(event)
+    deferred, *lines = out.getvalue().splitlines()
+    assert deferred.startswith("engine: vllm with micro-target starts when it is asked")
+    assert lines[0] == (
+        "engine: vllm with micro-target on cpu, started in 2.5 s, 1.50 GiB of weights and KV cache (no GPU)"
+    )
+    assert lines[1] == "run r-1: offline, 4 samples in 2 batches"
+    assert lines[2] == "before: 50.0% (1/2 of test) with playbook v0"
+    assert lines[3].endswith("are lost: no \\x1b[31mJSON")
+    told = "batch 1/2 (epoch 1): 1/3 right, 1 after reflection, 1 failed; playbook v1, 3 bullets (1 ADD, 3 TAG);"
+    assert lines[4].startswith(told)
+    assert lines[5] == "run r-1: done"
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_long_evaluation_gives_signs_of_life() -> None:
+    out = io.StringIO()
+    ticks = count(step=6)
+    view = PlainView(Console(file=out, width=80), every_s=10.0, clock=lambda: float(next(ticks)))
+    for done in range(1, 6):
+        view(EvaluationProgress("after", done, 100, done))
+    assert "after: 2/100 samples, 2 right so far" in out.getvalue()
+
+
+def test_bars_show_the_story_on_a_terminal() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True)
+    view = progress_view(console)
+    assert isinstance(view, LiveView)
+    with view:
+        for event in STORY:
+            view(event)
+    assert "before: 50.0% (1/2 of test) with playbook v0" in out.getvalue()
+    assert "adaptation" in out.getvalue()
+    assert "\x1b[31mJSON" not in out.getvalue()
+
+
+def test_without_a_terminal_there_are_lines() -> None:
+    assert isinstance(progress_view(Console(file=io.StringIO())), PlainView)
