@@ -110,6 +110,8 @@ class Usage:
 
     Of the `drafted_tokens` that speculative decoding guessed in `draft_steps` steps, the model took `accepted_tokens`;
     all three are 0 where nothing was guessed. Those of a last step count whole, also where the answer ends within it.
+    `reasoning_tokens` is the part of the completion that a server keeps apart from the answer; `estimated_tokens` are
+    those of prompt and completion that no engine reported.
     """
 
     prompt_tokens: int = 0
@@ -121,6 +123,8 @@ class Usage:
     drafted_tokens: int = 0
     accepted_tokens: int = 0
     draft_steps: int = 0
+    reasoning_tokens: int = 0
+    estimated_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -133,6 +137,8 @@ class Usage:
             self.drafted_tokens + other.drafted_tokens,
             self.accepted_tokens + other.accepted_tokens,
             self.draft_steps + other.draft_steps,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.estimated_tokens + other.estimated_tokens,
         )
 
 
@@ -151,6 +157,10 @@ class Completion:
     attempts: int = 1
     from_cache: bool = False
     """Whether the completion cache answered, so that no engine was asked; `usage` is then that of no call."""
+    reasoning: str = ""
+    """What the model thought, where its server keeps that apart from the answer."""
+    notes: tuple[str, ...] = ()
+    """What the backend changed in its requests, because the server refused it; each change is told once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from ace.config import RunSettings
 from ace.engine.calls.call_gateway import CallGateway
 from ace.engine.calls.escalation import Escalation, at_once, call_with_escalation, is_insufficient, with_time_limit
 from ace.engine.concurrency.blocking_pool import BlockingPool
-from ace.engine.events import CallFinished, Listener, null_listener
+from ace.engine.events import CallFailed, CallFinished, Listener, null_listener
 from ace.engine.feedback.signals import has_labels, without_target
 from ace.engine.loop.schedule import derive_seed
 from ace.engine.run_inputs import sample_prompt
@@ -45,7 +45,8 @@ class RunContext:
     """One run's settings and live parts. Frozen: the loop's state is the playbook, which is handed on by value.
 
     Every call raises what its backend raises; an answer that cannot be parsed is a value. `working_sets` keeps what was
-    retrieved for an epoch, by the index of its first batch.
+    retrieved for an epoch, by the index of its first batch; `curation_errors` says of the batches under way why curator
+    calls failed.
     """
 
     run: str
@@ -59,6 +60,7 @@ class RunContext:
     blocking_pool: BlockingPool
     listener: Listener = null_listener
     working_sets: dict[int, WorkingSet] = field(default_factory=dict)
+    curation_errors: dict[int, list[str]] = field(default_factory=dict)
 
     def render(self, playbook: Playbook) -> str:
         """The playbook as prompts show it: the part of the prefix that all roles share."""
@@ -231,5 +233,10 @@ class RunContext:
     def _record_call(self, result: RoleResult[Answer], why: Escalation | None) -> RoleResult[Answer]:
         for call in result.calls:
             self.listener(CallFinished(call.role, call.usage, call.parsed))
+            if call.parsed:
+                self.calls.accept(call.digest)
+            else:
+                self.calls.reject(call.digest)
+                self.listener(CallFailed(call.role, f"ParseError: {call.error}"))
         earlier = tuple(replace(call, escalated=why) for call in result.earlier)
         return replace(result, call=replace(result.call, escalated=why), earlier=earlier)

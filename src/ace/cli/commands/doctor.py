@@ -48,6 +48,7 @@ def _machine() -> Table:
     from rich.table import Table
 
     from ace.inference.model_files.packaged import PACKAGED
+    from ace.inference.precision import cpu_precision
     from ace.inference.provider_choice import has_gpu, installed
 
     table = Table.grid(padding=(0, 3))
@@ -59,6 +60,7 @@ def _machine() -> Table:
         ("cpu cores", str(_cores())),
         ("memory", _memory()),
         ("nvidia gpu", "yes" if has_gpu() else "no"),
+        ("dtype auto on the cpu", str(cpu_precision())),
         ("shipped models", ", ".join(models) or "none: this installation is incomplete"),
     ):
         table.add_row(name, value)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ace.config import ModelSettings, RunSettings
 from ace.inference import Backend, Tiers, model_path
+from ace.inference.precision import effective_dtype
 from ace.store import RunReader
 from ace.types import ROLES, Completion, Request, RoleName, digest
 
@@ -56,7 +57,7 @@ def model_identity(settings: ModelSettings, backend: Backend) -> dict[str, Any]:
         "provider": info.provider,
         "model": info.model,
         "base_url": settings.base_url,
-        "dtype": settings.dtype,
+        "dtype": effective_dtype(settings),
         "engine_args": settings.engine_args,
         "files": _files(Path(model_path(info.model))) if here else [],
     }

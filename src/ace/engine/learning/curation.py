@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeVar
 
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.feedback.signals import shown
 from ace.engine.learning.lessons import Lesson, collect_lessons
-from ace.engine.loop.attempt import SAMPLE_ERRORS
 from ace.engine.loop.sample_loop import SampleResult
 from ace.playbook import (
     Add,
@@ -165,7 +165,9 @@ async def ask_curator(
             playbook, prefix, reflections, touched=touched, purpose=f"batch-{batch}", group=number
         )
     except SAMPLE_ERRORS as error:
-        context.listener(CurationFailed(batch, number, f"{type(error).__name__}: {error}"))
+        text = f"{type(error).__name__}: {error}"
+        context.curation_errors.setdefault(batch, []).append(f"curator: {text}")
+        context.listener(CurationFailed(batch, number, text))
         return Delta(()), ()
     if result is None:
         return Delta(()), ()

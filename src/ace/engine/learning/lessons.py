@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.feedback.signals import has_labels
-from ace.engine.loop.attempt import SAMPLE_ERRORS
 from ace.engine.loop.sample_loop import SampleResult
 from ace.roles import CallRecord, Reflection
 from ace.roles.joint_reflection import AnsweredSample

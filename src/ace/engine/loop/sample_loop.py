@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
 from ace.engine.feedback.feedback import collect_feedback
 from ace.engine.feedback.signals import Signal, has_labels
 from ace.engine.learning.early_stopping import Insights, StopReason, is_proven, is_spent
-from ace.engine.loop.attempt import SAMPLE_ERRORS, Attempt, attempt
+from ace.engine.loop.attempt import Attempt, attempt
 from ace.playbook import Playbook
 from ace.roles import CallRecord, Reflection, reflection_text
 from ace.store.records import OutcomeRecord
