@@ -18,6 +18,8 @@ from ace.errors import ConfigError
 MessageRole = Literal["system", "user", "assistant"]
 RoleName = Literal["generator", "reflector", "curator"]
 FinishReason = Literal["stop", "length", "error"]
+JsonLayout = Literal["compact", "spaced", "indented"]
+"""How a guided answer is written: no white space, a blank after `:` and `,`, or a field a line."""
 
 ROLES: tuple[RoleName, ...] = ("generator", "reflector", "curator")
 
@@ -66,12 +68,15 @@ class Sampling:
 class Request:
     """One model call: a conversation, how to sample, and (optionally) the JSON schema the answer must follow.
 
+    `layout` is the white space of a guided answer, where the engine can be told.
+
     ConfigError for a schema with `sampling.ignore_eos`: an answer that follows a schema ends where the schema ends.
     """
 
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     schema: Mapping[str, Any] | None = None
+    layout: JsonLayout = "compact"
 
     def __post_init__(self) -> None:
         if self.schema is not None and self.sampling.ignore_eos:
@@ -84,7 +89,8 @@ class Request:
         sampling = fields_of(self.sampling)
         if not self.sampling.ignore_eos:
             del sampling["ignore_eos"]  # digests from before there was such a thing stay what they are
-        return digest({"messages": messages, "sampling": sampling, "schema": self.schema})
+        layout = {} if self.layout == "compact" else {"layout": self.layout}  # older digests, too, stay what they are
+        return digest({"messages": messages, "sampling": sampling, "schema": self.schema, **layout})
 
 
 def fields_of(value: Any) -> dict[str, Any]:

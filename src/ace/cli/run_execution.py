@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.engine import RunSummary
     from ace.inference import Backends
+    from ace.reporting.progress import View
 
 
 def work(
@@ -23,8 +24,9 @@ def work(
     *,
     resume: str | None = None,
     retry_failed: bool = False,
+    view: View | None = None,
 ) -> RunSummary:
-    """Run `settings` with progress on stderr, write the summary to `json_path` and print it.
+    """Run `settings` with progress on stderr, or whatever `view` shows, write the summary to `json_path` and print it.
 
     Where a provider ends the run, its error is what `json_path` holds.
     Live backends in `ctx.obj` are used instead of the settings' models: programs and tests that embed `ace` pass them.
@@ -46,8 +48,8 @@ def work(
             replace_file(json_path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
     try:
-        with progress_view(message_console()) as view:
-            work = run(settings, listener=view, resume=resume, retry_failed=retry_failed, backends=backends)
+        with view or progress_view(message_console()) as listener:
+            work = run(settings, listener=listener, resume=resume, retry_failed=retry_failed, backends=backends)
             summary = asyncio.run(work)
     except InferenceError as error:
         write({"status": "failed", "reason": f"{type(error).__name__}: {error.message}", "hint": error.hint})

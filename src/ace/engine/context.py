@@ -20,6 +20,7 @@ from ace.inference import Tiers
 from ace.playbook import Embedder, Playbook, WorkingSet, render
 from ace.prompts import PromptPack
 from ace.roles import (
+    AnsweredSample,
     Complete,
     Curation,
     GeneratorAnswer,
@@ -30,6 +31,7 @@ from ace.roles import (
     generate,
     insight_lines,
     reflect,
+    reflect_together,
 )
 from ace.store import RunStore
 from ace.tasks import SchemaTask, Task
@@ -150,6 +152,25 @@ class RunContext:
         escalate = self.settings.roles.reflector.escalate
         return await call_with_escalation(ask, escalate, at_once(escalate, grade=grade, round=round, stalled=stalled))
 
+    async def reflect_together(
+        self, prefix: str, samples: Sequence[AnsweredSample], *, purpose: str, group: int
+    ) -> RoleResult[Reflection]:
+        """Let the reflector look at several samples that were answered wrongly and share a target."""
+
+        async def ask(why: Escalation | None) -> RoleResult[Reflection]:
+            result = await reflect_together(
+                self._complete("reflector", why),
+                self.pack,
+                prefix,
+                samples,
+                sampling=self._sampling("reflector", why, purpose, "together", str(group)),
+                guided=self._guided("reflector", why),
+                prompts=[sample_prompt(self.task, self.pack, without_target(each.sample)) for each in samples],
+            )
+            return self._record_call(result, why)
+
+        return await call_with_escalation(ask, self.settings.roles.reflector.escalate, None)
+
     async def curate(
         self,
         playbook: Playbook,
@@ -210,11 +231,12 @@ class RunContext:
         )
 
     def _record_call(self, result: RoleResult[Answer], why: Escalation | None) -> RoleResult[Answer]:
-        call = result.call
-        self.listener(CallFinished(call.role, call.usage, call.parsed))
-        if call.parsed:
-            self.calls.accept(call.digest)
-        else:
-            self.calls.reject(call.digest)
-            self.listener(CallFailed(call.role, f"ParseError: {call.error}"))
-        return replace(result, call=replace(call, escalated=why))
+        for call in result.calls:
+            self.listener(CallFinished(call.role, call.usage, call.parsed))
+            if call.parsed:
+                self.calls.accept(call.digest)
+            else:
+                self.calls.reject(call.digest)
+                self.listener(CallFailed(call.role, f"ParseError: {call.error}"))
+        earlier = tuple(replace(call, escalated=why) for call in result.earlier)
+        return replace(result, call=replace(result.call, escalated=why), earlier=earlier)

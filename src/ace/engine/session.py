@@ -22,6 +22,7 @@ from ace.engine.calls.completion_cache import CompletionCache, has_answers
 from ace.engine.calls.spending import Spending, spent_so_far
 from ace.engine.concurrency.blocking_pool import BlockingPool
 from ace.engine.context import RunContext
+from ace.engine.context_check import check_contexts
 from ace.engine.events import BudgetReached, EngineReady, EngineStartDeferred, Listener, RunFinished, null_listener
 from ace.engine.loop.adaptation import best_version
 from ace.engine.run_inputs import RunInputs, with_stored_pack
@@ -80,7 +81,7 @@ async def run_session(
             run_id, parts = _reopen(store, parts, resume)
         status: RunStatus
         try:
-            async with _engines(settings, backends, store, listener) as live:
+            async with _engines(settings, parts, backends, store, listener) as live:
                 if run_id is None:
                     run_id = store.create_run(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
@@ -197,7 +198,7 @@ def _gpus(settings: RunSettings, live: Tiers) -> int:
 
 @contextlib.asynccontextmanager
 async def _engines(
-    settings: RunSettings, given: Backends | None, store: RunStore, listener: Listener
+    settings: RunSettings, parts: RunInputs, given: Backends | None, store: RunStore, listener: Listener
 ) -> AsyncIterator[Tiers]:
     """The roles' backends: those given, which stay open, or the settings' own. Those are started when they are first
     asked where the completion cache can be expected to answer everything."""
@@ -206,6 +207,8 @@ async def _engines(
         info = backend.info
         listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
 
+    if given is None:
+        check_contexts(settings, parts)
     own = open_backends(settings, deferred=ready if has_answers(settings, store) else None)
     async with own if given is None else contextlib.nullcontext(given) as backends:
         tiers = Tiers.of(settings, backends)

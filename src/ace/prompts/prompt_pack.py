@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -22,18 +22,18 @@ from pathlib import Path
 from ace.errors import PromptPackError
 from ace.playbook.playbook import Section
 from ace.playbook.render import LineFormats
-from ace.prompts.manifest import OPERATIONS, Manifest, read_manifest
+from ace.prompts.manifest import OPERATIONS, AnswerRules, Manifest, read_manifest
 from ace.prompts.template import PromptTemplate
-from ace.types import ROLES, Message, RoleName
+from ace.types import ROLES, JsonLayout, Message, RoleName
 
 __all__ = ["OPERATIONS", "PromptPack", "find_pack", "load_pack", "packaged_packs"]
 
 PLACEHOLDERS: Mapping[RoleName, frozenset[str]] = {
-    "generator": frozenset({"question", "context", "reflection"}),
-    "reflector": frozenset({"question", "context", "reasoning", "answer", "feedback", "target", "bullets"}),
-    "curator": frozenset({"insights", "sections", "stats"}),
+    "generator": frozenset({"question", "context", "reflection", "ids"}),
+    "reflector": frozenset({"question", "context", "reasoning", "answer", "feedback", "target", "bullets", "ids"}),
+    "curator": frozenset({"insights", "sections", "stats", "ids"}),
 }
-"""What each role's text may name."""
+"""What each role's text may name; `$ids` are those of the bullets that the prompt shows, nothing where it has none."""
 
 REFLECTION_PLACEHOLDERS = frozenset(
     {"error_identification", "root_cause_analysis", "correct_approach", "key_insight", "insight"}
@@ -54,7 +54,8 @@ class PromptPack:
 
     `preamble` is the text before the playbook, made of `opening` by `for_task`.
     `one_line` folds the texts of samples and answers, `omit` names answer fields that the pack does not ask for,
-    `operations` the ones its curator may propose, `sections` those that an empty playbook begins with.
+    `operations` the ones its curator may propose, `sections` those that an empty playbook begins with. `answers` bounds
+    what guided answers hold, and `again` asks for an answer that was cut off or cannot be read.
     """
 
     name: str
@@ -68,10 +69,19 @@ class PromptPack:
     reflection: PromptTemplate
     formats: LineFormats
     insight_separator: str = ""
+    together: PromptTemplate | None = None
+    together_sample: PromptTemplate | None = None
+    again: str = ""
+    answers: AnswerRules | None = None
     one_line: bool = False
     omit: frozenset[str] = frozenset()
     operations: tuple[str, ...] = OPERATIONS
     sections: tuple[Section, ...] = field(default=())
+
+    @property
+    def layout(self) -> JsonLayout:
+        """The white space of guided answers."""
+        return self.answers.layout if self.answers is not None else "compact"
 
     @property
     def shows_instructions(self) -> bool:
@@ -92,6 +102,16 @@ class PromptPack:
         user = self.templates[role].fill(values)
         if role == "generator" and self.retry is not None and values["reflection"].strip():
             user += self.retry.fill(values)
+        return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
+
+    def joint_messages(
+        self, playbook: str, samples: Sequence[Mapping[str, str]], *, target: str
+    ) -> tuple[Message, ...]:
+        """The reflector's conversation about several samples that share `target`; PromptPackError without a text."""
+        if self.together is None or self.together_sample is None:
+            raise PromptPackError(f"prompt pack '{self.name}' has no text for several samples together")
+        shown = "\n".join(self.together_sample.fill(sample) for sample in samples)
+        user = self.together.fill({"samples": shown, "target": target})
         return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
 
 
@@ -163,6 +183,12 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
         reflection=_reflection_text(manifest.reflection, f"{shown}/pack.yaml, reflection"),
         formats=_formats(manifest, f"{shown}/pack.yaml"),
         insight_separator=manifest.insight_separator,
+        together=_together(manifest.together, shown, "together", {"samples", "target"}, "samples"),
+        together_sample=_together(
+            manifest.together_sample, shown, "together_sample", {"question", "context", "answer"}, "question"
+        ),
+        again=manifest.again.strip(),
+        answers=manifest.answers,
         one_line=manifest.one_line,
         omit=frozenset(manifest.omit),
         operations=tuple(name for name in OPERATIONS if name in manifest.operations),
@@ -185,6 +211,13 @@ def _retry(manifest: Manifest, shown: str) -> PromptTemplate | None:
     return PromptTemplate(
         manifest.retry, source=source, allowed=PLACEHOLDERS["generator"], required=frozenset({"reflection"})
     )
+
+
+def _together(text: str, shown: str, key: str, allowed: set[str], required: str) -> PromptTemplate | None:
+    if not text:
+        return None
+    source = f"{shown}/pack.yaml, {key}"
+    return PromptTemplate(text.removesuffix("\n"), source=source, allowed=allowed, required={required})
 
 
 def _reflection_text(text: str, source: str) -> PromptTemplate:

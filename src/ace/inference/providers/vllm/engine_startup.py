@@ -14,13 +14,12 @@ from ace.config import ModelSettings
 from ace.errors import ProviderStartError
 from ace.inference.model_files.hub import local_folder
 from ace.inference.model_files.lora_adapter import Adapter
+from ace.inference.model_files.model_folder import DEFAULT_MAX_MODEL_LEN, check_folder
 from ace.inference.model_files.model_size import loaded_bytes
 from ace.inference.precision import cpu_precision
 from ace.inference.provider_choice import on_cpu
 from ace.inference.providers.vllm.engine_args import (
-    DEFAULT_MAX_MODEL_LEN,
     check_compiler,
-    check_folder,
     engine_arguments,
     kv_bytes_per_token,
     kv_cache_bytes,

@@ -77,7 +77,7 @@ class VllmBackend:
             structured_outputs=True,
             start_s=time.perf_counter() - began,
             memory_bytes=started.memory_bytes,
-            reason="; ".join(filter(None, (reason, started.remark))),
+            reason="; ".join(filter(None, (reason, started.remark, self._chat.remark))),
         )
         self.version = started.version
 
