@@ -7,11 +7,10 @@ import asyncio
 from ace.engine.calls.completion_cache import CompletionCache
 from ace.engine.calls.escalation import Escalation
 from ace.engine.calls.spending import Spending
-from ace.errors import BudgetReachedError
-from ace.inference import Tiers
-from ace.roles import Complete
+from ace.errors import BudgetReachedError, PromptTooLongError
+from ace.inference import Backend, ModelBinding
 from ace.store import JournalEntry, RunStore
-from ace.types import Completion, Request, RoleName
+from ace.types import Completion, Request
 
 
 class CallGateway:
@@ -30,49 +29,52 @@ class CallGateway:
         self,
         run: str,
         store: RunStore,
-        tiers: Tiers,
         spending: Spending,
         cache: CompletionCache,
     ) -> None:
-        self._run, self._store, self._tiers = run, store, tiers
+        self._run, self._store = run, store
         self._spending, self._cache = spending, cache
-        self._known = {entry.digest: entry.completion for entry in store.journal(run)}
-        self._under_way: set[asyncio.Task[Completion]] = set()
+        self._journaled = {entry.digest: entry.completion for entry in store.journal(run)}
+        self._in_flight: set[asyncio.Task[Completion]] = set()
         self._unwritten: list[JournalEntry] = []
         self._written: asyncio.Future[None] | None = None
         self._commit: asyncio.Future[None] | None = None
         self._ending = False
 
-    def of(self, role: RoleName, escalated: Escalation | None = None) -> Complete:
-        """The function through which `role` asks its model, or the larger one where it is `escalated` for a reason.
+    async def complete(
+        self,
+        request: Request,
+        binding: ModelBinding,
+        escalation: Escalation | None = None,
+        *,
+        prompt_limit: int | None = None,
+    ) -> Completion:
+        """Answer `request` from the journal, from the completion cache, or by the bound model.
 
-        It raises what the backend raises, and BudgetReachedError.
-
-        Cancelling a call gives it up, unless the budget has ended the run: what is under way then is paid for, and
-        kept.
+        Raises what the backend raises, BudgetReachedError, and PromptTooLongError for a prompt of more than
+        `prompt_limit` tokens. Cancelling a call gives it up, unless the budget has ended the run: its answer is then
+        paid for, and stored.
         """
-
-        async def complete(request: Request) -> Completion:
-            digest = request.digest
-            known = self._known.pop(digest, None)
-            if known is not None:
-                return known
-            key = self._cache.key(role, request, escalated=escalated is not None)
-            cached = key and self._cache.find(key)
-            if cached:
-                return cached
-            self._start(role)
-            task = asyncio.create_task(self._ask(role, escalated, request, digest, key))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                if not self._ending:
-                    task.cancel()
-                raise
-
-        return complete
+        if prompt_limit is not None:
+            _check_length(request, binding.backend, prompt_limit)
+        digest = request.digest
+        answered = self._journaled.pop(digest, None)
+        if answered is not None:
+            return answered
+        key = self._cache.key(binding, request)
+        cached = key and self._cache.find(key)
+        if cached:
+            return cached
+        self._start()
+        task = asyncio.create_task(self._call(request, binding, escalation, digest, key))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not self._ending:
+                task.cancel()
+            raise
 
     def hold(self, commit: asyncio.Future[None]) -> None:
         """Write the journal no more until `commit` is done, however it ends."""
@@ -80,25 +82,29 @@ class CallGateway:
 
     async def drain(self) -> None:
         """Wait for the calls that a reached budget left under way. What they raise is of no interest any more."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
 
-    def _start(self, role: RoleName) -> None:
+    def _start(self) -> None:
         try:
-            self._spending.start(role)
+            self._spending.start()
         except BudgetReachedError:
             self._ending = True
             raise
 
-    async def _ask(
-        self, role: RoleName, escalated: Escalation | None, request: Request, digest: str, cache_key: str | None
+    async def _call(
+        self,
+        request: Request,
+        binding: ModelBinding,
+        escalation: Escalation | None,
+        digest: str,
+        cache_key: str | None,
     ) -> Completion:
-        larger = escalated is not None
-        completion = await self._tiers.get(role, escalated=larger).complete(request)
-        self._spending.add(role, completion.usage, escalated=larger)
-        await self._keep(JournalEntry(role, digest, completion, cache_key, escalated))
+        completion = await binding.backend.complete(request)
+        self._spending.add(completion.usage, binding.price)
+        await self._journal(JournalEntry(binding.role, digest, completion, cache_key, escalation))
         return completion
 
-    async def _keep(self, entry: JournalEntry) -> None:
+    async def _journal(self, entry: JournalEntry) -> None:
         """In the store when this returns; answers of one turn of the loop share a transaction."""
         self._unwritten.append(entry)
         if self._written is None:
@@ -120,3 +126,13 @@ class CallGateway:
             written.set_exception(error)
         else:
             written.set_result(None)
+
+
+def _check_length(request: Request, backend: Backend, limit: int) -> None:
+    tokens = sum(backend.count_tokens(message.content) for message in request.messages)
+    if tokens > limit:
+        raise PromptTooLongError(
+            f"the prompt has {tokens} tokens, more than the {limit} after which {backend.info.model} is not asked",
+            prompt_tokens=tokens,
+            max_model_len=limit,
+        )

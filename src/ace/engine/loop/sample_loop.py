@@ -160,7 +160,7 @@ async def _reflect(
     """Reflect on the last answer. None, with the trail's `error` set, if there is no readable reflection."""
     assert trail.last.output is not None and trail.signal is not None
     try:
-        result = await context.reflect(
+        result = await context.roles.reflect(
             prefix,
             sample,
             trail.last.output,
