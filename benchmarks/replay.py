@@ -136,7 +136,7 @@ class ReplayReport(Report):
         return report(
             _command(self.work) + choice(REPLAY_MODES, [row.mode for row in self.rows]),
             self.machine,
-            f"Random weights, {self.weight_bytes / 1e9:.2f} GB of them in bfloat16;"
+            f"Random weights, {self.weight_bytes / 1e9:.2f} GB of them as bfloat16;"
             f" {divided_threads_text(self.threads)};"
             " answers of the recorded lengths, no schemas.",
             table(columns, map(_cells, self.rows)),

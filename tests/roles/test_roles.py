@@ -87,7 +87,7 @@ def test_a_schema_goes_only_to_a_guided_engine() -> None:
 
 
 def test_the_tasks_prompt_and_a_reflection_are_shown() -> None:
-    engine = Engine("")
+    engine = Engine('{"final_answer": "42"}')
     reflection = reflection_text(STANDARD, REFLECTION)
     run(
         generate(
@@ -190,7 +190,7 @@ def test_insights_are_distinct_and_each_on_its_own_line() -> None:
 
 def test_the_text_for_a_retry_is_the_packs() -> None:
     assert reflection_text(MICRO, REFLECTION) == "Check it."
-    assert reflection_text(STANDARD, Reflection(key_insight="k")) == "Keep in mind: k"
+    assert reflection_text(STANDARD, Reflection(key_insight="k")) == "k"
 
 
 def test_stats_are_of_the_bullets_in_play_only() -> None:

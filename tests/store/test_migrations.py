@@ -22,8 +22,8 @@ def test_migrations_are_numbered_without_gaps() -> None:
 
 
 def test_queries_and_migrations_agree(store: RunStore) -> None:
-    made = inspect(store._engine)
-    dialect = store._engine.dialect
+    made = inspect(store.engine)
+    dialect = store.engine.dialect
     assert set(made.get_table_names()) == set(metadata.tables)
     for table in metadata.tables.values():
         columns = made.get_columns(table.name)
@@ -67,8 +67,8 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(path: Path) -> None:
     )
     with RunStore.open(path) as store:
         with pytest.raises(Exception, match="already exists"):
-            migrate(store._engine, store.name, steps=(*MIGRATIONS, broken))
-        assert "extra" not in inspect(store._engine).get_table_names()
+            migrate(store.engine, store.name, steps=(*MIGRATIONS, broken))
+        assert "extra" not in inspect(store.engine).get_table_names()
     RunStore.open(path).close()
 
 
@@ -77,8 +77,8 @@ def test_an_older_store_is_brought_up_to_date(path: Path) -> None:
     following = Migration(SCHEMA_VERSION + 1, "more", ("CREATE TABLE extra (a INTEGER)",))
     with RunStore.open(path) as store:
         for _ in range(2):
-            migrate(store._engine, store.name, create=False, steps=(*MIGRATIONS, following))
-        assert "extra" in inspect(store._engine).get_table_names()
+            migrate(store.engine, store.name, create=False, steps=(*MIGRATIONS, following))
+        assert "extra" in inspect(store.engine).get_table_names()
 
 
 def test_a_store_of_schema_1_stays_readable(path: Path) -> None:

@@ -14,6 +14,7 @@ from ace.cli.commands import (
     experiment_commands,
     playbook_commands,
     quickstart,
+    report_command,
     run_commands,
     serve_engine,
     show_commands,
@@ -36,6 +37,7 @@ app.command("eval")(run_commands.evaluate)
 app.command("resume")(run_commands.resume)
 app.command("runs")(show_commands.runs)
 app.command("show")(show_commands.show_run)
+app.command("report")(report_command.report)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
 app.command("baselines")(experiment_commands.baselines)

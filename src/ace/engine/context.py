@@ -20,7 +20,8 @@ from ace.tasks import Task
 class RunContext:
     """One run's settings and live parts. The playbook is not among them: the loop passes it from batch to batch.
 
-    `working_sets` caches the bullets retrieved for an epoch, by the index of the epoch's first batch.
+    `working_sets` caches the bullets retrieved for an epoch, by the index of the epoch's first batch;
+    `curation_errors` lists why curator calls of a batch in flight failed.
     """
 
     run: str
@@ -35,6 +36,7 @@ class RunContext:
     blocking_pool: BlockingPool
     listener: Listener = null_listener
     working_sets: dict[int, WorkingSet] = field(default_factory=dict)
+    curation_errors: dict[int, list[str]] = field(default_factory=dict)
 
     def render(self, playbook: Playbook) -> str:
         """Render the playbook as prompts show it: the part of the prefix that all roles share."""

@@ -52,6 +52,21 @@ class CallFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class CallFailed:
+    """One model call came to nothing: its backend raised `error`, or the answer could not be read."""
+
+    role: RoleName
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackendAdjusted:
+    """A server refused a request's form, and is asked in another one from now on."""
+
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchStarted:
     """A batch is admitted: its samples begin from playbook version `playbook_version`.
 
@@ -169,6 +184,8 @@ Event = (
     | EngineStartDeferred
     | RunStarted
     | CallFinished
+    | CallFailed
+    | BackendAdjusted
     | BatchStarted
     | SampleFinished
     | CurationFailed

@@ -80,6 +80,10 @@ class _Recorder:
         self.requests.setdefault(binding.role, request)
         return await binding.backend.complete(request)
 
+    def accept(self, digest: str) -> None: ...
+
+    def reject(self, digest: str) -> None: ...
+
 
 def _offline_backend(settings: ModelSettings) -> ScriptedBackend:
     """Stand in for a model: guided by schemas where its provider is, so that the requests have them."""

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from ace.engine.failures import FailureCount, count_failures
 from ace.store import RoleUsage, RunStore
 from ace.types import ROLES, RoleName, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class RoleTokens:
-    """Tokens of one role's calls, as the engine counted them; for the last three see `ace.types.Usage`."""
+    """Tokens of one role's calls, as the engine counted them; for the last five see `ace.types.Usage`."""
 
     prompt: int
     cached: int
@@ -21,6 +22,8 @@ class RoleTokens:
     drafted: int = 0
     accepted: int = 0
     draft_steps: int = 0
+    reasoning: int = 0
+    estimated: int = 0
 
     @classmethod
     def of(cls, usage: Usage) -> Self:
@@ -32,6 +35,8 @@ class RoleTokens:
             usage.drafted_tokens,
             usage.accepted_tokens,
             usage.draft_steps,
+            usage.reasoning_tokens,
+            usage.estimated_tokens,
         )
 
     @property
@@ -74,8 +79,9 @@ class RunSummary:
     playbook has grown; `metrics` are the task's own numbers, by evaluation; `stops` counts why reflecting on a
     sample ended, `models` the calls of each role by the model (a key of `models`) that answered, `escalations` why a
     role's larger model was asked; `engines` says of each model's engine why it is what it is, with what `auto` settings
-    came to. `engine_s` are the seconds of the adaptation in which an engine of this process was
-    stepping. Rates, accuracies and `engine_s` are None where nothing was measured.
+    came to; `failures` counts the errors by kind, `notes` are what backends changed in requests that a server refused,
+    and `reason` is why the run ended before its work was done. `engine_s` are the seconds of the adaptation in which an
+    engine of this process was stepping. Rates, accuracies and `engine_s` are None where nothing was measured.
     """
 
     run: str
@@ -107,6 +113,9 @@ class RunSummary:
     models: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     escalations: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     engines: Mapping[str, str] = field(default_factory=dict)
+    failures: tuple[FailureCount, ...] = ()
+    notes: tuple[str, ...] = ()
+    reason: str | None = None
 
     @property
     def outside_engine(self) -> float | None:
@@ -135,12 +144,13 @@ def summarise(
     version: int,
     timing: Timing,
     engines: Mapping[str, str],
+    reason: str | None = None,
 ) -> RunSummary:
     """Count up run `run`, whose best playbook is `version`."""
     known = store.run(run)
     used, tiers = store.usage_by_role(run), store.usage_by_tier(run)
     tokens: dict[str, RoleTokens] = {role: RoleTokens.of(total.usage) for role, total in used.items()}
-    outcomes = store.outcomes(run)
+    outcomes = [outcome for outcome in store.outcomes(run) if outcome.retried_in is None]
     evaluations = {evaluation.label: evaluation for evaluation in store.evaluations(run)}
     before, after = evaluations.get("before"), evaluations.get("after")
     prompt = sum(t.prompt for t in tokens.values())
@@ -178,6 +188,9 @@ def summarise(
         models=_models(known.settings["roles"], tiers),
         escalations=_escalations(tiers),
         engines=engines,
+        failures=count_failures(store.errors(run)),
+        notes=known.notes,
+        reason=reason,
     )
 
 

@@ -12,6 +12,7 @@ from ace.config import ModelSettings, PriceSettings, RunSettings
 from ace.errors import ConfigError
 from ace.inference.backend import Backend
 from ace.inference.model_files.packaged import model_path
+from ace.inference.precision import effective_dtype
 from ace.inference.wrappers.lora_backend import engine_of
 from ace.types import ROLES, RoleName
 
@@ -43,7 +44,7 @@ class ModelBinding:
             "provider": info.provider,
             "model": info.model,
             "base_url": self.settings.base_url,
-            "dtype": self.settings.dtype,
+            "dtype": effective_dtype(self.settings),
             "engine_args": self.settings.engine_args,
             "files": _file_states(Path(model_path(info.model))) if local else [],
         }

@@ -12,10 +12,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 
 from ace.engine.events import (
+    BackendAdjusted,
     BatchCommitted,
     BatchStarted,
     BudgetReached,
     BulletFlagged,
+    CallFailed,
     CallFinished,
     CurationFailed,
     EngineReady,
@@ -28,11 +30,14 @@ from ace.engine.events import (
     RunStarted,
     SampleFinished,
 )
+from ace.engine.failures import failure_kind
 from ace.reporting.event_totals import Tally
 from ace.reporting.text import UNKNOWN, by_type, cell, percent, seconds, visible
 
 WIDE = 105
 """Columns of a terminal from which on there is room for a bar beside the numbers."""
+MOST_KINDS = 20
+"""Kinds of failures that are shown when they first happen; the summary counts all of them."""
 
 
 class View(Protocol):
@@ -182,6 +187,11 @@ def describe(event: Event, tally: Tally) -> str | None:
         case EvaluationFinished(label, split, samples, correct, failed, accuracy, version):
             failures = f", {failed} failed" if failed else ""
             return f"{label}: {percent(accuracy)} ({correct}/{samples} of {split}{failures}) with playbook v{version}"
+        case CallFailed(role, error):
+            first = tally.failures[failure_kind(error)] == 1 and len(tally.failures) <= MOST_KINDS
+            return f"{role} call failed: {error}" if first else None
+        case BackendAdjusted(note):
+            return f"note: {note}"
         case CurationFailed(batch, group, error):
             return f"batch {batch + 1}: the insights of curator group {group + 1} are lost: {error}"
         case BudgetReached(run, reason):

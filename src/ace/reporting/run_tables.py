@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ace.engine import RoleTokens
-from ace.reporting.summary_tables import metrics_text, summary_view, usage_table
+from ace.engine.failures import count_failures
+from ace.reporting.summary_tables import failure_rows, metrics_text, summary_view, usage_table
 from ace.reporting.text import UNKNOWN, by_type, cell, moment, percent, seconds
 from ace.store import BatchInfo, EvaluationInfo, RoleUsage, Run, RunReader, VersionInfo
 from ace.types import ROLES, Usage
@@ -45,8 +46,21 @@ def run_view(store: RunReader, run: Run) -> RenderableType:
         parts += [Text(), _evaluations(evaluations)]
     if batches := store.batches(run.id):
         parts += [Text(), _batches(batches, store.playbook_versions(run.id))]
+    if run.summary is None or "failures" not in run.summary:
+        parts += _failures(store, run)
     parts += [Text(), summary_view(run.summary) if run.summary else _usage(store, run)]
     return Group(*parts)
+
+
+def _failures(store: RunReader, run: Run) -> list[RenderableType]:
+    """The errors of a run whose summary does not have them, and what its backends changed."""
+    counted = [asdict(failure) for failure in count_failures(store.errors(run.id))]
+    table = Table.grid(padding=(0, 3))
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in (*failure_rows(counted), *(("note", cell(note)) for note in run.notes)):
+        table.add_row(name, value)
+    return [Text(), table] if table.row_count else []
 
 
 def _status(run: Run) -> Text:
@@ -69,6 +83,8 @@ def _identity(run: Run) -> Table:
         ("ace", cell(run.ace_version)),
     ):
         table.add_row(name, value)
+    if run.error and run.summary is None:
+        table.add_row("ended because", cell(run.error))
     if run.status in ("interrupted", "failed") or run.abandoned:
         table.add_row("go on with", cell(f"ace resume {run.id}"))
     return table

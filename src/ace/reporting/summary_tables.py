@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -41,13 +41,18 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
         ("result", Text(headline(summary), style="bold")),
         ("evaluated on", Text(f"{summary['evaluated_samples']} samples of the test split")),
         ("adapted on", Text(f"{summary['samples']} samples, counted each epoch")),
+        *([("ended because", cell(str(summary["reason"])))] if summary.get("reason") else []),
         ("failed samples", _alarming(summary["failed_samples"])),
+        *failure_rows(summary.get("failures", ())),  # not in the summaries of older stores
+        *_retry(summary),
         ("answers not understood", _alarming(summary["parse_failures"])),
         ("playbook", Text(f"version {summary['playbook_version']}, {summary['playbook_bullets']} bullets")),
         ("reflection ended", Text(by_type(summary.get("stops", {})))),  # not in the summaries of older stores
         *_tiers(summary),
         ("completion-cache hits", Text(_hits(summary))),
         ("prefix-cache hits", Text(_prefix(summary))),
+        *_estimates(summary),
+        *(("note", cell(note)) for note in summary.get("notes", ())),
         ("time", Text(_times(summary))),
     ]
     measured = summary.get("metrics", {})  # not in the summaries of older stores
@@ -55,6 +60,31 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
     for name, value in rows:
         table.add_row(name, value)
     return table
+
+
+MOST_FAILURES = 5
+
+
+def failure_rows(failures: Sequence[Mapping[str, Any]]) -> list[tuple[str, Text]]:
+    """The most frequent errors with how often each occurred, and how many others there are."""
+    rows = [("error", cell(f"{failure['count']} x {failure['error']}", limit=400)) for failure in failures]
+    more = failures[MOST_FAILURES:]
+    others = f"{sum(failure['count'] for failure in more)} more of {len(more)} other kinds"
+    return rows[:MOST_FAILURES] + ([("error", Text(others))] if more else [])
+
+
+def _retry(summary: Mapping[str, Any]) -> list[tuple[str, Text]]:
+    if not summary["failed_samples"] or summary["status"] != "done" or summary["mode"] == "probe":
+        return []
+    return [("ask them again", cell(f"ace resume {summary['run']} --retry-failed"))]
+
+
+def _estimates(summary: Mapping[str, Any]) -> list[tuple[str, Text]]:
+    """How many tokens no engine reported, where there are such."""
+    estimated = sum(tokens.get("estimated", 0) for tokens in summary["tokens"].values())
+    every = sum(tokens["prompt"] + tokens["completion"] for tokens in summary["tokens"].values())
+    text = f"{count(estimated)} of {count(every)} tokens, which the endpoint did not report"
+    return [("estimated", Text(text))] if estimated else []
 
 
 def _tiers(summary: Mapping[str, Any]) -> list[tuple[str, Text]]:

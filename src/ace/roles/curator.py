@@ -8,7 +8,8 @@ from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, Section
 from ace.prompts import PromptPack
-from ace.roles.answers import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp, response_schema
+from ace.roles.answers import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp
+from ace.roles.json_schema import pack_schema, shown_ids
 from ace.roles.reflector import reflection_values
 from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, Sampling
@@ -38,14 +39,16 @@ async def curate(
         "insights": "\n".join(lines),
         "sections": "\n".join(f"- {section.slug}: {section.title}" for section in sections),
         "stats": stats,
+        "ids": ", ".join(shown_ids(playbook)),
     }
-    schema = response_schema(
-        Curation, omit=pack.omit, operations=pack.operations, sections=tuple(section.slug for section in sections)
-    )
+    schema = pack_schema(pack, Curation, playbook, sections=tuple(section.slug for section in sections))
     request = Request(
-        messages=pack.messages("curator", playbook, values), sampling=sampling, schema=schema if guided else None
+        messages=pack.messages("curator", playbook, values),
+        sampling=sampling,
+        schema=schema if guided else None,
+        layout=pack.layout,
     )
-    return await call_role(complete, request, Curation, role="curator", sample_id=None, round=round)
+    return await call_role(complete, request, Curation, role="curator", sample_id=None, round=round, again=pack.again)
 
 
 def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[str, ...]:

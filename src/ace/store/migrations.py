@@ -218,7 +218,25 @@ _ESCALATED = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS, _SPECULATION, _ESCALATED)
+_FAILURES = Migration(
+    8,
+    "why things failed, which samples were asked again, and tokens that are reasoning or estimates",
+    (
+        *(
+            f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0"
+            for table in ("calls", "journal")
+            for column in ("reasoning_tokens", "estimated_tokens")
+        ),
+        "ALTER TABLE runs ADD COLUMN error TEXT",
+        "ALTER TABLE runs ADD COLUMN notes TEXT",
+        "ALTER TABLE batches ADD COLUMN errors TEXT",
+        "ALTER TABLE outcomes ADD COLUMN retried_in INTEGER",
+        # Answers that could not be read were kept until now, and would be given again for ever.
+        "DELETE FROM completions WHERE finish_reason = 'error' OR text IN (SELECT text FROM calls WHERE NOT parsed)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS, _SPECULATION, _ESCALATED, _FAILURES)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

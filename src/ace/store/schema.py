@@ -44,6 +44,8 @@ runs = Table(
     Column("owner_host", SafeText),
     Column("owner_process", Text),
     Column("owner_heartbeat", UtcTime),
+    Column("error", SafeText),
+    Column("notes", JsonText),
 )
 
 batches = Table(
@@ -56,6 +58,7 @@ batches = Table(
     Column("window_info", JsonText, nullable=False),
     Column("started", UtcTime, nullable=False),
     Column("finished", UtcTime, nullable=False),
+    Column("errors", JsonText),
 )
 
 playbook_versions = Table(
@@ -117,6 +120,8 @@ calls = Table(
     Column("accepted_tokens", Integer, nullable=False),
     Column("draft_steps", Integer, nullable=False),
     Column("escalated", Text),
+    Column("reasoning_tokens", Integer, nullable=False),
+    Column("estimated_tokens", Integer, nullable=False),
 )
 
 outcomes = Table(
@@ -136,6 +141,7 @@ outcomes = Table(
     Column("error", SafeText),
     Column("answer", SafeText, nullable=False),
     Column("stop", Text),
+    Column("retried_in", Integer),
 )
 
 journal = Table(
@@ -159,6 +165,8 @@ journal = Table(
     Column("accepted_tokens", Integer, nullable=False),
     Column("draft_steps", Integer, nullable=False),
     Column("escalated", Text),
+    Column("reasoning_tokens", Integer, nullable=False),
+    Column("estimated_tokens", Integer, nullable=False),
 )
 
 completions = Table(

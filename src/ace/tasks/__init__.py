@@ -3,6 +3,7 @@
 from ace.tasks.task import (
     ComparingTask,
     Environment,
+    InstructedTask,
     InteractiveTask,
     MeasuringTask,
     ObservingTask,
@@ -15,6 +16,7 @@ from ace.tasks.task_loader import load_task
 __all__ = [
     "ComparingTask",
     "Environment",
+    "InstructedTask",
     "InteractiveTask",
     "MeasuringTask",
     "ObservingTask",

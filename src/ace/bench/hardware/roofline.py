@@ -20,6 +20,7 @@ from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.model_cost import Load, ModelCost
 from ace.bench.markdown_tables import table
 from ace.inference import model_path
+from ace.inference.precision import default_dtype
 from ace.types import Usage
 
 ROWS = {"cpu": 256, "cuda": 8192}
@@ -37,7 +38,7 @@ SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """Operations a second in bfloat16 matrix products, and bytes a second that a model's weights are read with."""
+    """Operations a second in matrix products of the model's dtype, and bytes a second when its weights are read."""
 
     flops_per_s: float
     bytes_per_s: float
@@ -127,7 +128,7 @@ class Ceiling:
         return Bound.of(loads, seconds, engines, parallel_speedup(engines, self._threads))
 
     def _of(self, model: str) -> tuple[ModelCost, Roofline] | None:
-        cost = ModelCost.of(Path(model_path(model)))
+        cost = ModelCost.of(Path(model_path(model)), default_dtype())
         if cost is None:
             return None
         if cost not in self._measured:
@@ -160,8 +161,9 @@ def roofline_here(cost: ModelCost, seconds: float) -> Roofline:
     blocks = {min(cost.step_bytes, MOST_BYTES)} | ({MOST_BYTES} if device == "cuda" else set())
 
     def product(inputs: int, outputs: int) -> float:
-        rows = torch.randn(ROWS[device], inputs, device=device).bfloat16()
-        weights = torch.randn(outputs, inputs, device=device).bfloat16()
+        dtype = getattr(torch, cost.dtype)
+        rows = torch.randn(ROWS[device], inputs, device=device).to(dtype)
+        weights = torch.randn(outputs, inputs, device=device).to(dtype)
         taken = _least_seconds(lambda: torch.nn.functional.linear(rows, weights), wait, seconds)
         return 2 * ROWS[device] * inputs * outputs / taken
 
@@ -205,7 +207,8 @@ def against_hardware(bounds: Mapping[str, Bound | None], rooflines: Mapping[str,
         "left: ms a step",
     )
     rates = "; ".join(
-        f"{name} {rate.flops_per_s / 1e9:.0f} GFLOP/s in bfloat16 products, {rate.bytes_per_s / 1e9:.1f} GB/s reading"
+        f"{name} {rate.flops_per_s / 1e9:.0f} GFLOP/s in {default_dtype()} products,"
+        f" {rate.bytes_per_s / 1e9:.1f} GB/s reading"
         for name, rate in rooflines.items()
     )
     said = (

@@ -70,7 +70,8 @@ async def call_with_escalation(
         reason = "said" if needs_escalation is not None and needs_escalation(result.value) else None
     if reason is None:
         return result
-    return replace(await ask(reason), earlier=(*result.earlier, result.call))
+    larger = await ask(reason)
+    return replace(larger, earlier=(*result.calls, *larger.earlier))
 
 
 def is_insufficient(

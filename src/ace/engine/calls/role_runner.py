@@ -11,13 +11,15 @@ from pydantic import BaseModel
 
 from ace.config import RunSettings
 from ace.engine.calls.escalation import Escalation, call_with_escalation, escalation_before, is_insufficient
-from ace.engine.events import CallFinished, Listener, null_listener
+from ace.engine.events import CallFailed, CallFinished, Listener, null_listener
 from ace.engine.feedback.signals import has_labels, without_target
 from ace.engine.loop.schedule import derive_seed
+from ace.engine.run_inputs import sample_prompt
 from ace.inference import Bindings, ModelBinding
 from ace.playbook import Embedder, Playbook
 from ace.prompts import PromptPack
 from ace.roles import (
+    AnsweredSample,
     Complete,
     Curation,
     GeneratorAnswer,
@@ -28,6 +30,7 @@ from ace.roles import (
     generate,
     insight_lines,
     reflect,
+    reflect_together,
 )
 from ace.tasks import SchemaTask, Task
 from ace.types import Completion, Request, RoleName, Sample, Sampling
@@ -47,6 +50,12 @@ class ModelCalls(Protocol):
         prompt_limit: int | None = None,
     ) -> Completion:
         """Answer `request`. PromptTooLongError for a prompt of more than `prompt_limit` tokens."""
+
+    def accept(self, digest: str) -> None:
+        """Cache the answer to the request with this digest: its role parsed it."""
+
+    def reject(self, digest: str) -> None:
+        """Do not cache the answer to the request with this digest."""
 
 
 class RoleRunner:
@@ -88,7 +97,7 @@ class RoleRunner:
         the model of another `role`.
         """
         unlabelled = without_target(sample)
-        question, material = self._task.prompt(unlabelled)
+        question, material = sample_prompt(self._task, self._pack, unlabelled)
         if transcript:
             material = f"{material}\n\nWhat you did so far:\n{transcript}".strip()
         schema = self._task.answer_schema(unlabelled) if isinstance(self._task, SchemaTask) else None
@@ -143,7 +152,7 @@ class RoleRunner:
                 feedback,
                 sampling=self._sampling("reflector", escalation, purpose, sample.id, str(round)),
                 guided=self._is_guided("reflector", escalation),
-                prompt=self._task.prompt(unlabelled),
+                prompt=sample_prompt(self._task, self._pack, unlabelled),
                 round=round,
             )
             return self._record(result, escalation)
@@ -151,6 +160,25 @@ class RoleRunner:
         escalate = self._settings.roles.reflector.escalate
         first = escalation_before(escalate, grade=grade, round=round, stalled=stalled)
         return await call_with_escalation(ask, escalate, first)
+
+    async def reflect_together(
+        self, prefix: str, samples: Sequence[AnsweredSample], *, purpose: str, group: int
+    ) -> RoleResult[Reflection]:
+        """Let the reflector judge several wrong answers to samples that share a target."""
+
+        async def ask(escalation: Escalation | None) -> RoleResult[Reflection]:
+            result = await reflect_together(
+                self._complete("reflector", escalation),
+                self._pack,
+                prefix,
+                samples,
+                sampling=self._sampling("reflector", escalation, purpose, "together", str(group)),
+                guided=self._is_guided("reflector", escalation),
+                prompts=[sample_prompt(self._task, self._pack, without_target(each.sample)) for each in samples],
+            )
+            return self._record(result, escalation)
+
+        return await call_with_escalation(ask, self._settings.roles.reflector.escalate, None)
 
     async def curate(
         self,
@@ -215,6 +243,12 @@ class RoleRunner:
         )
 
     def _record(self, result: RoleResult[Answer], escalation: Escalation | None) -> RoleResult[Answer]:
-        call = result.call
-        self._listener(CallFinished(call.role, call.usage, call.parsed))
-        return replace(result, call=replace(call, escalated=escalation))
+        for call in result.calls:
+            self._listener(CallFinished(call.role, call.usage, call.parsed))
+            if call.parsed:
+                self._calls.accept(call.digest)
+            else:
+                self._calls.reject(call.digest)
+                self._listener(CallFailed(call.role, f"ParseError: {call.error}"))
+        earlier = tuple(replace(call, escalated=escalation) for call in result.earlier)
+        return replace(result, call=replace(result.call, escalated=escalation), earlier=earlier)

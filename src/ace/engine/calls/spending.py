@@ -25,6 +25,8 @@ class Spent:
     money: float = 0.0
     wall_s: float = 0.0
     gpu_s: float = 0.0
+    estimated: int = 0
+    """Those of the tokens that no engine reported."""
 
 
 class Spending:
@@ -46,6 +48,7 @@ class Spending:
         self._gpus, self._clock, self._since = gpus, clock, clock()
         self._earlier = earlier
         self._calls, self._tokens, self._money = earlier.calls, earlier.tokens, earlier.money
+        self._estimated = earlier.estimated
 
     @property
     def spent(self) -> Spent:
@@ -53,7 +56,12 @@ class Spending:
         elapsed = self._clock() - self._since
         earlier = self._earlier
         return Spent(
-            self._calls, self._tokens, self._money, earlier.wall_s + elapsed, earlier.gpu_s + elapsed * self._gpus
+            calls=self._calls,
+            tokens=self._tokens,
+            money=self._money,
+            wall_s=earlier.wall_s + elapsed,
+            gpu_s=earlier.gpu_s + elapsed * self._gpus,
+            estimated=self._estimated,
         )
 
     def start(self) -> None:
@@ -62,8 +70,12 @@ class Spending:
         for key in BudgetSettings.model_fields:
             limit, used = getattr(self._limits, key), getattr(spent, key)
             if limit is not None and used >= limit:
+                guessed = key in ("tokens", "money") and spent.estimated
+                told = (
+                    f" ({_number(guessed)} tokens are estimates: the endpoint does not report them)" if guessed else ""
+                )
                 raise BudgetReachedError(
-                    f"budget.{key} is reached: {_number(used)} of {_number(limit)}",
+                    f"budget.{key} is reached: {_number(used)} of {_number(limit)}{told}",
                     key=f"budget.{key}",
                     limit=limit,
                     spent=used,
@@ -73,6 +85,7 @@ class Spending:
     def add(self, usage: Usage, price: PriceSettings | None = None) -> None:
         """Add the usage of an answered call at the price of its model."""
         self._tokens += usage.prompt_tokens + usage.completion_tokens
+        self._estimated += usage.estimated_tokens
         self._money += cost(usage, price)
 
 
@@ -102,6 +115,7 @@ def spent_so_far(store: RunReader, run: str, bindings: Bindings) -> Spent:
         ),
         wall_s=wall,
         gpu_s=wall * bindings.gpus,
+        estimated=sum(total.usage.estimated_tokens for total in used.values()),
     )
 
 

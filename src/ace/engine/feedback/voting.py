@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ace.config import ConsistencySettings
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.feedback.signals import without_target
-from ace.engine.loop.attempt import SAMPLE_ERRORS
 from ace.roles import CallRecord, GeneratorAnswer, RoleResult
 from ace.tasks import ComparingTask, InteractiveTask
 from ace.types import RoleName, Sample

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeVar
 
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.feedback.signals import shown
-from ace.engine.loop.attempt import SAMPLE_ERRORS
+from ace.engine.learning.lessons import Lesson, collect_lessons
 from ace.engine.loop.sample_loop import SampleResult
 from ace.playbook import (
     Add,
@@ -62,15 +63,15 @@ async def curate_batch(
     `playbook` (all of it if None): only that can be changed.
     """
     visible = playbook if visible is None else visible
-    insightful = [result for result in results if result.reflections and result.reflections[-1].key_insight.strip()]
-    groups = split_groups(insightful, context.settings.adaptation.curator_groups)
+    lessons, reflected = await collect_lessons(context, prefix, results, batch=batch)
+    groups = split_groups(lessons, context.settings.adaptation.curator_groups)
     curated = await gather_all(
         _curate(context, playbook, prefix, group, batch=batch, number=number) for number, group in enumerate(groups)
     )
     deltas = [visible_playbook(delta, playbook, visible) for delta, _ in curated]
-    calls = tuple(call for _, calls in curated for call in calls)
+    calls = reflected + tuple(call for _, calls in curated for call in calls)
     if context.settings.adaptation.curator_reduce and sum(1 for delta in deltas if delta.operations) > 1:
-        reduced, more = await _reduce(context, playbook, prefix, deltas, insightful, batch=batch, number=len(groups))
+        reduced, more = await _reduce(context, playbook, prefix, deltas, lessons, batch=batch, number=len(groups))
         deltas, calls = [visible_playbook(delta, playbook, visible) for delta in reduced], calls + more
     proposed = [*(_tags(result) for result in results), *deltas]
     settings = context.settings
@@ -99,7 +100,7 @@ async def _curate(
     context: RunContext,
     playbook: Playbook,
     prefix: str,
-    group: Sequence[SampleResult],
+    group: Sequence[Lesson],
     *,
     batch: int,
     number: int,
@@ -108,9 +109,9 @@ async def _curate(
         context,
         playbook,
         prefix,
-        [result.reflections[-1] for result in group],
-        touched=[bullet for result in group for bullet in result.used],
-        samples=[result.sample for result in group],
+        [lesson.reflection for lesson in group],
+        touched=[bullet for lesson in group for bullet in lesson.used],
+        samples=[result.sample for lesson in group for result in lesson.results],
         batch=batch,
         number=number,
     )
@@ -121,7 +122,7 @@ async def _reduce(
     playbook: Playbook,
     prefix: str,
     deltas: Sequence[Delta],
-    results: Sequence[SampleResult],
+    lessons: Sequence[Lesson],
     *,
     batch: int,
     number: int,
@@ -137,8 +138,8 @@ async def _reduce(
         playbook,
         prefix,
         [Reflection(key_insight=content) for content in contents],
-        touched=[bullet for result in results for bullet in result.used],
-        samples=[result.sample for result in results],
+        touched=[bullet for lesson in lessons for bullet in lesson.used],
+        samples=[result.sample for lesson in lessons for result in lesson.results],
         batch=batch,
         number=number,
     )
@@ -164,7 +165,9 @@ async def ask_curator(
             playbook, prefix, reflections, touched=touched, purpose=f"batch-{batch}", group=number
         )
     except SAMPLE_ERRORS as error:
-        context.listener(CurationFailed(batch, number, f"{type(error).__name__}: {error}"))
+        text = f"{type(error).__name__}: {error}"
+        context.curation_errors.setdefault(batch, []).append(f"curator: {text}")
+        context.listener(CurationFailed(batch, number, text))
         return Delta(()), ()
     if result is None:
         return Delta(()), ()

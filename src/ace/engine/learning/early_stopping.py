@@ -17,7 +17,7 @@ from ace.playbook import Add, Delta, Embedder, Playbook, dedup_delta
 from ace.playbook.similarity.text_features import key_phrases
 from ace.types import Usage
 
-StopReason = Literal["right", "rounds", "converged", "known", "proven", "budget", "ignore_partial", "error"]
+StopReason = Literal["right", "rounds", "converged", "known", "proven", "budget", "unheard", "error"]
 """Why no more reflections were asked for: the answer is right; `max_rounds`; the insights repeat; the playbook says it
 already; the bullets behind a right answer are proven; the sample's tokens are spent; nothing tells whether the answer
 is right; a call failed."""

@@ -6,14 +6,12 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
-from ace.errors import AceError, PromptTooLongError, RequestRejectedError, TransientError
+from ace.errors import AceError
 from ace.roles import CallRecord, GeneratorAnswer
 from ace.tasks import Environment, InteractiveTask
 from ace.types import Sample, Score
-
-SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
-"""What can go wrong with one sample while the engine is well: recorded for that sample, and the run goes on."""
 
 
 @dataclass(frozen=True, slots=True)

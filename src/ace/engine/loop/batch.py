@@ -91,6 +91,8 @@ async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, d
         window=end.window,
         started=done.started,
         finished=utcnow(),
+        errors=tuple(context.curation_errors.pop(plan.index, ())),
+        retries=plan.retries,
     )
     return BatchResult(record, _committed(plan, results, end.playbook, curated.delta))
 

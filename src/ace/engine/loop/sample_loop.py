@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
 from ace.engine.feedback.feedback import collect_feedback
 from ace.engine.feedback.signals import Signal, has_labels
 from ace.engine.learning.early_stopping import Insights, StopReason, is_proven, is_spent
-from ace.engine.loop.attempt import SAMPLE_ERRORS, Attempt, attempt
+from ace.engine.loop.attempt import Attempt, attempt
 from ace.playbook import Playbook
 from ace.roles import CallRecord, Reflection, reflection_text
 from ace.store.records import OutcomeRecord
@@ -28,6 +29,7 @@ class SampleResult:
     calls: tuple[CallRecord, ...]
     reflections: tuple[Reflection, ...] = ()
     used: tuple[str, ...] = field(default=())
+    first_answer: str = ""
 
 
 async def run_sample(
@@ -58,6 +60,7 @@ async def run_sample(
         calls=tuple(trail.calls),
         reflections=tuple(trail.reflections),
         used=_used(first),
+        first_answer=first.answer,
     )
 
 
@@ -88,7 +91,7 @@ async def _confirm(
     """The one reflection on an answer that is right, or of which nothing tells."""
     assert trail.signal is not None
     settings = context.settings.adaptation
-    trail.stop = "ignore_partial" if trail.signal.right is None else "right"
+    trail.stop = "unheard" if trail.signal.right is None else "right"
     if trail.signal.right and not settings.reflect_on_success:
         return
     early = settings.early_stop
@@ -138,7 +141,7 @@ async def _correct(
         trail.signal, votes = await collect_feedback(context, prefix, sample, retry, purpose=purpose, round=round)
         trail.calls.extend(votes)
         if trail.signal is None or trail.signal.right is not False:
-            trail.stop = "right" if trail.signal and trail.signal.right else "ignore_partial"
+            trail.stop = "right" if trail.signal and trail.signal.right else "unheard"
             return
 
 

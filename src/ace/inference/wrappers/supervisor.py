@@ -44,6 +44,16 @@ class SupervisedBackend:
         return self._live.info
 
     @property
+    def live(self) -> Backend:
+        """The engine that answers now."""
+        return self._live
+
+    @property
+    def hang_s(self) -> float:
+        """How long it may answer nothing before it counts as hung."""
+        return self._hang_s
+
+    @property
     def restarts(self) -> int:
         """How often the engine was replaced."""
         return self._restarts

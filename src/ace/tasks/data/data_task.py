@@ -43,8 +43,7 @@ class DataTask:
         return self.kind.threads
 
     def prompt(self, sample: Sample) -> tuple[str, str]:
-        context = "\n\n".join(filter(None, (self.instructions, sample.context)))
-        return sample.question, context
+        return sample.question, sample.context
 
     def grade(self, sample: Sample, answer: str) -> Score:
         """Raises DataError for a sample without a target: there is nothing to grade by."""

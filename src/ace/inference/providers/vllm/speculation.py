@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ace.config import ModelSettings, SpeculativeSettings
 from ace.errors import ConfigError, ProviderMissingError
 from ace.inference.model_files.hub import local_folder
-from ace.inference.providers.vllm.engine_args import check_folder
+from ace.inference.model_files.model_folder import check_folder
 from ace.inference.providers.vllm.history_proposer import HistoryProposer
 from ace.inference.providers.vllm.speculation_verdicts import find_verdict
 
