@@ -29,7 +29,7 @@ from ace.bench.report import Partial, Report, ignore_partial
 from ace.config import ModelSettings, RunSettings
 from ace.engine import run
 from ace.inference import create_backend
-from ace.types import ROLES, Request
+from ace.types import Request
 
 MODEL = "micro-target"
 PIPELINES: tuple[Literal[0, 1], ...] = (0, 1)
@@ -169,7 +169,7 @@ async def run_once(
 ) -> tuple[Pass, list[Request]]:
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", pipeline, samples, batch, world)
-        summary = await run(settings, backends=dict.fromkeys(ROLES, backend), listener=backend.hear)
+        summary = await run(settings, backends={"main": backend}, listener=backend.hear)
     spent = backend.meter() - backend.before
     return Pass(summary.adapt_s, backend.tokens, spent.steps, spent.step_s), backend.requests
 

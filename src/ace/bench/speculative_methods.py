@@ -28,7 +28,7 @@ from ace.inference import Backend, ScriptedBackend, create_backend
 from ace.inference.model_files.hub import local_folder
 from ace.inference.providers.vllm.speculation_verdicts import Measured, Verdict, keep_verdict
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
-from ace.types import ROLES, Completion, Request, Usage
+from ace.types import Completion, Request, Usage
 
 BATCHES = (1, 16)
 _WORLDS = 1_000
@@ -246,7 +246,7 @@ def recorded_requests(count: int, world: int) -> list[Request]:
                 adaptation={"batch_size": 16},
                 evaluation={"before": False, "after": False},
             )
-            asyncio.run(run(settings, backends=dict.fromkeys(ROLES, backend)))
+            asyncio.run(run(settings, backends={"main": backend}))
     return [replace(request, schema=dict(request.schema or {}) or None) for request in backend.requests[-count:]]
 
 

@@ -21,7 +21,7 @@ from ace.bench.hardware.roofline import Asked
 from ace.config import Provider, RunSettings
 from ace.engine import Event, run
 from ace.engine.events import EvaluationStarted, RunStarted
-from ace.inference import Backend, EngineMeter, MeteredBackend, open_backends
+from ace.inference import Backend, EngineMeter, MeteredBackend, ModelBinding, bind, open_backends
 from ace.roles import CallRecord
 from ace.store import RunStore
 from ace.types import ROLES, Message, Request, Sampling, Usage
@@ -127,12 +127,13 @@ async def _repeat(mode: Mode, work: Work) -> list[Adaptation]:
 
 async def _adapt(settings: RunSettings, backends: Mapping[str, Backend], *, serial: bool) -> Adaptation:
     clock, lock = RoleClock(), asyncio.Lock()
-    timed: dict[str, Backend] = {
-        name: clock.over(name if name in ROLES else ESCALATED, backend) for name, backend in backends.items()
-    }
-    asked = {role: SerialBackend(backend, lock) for role, backend in timed.items()} if serial else timed
+
+    def timed(binding: ModelBinding) -> Backend:
+        backend = clock.over(binding.role if binding.tier == "own" else ESCALATED, binding.backend)
+        return SerialBackend(backend, lock) if serial else backend
+
     watch = _Watch(backends.values(), clock)
-    summary = await run(settings, backends=asked, listener=watch)
+    summary = await run(settings, backends=bind(settings, backends).wrap(timed), listener=watch)
     with RunStore.open(settings.store, create=False) as store:
         (held_out,) = store.evaluations(summary.run)
         outcomes = store.outcomes(summary.run, evaluation=held_out.index)

@@ -161,7 +161,7 @@ async def ask_curator(
 ) -> tuple[Delta, tuple[CallRecord, ...]]:
     """What the curator makes of `reflections` on `samples`; nothing where its call fails or cannot be read."""
     try:
-        result = await context.curate(
+        result = await context.roles.curate(
             playbook, prefix, reflections, touched=touched, purpose=f"batch-{batch}", group=number
         )
     except SAMPLE_ERRORS as error:
