@@ -107,7 +107,7 @@ def test_without_it_each_sample_is_reflected_on_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("prompts", ["micro", "standard-1"])
 def test_a_pack_without_a_text_for_several_samples_is_refused(tmp_path: Path, prompts: str) -> None:
     chosen = settings(tmp_path, task=write_task(tmp_path), prompts=prompts, adaptation__reflect_together=4)
-    with pytest.raises(ConfigError, match="adaptation.reflect_together: found 4"):
+    with pytest.raises(ConfigError, match=r"adaptation\.reflect_together: found 4"):
         asyncio.run(run(chosen, backends=cast(ScriptedBackend(Student()))))
 
 
