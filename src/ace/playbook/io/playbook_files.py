@@ -10,6 +10,7 @@ from ace._util.files import replace_file
 from ace.errors import PlaybookError, PlaybookFormatError
 from ace.playbook.io.markdown import dump_markdown, load_markdown
 from ace.playbook.io.original_text import dump_text, is_original_text, load_text
+from ace.playbook.io.skillbook import is_skillbook, load_skillbook
 from ace.playbook.playbook import Playbook
 
 Format = Literal["text", "json", "markdown"]
@@ -29,9 +30,7 @@ def dumps(playbook: Playbook, format: Format) -> str:
     return json.dumps({"schema_version": SCHEMA_VERSION, **playbook.to_json()}, indent=2, ensure_ascii=False) + "\n"
 
 
-def loads(
-    text: str, format: Format, source: str = "<playbook>", *, notes: list[str] | None = None
-) -> Playbook:
+def loads(text: str, format: Format, source: str = "<playbook>", *, notes: list[str] | None = None) -> Playbook:
     """The playbook in `text`. PlaybookFormatError names the source, and the line where there is one.
 
     Markdown may also be the original text format under another name. What could not be kept as it stands in the text
@@ -91,6 +90,8 @@ def _load_json(text: str, source: str) -> Playbook:
         ) from error
     except ValueError as error:  # a number of thousands of digits
         raise PlaybookFormatError(f"{source}: not JSON: {error}", path=source) from error
+    if is_skillbook(data):
+        return load_skillbook(data, source)
     found = data.get("schema_version") if isinstance(data, dict) else None
     if found != SCHEMA_VERSION:
         raise PlaybookFormatError(f"{source}: schema_version {found!r}, allowed: {SCHEMA_VERSION}", path=source)
