@@ -1,6 +1,6 @@
 """The playbook: bullets, deltas that change them, and how prompts and files show them."""
 
-from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply
+from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply, carried_out
 from ace.playbook.bullet import Bullet, Counters, Provenance, QuarantinedBullet
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.diff import Change, PlaybookDiff, diff
@@ -44,6 +44,7 @@ __all__ = [
     "Update",
     "WorkingSet",
     "apply",
+    "carried_out",
     "compaction_cost",
     "create_embedder",
     "dedup_delta",

@@ -107,9 +107,16 @@ def import_playbook(
     ],
 ) -> None:
     """Check a playbook file from elsewhere and write it in another format."""
-    from ace.playbook import read_playbook
+    from rich.text import Text
 
-    _write(read_playbook(source), path)
+    from ace.playbook import read_playbook
+    from ace.reporting.text import visible
+
+    notes: list[str] = []
+    playbook = read_playbook(source, notes=notes)
+    for note in notes:
+        message_console().print(Text(f"{visible(str(source))}: {visible(note)}"), soft_wrap=True)
+    _write(playbook, path)
 
 
 @app.command("credit")

@@ -9,7 +9,7 @@ from typing import Literal
 from ace._util.files import replace_file
 from ace.errors import PlaybookError, PlaybookFormatError
 from ace.playbook.io.markdown import dump_markdown, load_markdown
-from ace.playbook.io.original_text import dump_text, load_text
+from ace.playbook.io.original_text import dump_text, is_original_text, load_text
 from ace.playbook.playbook import Playbook
 
 Format = Literal["text", "json", "markdown"]
@@ -29,11 +29,17 @@ def dumps(playbook: Playbook, format: Format) -> str:
     return json.dumps({"schema_version": SCHEMA_VERSION, **playbook.to_json()}, indent=2, ensure_ascii=False) + "\n"
 
 
-def loads(text: str, format: Format, source: str = "<playbook>") -> Playbook:
-    """The playbook in `text`. PlaybookFormatError names the source, and the line where there is one."""
+def loads(
+    text: str, format: Format, source: str = "<playbook>", *, notes: list[str] | None = None
+) -> Playbook:
+    """The playbook in `text`. PlaybookFormatError names the source, and the line where there is one.
+
+    Markdown may also be the original text format under another name. What could not be kept as it stands in the text
+    is appended to `notes`.
+    """
     try:
-        if format == "text":
-            return load_text(text, source)
+        if format == "text" or (format == "markdown" and is_original_text(text)):
+            return load_text(text, source, notes=notes)
         if format == "markdown":
             return load_markdown(text, source)
         return _load_json(text, source)
@@ -43,8 +49,11 @@ def loads(text: str, format: Format, source: str = "<playbook>") -> Playbook:
         raise PlaybookFormatError(f"{source}: {error.message}", path=source) from error
 
 
-def read_playbook(path: str | Path) -> Playbook:
-    """The playbook in the file at `path`. PlaybookFormatError if it is missing, of unknown suffix or malformed."""
+def read_playbook(path: str | Path, *, notes: list[str] | None = None) -> Playbook:
+    """The playbook in the file at `path`. PlaybookFormatError if it is missing, of unknown suffix or malformed.
+
+    `notes` as in `loads`.
+    """
     path = Path(path)
     format = _format(path)
     try:
@@ -53,7 +62,7 @@ def read_playbook(path: str | Path) -> Playbook:
         raise PlaybookFormatError(f"{path}: no such playbook file", path=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise PlaybookFormatError(f"{path}: cannot be read: {error}", path=str(path)) from error
-    return loads(text, format, str(path))
+    return loads(text, format, str(path), notes=notes)
 
 
 def write_playbook(playbook: Playbook, path: str | Path) -> None:
