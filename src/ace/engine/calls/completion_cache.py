@@ -56,7 +56,7 @@ def model_identity(settings: ModelSettings, backend: Backend) -> dict[str, Any]:
     identity = {
         "provider": info.provider,
         "model": info.model,
-        "base_url": settings.base_url,
+        "base_url": settings.base_url or (info.device if info.provider == "openai" else None),
         "dtype": effective_dtype(settings),
         "engine_args": settings.engine_args,
         "files": _files(Path(model_path(info.model))) if here else [],
