@@ -98,7 +98,9 @@ class Endpoint:
             headers = {name.lower(): value for name, value in error.response.headers.items()}
             raise self.failure(error.status_code, error.response.text, headers) from error
         except UnicodeEncodeError as error:
-            raise RequestRejectedError(f"a message holds a lone surrogate at character {error.start}") from None
+            if error.encoding == "utf-8":
+                raise RequestRejectedError(f"a message holds a lone surrogate at character {error.start}") from None
+            raise RequestRejectedError(f"a header holds a character that is not {error.encoding}") from None
         except (openai.OpenAIError, json.JSONDecodeError) as error:
             raise TransientError(
                 f"{self.address}: the answer cannot be read: {mask(str(error), (self.key,))}"
