@@ -11,23 +11,118 @@ from typing import Final
 
 _COMMANDS: Final = frozenset(
     # What follows the first letter is no word, so that a line break or tab before it is never meant.
-    "nabla natural ncong nearrow neg negthinspace neq newcommand newline newpage ngeq ngtr nleq "
-    "nleftarrow nleftrightarrow nrightarrow noindent nolimits nonumber normalsize not notag notin nprec "
-    "nsim nsubseteq nsucc nsupseteq ntriangleleft ntriangleright nwarrow nLeftarrow nRightarrow "
-    "raggedright raise raisebox rangle rbrace rbrack rceil ref renewcommand restriction rfloor rgroup rho right "
-    "rightarrow rightarrowtail rightharpoondown rightharpoonup rightleftarrows rightleftharpoons rightrightarrows "
-    "rightsquigarrow rlap rm root rtimes rule rvert rVert "
-    "tag tanh tau tbinom tfrac therefore theta thickapprox thicksim thinspace tilde times tiny title today triangle "
-    "triangledown triangleleft trianglelefteq triangleq triangleright trianglerighteq twoheadrightarrow".split()
+    [
+        "nabla",
+        "natural",
+        "ncong",
+        "nearrow",
+        "neg",
+        "negthinspace",
+        "neq",
+        "newcommand",
+        "newline",
+        "newpage",
+        "ngeq",
+        "ngtr",
+        "nleq",
+        "nleftarrow",
+        "nleftrightarrow",
+        "nrightarrow",
+        "noindent",
+        "nolimits",
+        "nonumber",
+        "normalsize",
+        "not",
+        "notag",
+        "notin",
+        "nprec",
+        "nsim",
+        "nsubseteq",
+        "nsucc",
+        "nsupseteq",
+        "ntriangleleft",
+        "ntriangleright",
+        "nwarrow",
+        "nLeftarrow",
+        "nRightarrow",
+        "raggedright",
+        "raise",
+        "raisebox",
+        "rangle",
+        "rbrace",
+        "rbrack",
+        "rceil",
+        "ref",
+        "renewcommand",
+        "restriction",
+        "rfloor",
+        "rgroup",
+        "rho",
+        "right",
+        "rightarrow",
+        "rightarrowtail",
+        "rightharpoondown",
+        "rightharpoonup",
+        "rightleftarrows",
+        "rightleftharpoons",
+        "rightrightarrows",
+        "rightsquigarrow",
+        "rlap",
+        "rm",
+        "root",
+        "rtimes",
+        "rule",
+        "rvert",
+        "rVert",
+        "tag",
+        "tanh",
+        "tau",
+        "tbinom",
+        "tfrac",
+        "therefore",
+        "theta",
+        "thickapprox",
+        "thicksim",
+        "thinspace",
+        "tilde",
+        "times",
+        "tiny",
+        "title",
+        "today",
+        "triangle",
+        "triangledown",
+        "triangleleft",
+        "trianglelefteq",
+        "triangleq",
+        "triangleright",
+        "trianglerighteq",
+        "twoheadrightarrow",
+    ]
 )
 _WITH_ARGUMENT: Final = frozenset(
-    "text textbf textcolor textgreater textit textless textmd textnormal textrm textsc textsf textsl textsubscript "
-    "textsuperscript texttt textup".split()
+    [
+        "text",
+        "textbf",
+        "textcolor",
+        "textgreater",
+        "textit",
+        "textless",
+        "textmd",
+        "textnormal",
+        "textrm",
+        "textsc",
+        "textsf",
+        "textsl",
+        "textsubscript",
+        "textsuperscript",
+        "texttt",
+        "textup",
+    ]
 )
 """Commands only before a brace: `\text = 1` is an indented line of a program."""
-_SHORT: Final = frozenset("ne ni nu tan to top".split())
+_SHORT: Final = frozenset(["ne", "ni", "nu", "tan", "to", "top"])
 """Commands whose rest is a letter or syllable that can stand at the beginning of a line."""
-_WORDS: Final = frozenset("nexists nless nmid nparallel nsim tt".split())
+_WORDS: Final = frozenset(["nexists", "nless", "nmid", "nparallel", "nsim", "tt"])
 """Commands whose rest is a word: only after a blank or an opening mark."""
 
 _ESCAPE = re.compile(r"\\(?:\\|u[0-9a-fA-F]{4}|[A-Za-z]+|.)", re.DOTALL)

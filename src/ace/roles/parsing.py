@@ -10,8 +10,8 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ace.errors import ParseError
-from ace.roles.json_reading import Number, ObjectEnds, PythonNone, decode, find_objects, repaired
 from ace.roles.backslashes import double_backslashes, restore_commands
+from ace.roles.json_reading import Number, ObjectEnds, PythonNone, decode, find_objects, repaired
 from ace.roles.thinking import without_thoughts
 
 Answer = TypeVar("Answer", bound=BaseModel)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ace.errors import PlaybookFormatError
-from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters
+from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet
 from ace.playbook.io.original_lines import BulletLine, is_heading, read_bullet_line
 from ace.playbook.playbook import Playbook, Section
 from ace.playbook.section_names import slug_for
