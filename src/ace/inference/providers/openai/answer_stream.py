@@ -107,7 +107,7 @@ class StreamedAnswer:
     @property
     def finish_detail(self) -> str:
         """The server's own word for how the answer ended."""
-        return "refusal" if self.refusal and not self.content else self.finish
+        return "refusal" if self.refusal and not self.content else re.sub(r"[^a-z_]+", " ", self.finish)[:40].strip()
 
     def check(self) -> None:
         """TransientError where the answer is not whole."""
