@@ -16,7 +16,7 @@ from ace.errors import AceError, TransientError
 from ace.inference.providers.openai.answer_stream import StreamedAnswer, read_answer
 
 MISSING = object()
-STREAMED = [case for case in recordings() if case.values[0].id in ("streamed", "reasoning")]
+STREAMED = [case for case in recordings() if case.values[0].id == "streamed"]
 
 
 def read(pieces: Sequence[bytes]) -> StreamedAnswer:
@@ -71,7 +71,7 @@ def test_any_field_of_a_chunk_may_be_null_missing_or_of_another_kind(recording: 
     assert whole.endswith("hello")
     for number, event in enumerate(events):
         for path in places(event):
-            for value in (None, MISSING, "", 0, 1.5, True, [], {}, [None], {"a": None}, "x"):
+            for value in (None, MISSING, "", 1, [None], {"a": None}):
                 body = stream(changed(events, number, path, value))
                 try:
                     text = read([body]).text
