@@ -101,7 +101,7 @@ async def _measure(trials: int, planted: int, seed: int) -> CreditReport:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="ace-bench-")))
         started = time.perf_counter()
         for number in range(seed, seed + trials):
-            settings = _settings(folder, number)
+            settings = attribution_settings(folder, number)
             made = await plant_harmful(settings, number, planted, backends)
             credit = await measure_credit(settings, made.playbook, split="test", backends=backends)
             effects = {held.name: held.effect for held in credit.ranking}
@@ -175,7 +175,7 @@ async def _harms(
     return [correct[name] > correct[WHOLE] for name in ids]
 
 
-def _settings(folder: Path, seed: int) -> RunSettings:
+def attribution_settings(folder: Path, seed: int) -> RunSettings:
     return micro_run(
         folder / "ace.db",
         {"seed": seed, "terms": TERMS, "modifiers": MODIFIERS, **SPLITS},

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from ace.errors import ParseError
 from ace.roles import AddOp, BulletTag, Curation, GeneratorAnswer, Reflection, RemoveOp, parse
-from ace.roles.parsing import MOST_REPAIR_QUOTES, MOST_REPAIR_WORK, MOST_REPAIRED
+from ace.roles.json_reading import MOST_REPAIR_QUOTES, MOST_REPAIR_WORK, MOST_REPAIRED
 
 MODELS: list[type[BaseModel]] = [GeneratorAnswer, Reflection, Curation]
 ANSWER = GeneratorAnswer(reasoning='He said "x".\nSo {y} = 1.', bullet_ids=["str-00001"], final_answer="42")

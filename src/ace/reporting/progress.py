@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -174,13 +174,13 @@ def describe(event: Event, tally: Tally) -> str | None:
             resumed = f", going on after batch {resumed_at}" if resumed_at else ""
             work = f", {samples} samples in {batches} batches" if batches else ""
             return f"run {run}: {mode}{work}{resumed}"
-        case BatchCommitted(index, epoch, first, corrected, failed, samples, version, bullets, operations):
+        case BatchCommitted(index, epoch, first, corrected, failed, samples, version, bullets, operations, skipped):
             failures = f", {failed} failed" if failed else ""
             mended = f", {corrected} after reflection" if corrected else ""
             speed = tally.tokens_per_s
             return (
                 f"batch {index + 1}/{tally.batches} (epoch {epoch + 1}): {first}/{samples} right{mended}{failures}; "
-                f"playbook v{version}, {bullets} bullets ({by_type(operations)}); "
+                f"playbook v{version}, {bullets} bullets ({by_type(operations)}){_not_done(skipped)}; "
                 f"{UNKNOWN if speed is None else f'{speed:.0f}'} tokens/s, "
                 f"cache hits {percent(tally.cache_hit_rate)}, {seconds(tally.seconds_left)} left"
             )
@@ -203,3 +203,12 @@ def describe(event: Event, tally: Tally) -> str | None:
             return f"run {run}: {status}"
         case _:
             return None
+
+
+def _not_done(skipped: Mapping[str, int]) -> str:
+    """How many operations were not carried out, with the reasons that come most often."""
+    if not skipped:
+        return ""
+    often = sorted(skipped.items(), key=lambda item: -item[1])[:3]
+    reasons = "; ".join(f"{number} x {reason[:100]}" for reason, number in often)
+    return f", {sum(skipped.values())} not carried out: {reasons}"

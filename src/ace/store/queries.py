@@ -5,14 +5,13 @@ Only `calls` and `outcomes` load answers' texts; everything a list shows comes f
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, ScalarSelect, Select, case, func, literal, select
 
-from ace.playbook.apply import SkippedOperation
+from ace.playbook.apply import SkippedOperation, carried_out
 from ace.playbook.delta import Delta
 from ace.playbook.playbook import Playbook
 from ace.roles.role_call import CallRecord
@@ -118,7 +117,7 @@ def playbook_versions(connection: Connection, run_id: str) -> tuple[VersionInfo,
             batch=row.batch,
             digest=row.digest,
             bullets=row.bullets,
-            operations=dict(Counter(operation.type for operation in _delta(row).operations)),
+            operations=dict(carried_out(_delta(row), _skipped(row.skipped))),
             skipped=len(row.skipped["reasons"]),
             created=row.created,
         )

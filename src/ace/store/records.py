@@ -219,9 +219,10 @@ class BatchInfo:
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """A committed playbook. `batch` is None for the one the run began with; `operations` counts the delta's by type.
+    """A committed playbook. `batch` is None for the one the run began with.
 
-    A batch that changes nothing repeats the version of the one before it.
+    `operations` counts by type what was carried out, `skipped` what was not. A batch that changes nothing repeats the
+    version of the one before it.
     """
 
     version: int

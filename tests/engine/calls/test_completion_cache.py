@@ -118,7 +118,7 @@ def test_an_adapter_decides_the_answer(tmp_path: Path) -> None:
 
 ENGINE = {
     **GREEDY,
-    "models__main": {"provider": "huggingface", "model": "micro-target", "max_model_len": 1024},
+    "models__main": {"provider": "huggingface", "model": "micro-target", "max_model_len": 1024, "dtype": "float32"},
     "task__micro": {"seed": 3, "terms": 4, "modifiers": 3, "train": 4, "validation": 0, "test": 2},
     **{f"roles__{role}__max_tokens": 160 for role in ROLES},
 }
@@ -130,6 +130,7 @@ def with_engine(folder: Path, **changes: Any) -> tuple[RunSummary, list[Event]]:
     return summary, [event for event in told if isinstance(event, EngineReady | EngineStartDeferred)]
 
 
+@pytest.mark.engine
 def test_an_engine_is_started_only_where_the_cache_has_not_everything(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     first, told = with_engine(tmp_path)
@@ -153,6 +154,7 @@ def test_an_engine_is_started_only_where_the_cache_has_not_everything(tmp_path: 
     assert [type(event) for event in told] == [EngineReady], "no run of these settings is done"
 
 
+@pytest.mark.engine
 def test_sampled_answers_that_are_not_kept_are_no_reason_to_wait_with_the_engine(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     for _ in range(2):

@@ -62,7 +62,7 @@ def test_ids_go_on_above_the_imported_ones() -> None:
     [
         ("what is this", 1),
         ("## A\n[str-00001] a\n\n## B\nnot a bullet", 5),
-        ("## A\n[str-00001] a\n[api-00001] b", 3),
+        ("## A\n[str-00001] a\n[str-00001] b", 3),
     ],
 )
 def test_a_bad_line_is_named(text: str, line: int, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.feedback.signals import shown
+from ace.engine.learning.bullet_trials import try_bullets
 from ace.engine.learning.lessons import Lesson, collect_lessons
 from ace.engine.loop.sample_loop import SampleResult
 from ace.playbook import (
@@ -71,7 +72,7 @@ class Curator:
             shown(settings, [result.sample for result in results]),
             shown(settings, context.task.splits.train),
         )
-        self._calls: dict[int, tuple[CallRecord, ...]] = {}  # by curator group: groups finish in any order
+        self._calls: dict[int, tuple[CallRecord, ...]] = {}  # in order of their keys: groups finish in any order
 
     async def curate(self, prefix: str) -> CuratedBatch:
         """Curate the batch's lessons in groups. A curator call that fails loses its group's insights and no others."""
@@ -84,7 +85,10 @@ class Curator:
             deltas = await self._reduce(prefix, deltas, lessons, len(groups))
         proposed = [*map(_tags, self._results), *deltas]
         delta = merge_deltas([self.guard.admit(self._playbook, delta) for delta in proposed])
-        return self._deduplicate_and_apply(delta)
+        delta, repeated = self._deduplicate(delta)
+        tried = await try_bullets(self._context, self._playbook, delta, self._results, batch=self._batch)
+        self._calls[len(groups) + 1] = tried.calls
+        return self.apply(tried.delta, repeated + tried.rejected)
 
     async def propose(
         self,
@@ -173,12 +177,12 @@ class Curator:
         removals = Delta(tuple(operation for operation in operations if isinstance(operation, Remove)))
         return [visible_playbook(delta, self._playbook, self._visible) for delta in (delta, removals)]
 
-    def _deduplicate_and_apply(self, delta: Delta) -> CuratedBatch:
+    def _deduplicate(self, delta: Delta) -> tuple[Delta, tuple[SkippedOperation, ...]]:
         dedup = self._context.settings.playbook.dedup
         if not dedup.enabled:
-            return self.apply(delta)
+            return delta, ()
         deduped = dedup_delta(self._playbook, delta, self._context.embedder, dedup.threshold)
-        return self.apply(*recall(deduped, self._playbook, self._visible))
+        return recall(deduped, self._playbook, self._visible)
 
 
 def split_groups(items: Sequence[Item], groups: int | Literal["auto"]) -> list[tuple[Item, ...]]:
