@@ -70,8 +70,8 @@ def plan_steps(*, dry_run: bool, model: Path | None, draft: Path | None) -> list
     if model is not None:
         config = ("--config", "configs/routing-bench.yaml", "--set", f"models.main.model={model}")
         small = ("--set", f"models.small.model={draft}") if draft is not None else ()
-        names = ("transformers, one by one", "vLLM", "vLLM, early stopping", "vLLM, speculative (n-gram)")
-        names = (*names, "vLLM, speculative (draft)") if draft is not None else names
+        names = ["transformers, one by one", "vLLM", "vLLM, early stopping", "vLLM, speculative (n-gram)"]
+        names += ["vLLM, speculative (draft)"] if draft is not None else []
         steps.insert(2, Step("run-real", (*ACE, "run", *config, *small, "--prompts", "10", *_once(*names)), 180))
     return [
         *steps,

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.playbook import (

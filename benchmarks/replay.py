@@ -26,7 +26,7 @@ from ace.bench.adaptation_runs.run_comparison import divided_threads_text
 from ace.bench.adaptation_runs.run_modes import BATCH, EARLY, TIERED, Mode, choice, together
 from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import SHAPES, SMALLER, build_shape, weight_bytes
 from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware
 from ace.bench.markdown_tables import report, table

@@ -22,7 +22,7 @@ from typing import Literal
 from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
 from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import build_shape
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Partial, Report, ignore_partial

@@ -43,7 +43,7 @@ class ModelBinding:
         identity = {
             "provider": info.provider,
             "model": info.model,
-            "base_url": self.settings.base_url,
+            "base_url": self.settings.base_url or (info.device if info.provider == "openai" else None),
             "dtype": effective_dtype(self.settings),
             "engine_args": self.settings.engine_args,
             "files": _file_states(Path(model_path(info.model))) if local else [],

@@ -25,7 +25,7 @@ from ace.bench.adaptation_runs.measured_run import (
 )
 from ace.bench.adaptation_runs.run_modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, Mode, choice
 from ace.bench.hardware.engine_threads import threads_of
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.roofline import Bound, Ceiling, Roofline, against_hardware
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, ignore_partial

@@ -19,6 +19,7 @@ Grader = Callable[[str, str], float]
 _COMMA = re.compile("[,，、،﹐]")
 _LINES = re.compile(r"\s*[;\n]\s*(?:[-*•]\s+|\d+[.)]\s+)?")
 
+
 def exact(answer: str, target: str) -> float:
     """The same text, white space around it and characters that nobody sees aside."""
     return float(visible_text(answer) == visible_text(target))
