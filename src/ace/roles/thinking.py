@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-_NAME: Final = (
-    r"(?:(?:ant|seed:|inner[_-])?think(?:ing)?|(?:inner[_-])?thoughts?|reason(?:ing)?|reasoning_process|scratchpad|analysis)"
-)
+_NAME: Final = r"(?:(?:ant|seed:|inner[_-])?think(?:ing)?|(?:inner[_-])?thoughts?|reason(?:ing)?|reasoning_process|scratchpad|analysis)"
 _OPENING = re.compile(
     rf"(?<!`)(?:<\s*{_NAME}(?:\s[^<>]*)?>|\[{_NAME}\]|◁{_NAME}▷"
     rf"|<\|(?:begin_of_|start_(?:of_)?)?{_NAME}(?:_start)?\|>"
@@ -24,9 +22,7 @@ _CLOSING = re.compile(
     r"|(?-i:assistantfinal)",
     re.IGNORECASE,
 )
-_ANY = re.compile(
-    rf"(?P<opening>{_OPENING.pattern})|(?P<closing>{_CLOSING.pattern})|(?P<end><\|end\|>)", re.IGNORECASE
-)
+_ANY = re.compile(rf"(?P<opening>{_OPENING.pattern})|(?P<closing>{_CLOSING.pattern})|(?P<end><\|end\|>)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
+from ace.engine.feedback.task_calls import naming_sample
 from ace.errors import AceError
 from ace.roles import CallRecord, GeneratorAnswer
 from ace.tasks import Environment, InteractiveTask
@@ -53,10 +54,11 @@ async def attempt(
         return Attempt(calls=(), error=_told(error))
     if result.value is None:
         return Attempt(calls=result.calls, error=f"ParseError: {result.error}")
-    if getattr(context.task, "threads", False):
-        score = await context.blocking_pool.run(context.task.grade, sample, result.value.final_answer)
-    else:
-        score = context.task.grade(sample, result.value.final_answer)
+    with naming_sample("grade", sample.id):
+        if getattr(context.task, "threads", False):
+            score = await context.blocking_pool.run(context.task.grade, sample, result.value.final_answer)
+        else:
+            score = context.task.grade(sample, result.value.final_answer)
     return Attempt(calls=result.calls, output=result.value, score=score)
 
 
@@ -92,11 +94,13 @@ async def _interact(
                     return Attempt(tuple(calls), error=f"ParseError: {result.error}")
                 output = result.value
                 used.update(dict.fromkeys(output.bullet_ids))
-                seen = await context.blocking_pool.run(world.step, output.final_answer)
+                with naming_sample("step", sample.id):
+                    seen = await context.blocking_pool.run(world.step, output.final_answer)
                 steps.append((output.final_answer, seen.text))
                 if world.done:
                     break
-            score = await context.blocking_pool.run(world.grade)
+            with naming_sample("grade", sample.id):
+                score = await context.blocking_pool.run(world.grade)
     except SAMPLE_ERRORS as error:
         return Attempt(tuple(calls), error=_told(error))
     assert output is not None  # max_steps is at least 1

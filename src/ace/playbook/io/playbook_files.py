@@ -29,9 +29,7 @@ def dumps(playbook: Playbook, format: Format) -> str:
     return json.dumps({"schema_version": SCHEMA_VERSION, **playbook.to_json()}, indent=2, ensure_ascii=False) + "\n"
 
 
-def loads(
-    text: str, format: Format, source: str = "<playbook>", *, notes: list[str] | None = None
-) -> Playbook:
+def loads(text: str, format: Format, source: str = "<playbook>", *, notes: list[str] | None = None) -> Playbook:
     """The playbook in `text`. PlaybookFormatError names the source, and the line where there is one.
 
     Markdown may also be the original text format under another name. What could not be kept as it stands in the text
