@@ -23,8 +23,8 @@ from pydantic import (
     model_validator,
 )
 
-from ace.roles.json_schema import response_schema
 from ace.roles.json_reading import Number, PythonNone
+from ace.roles.json_schema import response_schema
 
 __all__ = [
     "AddOp",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -111,10 +112,8 @@ def repaired(text: str, keys: Collection[str]) -> Iterator[Any]:
     broken = _repairable(text)
     if not broken:
         return
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         yield _python_literal(broken.replace("\\/", "/"))
-    except (ValueError, RecursionError):
-        pass
     quoted = _NO_VALUE.sub("", _BARE.sub(_quote, broken))
     for attempt in (quoted, _escape_quotes(quoted, keys)):
         try:

@@ -39,8 +39,8 @@ _WORDS: Final = frozenset("aiAI")
 def option_letter(text: str) -> str | None:
     r"""The option that `text` names, as a capital; None where it names none, or several.
 
-    What the answer marks as its result (`\boxed{B}`) counts first, then the last words such as `The answer is B`, then a
-    letter with which the text begins. An `a` or `I` that goes on as a sentence is a word.
+    What the answer marks as its result (`\boxed{B}`) counts first, then the last words such as `The answer is B`,
+    then a letter with which the text begins. An `a` or `I` that goes on as a sentence is a word.
     """
     stated, plain = _folded(stated_answer(text)), _folded(text)
     if (only := _ONLY.fullmatch(stated)) is not None:
@@ -49,13 +49,13 @@ def option_letter(text: str) -> str | None:
         ends = _ENDS.match(plain, match.end()) is not None
         if match[1] or ends or (match[2].isupper() and match[2] not in _WORDS):
             return _capital(match, plain)
-    match = _FIRST.match(stated)
-    if match is None or not (match[1] or _ENDS.match(stated, match.end())):
+    first = _FIRST.match(stated)
+    if first is None or not (first[1] or _ENDS.match(stated, first.end())):
         return None
-    after = stated[match.end() :].lstrip(" ")[:1]
-    if match[2] and not match[2].isupper() and after not in ("", ".", ")", ":", "\n"):
+    after = stated[first.end() :].lstrip(" ")[:1]
+    if first[2] and not first[2].isupper() and after not in ("", ".", ")", ":", "\n"):
         return None
-    return _capital(match, stated)
+    return _capital(first, stated)
 
 
 def _folded(text: str) -> str:

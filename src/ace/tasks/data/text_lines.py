@@ -29,8 +29,9 @@ _OF_OTHERS: Final = frozenset("ðÐþÞýÝ")
 def read_lines(path: Path, *, newline: str | None, windows: bool = False) -> Iterator[str]:
     """The lines with their ends, split where `open` splits them with `newline`.
 
-    The encoding is told by a byte order mark, else it is UTF-8, or UTF-16 where every other byte is zero. With `windows`
-    a file that is not UTF-8 is read as Windows-1252 where that gives plausible words. DataError names the line.
+    The encoding is told by a byte order mark, else it is UTF-8, or UTF-16 where every other byte is zero. With
+    `windows` a file that is not UTF-8 is read as Windows-1252 where that gives plausible words. DataError names the
+    line.
     """
     line = 0
     encoding = "utf-8"
