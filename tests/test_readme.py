@@ -32,6 +32,15 @@ def test_the_readme_shows_python() -> None:
     assert len(BLOCKS) == 2
 
 
+def test_the_csv_and_its_config(tmp_path: Path) -> None:
+    for language, name in (("csv", "tickets.csv"), ("yaml", "tickets.yaml")):
+        (text,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(app, ["task", "check", str(tmp_path / "tickets.yaml")])
+    assert result.exit_code == 0, result.output
+    assert "Q17" in result.output
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_of_the_readme_exist(command: str) -> None:
     assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0

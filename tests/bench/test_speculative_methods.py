@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ace.bench.hardware.machine import Machine
-from ace.bench.speculative_methods import SpeculativeReport, Trial, _measure, _row, recorded_requests
+from ace.bench.speculative_methods import SpeculativeReport, Trial, measure_trials, recorded_requests, speculative_row
 from ace.config import SpeculativeSettings
 from ace.inference import ScriptedBackend
 from ace.tasks.micro.scripted_model import role_of
@@ -24,7 +24,7 @@ def test_the_requests_are_a_runs_own_greedy_and_guided() -> None:
 def test_the_warm_up_is_not_counted_and_every_repetition_is() -> None:
     first, second, third = (recorded_requests(count, world=1) for count in (2, 3, 4))
     backend = ScriptedBackend(lambda request: "a b")
-    (trial,) = asyncio.run(_measure(backend, {16: [first, second, third]}))
+    (trial,) = asyncio.run(measure_trials(backend, {16: [first, second, third]}))
     assert backend.closed
     assert [len(texts) for texts in trial.texts] == [3, 4]
     assert [usage.completion_tokens for usage in trial.usages] == [6, 8]
@@ -34,7 +34,7 @@ def test_a_row_compares_with_the_same_work_without_speculation() -> None:
     base = Trial(1, (2.0, 4.0, 2.0), (("a", "b"), ("c", "d"), ("e", "f")), (Usage(1, 0, 8),) * 3, 1.0)
     usage = Usage(1, 0, 8, drafted_tokens=10, accepted_tokens=6, draft_steps=3)
     mine = Trial(1, (1.0, 1.0, 3.0), (("a", "b"), ("c", "x"), ("e", "f")), (usage,) * 3, 1.5)
-    row = _row(SpeculativeSettings(method="ngram"), mine, base)
+    row = speculative_row(SpeculativeSettings(method="ngram"), mine, base)
     assert (row.seconds, row.tokens_per_s, row.ratio) == (1.0, 8.0, 2.0)
     assert (row.acceptance_rate, row.accepted_length) == (0.6, 3.0)
     assert (row.identical, row.answers) == (5, 6)

@@ -11,7 +11,7 @@ from players import cast
 from ace.inference import ScriptedBackend
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import Message, Request
-from benchmarks.attribution_ranking import _settings, plant_harmful
+from benchmarks.attribution_ranking import attribution_settings, plant_harmful
 
 SEED = 3
 
@@ -32,13 +32,15 @@ class _Loyal(ScriptedMicroModel):
 
 
 def test_bullets_that_the_model_follows_are_planted_at_once(tmp_path: Path) -> None:
-    made = asyncio.run(plant_harmful(_settings(tmp_path, SEED), SEED, 2, cast(ScriptedBackend(ScriptedMicroModel()))))
+    made = asyncio.run(
+        plant_harmful(attribution_settings(tmp_path, SEED), SEED, 2, cast(ScriptedBackend(ScriptedMicroModel())))
+    )
     assert made.rejected == 0
     assert made.harmful == {bullet.id for bullet in made.playbook.bullets[-2:]}
 
 
 def test_candidates_that_harm_nobody_are_replaced_and_counted(tmp_path: Path) -> None:
-    made = asyncio.run(plant_harmful(_settings(tmp_path, SEED), SEED, 3, cast(ScriptedBackend(_Loyal()))))
+    made = asyncio.run(plant_harmful(attribution_settings(tmp_path, SEED), SEED, 3, cast(ScriptedBackend(_Loyal()))))
     assert made.rejected > 0
     assert {bullet.section for bullet in made.playbook.bullets[-3:]} == {"mod"}
 
@@ -48,4 +50,4 @@ def test_a_world_whose_false_bullets_harm_nobody_is_an_error(tmp_path: Path) -> 
         return '{"reasoning": "", "bullet_ids": [], "final_answer": "unknown"}'
 
     with pytest.raises(RuntimeError, match="only 0 of its false bullets harm, 2 are wanted"):
-        asyncio.run(plant_harmful(_settings(tmp_path, SEED), SEED, 2, cast(ScriptedBackend(unmoved))))
+        asyncio.run(plant_harmful(attribution_settings(tmp_path, SEED), SEED, 2, cast(ScriptedBackend(unmoved))))

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from ace.playbook import Playbook
-from benchmarks.playbook_overhead import THRESHOLD, _growth, _operations, measure_overhead
+from benchmarks.playbook_overhead import THRESHOLD, growth_exponent, make_operations, measure_overhead
 
 
 def test_every_operation_is_measured_at_every_size() -> None:
@@ -20,7 +20,7 @@ def test_every_operation_is_measured_at_every_size() -> None:
 
 
 def test_what_is_measured_does_its_work() -> None:
-    operations = _operations(50, random.Random(2))
+    operations = make_operations(50, random.Random(2))
     done = {name: operation.work(operation.given()) for name, operation in operations.items()}
     merged, deduped = done["merge of 16 proposals"], done["dedup of one bullet, next version"]
     assert len(merged) == 5 + 1 + 16 * 20  # type: ignore[arg-type]
@@ -31,7 +31,7 @@ def test_what_is_measured_does_its_work() -> None:
 
 
 def test_a_next_version_is_given_what_the_one_before_knew_and_a_loaded_one_nothing() -> None:
-    operations = _operations(50, random.Random(2))
+    operations = make_operations(50, random.Random(2))
     grown, loaded = operations["render, next version"].given(), operations["render, first load"].given()
     assert grown.version == 1
     assert {"index", "rendered", "by_id"} <= set(vars(grown))
@@ -41,4 +41,4 @@ def test_a_next_version_is_given_what_the_one_before_knew_and_a_loaded_one_nothi
 
 @pytest.mark.parametrize(("power", "found"), [(0.0, 0.0), (1.0, 1.0), (2.0, 2.0)])
 def test_growth_is_the_exponent(power: float, found: float) -> None:
-    assert _growth({n: 3.0 * n**power for n in (10, 100, 1000)}) == pytest.approx(found, abs=1e-9)
+    assert growth_exponent({n: 3.0 * n**power for n in (10, 100, 1000)}) == pytest.approx(found, abs=1e-9)

@@ -14,10 +14,10 @@ from ace.errors import ConfigError
 from benchmarks.saturation import (
     Pass,
     SaturationReport,
-    _at_once,
-    _row,
-    _run,
+    complete_at_once,
     measure_saturation,
+    run_once,
+    saturation_row,
 )
 
 
@@ -27,11 +27,11 @@ def test_what_is_recorded_are_the_calls_of_one_adaptation() -> None:
     async def work() -> list[int]:
         counts = []
         for world in (1, 2):
-            done, requests = await _run(backend, 1, 6, 3, world)
+            done, requests = await run_once(backend, 1, 6, 3, world)
             assert done.seconds > 0 and done.completion_tokens == backend.tokens > 0
             assert done.steps == 0, "a scripted model has no engine"
             counts.append(len(requests))
-        again = await _at_once(backend, requests)
+        again = await complete_at_once(backend, requests)
         assert again.completion_tokens > 0
         return counts
 
@@ -42,7 +42,7 @@ def test_what_is_recorded_are_the_calls_of_one_adaptation() -> None:
 
 def test_utilization_is_the_runs_speed_over_the_engines_own() -> None:
     runs = [Pass(2.0, 100, 10, 1.9), Pass(4.0, 100, 10, 3.6), Pass(1.0, 100, 10, 1.0)]
-    row = _row(1, [(one, []) for one in runs], [Pass(1.0, 100, 5, 1.0)] * 3)
+    row = saturation_row(1, [(one, []) for one in runs], [Pass(1.0, 100, 5, 1.0)] * 3)
     assert (row.utilization, row.run.tokens_per_s) == (0.5, 50.0)
     assert row.run.outside_engine == pytest.approx(0.05)
     report = SaturationReport((row,), 50, 16, 3, 0, None, Machine.here())

@@ -14,7 +14,7 @@ from ace.cli.main import app
 from ace.inference import ScriptedBackend
 from ace.tasks import load_task
 from ace.tasks.builtin.routing import make_rules
-from ace.types import ROLES, Request
+from ace.types import Request
 
 BULLET = re.compile(r"go to ([A-Z]\d\d)\.$", re.MULTILINE)
 ROUTING = routing_settings(provider="auto", seed=0, model="mine", level="easy", store="sqlite:///x.db")
@@ -47,7 +47,7 @@ def taught(request: Request) -> str:
 
 def test_a_model_of_ones_own_learns_the_support_tickets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    backends = dict.fromkeys(ROLES, ScriptedBackend(taught))
+    backends = {"main": ScriptedBackend(taught)}
     result = CliRunner().invoke(app, ["quickstart", "--model", "mine"], obj=backends)
     assert result.exit_code == 0, result.output
     lines = result.stderr.splitlines()

@@ -68,6 +68,8 @@ def _applies(response: dict[str, Any], body: Body, left: int | None) -> bool:
     when = response.get("when")
     if when == "system":
         return any(message["role"] == "system" for message in body["messages"])
+    if isinstance(when, dict):
+        return all(body.get(name) == value for name, value in when.items())
     return when is None or when in body
 
 

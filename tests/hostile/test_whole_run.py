@@ -20,7 +20,7 @@ from ace.errors import ConfigError
 from ace.inference import ScriptedBackend
 from ace.playbook.bullet import clean_text
 from ace.store import RunStore
-from ace.types import ROLES, Request
+from ace.types import Request
 
 MOST = 5_000
 """Characters of an input here: what is long is looked at surface by surface."""
@@ -51,7 +51,7 @@ class Villain:
 
 
 def invoke(*arguments: str, backend: ScriptedBackend | None = None) -> Result:
-    backends = dict.fromkeys(ROLES, backend) if backend else None
+    backends = {"main": backend} if backend else None
     return CliRunner().invoke(app, list(arguments), obj=backends)
 
 

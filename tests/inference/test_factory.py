@@ -127,10 +127,10 @@ def test_roles_with_equal_models_share_one_backend() -> None:
         )
 
         async def look() -> None:
-            async with open_backends(settings) as roles:
-                assert roles["generator"] is roles["reflector"]
-                assert roles["curator"] is not roles["generator"]
-                assert roles["curator"].info.model == "n"
+            async with open_backends(settings) as models:
+                assert models["main"] is models["same"]
+                assert models["other"] is not models["main"]
+                assert models["other"].info.model == "n"
 
         asyncio.run(look())
 

@@ -21,6 +21,7 @@ from ace.roles import (
     UpdateOp,
     response_schema,
 )
+from ace.roles.json_schema import MOST_LISTED, pack_schema
 
 MODELS: list[type[BaseModel]] = [GeneratorAnswer, Reflection, Curation]
 MICRO = load_pack("micro")
@@ -77,3 +78,35 @@ def test_what_a_pack_may_omit_is_what_the_models_can_do_without() -> None:
                 Manifest.model_validate(manifest)
         else:
             assert Manifest.model_validate(manifest).omit == (name,)
+
+
+def test_only_shown_bullets_can_be_named_and_lists_end() -> None:
+    schema = pack_schema(load_pack("standard"), GeneratorAnswer, "[str-00001] a\n[fmt-00002] as \\[str-00009] says")
+    ids = {"type": "string", "enum": ["str-00001", "fmt-00002"]}
+    assert schema["properties"]["bullet_ids"] == {"type": "array", "items": ids, "maxItems": 6}
+    merge = response_schema(Curation, bullets=("str-00001",), most_bullets=3, most_operations=5)
+    operations = merge["properties"]["operations"]
+    assert operations["maxItems"] == 5 and operations["items"]["anyOf"][2]["properties"]["ids"]["maxItems"] == 3
+
+
+def test_without_bullets_there_is_nothing_to_name() -> None:
+    pack = load_pack("standard")
+    assert list(pack_schema(pack, GeneratorAnswer, "(none yet)")["properties"]) == ["reasoning", "final_answer"]
+    assert list(pack_schema(pack, Reflection, "(none yet)")["properties"]) == ["reasoning", "key_insight"]
+    operation = pack_schema(pack, Curation, "(none yet)")["properties"]["operations"]["items"]
+    assert operation["properties"]["type"] == {"type": "string", "const": "ADD"}
+
+
+def test_of_very_many_bullets_the_schema_asks_for_an_ids_form_alone() -> None:
+    bullets = tuple(f"str-{number:05d}" for number in range(MOST_LISTED + 1))
+    listed = response_schema(GeneratorAnswer, bullets=bullets[1:])["properties"]["bullet_ids"]["items"]
+    assert len(listed["enum"]) == MOST_LISTED
+    form = response_schema(GeneratorAnswer, bullets=bullets)["properties"]["bullet_ids"]["items"]
+    assert form == {"type": "string", "pattern": "^[a-z]{2,6}-[0-9]{5}$"}
+
+
+def test_packs_without_rules_for_answers_have_the_schemas_that_they_had() -> None:
+    for name in ("micro", "standard-1"):
+        pack = load_pack(name)
+        before = response_schema(Reflection, omit=pack.omit, operations=pack.operations)
+        assert pack_schema(pack, Reflection, "(empty)") == before

@@ -77,6 +77,9 @@ class AdaptationSettings(Settings):
     together, up to that many in one call: a rule shows in what they have in common. `max_rounds: 0` leaves out the
     reflections on each of them alone.
 
+    With `try_bullets` each new or changed bullet is tried on up to that many samples of its batch before it is
+    committed: one that mends no more of them than it breaks is left out, and counted with the skipped operations.
+
     With `curator_reduce` one more curator call makes one set of changes of what several groups proposed.
 
     `batch_size: auto` begins with 4 samples and doubles with every batch, up to 64: as long as the playbook is empty,
@@ -100,6 +103,7 @@ class AdaptationSettings(Settings):
     reflect_on_success: bool = True
     early_stop: EarlyStopSettings = EarlyStopSettings()
     reflect_together: int = Field(default=1, ge=1)
+    try_bullets: int = Field(default=0, ge=0)
     curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     curator_reduce: bool = False
     validate_each_epoch: bool = True

@@ -28,6 +28,9 @@ from ace.config.strict_model import Settings, refused
 from ace.config.task_settings import TaskSettings
 from ace.types import ROLES
 
+CachePolicy = Literal["none", "greedy", "all"]
+"""Which answers the completion cache keeps: none, those at temperature 0, or all, each under its seed."""
+
 
 class EvaluationSettings(Settings):
     """Whether the test split is evaluated with the first playbook and with the best one."""
@@ -74,8 +77,7 @@ class RunSettings(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     playbook: PlaybookSettings = PlaybookSettings()
     budget: BudgetSettings = BudgetSettings()
-    cache: Literal["none", "greedy", "all"] = "greedy"
-    """Which answers are kept in the store and found there again: those at temperature 0, or sampled ones too."""
+    cache: CachePolicy = "greedy"
     store: str = "sqlite:///runs/ace.db"
 
     @field_validator("models", mode="before")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ace.config import RunSettings
 from ace.engine.feedback.task_calls import naming_sample
+from ace.errors import ConfigError
 from ace.playbook import Playbook, read_playbook
 from ace.prompts import PromptPack, find_pack, load_pack
 from ace.tasks import InstructedTask, Task, load_task
@@ -36,6 +37,9 @@ def load_inputs(settings: RunSettings) -> RunInputs:
     """Load and check task, prompts and playbook. ConfigError, DataError, PromptPackError, PlaybookFormatError."""
     task = load_task(settings.task, labels=settings.adaptation.labels)
     pack = load_pack(settings.prompts).for_task(_instructions(task))
+    most = settings.adaptation.reflect_together
+    if most > 1 and pack.together is None:
+        raise ConfigError.at("adaptation.reflect_together", most, f"1, with prompts '{settings.prompts}'")
     initial = settings.playbook.initial
     playbook = read_playbook(initial) if initial else Playbook.empty(sections=pack.sections)
     return RunInputs(task, pack, playbook)

@@ -19,6 +19,7 @@ from ace._util.masking import mask
 from ace.config import RunSettings
 from ace.engine.calls.call_gateway import CallGateway
 from ace.engine.calls.completion_cache import CompletionCache, has_answers
+from ace.engine.calls.role_runner import RoleRunner
 from ace.engine.calls.spending import Spending, spent_so_far
 from ace.engine.concurrency.blocking_pool import BlockingPool
 from ace.engine.context import RunContext
@@ -28,10 +29,10 @@ from ace.engine.loop.adaptation import best_version
 from ace.engine.run_inputs import RunInputs, with_stored_pack
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
-from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
+from ace.inference import Backend, Backends, Bindings, bind, open_backends
 from ace.inference.backend import EngineMeter, metered
 from ace.inference.wrappers.lazy_backend import LazyBackend
-from ace.playbook import create_embedder
+from ace.playbook import Embedder, create_embedder
 from ace.playbook.guard import scan
 from ace.store import RunStore
 from ace.store.records import RunStatus
@@ -75,6 +76,7 @@ async def run_session(
     started = time.perf_counter()
     if settings.playbook.guard.policy != "off":
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
+    embedder = create_embedder(settings.playbook.dedup)
     with RunStore.open(settings.store) as store:
         run_id = None
         if resume is not None:
@@ -86,11 +88,11 @@ async def run_session(
                     run_id = store.create_run(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
                     )
-                clock = Clock(partial(metered, live.live))
+                clock = Clock(partial(metered, live.engines))
                 with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
-                    context = _context(run_id, settings, parts, store, live, blocking_pool, listener)
+                    context = _context(run_id, settings, parts, store, live, embedder, blocking_pool, listener)
                     status, reason = await _within_budget(context, work, clock)
-            info = context.tiers.own["generator"].info
+            info = context.bindings.get("generator").backend.info
             version = best_version(context)
             summary = summarise(
                 store,
@@ -100,13 +102,13 @@ async def run_session(
                 model=info.name,
                 version=version,
                 timing=Timing(
-                    engine_start_s=sum(backend.info.start_s for backend in live.live),
+                    engine_start_s=sum(backend.info.start_s for backend in live.engines),
                     adapt_s=clock.seconds["adapt"],
                     engine_s=clock.engine_s.get("adapt"),
                     evaluate_s=clock.seconds["evaluate"],
                     wall_s=time.perf_counter() - started,
                 ),
-                engines={backend.info.name: backend.info.reason for backend in live.live},
+                engines={backend.info.name: backend.info.reason for backend in live.engines},
                 reason=reason,
             )
             store.finish_run(run_id, status, summary=summary.to_json(), best_version=version, error=reason)
@@ -166,40 +168,32 @@ def _context(
     settings: RunSettings,
     parts: RunInputs,
     store: RunStore,
-    live: Tiers,
+    bindings: Bindings,
+    embedder: Embedder,
     blocking_pool: BlockingPool,
     listener: Listener,
 ) -> RunContext:
-    gpus = _gpus(settings, live)
-    spending = Spending(settings, spent_so_far(store, run_id, settings, gpus=gpus), gpus=gpus)
+    spending = Spending(settings.budget, spent_so_far(store, run_id, bindings), gpus=bindings.gpus)
+    calls = CallGateway(run_id, store, spending, CompletionCache(settings.cache, store), listener)
     return RunContext(
         run=run_id,
         settings=settings,
         task=parts.task,
         pack=parts.pack,
-        tiers=live,
+        bindings=bindings,
         store=store,
-        calls=CallGateway(run_id, store, live, spending, CompletionCache(settings, live, store), listener),
-        embedder=create_embedder(settings.playbook.dedup),
+        calls=calls,
+        roles=RoleRunner(settings, parts.task, parts.pack, bindings, calls, embedder, listener),
+        embedder=embedder,
         blocking_pool=blocking_pool,
         listener=listener,
     )
 
 
-def _gpus(settings: RunSettings, live: Tiers) -> int:
-    """GPUs that the engines in this process hold; two engines on one GPU count twice."""
-    held: dict[int, int] = {}
-    for role, larger, backend in live:
-        if backend.info.provider in ("vllm", "huggingface") and backend.info.device != "cpu":
-            model = settings.models[settings.roles.model_of(role, escalated=larger)]
-            held[id(engine_of(backend))] = model.gpus_per_engine * model.replicas
-    return sum(held.values())
-
-
 @contextlib.asynccontextmanager
 async def _engines(
     settings: RunSettings, parts: RunInputs, given: Backends | None, store: RunStore, listener: Listener
-) -> AsyncIterator[Tiers]:
+) -> AsyncIterator[Bindings]:
     """The roles' backends: those given, which stay open, or the settings' own. Those are started when they are first
     asked where the completion cache can be expected to answer everything."""
 
@@ -211,13 +205,13 @@ async def _engines(
         check_contexts(settings, parts)
     own = open_backends(settings, deferred=ready if has_answers(settings, store) else None)
     async with own if given is None else contextlib.nullcontext(given) as backends:
-        tiers = Tiers.of(settings, backends)
-        for backend in tiers.live:
+        bindings = bind(settings, backends)
+        for backend in bindings.engines:
             if isinstance(backend, LazyBackend):
                 listener(EngineStartDeferred(backend.info.provider, backend.info.model))
             else:
                 ready(backend)
-        yield tiers
+        yield bindings
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply, carried_out
 from ace.playbook.bullet import Bullet, Counters, Provenance, QuarantinedBullet
+from ace.playbook.combine import CombinedPlaybook, combine_playbooks
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.diff import Change, PlaybookDiff, diff
 from ace.playbook.io import dumps, loads, read_playbook, write_playbook
@@ -21,6 +22,7 @@ __all__ = [
     "Budgeted",
     "Bullet",
     "Change",
+    "CombinedPlaybook",
     "CompactionCost",
     "Counters",
     "Deduped",
@@ -45,6 +47,7 @@ __all__ = [
     "WorkingSet",
     "apply",
     "carried_out",
+    "combine_playbooks",
     "compaction_cost",
     "create_embedder",
     "dedup_delta",

@@ -46,6 +46,7 @@ def test_one_by_one_never_asks_two_at_once() -> None:
     assert (free.most, inner.most) == (8, 1)
 
 
+@pytest.mark.engine
 def test_modes_work_the_same_samples() -> None:
     pytest.importorskip("transformers")
     on_transformers = {"models": {"small": {"provider": "huggingface"}}}
@@ -75,6 +76,7 @@ def test_modes_work_the_same_samples() -> None:
     assert set(report.rooflines) == {"micro-target", "micro-draft"}
 
 
+@pytest.mark.engine
 def test_engines_side_by_side_are_told_apart_from_one() -> None:
     pytest.importorskip("transformers")
     modes = (

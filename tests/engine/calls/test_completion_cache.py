@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, delete, select
 from ace.engine import RunSummary, run
 from ace.engine.calls.completion_cache import CompletionCache
 from ace.engine.events import EngineReady, EngineStartDeferred, Event
-from ace.inference import Backend, LoraBackend, ScriptedBackend, Tiers
+from ace.inference import Backend, LoraBackend, ModelBinding, ScriptedBackend, bind
 from ace.inference.backend import BackendInfo
 from ace.store import RunStore, schema
 from ace.types import ROLES, Message, Request, Sampling
@@ -63,14 +63,19 @@ def test_policies(tmp_path: Path, policy: str, temperature: float, asked_again: 
     assert bool(backend.requests) is asked_again
 
 
+def generator(folder: Path, backend: Backend) -> ModelBinding:
+    return bind(settings(folder), cast(backend)).get("generator")
+
+
 def test_a_seed_tells_sampled_answers_apart_and_greedy_ones_not(tmp_path: Path) -> None:
     request = Request((Message("user", "q"),), Sampling(temperature=0.0, seed=1))
     other = replace(request, sampling=Sampling(temperature=0.0, seed=2))
     with RunStore.open("sqlite://") as store:
-        cache = CompletionCache(settings(tmp_path, cache="all"), Tiers(cast(perfect()), {}), store)
-        assert cache.key("generator", request) == cache.key("generator", other)
+        cache = CompletionCache("all", store)
+        binding = generator(tmp_path, perfect())
+        assert cache.key(binding, request) == cache.key(binding, other)
         warm = [replace(r, sampling=replace(r.sampling, temperature=0.5)) for r in (request, other)]
-        assert cache.key("generator", warm[0]) != cache.key("generator", warm[1])
+        assert cache.key(binding, warm[0]) != cache.key(binding, warm[1])
 
 
 def test_a_model_whose_files_changed_is_another_model(tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ def test_a_model_whose_files_changed_is_another_model(tmp_path: Path) -> None:
 
     def key() -> str | None:
         with RunStore.open("sqlite://") as store:
-            return CompletionCache(settings(tmp_path), Tiers(cast(backend), {}), store).key("generator", request)
+            return CompletionCache("greedy", store).key(generator(tmp_path, backend), request)
 
     before = key()
     assert key() == before
@@ -100,7 +105,7 @@ def test_an_adapter_decides_the_answer(tmp_path: Path) -> None:
 
     def key(backend: Backend) -> str | None:
         with RunStore.open("sqlite://") as store:
-            return CompletionCache(settings(tmp_path), Tiers(cast(backend), {}), store).key("generator", request)
+            return CompletionCache("greedy", store).key(generator(tmp_path, backend), request)
 
     engine = perfect()
     tuned, elsewhere = LoraBackend(engine, str(folder)), LoraBackend(engine, str(tmp_path))
@@ -113,7 +118,7 @@ def test_an_adapter_decides_the_answer(tmp_path: Path) -> None:
 
 ENGINE = {
     **GREEDY,
-    "models__main": {"provider": "huggingface", "model": "micro-target", "max_model_len": 1024},
+    "models__main": {"provider": "huggingface", "model": "micro-target", "max_model_len": 1024, "dtype": "float32"},
     "task__micro": {"seed": 3, "terms": 4, "modifiers": 3, "train": 4, "validation": 0, "test": 2},
     **{f"roles__{role}__max_tokens": 160 for role in ROLES},
 }
@@ -125,6 +130,7 @@ def with_engine(folder: Path, **changes: Any) -> tuple[RunSummary, list[Event]]:
     return summary, [event for event in told if isinstance(event, EngineReady | EngineStartDeferred)]
 
 
+@pytest.mark.engine
 def test_an_engine_is_started_only_where_the_cache_has_not_everything(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     first, told = with_engine(tmp_path)
@@ -148,6 +154,7 @@ def test_an_engine_is_started_only_where_the_cache_has_not_everything(tmp_path: 
     assert [type(event) for event in told] == [EngineReady], "no run of these settings is done"
 
 
+@pytest.mark.engine
 def test_sampled_answers_that_are_not_kept_are_no_reason_to_wait_with_the_engine(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     for _ in range(2):

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from ace.config import EscalationSettings, settings_from
 from ace.engine import RunSummary, run
-from ace.engine.calls.escalation import at_once
+from ace.engine.calls.escalation import escalation_before
 from ace.engine.calls.spending import Spending, spent_so_far
 from ace.errors import ConfigError, PromptTooLongError
-from ace.inference import LoraBackend, ScriptedBackend, Tiers
+from ace.inference import LoraBackend, ScriptedBackend, bind
 from ace.inference.wrappers.lora_backend import LoraRequest
 from ace.reporting.summary_tables import summary_view
 from ace.store import RunStore
@@ -105,7 +105,7 @@ def test_what_stays_wrong_is_reflected_on_by_the_larger_model(tmp_path: Path) ->
     assert alone.escalations == {}
 
 
-def test_a_grade_at_or_below_the_severity_goes_to_the_larger_model_at_once(tmp_path: Path) -> None:
+def test_a_grade_at_or_below_the_severity_goes_to_the_larger_model_escalation_before(tmp_path: Path) -> None:
     small, large = instead("reflector", useless), perfect()
     summary = go(tmp_path, small, large, **escalate("reflector", score=0.0))
     assert set(summary.escalations["reflector"]) == {"score"}
@@ -163,16 +163,17 @@ def test_every_tier_has_its_own_price(tmp_path: Path) -> None:
     prices = {"main": {"input": 1.0, "output": 1.0}, "large": {"input": 100.0, "output": 100.0}}
     models = {name: {**model, "price": prices[name]} for name, model in MODELS.items()}
     chosen = settings(tmp_path, models=models, budget__money=1000.0, **escalate("reflector", rounds=2))
-    spending = Spending(chosen)
-    spending.add("reflector", Usage(prompt_tokens=10))
-    spending.add("reflector", Usage(prompt_tokens=10), escalated=True)
+    bindings = bind(chosen, {"main": perfect(), "large": perfect()})
+    spending = Spending(chosen.budget)
+    spending.add(Usage(prompt_tokens=10), bindings.get("reflector").price)
+    spending.add(Usage(prompt_tokens=10), bindings.get("reflector", "larger").price)
     assert spending.spent.money == pytest.approx(10e-6 + 1000e-6)
 
     backends = {**cast(instead("reflector", useless)), "large": perfect()}
     summary = asyncio.run(run(chosen, backends=backends))
     with RunStore.open(chosen.store, create=False) as store:
         used = store.usage_by_tier(summary.run)
-        money = spent_so_far(store, summary.run, chosen).money
+        money = spent_so_far(store, summary.run, bindings).money
     tokens = {tier: known.usage.prompt_tokens + known.usage.completion_tokens for tier, known in used.items()}
     dear = tokens.pop(("reflector", "rounds"))
     assert money == pytest.approx((sum(tokens.values()) + 100 * dear) / 1e6)
@@ -211,8 +212,8 @@ def test_the_summary_says_who_was_asked_and_why(tmp_path: Path) -> None:
 )
 def test_reasons(grade: float | None, round: int, stalled: bool, why: str | None) -> None:
     settings = EscalationSettings(model="large", score=0.25, rounds=3)
-    assert at_once(settings, grade=grade, round=round, stalled=stalled) == why
-    assert at_once(None, grade=grade, round=round, stalled=stalled) is None
+    assert escalation_before(settings, grade=grade, round=round, stalled=stalled) == why
+    assert escalation_before(None, grade=grade, round=round, stalled=stalled) is None
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,6 @@ def test_reasons(grade: float | None, round: int, stalled: bool, why: str | None
         (escalate("reflector", said=0.5), r"roles\.reflector\.escalate\.said: found 0\.5.*curator"),
         ({"roles__reflector__escalate": {"model": "main"}}, r"escalate\.model.*another model than the role's own"),
         ({"roles__reflector__escalate": {"model": "lagre"}}, r"roles\.reflector\.escalate\.model.*large"),
-        ({"roles__reflector__escalate": {"model": "curator"}}, r"not named like a role"),
         ({**escalate("reflector", score=0.5), "adaptation__labels": "none"}, r"escalate\.score.*grade"),
         ({**escalate("reflector"), "budget__money": 1.0}, r"models\.main\.price"),
     ],
@@ -235,11 +235,11 @@ def test_what_cannot_be_is_refused_with_its_key(tmp_path: Path, changes: dict[st
 def test_a_tier_without_a_backend_is_refused(tmp_path: Path) -> None:
     chosen = settings(tmp_path, models=MODELS, **escalate("reflector"))
     with pytest.raises(ConfigError, match="model 'large'"):
-        Tiers.of(chosen, cast(perfect()))
+        bind(chosen, cast(perfect()))
     one = perfect()
-    by_model = Tiers.of(chosen, {"main": one, "large": perfect()})
-    assert by_model.own["curator"] is one
-    assert len(by_model.live) == 2
+    bindings = bind(chosen, {"main": one, "large": perfect()})
+    assert bindings.get("curator").backend is one
+    assert len(bindings.engines) == 2
     assert settings_from(chosen.model_dump()) == chosen
 
 

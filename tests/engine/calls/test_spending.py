@@ -102,20 +102,21 @@ def test_each_limit_is_named_with_what_was_spent() -> None:
         ("tokens", 1_000_000, Usage(prompt_tokens=999_999)),
         ("money", 1.4, Usage(prompt_tokens=1_300_000)),
     ):
-        spending = Spending(settings_from({**common, "budget": {key: limit}}))
-        spending.add("curator", left)
-        spending.start("generator")
-        spending.add("reflector", used)
+        spending = Spending(settings_from({**common, "budget": {key: limit}}).budget)
+        price = settings_from(common).models["main"].price
+        spending.add(left, price)
+        spending.start()
+        spending.add(used, price)
         with pytest.raises(BudgetReachedError, match=rf"budget\.{key} is reached: .* of {limit:,}".replace(",", " ")):
-            spending.start("generator")
+            spending.start()
     for key, gpus in (("wall_s", 0), ("gpu_s", 2)):
         settings = settings_from({**common, "budget": {key: 10.0}})
-        spending = Spending(settings, Spent(wall_s=4.0, gpu_s=4.0), gpus=gpus, clock=lambda: now[0])
+        spending = Spending(settings.budget, Spent(wall_s=4.0, gpu_s=4.0), gpus=gpus, clock=lambda: now[0])
         now[0] += 2.5
-        spending.start("generator")
+        spending.start()
         now[0] += 4.0
         with pytest.raises(BudgetReachedError, match=rf"budget\.{key}"):
-            spending.start("generator")
+            spending.start()
 
 
 def test_cached_tokens_have_a_price_of_their_own() -> None:

@@ -63,8 +63,8 @@ class Student:
             return json.dumps({"reasoning": "r", "bullet_ids": [], "final_answer": self.answer(self.asked)})
         user = request.messages[-1].content
         if "key_insight" in fields:
-            return json.dumps({"reasoning": "r", "key_insight": f"heard: {user[-300:]}", "bullet_tags": []})
-        operations = [{"type": "ADD", "reason": "", "section": "str", "content": user[-200:]}]
+            return json.dumps({"reasoning": "r", "key_insight": f"heard: {user[:300]}", "bullet_tags": []})
+        operations = [{"type": "ADD", "reason": "", "section": "str", "content": user[:200]}]
         return json.dumps({"reasoning": "r", "operations": operations})
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ace.config import ModelSettings, settings_from
 from ace.errors import ConfigError
-from ace.inference import LoraBackend, ScriptedBackend, Tiers, create_backend
+from ace.inference import LoraBackend, ScriptedBackend, bind, create_backend
 from ace.inference.factory import open_backends
 from ace.inference.memory.engine_shares import memory_shares
 from ace.inference.model_files.lora_adapter import Adapter, read_adapter
@@ -105,5 +105,12 @@ def test_an_adapter_is_a_view_of_its_engine() -> None:
     assert [asked.digest for asked in engine.requests] == [request.digest] * 2
     assert (tier.info.model, tier.info.adapter, tier.info.name) == ("scripted", "/a", "scripted+/a")
     assert tier.count_tokens("two words") == 2
-    tiers = Tiers({"generator": tier, "reflector": engine, "curator": LoraBackend(engine, "/b")}, {})
-    assert tiers.live == (engine,), "an engine is started, metered and told once"
+    settings = settings_from(
+        {
+            "task": {"name": "micro"},
+            "models": {name: {"provider": "scripted", "model": name} for name in ("main", "a", "b")},
+            "roles": {"reflector": {"model": "a"}, "curator": {"model": "b"}},
+        }
+    )
+    bindings = bind(settings, {"main": engine, "a": tier, "b": LoraBackend(engine, "/b")})
+    assert bindings.engines == (engine,), "an engine is started, metered and reported once"

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ace.playbook.guard import scan
-from ace.playbook.guard.masking import Span, mask
+from ace.playbook.guard.sensitive_spans import Span, mask
 from ace.types import Sample
 
 FLAGGED = {**SECRETS, **PERSONAL}

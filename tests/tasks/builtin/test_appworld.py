@@ -20,7 +20,7 @@ from ace.config import TaskSettings
 from ace.engine import run
 from ace.errors import DataError, ProviderStartError
 from ace.inference import ScriptedBackend
-from ace.tasks import InteractiveTask, load_task
+from ace.tasks import InstructedTask, InteractiveTask, load_task
 from ace.types import Request
 
 SUPERVISOR = {"first_name": "Ida", "last_name": "Voss", "email": "ida@example.com", "phone_number": "5550100"}
@@ -111,12 +111,12 @@ def appworld(root: Path, servers: list[Server], **more: Any) -> dict[str, Any]:
 
 def test_instructions_come_from_the_server(root: Path, servers: list[Server]) -> None:
     task = load_task(TaskSettings.model_validate(appworld(root, servers)))
-    assert isinstance(task, InteractiveTask)
+    assert isinstance(task, InteractiveTask) and isinstance(task, InstructedTask)
     assert [len(task.splits.train), len(task.splits.validation), len(task.splits.test)] == [3, 0, 2]
     question, context = task.prompt(task.splits.train[0])
     assert question == "Count the songs of a1_1."
     assert "You act for Ida Voss (ida@example.com, 5550100)" in context
-    assert "apis.supervisor.complete_task()" in context
+    assert "apis.supervisor.complete_task()" in task.instructions
 
 
 def test_a_run_acts_in_the_worlds(root: Path, servers: list[Server]) -> None:

@@ -66,7 +66,7 @@ async def _another(
 ) -> RoleResult[GeneratorAnswer] | None:
     """One more answer; None where its call fails, which says nothing of the answer at hand."""
     try:
-        return await context.generate(
+        return await context.roles.generate(
             prefix, sample, reflection="", purpose=purpose, round=round, temperature=temperature, role=role
         )
     except SAMPLE_ERRORS:

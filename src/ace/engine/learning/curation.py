@@ -13,6 +13,7 @@ from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.feedback.signals import shown
+from ace.engine.learning.bullet_trials import try_bullets
 from ace.engine.learning.lessons import Lesson, collect_lessons
 from ace.engine.loop.sample_loop import SampleResult
 from ace.playbook import (
@@ -81,7 +82,7 @@ async def curate_batch(
         shown(settings, context.task.splits.train),
     )
     admitted = [guard.admit(playbook, delta) for delta in proposed]
-    return _apply(context, playbook, visible, admitted, calls, guard, batch=batch)
+    return await _apply(context, playbook, visible, admitted, results, calls, guard, batch=batch)
 
 
 def split_groups(items: Sequence[Item], groups: int | Literal["auto"]) -> list[tuple[Item, ...]]:
@@ -161,7 +162,7 @@ async def ask_curator(
 ) -> tuple[Delta, tuple[CallRecord, ...]]:
     """What the curator makes of `reflections` on `samples`; nothing where its call fails or cannot be read."""
     try:
-        result = await context.curate(
+        result = await context.roles.curate(
             playbook, prefix, reflections, touched=touched, purpose=f"batch-{batch}", group=number
         )
     except SAMPLE_ERRORS as error:
@@ -189,11 +190,12 @@ def _tags(result: SampleResult) -> Delta:
     return tags_to_delta(tags, result.used)
 
 
-def _apply(
+async def _apply(
     context: RunContext,
     playbook: Playbook,
     visible: Playbook,
     proposed: Sequence[Delta],
+    results: Sequence[SampleResult],
     calls: tuple[CallRecord, ...],
     guard: Guard,
     *,
@@ -205,7 +207,9 @@ def _apply(
     if settings.dedup.enabled:
         deduped = dedup_delta(playbook, delta, context.embedder, settings.dedup.threshold)
         delta, dropped = recall(deduped, playbook, visible)
-    return apply_within_budget(context, playbook, delta, dropped, calls, guard, batch=batch)
+    tried = await try_bullets(context, playbook, delta, results, batch=batch)
+    dropped, calls = dropped + tried.rejected, calls + tried.calls
+    return apply_within_budget(context, playbook, tried.delta, dropped, calls, guard, batch=batch)
 
 
 def apply_within_budget(

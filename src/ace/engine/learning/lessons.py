@@ -80,7 +80,7 @@ async def _reflect(
         return None, ()
     samples = [AnsweredSample(result.sample, result.first_answer) for result in group]
     try:
-        result = await context.reflect_together(prefix, samples, purpose=f"batch-{batch}", group=number)
+        result = await context.roles.reflect_together(prefix, samples, purpose=f"batch-{batch}", group=number)
     except SAMPLE_ERRORS:
         return None, ()
     return result.value, result.calls

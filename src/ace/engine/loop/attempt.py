@@ -47,7 +47,7 @@ async def attempt(
         async with context.blocking_pool.worlds:
             return await _interact(context, context.task, prefix, sample, purpose, reflection, round, grade)
     try:
-        result = await context.generate(
+        result = await context.roles.generate(
             prefix, sample, reflection=reflection, purpose=purpose, round=round, grade=grade
         )
     except SAMPLE_ERRORS as error:
@@ -80,13 +80,13 @@ async def _interact(
     try:
         async with _world(context, task, sample) as world:
             for _ in range(task.max_steps):
-                result = await context.generate(
+                result = await context.roles.generate(
                     prefix,
                     sample,
                     reflection=reflection,
                     purpose=purpose,
                     round=round,
-                    so_far=transcript(steps),
+                    transcript=transcript(steps),
                     grade=grade,
                 )
                 calls.extend(result.calls)

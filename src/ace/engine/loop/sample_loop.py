@@ -19,9 +19,9 @@ from ace.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
-    """What one sample brings to its batch: an outcome, its calls, and the material for the batch's delta.
+    """Result of one sample: its outcome, its calls, and the material for the batch's delta.
 
-    `reflection` is the last one that could be read; `used` are the bullets that the first answer named.
+    `reflections` are those that were parsed, one a round; `used` are the bullets that the first answer cites.
     """
 
     sample: Sample
@@ -163,7 +163,7 @@ async def _reflect(
     """Reflect on the last answer. None, with the trail's `error` set, if there is no readable reflection."""
     assert trail.last.output is not None and trail.signal is not None
     try:
-        result = await context.reflect(
+        result = await context.roles.reflect(
             prefix,
             sample,
             trail.last.output,

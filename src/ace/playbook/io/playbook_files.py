@@ -10,6 +10,7 @@ from ace._util.files import replace_file
 from ace.errors import PlaybookError, PlaybookFormatError
 from ace.playbook.io.markdown import dump_markdown, load_markdown
 from ace.playbook.io.original_text import dump_text, is_original_text, load_text
+from ace.playbook.io.skillbook import is_skillbook, load_skillbook
 from ace.playbook.playbook import Playbook
 
 Format = Literal["text", "json", "markdown"]
@@ -89,6 +90,8 @@ def _load_json(text: str, source: str) -> Playbook:
         ) from error
     except ValueError as error:  # a number of thousands of digits
         raise PlaybookFormatError(f"{source}: not JSON: {error}", path=source) from error
+    if is_skillbook(data):
+        return load_skillbook(data, source)
     found = data.get("schema_version") if isinstance(data, dict) else None
     if found != SCHEMA_VERSION:
         raise PlaybookFormatError(f"{source}: schema_version {found!r}, allowed: {SCHEMA_VERSION}", path=source)

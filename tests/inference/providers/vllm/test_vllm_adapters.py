@@ -147,7 +147,7 @@ def test_the_tiers_of_a_run_share_an_engine_that_is_started_again(
 ) -> None:
     async def turns() -> None:
         async with open_backends(run_settings(tiny_model, tiny_adapters)) as backends:
-            tiers = [backends["generator"], backends["reflector"], backends["second"]]
+            tiers = [backends["main"], backends["first"], backends["second"]]
             engine = tiers[0]
             assert isinstance(engine, SupervisedBackend)
             assert all(isinstance(tier, LoraBackend) and tier.engine is engine for tier in tiers[1:])
