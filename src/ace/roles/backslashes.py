@@ -12,12 +12,14 @@ from typing import Final
 _COMMANDS: Final = """
     nabla natural ncong nearrow neg negthinspace neq newcommand newline newpage ngeq ngtr nleq nleftarrow
     nleftrightarrow nrightarrow noindent nolimits nonumber normalsize not notag notin nprec nsubseteq nsucc nsupseteq
-    ntriangleleft ntriangleright nwarrow nLeftarrow nRightarrow
+    ntriangleleft ntrianglelefteq ntriangleright ntrianglerighteq nwarrow nLeftarrow nLeftrightarrow nRightarrow
+    ngeqq ngeqslant nicefrac nleqq nleqslant nobreak nocite normalfont nsubseteqq nsupseteqq nvdash nvDash null
     raggedright raise raisebox rangle rbrace rbrack rceil ref renewcommand restriction rfloor rgroup rho right
     rightarrow rightarrowtail rightharpoondown rightharpoonup rightleftarrows rightleftharpoons rightrightarrows
     rightsquigarrow rlap rm root rtimes rule rvert rVert
-    tag tanh tau tbinom tfrac therefore theta thickapprox thicksim thinspace tilde times tiny title today triangle
-    triangledown triangleleft trianglelefteq triangleq triangleright trianglerighteq twoheadrightarrow
+    tableofcontents tag tanh tau tbinom textdegree textstyle textwidth tfrac therefore theta thickapprox thicksim
+    thinspace thispagestyle tilde times tiny title today toprule triangle triangledown triangleleft trianglelefteq
+    triangleq triangleright trianglerighteq ttfamily twoheadleftarrow twoheadrightarrow
 """
 """Commands of which the rest is no word, so that no line break or tab before it can be meant."""
 _WITH_ARGUMENT: Final = """
@@ -97,6 +99,8 @@ def _is_command(word: str, text: str, span: tuple[int, int], *, doubled: bool) -
         return True
     if kind is _WITH_ARGUMENT:
         return text[end : end + 1] == "{"
+    if kind is None and word[0] == "r":
+        return len(word) > 3 and word.islower() and not doubled  # a carriage return has a line feed behind it
     if kind is None or doubled:
         return False
     if kind is _WORDS:

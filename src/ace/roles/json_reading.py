@@ -56,6 +56,8 @@ _BARE = re.compile(
     r'([^\s"\'{\[\]},][^"\'{}\[\]\n]*?)'  # a value without quotes
     r"(\s*)(?=,\s*[\"'\n}]|\}|\n)"  # and what ends it
 )
+_WIDE_COLON = re.compile('"\\s*：')
+_WIDE_COMMA = re.compile(r'(["\]}\d])\s*，\s*(?=["}])')
 _COMMENT = re.compile(r"\s+(?://|#|/\*).*")
 _NO_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"\s*:\s*(?:,|(?=\}))')
 
@@ -112,6 +114,7 @@ def repaired(text: str, keys: Collection[str]) -> Iterator[Any]:
     broken = _repairable(text)
     if not broken:
         return
+    broken = _WIDE_COMMA.sub(r"\1, ", _WIDE_COLON.sub('":', broken))
     with contextlib.suppress(ValueError, RecursionError):
         yield _python_literal(broken.replace("\\/", "/"))
     quoted = _NO_VALUE.sub("", _BARE.sub(_quote, broken))
