@@ -84,6 +84,14 @@ def test_data_files(case: Case, tmp_path: Path) -> None:
         assert [[sample.question, sample.target] for sample in samples] == case["rows"]
 
 
+@cases("structured")
+def test_answers_that_are_json(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps({"question": "q", "target": case["target"]}))
+    task = load_task(TaskSettings(name="json", test=str(path)))
+    assert task.grade(task.splits.test[0], case["input"]).correct == case["right"]
+
+
 @cases("programs")
 def test_programs(case: Case, tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
