@@ -51,8 +51,9 @@ format: $(VENV)/.ready-dev ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.ready-dev ## write the help texts of the commands to docs/cli.md
+docs: $(VENV)/.ready-dev ## write the help texts and the source tree into the docs
 	$(BIN)/python scripts/help_texts.py
+	$(BIN)/python scripts/source_tree.py
 
 bench: $(VENV)/.ready-run ## measure on this machine (ARGS="latency" ...)
 	@$(BIN)/ace bench $(ARGS)

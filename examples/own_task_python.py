@@ -76,9 +76,7 @@ def main(store: str) -> None:
             "adaptation": {"batch_size": 2, "epochs": 1},
         }
     )
-    model = ScriptedBackend(scripted_answer)
-    backends = {"generator": model, "reflector": model, "curator": model}
-    summary = asyncio.run(run(settings, backends=backends))
+    summary = asyncio.run(run(settings, backends={"main": ScriptedBackend(scripted_answer)}))
     print(f"{summary.accuracy_before:.0%} -> {summary.accuracy_after:.0%} of the test split")
     with RunStore.open(store) as opened:
         for bullet in opened.playbook(summary.run).bullets:

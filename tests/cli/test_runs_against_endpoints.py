@@ -74,7 +74,9 @@ def test_a_run_ends_right_or_with_one_clear_error(recording: Recording, config: 
         result = invoke("run", config(server.url, model=model), "--json", "summary.json")
     if "error" not in expected:
         assert result.exit_code == (4 if expected.get("unread") else 0), result.output
-        if not expected.get("unread"):
+        if expected.get("unread"):
+            assert f"the server ended the answer with '{expected['detail']}'" in summary()["failures"][0]["error"]
+        else:
             assert summary()["accuracy_after"] == 1.0
             assert summary()["failed_samples"] == summary()["parse_failures"] == 0
         return

@@ -19,6 +19,7 @@ from ace.engine.summary import RunSummary
 from ace.errors import ConfigError
 from ace.inference import Backends
 from ace.playbook import Playbook
+from ace.tasks import Task
 
 
 async def run(
@@ -28,8 +29,12 @@ async def run(
     resume: str | None = None,
     retry_failed: bool = False,
     backends: Backends | None = None,
+    task: Task | None = None,
+    playbook: Playbook | None = None,
 ) -> RunSummary:
     """Run `settings` from the start, or go on with the stored run `resume` that was made from them.
+
+    `task` and `playbook` stand in the place of what the settings name.
 
     With `retry_failed` the samples that failed are asked again: those of batches in further ones at the end, those of
     evaluations in their places. `backends` given are used and left open; otherwise the settings' models are started and
@@ -40,7 +45,7 @@ async def run(
             "mode", "probe", "offline, online or evaluate", hint="the command that made a probe takes it up again"
         )
     work = partial(_work, retry_failed=retry_failed)
-    inputs = load_inputs(settings)
+    inputs = load_inputs(settings, task=task, playbook=playbook)
     return await run_session(settings, inputs, work, listener=listener, resume=resume, backends=backends)
 
 

@@ -6,10 +6,11 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from ace.config import RunSettings
+from ace.engine.feedback.task_calls import naming_sample
 from ace.errors import ConfigError
 from ace.playbook import Playbook, read_playbook
 from ace.prompts import PromptPack, find_pack, load_pack
-from ace.tasks import InstructedTask, Task, load_task
+from ace.tasks import InstructedTask, Task, check_task, load_task
 from ace.types import Sample
 
 
@@ -32,15 +33,19 @@ class RunInputs:
         return "sha256:" + digest.hexdigest()
 
 
-def load_inputs(settings: RunSettings) -> RunInputs:
-    """Load and check task, prompts and playbook. ConfigError, DataError, PromptPackError, PlaybookFormatError."""
-    task = load_task(settings.task, labels=settings.adaptation.labels)
+def load_inputs(settings: RunSettings, *, task: Task | None = None, playbook: Playbook | None = None) -> RunInputs:
+    """Load and check task, prompts and playbook. ConfigError, DataError, PromptPackError, PlaybookFormatError.
+
+    `task` and `playbook` are used in the place of what the settings name.
+    """
+    task = check_task(task) if task is not None else load_task(settings.task, labels=settings.adaptation.labels)
     pack = load_pack(settings.prompts).for_task(_instructions(task))
     most = settings.adaptation.reflect_together
     if most > 1 and pack.together is None:
         raise ConfigError.at("adaptation.reflect_together", most, f"1, with prompts '{settings.prompts}'")
     initial = settings.playbook.initial
-    playbook = read_playbook(initial) if initial else Playbook.empty(sections=pack.sections)
+    if playbook is None:
+        playbook = read_playbook(initial) if initial else Playbook.empty(sections=pack.sections)
     return RunInputs(task, pack, playbook)
 
 
@@ -55,7 +60,8 @@ def sample_prompt(task: Task, pack: PromptPack, sample: Sample) -> tuple[str, st
 
     The task's instructions are part of the context where the pack does not show them before the playbook.
     """
-    question, context = task.prompt(sample)
+    with naming_sample("prompt", sample.id):
+        question, context = task.prompt(sample)
     if pack.shows_instructions:
         return question, context
     return question, "\n\n".join(filter(None, (_instructions(task), context)))

@@ -10,8 +10,8 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ace.errors import ParseError
-from ace.roles.json_reading import Number, ObjectEnds, PythonNone, decode, find_objects, repaired
 from ace.roles.backslashes import double_backslashes, restore_commands
+from ace.roles.json_reading import Number, ObjectEnds, PythonNone, decode, find_objects, repaired
 from ace.roles.thinking import without_thoughts
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -29,9 +29,9 @@ _TURN = re.compile(
 )
 """What begins the next turn, which no one asked for."""
 _CUE: Final = (
-    r"(?:wait|actually|but|no|not quite|sorry|apolog\w+|correct\w*|mistake\w*|wrong|instead|rather|revis\w+|re-?check\w*"
-    r"|double[- ]check\w*|check\w*|verif\w+|on second thought|hmm+|oops|scratch that|updated?|final|improved|better"
-    r"|hold on|let me fix|fixed|等等|不对|更正|修正)"
+    r"(?:wait|actually|but|no|not quite|sorry|apolog\w+|correct\w*|mistake\w*|wrong|instead|rather|revis\w+"
+    r"|re-?check\w*|double[- ]check\w*|check\w*|verif\w+|on second thought|hmm+|oops|scratch that|updated?|final"
+    r"|improved|better|hold on|let me fix|fixed|等等|不对|更正|修正)"
 )
 _CORRECTION = re.compile(rf"\W*(?:(?:oh|ah|so|and|hmm+),?\s+)?{_CUE}(?:\W|$)", re.IGNORECASE)
 _CORRECTION_ANYWHERE = re.compile(rf"(?:^|\W){_CUE}(?:\W|$)", re.IGNORECASE)

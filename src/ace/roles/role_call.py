@@ -112,7 +112,8 @@ async def _call(
     try:
         value = parse(completion.text, answer, truncated=completion.finish_reason == "length", left_out=left_out)
     except ParseError as problem:
-        error = ParseError(problem.message, hint=problem.hint, **{**problem.facts, "role": role})
+        message = _cause(completion) + problem.message
+        error = ParseError(message, hint=problem.hint, **{**problem.facts, "role": role})
     record = CallRecord(
         role=role,
         sample_id=sample_id,
@@ -127,3 +128,12 @@ async def _call(
         from_cache=completion.from_cache,
     )
     return RoleResult(value, error, record)
+
+
+def _cause(completion: Completion) -> str:
+    """What a server did that no answer can be read for, in front of what the parser says."""
+    if completion.finish_reason == "error":
+        return f"the server ended the answer with '{completion.finish_detail or 'error'}': "
+    if completion.finish_reason == "length" and completion.reasoning and not completion.text.strip():
+        return "cut off while thinking: "
+    return ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _NAME: Final = (
-    r"(?:(?:ant|seed:|inner[_-])?think(?:ing)?|(?:inner[_-])?thoughts?|reason(?:ing)?|reasoning_process|scratchpad|analysis)"
+    r"(?:(?:ant|seed:|inner[_-])?think(?:ing)?|(?:inner[_-])?thoughts?|reason(?:ing)?(?:_process)?|scratchpad|analysis)"
 )
 _OPENING = re.compile(
     rf"(?<!`)(?:<\s*{_NAME}(?:\s[^<>]*)?>|\[{_NAME}\]|◁{_NAME}▷"
@@ -24,9 +24,7 @@ _CLOSING = re.compile(
     r"|(?-i:assistantfinal)",
     re.IGNORECASE,
 )
-_ANY = re.compile(
-    rf"(?P<opening>{_OPENING.pattern})|(?P<closing>{_CLOSING.pattern})|(?P<end><\|end\|>)", re.IGNORECASE
-)
+_ANY = re.compile(rf"(?P<opening>{_OPENING.pattern})|(?P<closing>{_CLOSING.pattern})|(?P<end><\|end\|>)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

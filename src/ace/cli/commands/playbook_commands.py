@@ -102,7 +102,7 @@ def export_playbook(
 ) -> None:
     """Write a playbook to a file: for people, for other programs, or for agents."""
     from ace._util.files import replace_file
-    from ace.playbook.io.agent_files import dump_skill, dump_system_prompt, update_agents_file
+    from ace.playbook.io.agent_files import dump_skill, update_agents_file
 
     playbook = _load(source, version, store)
     if kind == "playbook":
@@ -113,7 +113,7 @@ def export_playbook(
         existing = path.read_text(encoding="utf-8") if path.exists() else ""
         replace_file(path, update_agents_file(existing, playbook))
     else:
-        replace_file(path, dump_system_prompt(playbook))
+        replace_file(path, playbook.as_system_prompt())
 
 
 @app.command("merge")

@@ -13,7 +13,9 @@ from ace._util.python_source import parse_python
 _FENCE = re.compile(r"[ \t>]*(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)")
 _PYTHON_TAG = re.compile(r"\{?\.?(?:python|py|ipython|sage)[\d.]*\}?", re.IGNORECASE)
 _FENCE_LINE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
-_ON_ONE_LINE = re.compile(r"^[ \t]*```(?:python\d?|py\d?)?[ \t]+(\S[^\n]*?)[ \t]*```[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_ON_ONE_LINE = re.compile(
+    r"^[ \t]*```(?:python\d?|py\d?)?[ \t]+(\S[^\n]*?)[ \t]*```[ \t]*$", re.MULTILINE | re.IGNORECASE
+)
 _MARKERS = re.compile(r"\[/?PYTHON\]|\[BEGIN\]|\[DONE\]|</?(?:code|python|answer|solution)>", re.IGNORECASE)
 """What the prompts of published benchmarks put around a program."""
 _CODE_LINE = re.compile(r"(?:async\s+def|def|class)\s+\w|(?:from\s+[\w.]+\s+)?import\s+\w|@\w|\w+\s*=[^=]")
@@ -47,8 +49,8 @@ def find_program(answer: str) -> str:
         sources = [text for text in whole if _defines(text)] or whole
     program = "\n\n".join(_unescaped(text) for text in sources)
     if not _parses(program) and len(fences := list(_FENCE_LINE.finditer(answer))) > 2:
-        whole = textwrap.dedent(answer[fences[0].end() : fences[-1].start()])  # with fences in a docstring
-        program = whole if _parses(whole) else program
+        outermost = textwrap.dedent(answer[fences[0].end() : fences[-1].start()])  # with fences in a docstring
+        program = outermost if _parses(outermost) else program
     return _without_main(program)
 
 
@@ -72,7 +74,9 @@ def _fills(program: str, entry_point: str) -> bool:
     if tree is None or any(isinstance(node, ast.Return) for node in tree.body):
         return False
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return any(node.name == entry_point and len(node.body) > (ast.get_docstring(node) is not None) for node in functions)
+    return any(
+        node.name == entry_point and len(node.body) > (ast.get_docstring(node) is not None) for node in functions
+    )
 
 
 def _preamble(prompt: str, entry_point: str) -> str:
