@@ -67,7 +67,7 @@ async def _work(context: RunContext, clock: Clock, *, retry_failed: bool) -> Non
     with clock.measure("evaluate"):
         if retry_failed:
             await retry_evaluations(context, version)
-        if settings.evaluation.after and not (retry_failed and _is_evaluated(context, version)):
+        if settings.evaluation.after and not _is_evaluated(context, version):
             last = store.last_batch(context.run)
             await _held_out(context, store.playbook(context.run, version), "after", last.index if last else None)
 
