@@ -135,7 +135,8 @@ def test_every_kind_of_operation_comes_back(store: RunStore) -> None:
     store.commit_batch(record)
     (info,) = store.deltas(run)
     assert (info.delta, info.skipped) == (record.delta, skipped)
-    assert store.playbook_versions(run)[1].operations == {"ADD": 1, "UPDATE": 1, "MERGE": 1, "REMOVE": 1, "TAG": 1}
+    version = store.playbook_versions(run)[1]
+    assert (version.operations, version.skipped) == ({}, 5), "what was skipped is not counted as carried out"
 
 
 def test_a_batch_that_changes_nothing_keeps_the_version(store: RunStore) -> None:

@@ -55,7 +55,7 @@ def work(
         write({"status": "failed", "reason": f"{type(error).__name__}: {error.message}", "hint": error.hint})
         raise
     write(summary.to_json())
-    show(summary_view(summary.to_json()))
+    show(summary_view(summary))
     return summary
 
 

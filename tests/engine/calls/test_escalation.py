@@ -116,7 +116,7 @@ def test_where_early_stopping_would_end_the_larger_model_goes_on(tmp_path: Path)
     stop = {"adaptation__early_stop": {"enabled": True}, "adaptation__max_rounds": 3}
     summary = go(tmp_path, instead("reflector", useless), perfect(), **escalate("reflector"), **stop)
     assert set(summary.escalations["reflector"]) == {"stalled"}
-    assert set(summary.stops) <= {"right", "proven"}
+    assert set(summary.stops) <= {"right", "bullets_proven"}
     off = go(tmp_path, instead("reflector", useless), perfect(), **escalate("reflector", stalled=False), **stop)
     assert off.escalations == {}
     assert off.stops["converged"] > 0
@@ -192,7 +192,7 @@ def test_the_completion_cache_tells_tiers_apart(tmp_path: Path) -> None:
 def test_the_summary_says_who_was_asked_and_why(tmp_path: Path) -> None:
     summary = go(tmp_path, instead("curator", lambda _: "no json"), perfect(), **escalate("curator"))
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(summary_view(summary.to_json()))
+    console.print(summary_view(summary))
     text = console.export_text()
     number = summary.escalations["curator"]["parse_failure"]
     assert f"{number} large, {number} main; escalated: {number} parse_failure" in text

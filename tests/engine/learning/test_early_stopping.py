@@ -66,12 +66,12 @@ def test_what_is_only_similar_goes_on(other: str) -> None:
 
 def test_what_the_playbook_holds_ends_it() -> None:
     held = HELD.bullets[0].content
-    assert stops([held], HELD) == ["known"]
+    assert stops([held], HELD) == ["already_known"]
     assert stops([held], HELD, known=False) == [None]
     assert stops([held.replace("last", "first")], HELD) == [None]
-    assert stops([""], HELD) == ["known"]  # the reflector has nothing to say
+    assert stops([""], HELD) == ["already_known"]  # the reflector has nothing to say
     assert stops([f"{held} ; Check the sign."], HELD, separator=" ; ") == [None]
-    assert stops([f"{held} ; {held}"], HELD, separator=" ; ") == ["known"]
+    assert stops([f"{held} ; {held}"], HELD, separator=" ; ") == ["already_known"]
     assert not is_known(["Check the sign.", "Check the sign."], HELD, NgramEmbedder(), 0.9)
 
 
@@ -130,7 +130,7 @@ def test_proven_rules_are_not_reflected_on_again(tmp_path: Path) -> None:
     folder.mkdir()
     summary, outcomes, after = learn(folder, adaptation__epochs=4, adaptation__early_stop={"enabled": True})
     assert summary.accuracy_after == 1.0
-    assert summary.stops["proven"] > 0
+    assert summary.stops["bullets_proven"] > 0
     assert after["reflector"] < before["reflector"]
     assert after["reflector"] == sum(outcome.rounds for outcome in outcomes) + sum(
         outcome.stop == "right" and outcome.rounds == 0 for outcome in outcomes

@@ -12,9 +12,9 @@ from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BatchCommitted, BatchStarted
 from ace.engine.learning.baselines import few_shot, rewrite
-from ace.engine.learning.curation import CuratedBatch, curate_batch
+from ace.engine.learning.curation import CuratedBatch, Curator
 from ace.engine.learning.prefix_compaction import compact
-from ace.engine.loop.sample_loop import SampleResult, run_sample
+from ace.engine.loop.sample_loop import SampleLoop, SampleResult
 from ace.engine.loop.schedule import BatchPlan
 from ace.engine.loop.shown_bullets import select_epoch_bullets
 from ace.playbook import Playbook, carried_out
@@ -45,7 +45,7 @@ async def run_samples(
 
     async def work(position: int, sample: Sample) -> SampleResult:
         async with window.place(width):
-            return await run_sample(context, seen, prefix, sample, position, batch=plan.index)
+            return await SampleLoop(context, seen, prefix, sample, batch=plan.index).run(position)
 
     asked = () if context.settings.adaptation.method == "icl" else plan.samples
     results = await gather_all(work(position, sample) for position, sample in enumerate(asked))
@@ -74,7 +74,7 @@ async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, d
     else:
         visible = select_epoch_bullets(context, newest, plan)
         prefix = done.prefix if newest is done.seen else context.render(visible)
-        curated = await curate_batch(context, newest, prefix, results, batch=plan.index, visible=visible)
+        curated = await Curator(context, newest, results, batch=plan.index, visible=visible).curate(prefix)
     calls = tuple(call for result in results for call in result.calls) + curated.calls
     working_set = context.working_sets.get(plan.begins)
     end = compact(context, newest, curated.playbook, plan, calls=len(calls), shown=working_set)
