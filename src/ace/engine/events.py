@@ -116,8 +116,8 @@ class BulletFlagged:
 class BatchCommitted:
     """The batch is in the store. Nothing of it can be lost any more.
 
-    `first_correct` answers were right without a reflection, `corrected` ones after; `operations` counts by type what was
-    carried out. `skipped` counts by reason what was proposed and was not, or could not be read.
+    `first_correct` answers were right without a reflection, `corrected` ones after; `operations` counts by type what
+    was carried out. `skipped` counts by reason what was proposed and was not, or could not be read.
     """
 
     index: int

@@ -195,7 +195,8 @@ async def _engines(
     settings: RunSettings, parts: RunInputs, given: Backends | None, store: RunStore, listener: Listener
 ) -> AsyncIterator[Bindings]:
     """The roles' backends: those given, which stay open, or the settings' own. Those are started when they are first
-    asked where the completion cache can be expected to answer everything."""
+    asked where the completion cache can be expected to answer everything.
+    """
 
     def ready(backend: Backend) -> None:
         info = backend.info

@@ -36,7 +36,8 @@ class CompletionCache:
 
 def has_answers(settings: RunSettings, store: RunReader) -> bool:
     """Whether a run of `settings` is likely to be answered from the cache alone: one of them is done, and the cache
-    keeps what every role is told. Answers that are not there are asked for like any others."""
+    keeps what every role is told. Answers that are not there are asked for like any others.
+    """
     roles = (settings.roles.of(role) for role in ROLES)
     kept = settings.cache == "all" or (settings.cache == "greedy" and all(role.temperature == 0 for role in roles))
     return kept and any(known.status == "done" for known in store.runs_of(settings.digest))
