@@ -240,3 +240,17 @@ def test_samples_that_fail_again_can_be_asked_once_more(config: Callable[..., st
     with serving(right, port=port):
         assert invoke("resume", "latest", "--retry-failed", "--json", "summary.json").exit_code == 0
     assert summary()["failed_samples"] == 0 and summary()["samples"] == 2
+
+
+def test_an_evaluation_of_a_run_can_be_asked_again(config: Callable[..., str]) -> None:
+    with serving(right) as server:
+        path = config(server.url, train=2, test=3, model={"max_retries": 0})
+        assert invoke("run", path).exit_code == 0
+        port = server.server_address[1]
+    with serving(lambda handler, _: handler.fail(500), port=port):
+        assert invoke("eval", "latest", "--set", "cache=none").exit_code == 4
+    with serving(right, port=port) as server:
+        result = invoke("resume", "latest", "--retry-failed", "--json", "summary.json")
+        assert result.exit_code == 0, result.output
+        assert len(server.bodies) == 3
+    assert summary()["accuracy_after"] == 1.0 and summary()["failed_samples"] == 0

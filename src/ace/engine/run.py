@@ -45,6 +45,8 @@ async def run(
             "mode", "probe", "offline, online or evaluate", hint="the command that made a probe takes it up again"
         )
     work = partial(_work, retry_failed=retry_failed)
+    if resume is not None:
+        playbook = Playbook.empty()  # the run's own is in the store, also where the file that it came from is gone
     inputs = load_inputs(settings, task=task, playbook=playbook)
     return await run_session(settings, inputs, work, listener=listener, resume=resume, backends=backends)
 
