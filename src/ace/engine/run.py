@@ -45,6 +45,8 @@ async def run(
             "mode", "probe", "offline, online or evaluate", hint="the command that made a probe takes it up again"
         )
     work = partial(_work, retry_failed=retry_failed)
+    if resume is not None:
+        playbook = Playbook.empty()  # the run's own is in the store, also where the file that it came from is gone
     inputs = load_inputs(settings, task=task, playbook=playbook)
     return await run_session(settings, inputs, work, listener=listener, resume=resume, backends=backends)
 
@@ -67,7 +69,7 @@ async def _work(context: RunContext, clock: Clock, *, retry_failed: bool) -> Non
     with clock.measure("evaluate"):
         if retry_failed:
             await retry_evaluations(context, version)
-        if settings.evaluation.after and not (retry_failed and _is_evaluated(context, version)):
+        if settings.evaluation.after and not _is_evaluated(context, version):
             last = store.last_batch(context.run)
             await _held_out(context, store.playbook(context.run, version), "after", last.index if last else None)
 
