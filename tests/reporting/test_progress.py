@@ -94,6 +94,14 @@ def test_plain_lines_tell_the_story() -> None:
     assert "\x1b" not in out.getvalue()
 
 
+def test_what_was_not_carried_out_is_counted_and_named() -> None:
+    out = io.StringIO()
+    skipped = {"ADD: str-00001 says the same": 2, "operation left out: id: not an id": 1}
+    with PlainView(Console(file=out, width=80)) as view:
+        view(BatchCommitted(0, 0, 1, 0, 0, 1, 1, 3, {"ADD": 1}, skipped))
+    assert "3 bullets (1 ADD), 3 not carried out: 2 x ADD: str-00001 says the same; 1 x operation" in out.getvalue()
+
+
 def test_a_long_evaluation_gives_signs_of_life() -> None:
     out = io.StringIO()
     ticks = count(step=6)

@@ -32,13 +32,11 @@ async def run(
     task: Task | None = None,
     playbook: Playbook | None = None,
 ) -> RunSummary:
-    """Run `settings` from the start, or go on with the stored run `resume` that was made from them.
+    """Run `settings`, or resume the stored run `resume` that was made from them.
 
-    `task` and `playbook` stand in the place of what the settings name.
-
-    With `retry_failed` the samples that failed are asked again: those of batches in further ones at the end, those of
-    evaluations in their places. `backends` given are used and left open; otherwise the settings' models are started and
-    closed. Raises InterruptedRunError, after the run is marked as interrupted, on Ctrl-C, SIGTERM or cancellation.
+    `task` and `playbook` replace those of the settings. With `retry_failed` the samples that failed are retried: those
+    of batches in further batches at the end, those of evaluations in their places. `backends` are used and left open;
+    without them the settings' models are started and closed. Raises InterruptedRunError, after the run is marked as interrupted, on Ctrl-C, SIGTERM or cancellation.
     """
     if settings.mode == "probe":
         raise ConfigError.at(

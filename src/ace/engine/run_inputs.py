@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from ace.config import RunSettings
+from ace.engine.feedback.task_calls import naming_sample
 from ace.errors import ConfigError
 from ace.playbook import Playbook, read_playbook
 from ace.prompts import PromptPack, find_pack, load_pack
@@ -59,7 +60,8 @@ def sample_prompt(task: Task, pack: PromptPack, sample: Sample) -> tuple[str, st
 
     The task's instructions are part of the context where the pack does not show them before the playbook.
     """
-    question, context = task.prompt(sample)
+    with naming_sample("prompt", sample.id):
+        question, context = task.prompt(sample)
     if pack.shows_instructions:
         return question, context
     return question, "\n\n".join(filter(None, (_instructions(task), context)))

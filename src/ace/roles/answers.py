@@ -52,6 +52,8 @@ _PLACEHOLDER = re.compile(
 )
 """What stands for a value in a description of the format."""
 _LONGEST_PLACEHOLDER = 120
+_SCHEMA_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
+_SCHEMA_KEYS = frozenset({"type", "title", "description", "pattern", "enum", "default", "items", "properties"})
 _NOT_A_KEY = re.compile(r"[^a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ID = re.compile(r"(?<![a-z0-9])[a-z]{2,6}-[0-9]{5}(?![0-9])")
@@ -75,7 +77,9 @@ def _json(value: Any) -> str:
 
 
 def _final_text(value: Any) -> Any:
-    """As `_text`; Python's `None` may be the word that was asked for."""
+    """As `_text`; Python's `None` may be the word that was asked for, and a JSON schema is no answer."""
+    if isinstance(value, dict) and str(value.get("type")) in _SCHEMA_TYPES and value.keys() <= _SCHEMA_KEYS:
+        raise ValueError("a JSON schema stands for a value, it is none")
     return str(value) if isinstance(value, PythonNone) else _text(value)
 
 
@@ -169,8 +173,13 @@ class GeneratorAnswer(_Answer):
     @model_validator(mode="before")
     @classmethod
     def _short_key(cls, data: Any) -> Any:
-        """`{"answer": "42"}` means the final answer."""
-        if isinstance(data, dict) and "final_answer" not in data and isinstance(data.get("answer"), str | int | float):
+        """`{"answer": "42"}` means the final answer, and a final answer can stand in an object of its own name."""
+        if not isinstance(data, dict):
+            return data
+        final = data.get("final_answer")
+        if isinstance(final, dict) and "final_answer" in final:
+            return {**data, "final_answer": final["final_answer"]}
+        if "final_answer" not in data and isinstance(data.get("answer"), str | int | float):
             return {**data, "final_answer": data["answer"]}
         return data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -55,6 +56,8 @@ _BARE = re.compile(
     r'([^\s"\'{\[\]},][^"\'{}\[\]\n]*?)'  # a value without quotes
     r"(\s*)(?=,\s*[\"'\n}]|\}|\n)"  # and what ends it
 )
+_WIDE_COLON = re.compile('"\\s*：')
+_WIDE_COMMA = re.compile(r'(["\]}\d])\s*，\s*(?=["}])')
 _COMMENT = re.compile(r"\s+(?://|#|/\*).*")
 _NO_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"\s*:\s*(?:,|(?=\}))')
 
@@ -111,10 +114,9 @@ def repaired(text: str, keys: Collection[str]) -> Iterator[Any]:
     broken = _repairable(text)
     if not broken:
         return
-    try:
+    broken = _WIDE_COMMA.sub(r"\1, ", _WIDE_COLON.sub('":', broken))
+    with contextlib.suppress(ValueError, RecursionError):
         yield _python_literal(broken.replace("\\/", "/"))
-    except (ValueError, RecursionError):
-        pass
     quoted = _NO_VALUE.sub("", _BARE.sub(_quote, broken))
     for attempt in (quoted, _escape_quotes(quoted, keys)):
         try:

@@ -29,9 +29,9 @@ _TURN = re.compile(
 )
 """What begins the next turn, which no one asked for."""
 _CUE: Final = (
-    r"(?:wait|actually|but|no|not quite|sorry|apolog\w+|correct\w*|mistake\w*|wrong|instead|rather|revis\w+|re-?check\w*"
-    r"|double[- ]check\w*|check\w*|verif\w+|on second thought|hmm+|oops|scratch that|updated?|final|improved|better"
-    r"|hold on|let me fix|fixed|等等|不对|更正|修正)"
+    r"(?:wait|actually|but|no|not quite|sorry|apolog\w+|correct\w*|mistake\w*|wrong|instead|rather|revis\w+"
+    r"|re-?check\w*|double[- ]check\w*|check\w*|verif\w+|on second thought|hmm+|oops|scratch that|updated?|final"
+    r"|improved|better|hold on|let me fix|fixed|等等|不对|更正|修正)"
 )
 _CORRECTION = re.compile(rf"\W*(?:(?:oh|ah|so|and|hmm+),?\s+)?{_CUE}(?:\W|$)", re.IGNORECASE)
 _CORRECTION_ANYWHERE = re.compile(rf"(?:^|\W){_CUE}(?:\W|$)", re.IGNORECASE)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-_NAME: Final = r"(?:(?:ant|seed:|inner[_-])?think(?:ing)?|(?:inner[_-])?thoughts?|reason(?:ing)?|reasoning_process|scratchpad|analysis)"
+_NAME: Final = (
+    r"(?:(?:ant|seed:|inner[_-])?think(?:ing)?|(?:inner[_-])?thoughts?|reason(?:ing)?(?:_process)?|scratchpad|analysis)"
+)
 _OPENING = re.compile(
     rf"(?<!`)(?:<\s*{_NAME}(?:\s[^<>]*)?>|\[{_NAME}\]|◁{_NAME}▷"
     rf"|<\|(?:begin_of_|start_(?:of_)?)?{_NAME}(?:_start)?\|>"

@@ -35,8 +35,10 @@ class CompletionCache:
 
 
 def has_answers(settings: RunSettings, store: RunReader) -> bool:
-    """Return True if the cache probably has all answers of a run of `settings`: one such run is done, and the policy
-    caches every role. Answers that are missing all the same come from the model."""
+    """Return True if the cache probably has all answers of a run of `settings`.
+
+    One such run is done, and the policy caches every role. Answers that are missing all the same come from the model.
+    """
     roles = (settings.roles.of(role) for role in ROLES)
     cached = settings.cache == "all" or (settings.cache == "greedy" and all(role.temperature == 0 for role in roles))
     return cached and any(run.status == "done" for run in store.runs_of(settings.digest))

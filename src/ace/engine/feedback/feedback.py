@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ace.engine.context import RunContext
 from ace.engine.feedback.signals import NO_FEEDBACK, Signal, has_labels, without_target
+from ace.engine.feedback.task_calls import naming_sample
 from ace.engine.feedback.voting import Vote, together, vote
 from ace.engine.loop.attempt import Attempt
 from ace.roles import CallRecord
@@ -37,6 +38,7 @@ async def _observed(context: RunContext, sample: Sample, answer: str) -> Observa
     task = context.task
     if not context.settings.adaptation.signals.form or not isinstance(task, ObservingTask):
         return Observation("")
-    if getattr(task, "threads", False):
-        return await context.blocking_pool.run(task.observe, without_target(sample), answer)
-    return task.observe(without_target(sample), answer)
+    with naming_sample("observe", sample.id):
+        if getattr(task, "threads", False):
+            return await context.blocking_pool.run(task.observe, without_target(sample), answer)
+        return task.observe(without_target(sample), answer)

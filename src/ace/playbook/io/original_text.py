@@ -1,15 +1,17 @@
-"""The text format of the original ACE release (github.com/ace-agent/ace): `## SECTION` headers over lines
+"""The text format of the original ACE release (github.com/ace-agent/ace): `## SECTION` headers over lines.
 
     [str-00001] helpful=5 harmful=0 :: content
 
 Lines `[id] content` without counters are read too, and lines that belong to no bullet or header continue the bullet
 before them. So are the shapes that people and models have made of it: list marks, bold ids, blanks around counters and
 further counters, ids with other prefixes, numbers that begin anew in each section, headings of other levels. Where a
-bullet cannot keep its id, a note says so. What the format has no place for is written in lines that the original leaves alone: a bullet's further
-lines after `    | `, so that no content can forge a bullet or header; and, only where reading could not tell them, a
-section's slug and the next number, as `# slug: fact` and `# next number: 58`. Neutral and use counters and provenance
-do not survive it. Quarantined bullets are left out, because what reads this format puts all of it into a prompt; the
-next number keeps their ids from being given again.
+bullet cannot keep its id, a note says so.
+
+What the format has no place for is written in lines that the original leaves alone: a bullet's further lines after
+`    | `, so that no content can forge a bullet or header; and, only where reading could not tell them, a section's slug
+and the next number, as `# slug: fact` and `# next number: 58`. Neutral and use counters and provenance do not survive
+it. Quarantined bullets are left out, because what reads this format puts all of it into a prompt; the next number keeps
+their ids from being given again.
 """
 
 from __future__ import annotations
@@ -199,7 +201,7 @@ class _Reader:
         return slugs
 
     def _numbers(self) -> list[int]:
-        """The drafts' numbers, each once: those that were used before, or are no number of a bullet, go on above all."""
+        """The drafts' numbers, each once: one that was used before, or is too high, becomes a free one above all."""
         used: set[int] = set()
         numbers: list[int | None] = []
         for draft in self.drafts:

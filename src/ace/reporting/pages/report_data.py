@@ -39,8 +39,11 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class BatchPoint:
-    """One committed batch. `first_right` counts samples whose first answer was right, `corrected` those that a
-    reflection put right; seconds are since the run was created."""
+    """One committed batch.
+
+    `first_right` counts samples whose first answer was right, `corrected` those that a reflection put right; seconds
+    are since the run was created.
+    """
 
     index: int
     epoch: int

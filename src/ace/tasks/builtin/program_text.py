@@ -49,8 +49,8 @@ def find_program(answer: str) -> str:
         sources = [text for text in whole if _defines(text)] or whole
     program = "\n\n".join(_unescaped(text) for text in sources)
     if not _parses(program) and len(fences := list(_FENCE_LINE.finditer(answer))) > 2:
-        whole = textwrap.dedent(answer[fences[0].end() : fences[-1].start()])  # with fences in a docstring
-        program = whole if _parses(whole) else program
+        outermost = textwrap.dedent(answer[fences[0].end() : fences[-1].start()])  # with fences in a docstring
+        program = outermost if _parses(outermost) else program
     return _without_main(program)
 
 

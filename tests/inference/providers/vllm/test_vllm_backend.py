@@ -44,7 +44,7 @@ def answers(tiny_engine: VllmBackend, *requests: Request) -> list[Completion]:
 
 
 def test_seeded_sampling_survives_more_prompts_than_one_step_computes(tiny_engine: VllmBackend) -> None:
-    """vLLM on a CPU dies of a seeded request whose prompt is computed in pieces."""
+    """VLLM on a CPU dies of a seeded request whose prompt is computed in pieces."""
     words = " ".join(f"word{number}" for number in range(160))
     requests = [ask(f"{number} {words}", prefix=f"{number}", temperature=0.7, seed=number) for number in range(16)]
     found = answers(tiny_engine, *requests)
