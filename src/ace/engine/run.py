@@ -36,7 +36,8 @@ async def run(
 
     `task` and `playbook` replace those of the settings. With `retry_failed` the samples that failed are retried: those
     of batches in further batches at the end, those of evaluations in their places. `backends` are used and left open;
-    without them the settings' models are started and closed. Raises InterruptedRunError, after the run is marked as interrupted, on Ctrl-C, SIGTERM or cancellation.
+    without them the settings' models are started and closed. Raises InterruptedRunError, after the run is marked as
+    interrupted, on Ctrl-C, SIGTERM or cancellation.
     """
     if settings.mode == "probe":
         raise ConfigError.at(

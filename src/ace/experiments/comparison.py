@@ -50,8 +50,8 @@ class Comparison:
     """`b` against `a` on the samples that both evaluated.
 
     `p_corrected` is Holm's for the number of comparisons made at once. `samples_needed` is the number of samples
-    that shows `target_difference` (a share) with 80% power at 5%, `detectable` the smallest difference that these samples
-    show; both are for right and wrong.
+    that shows `target_difference` (a share) with 80% power at 5%, `detectable` the smallest difference that these
+    samples show; both are for right and wrong.
     """
 
     measure: Measure
