@@ -69,7 +69,7 @@ def double_backslashes(text: str) -> str:
 
 
 def _double_path(match: re.Match[str]) -> str:
-    """A path like `C:\\Users\\new`, told from lines after `A:` by a name that is no escape, or by a file's ending."""
+    r"""A path like `C:\Users\new`, told from lines after `A:` by a name that is no escape, or by a file's ending."""
     path = match.group()
     return path.replace("\\", "\\\\") if _PATH_FOR_SURE.search(path) else path
 

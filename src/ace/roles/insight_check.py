@@ -14,7 +14,7 @@ _WORD = re.compile(r"\w+")
 
 
 def find_repetition(insight: str, *, questions: Iterable[str], target: str, prompt: str) -> str | None:
-    """Name the source that `insight` repeats: "the question", "the right answer" or "the prompt". None if it adds anything.
+    """Name what `insight` repeats: "the question", "the right answer" or "the prompt". None if it adds to them.
 
     `prompt` is the reflector's own text, without the sample.
     """

@@ -32,7 +32,8 @@ def compact(
 ) -> Compacted:
     """Compact `after`, the result of `plan` on `before` with so many `calls`, if the settings say so.
 
-    `part` is the working set that prompts show.     A rewritten playbook is always compacted: it shares no prefix with the previous one.
+    `part` is the working set that prompts show. A rewritten playbook is always compacted: it shares no prefix with the
+    previous one.
     """
     if context.settings.adaptation.method == "rewrite":
         return Compacted(after.compacted(), True)
