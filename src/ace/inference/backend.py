@@ -36,11 +36,10 @@ class BackendInfo:
 
 @dataclass(frozen=True, slots=True)
 class EngineMeter:
-    """What an engine of ours has done since it started: steps, and the wall-clock seconds that they took, with
-    those that it took to take requests in.
+    """Steps of an engine since it started, and their wall-clock seconds, including those that admit requests.
 
-    `kv_peak_bytes` is the most of the KV cache that running requests ever held at once. Of two readings the difference
-    is what lies between them, but for the peak, which a later reading has had at some time: that stays the later one's.
+    `kv_peak_bytes` is the most KV cache that running requests used at once. Subtraction gives the totals of the
+    interval between two readings and keeps the later reading's `kv_peak_bytes`.
     """
 
     steps: int = 0
@@ -53,8 +52,9 @@ class EngineMeter:
 
     @classmethod
     def task_group(cls, meters: Iterable[EngineMeter]) -> EngineMeter:
-        """Of engines that step at the same time. Their seconds are those of the busiest: at least so long one of them
-        was stepping.
+        """Of engines that step at the same time.
+
+        Their seconds are those of the busiest: at least so long one of them was stepping.
         """
         every = tuple(meters)
         return cls(
