@@ -31,7 +31,7 @@ from ace.roles import (
     reflect,
 )
 from ace.store import RunStore
-from ace.tasks import SchemaTask, Task
+from ace.tasks import Task, abilities_of
 from ace.types import RoleName, Sample, Sampling
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -88,7 +88,8 @@ class RunContext:
         question, material = self.task.prompt(seen)
         if so_far:
             material = f"{material}\n\nWhat you did so far:\n{so_far}".strip()
-        schema = self.task.answer_schema(seen) if isinstance(self.task, SchemaTask) else None
+        schema_task = abilities_of(self.task).schema
+        schema = schema_task.answer_schema(seen) if schema_task else None
 
         async def ask(why: Escalation | None) -> RoleResult[GeneratorAnswer]:
             sampling = self._sampling(role, why, purpose, sample.id, str(round))

@@ -11,7 +11,7 @@ from ace.engine.feedback.signals import NO_FEEDBACK, has_labels, shown, without_
 from ace.engine.run_inputs import RunInputs
 from ace.playbook import render
 from ace.roles import Complete, GeneratorAnswer, Reflection, curate, generate, reflect
-from ace.tasks import InteractiveTask, ObservingTask, SchemaTask
+from ace.tasks import InteractiveTask, abilities_of
 from ace.types import Completion, Observation, Request, RoleName, Sample, Sampling, Score, Usage
 
 PLACEHOLDER = "(what the model says)"
@@ -38,13 +38,14 @@ async def preview(settings: RunSettings, parts: RunInputs, sample: Sample) -> Pr
     asked = _Asked()
     prompt = task.prompt(seen)
     prefix = render(parts.playbook, pack.formats)
-    schema = task.answer_schema(seen) if isinstance(task, SchemaTask) else None
+    abilities = abilities_of(task)
+    schema = abilities.schema.answer_schema(seen) if abilities.schema else None
     sampling = Sampling()
     steps = isinstance(task, InteractiveTask)
     answer = sample.target or ""
     perfect = None if steps or sample.target is None else task.grade(sample, answer)
     empty = None if steps else task.grade(sample, "")
-    observed = task.observe(seen, "") if isinstance(task, ObservingTask) and not steps else None
+    observed = abilities.observing.observe(seen, "") if abilities.observing and not steps else None
     feedback = empty.feedback if empty is not None and has_labels(settings) else NO_FEEDBACK
     if observed is not None and not has_labels(settings):
         feedback = observed.text or NO_FEEDBACK

@@ -9,6 +9,8 @@ from ace.tasks.task import (
     SchemaTask,
     Splits,
     Task,
+    TaskAbilities,
+    abilities_of,
 )
 from ace.tasks.task_loader import load_task
 
@@ -21,5 +23,7 @@ __all__ = [
     "SchemaTask",
     "Splits",
     "Task",
+    "TaskAbilities",
+    "abilities_of",
     "load_task",
 ]

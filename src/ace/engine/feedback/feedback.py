@@ -7,7 +7,7 @@ from ace.engine.feedback.signals import NO_FEEDBACK, Signal, has_labels, without
 from ace.engine.feedback.voting import Vote, together, vote
 from ace.engine.loop.attempt import Attempt
 from ace.roles import CallRecord
-from ace.tasks import ObservingTask
+from ace.tasks import abilities_of
 from ace.types import Observation, Sample
 
 
@@ -34,9 +34,10 @@ async def collect_feedback(
 
 
 async def _observed(context: RunContext, sample: Sample, answer: str) -> Observation:
-    task = context.task
-    if not context.settings.adaptation.signals.form or not isinstance(task, ObservingTask):
+    abilities = abilities_of(context.task)
+    task = abilities.observing
+    if not context.settings.adaptation.signals.form or task is None:
         return Observation("")
-    if getattr(task, "threads", False):
+    if abilities.threads:
         return await context.blocking_pool.run(task.observe, without_target(sample), answer)
     return task.observe(without_target(sample), answer)

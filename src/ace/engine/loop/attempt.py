@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ace.engine.context import RunContext
 from ace.errors import AceError, PromptTooLongError, RequestRejectedError, TransientError
 from ace.roles import CallRecord, GeneratorAnswer
-from ace.tasks import Environment, InteractiveTask
+from ace.tasks import Environment, InteractiveTask, abilities_of
 from ace.types import Sample, Score
 
 SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
@@ -55,7 +55,7 @@ async def attempt(
         return Attempt(calls=(), error=_told(error))
     if result.value is None:
         return Attempt(calls=result.calls, error=f"ParseError: {result.error}")
-    if getattr(context.task, "threads", False):
+    if abilities_of(context.task).threads:
         score = await context.blocking_pool.run(context.task.grade, sample, result.value.final_answer)
     else:
         score = context.task.grade(sample, result.value.final_answer)

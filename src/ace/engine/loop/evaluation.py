@@ -11,7 +11,7 @@ from ace.engine.loop.attempt import Attempt, attempt
 from ace.engine.loop.shown_bullets import select_bullets
 from ace.playbook import Playbook
 from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow
-from ace.tasks import MeasuringTask
+from ace.tasks import abilities_of
 from ace.types import Sample
 
 
@@ -68,9 +68,9 @@ async def _metrics(context: RunContext, samples: Sequence[Sample], attempts: Seq
     """The mean score where it says more than the share of right answers, and the task's own numbers."""
     values = [made.score.value if made.score else 0.0 for made in attempts]
     metrics = {"mean_score": sum(values) / len(values)} if any(value not in (0.0, 1.0) for value in values) else {}
-    if isinstance(context.task, MeasuringTask):
+    if measuring := abilities_of(context.task).measuring:
         graded = [(sample, made.answer if made.score else None) for sample, made in zip(samples, attempts, strict=True)]
-        metrics.update(await context.blocking_pool.run(context.task.metrics, graded))
+        metrics.update(await context.blocking_pool.run(measuring.metrics, graded))
     return metrics
 
 
