@@ -15,7 +15,6 @@ from vllm_model import build_model
 from ace.config import ModelSettings
 from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, ProviderStartError
 from ace.inference import Backend, create_backend
-from ace.inference.backend import metered
 from ace.inference.serving.remote.wire_protocol import Start
 from ace.inference.serving.replicas.child_backend import PROGRAM, Child
 from ace.types import Message, Request, Sampling
@@ -70,7 +69,7 @@ def test_two_engines_answer_as_one_does_and_both_of_them_work(two: Backend) -> N
     asyncio.run(main())
     first, second = replicas_of(psutil.Process())
     assert first.cpu_times().user > 1 and second.cpu_times().user > 1
-    meter = metered([two])
+    meter = two.meter()
     assert meter is not None and meter.steps > 8 * 24 and meter.step_s > 0
     assert two.count_tokens("the word") > 0
     assert two.info.device == "cpu" or two.info.memory_bytes is not None

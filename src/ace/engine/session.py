@@ -13,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from ace.config import RunSettings
 from ace.engine.calls.call_gateway import CallGateway
@@ -27,7 +26,7 @@ from ace.engine.run_inputs import RunInputs
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
-from ace.inference.backend import EngineMeter, metered
+from ace.inference.backend import EngineMeter
 from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.playbook import create_embedder
 from ace.playbook.guard import scan
@@ -82,7 +81,7 @@ async def run_session(
                     run_id = store.create_run(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
                     )
-                clock = Clock(partial(metered, live.live))
+                clock = Clock(lambda: EngineMeter.total(backend.meter() for backend in live.live))
                 with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
                     context = _context(run_id, settings, parts, store, live, blocking_pool, listener)
                     status = await _within_budget(context, work, clock)

@@ -21,7 +21,7 @@ from ace.errors import (
     RequestRejectedError,
     TransientError,
 )
-from ace.inference.backend import BackendInfo
+from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.providers.api_keys import api_key, without_key
 from ace.types import Completion, FinishReason, Request, Usage
 
@@ -85,6 +85,9 @@ class OpenAIBackend:
     def count_tokens(self, text: str) -> int:
         """An estimate: the endpoint's tokenizer is not known. One token for every four bytes, rounded up."""
         return math.ceil(len(text.encode("utf-8", "surrogatepass")) / _BYTES_PER_TOKEN)
+
+    def meter(self) -> EngineMeter | None:
+        return None
 
     async def close(self) -> None:
         await self._client.close()
