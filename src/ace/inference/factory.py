@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from ace._util.gc_control import gc_disabled
+from ace._util.torch_addons import hide_unusable_addons
 from ace.config import ModelSettings, RunSettings
 from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
 from ace.inference.backend import Backend
 from ace.inference.memory.engine_shares import memory_shares
 from ace.inference.model_files.lora_adapter import Adapter, read_adapter
-from ace.inference.provider_choice import resolve_auto
+from ace.inference.provider_choice import provider_command, resolve_auto
 from ace.inference.serving.replicas import start_replicas
 from ace.inference.serving.warm.discovery import find_warm
 from ace.inference.wrappers.lazy_backend import LazyBackend
@@ -29,11 +30,6 @@ _MODULES: Mapping[str, str] = {
     "openai": "ace.inference.providers.openai",
 }
 _DEFERRABLE = ("auto", "vllm", "huggingface")
-_COMMANDS: Mapping[str, str] = {
-    "vllm": "pip install 'ace-vllm[cpu]', or 'ace-vllm[vllm]' on a GPU",
-    "huggingface": "pip install 'ace-vllm[hf]'",
-    "openai": "pip install 'ace-vllm[openai]'",
-}
 
 
 class _Factory(Protocol):
@@ -137,7 +133,7 @@ def _adapters(settings: RunSettings) -> dict[str, Adapter]:
         try:
             if model.provider == "auto" and (chosen := resolve_auto()).provider != "vllm":
                 allowed = f"nothing, with provider '{chosen.provider}', which auto chose because {chosen.reason}"
-                raise ConfigError.at("adapter", model.adapter, allowed, hint=_COMMANDS["vllm"])
+                raise ConfigError.at("adapter", model.adapter, allowed, hint=provider_command("vllm"))
             found[name] = read_adapter(model.adapter)
         except ConfigError as error:
             raise error.under(f"models.{name}") from None
@@ -150,7 +146,7 @@ def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: st
     for key, found in (("speculative", method), ("compile", settings.compile), ("sleep", settings.sleep)):
         if found not in ("none", "auto", False):
             allowed = f"nothing, with provider '{provider}', which auto chose because {reason}"
-            raise ConfigError.at(key, found, allowed, hint=_COMMANDS["vllm"])
+            raise ConfigError.at(key, found, allowed, hint=provider_command("vllm"))
 
 
 def _engine(settings: ModelSettings, provider: str, reason: str, share: float, adapters: Sequence[Adapter]) -> Backend:
@@ -179,9 +175,11 @@ def _because(reason: str, passed_over: str) -> str:
 
 def _load(provider: str) -> _Factory:
     try:
+        if provider == "huggingface":
+            hide_unusable_addons()
         factory: _Factory = import_module(_MODULES[provider]).create
     except ModuleNotFoundError as error:
-        command = _COMMANDS[provider]
+        command = provider_command(provider)
         raise ProviderMissingError(
             f"provider '{provider}' needs the package '{error.name}', which is not installed",
             hint=command,

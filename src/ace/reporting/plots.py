@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from ace._util.install_commands import install_command
 from ace.bench.report import Chart
 from ace.errors import ProviderMissingError
 from ace.experiments import Leaderboard
@@ -62,7 +63,7 @@ def _plotly() -> Any:
     try:
         import plotly.graph_objects as plotly
     except ImportError as error:
-        command = "pip install 'ace-vllm[plots]'"
+        command = install_command("plots")
         raise ProviderMissingError(
             "plots need the package 'plotly', which is not installed",
             hint=command,

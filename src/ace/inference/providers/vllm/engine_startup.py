@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ace._util.gc_control import settle
+from ace._util.torch_addons import describe_hidden_addons, hide_unusable_addons
 from ace.config import ModelSettings
 from ace.errors import ProviderStartError
 from ace.inference.model_files.hub import local_folder
@@ -62,7 +63,9 @@ def start_engine(settings: ModelSettings, share: float = 1.0, adapters: Sequence
         speculative = speculative_arguments(settings, path, resolved.speculative)
     prepare_environment(cpu=on_cpu(), threads=threads_for(path))
     with quiet(), starting(settings.model):
-        return _start(settings, path, share, adapters, speculative, resolved.reason)
+        hide_unusable_addons()
+        remark = "; ".join(filter(None, (resolved.reason, describe_hidden_addons())))
+        return _start(settings, path, share, adapters, speculative, remark)
 
 
 def _start(

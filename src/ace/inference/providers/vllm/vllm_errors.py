@@ -13,8 +13,7 @@ from ace.errors import (
     ProviderStartError,
     RequestRejectedError,
 )
-
-COMMAND = "pip install 'ace-vllm[cpu]', or 'ace-vllm[vllm]' on a GPU"
+from ace.inference.provider_choice import provider_command
 
 _NO_MODEL = (
     "is not a valid model identifier",
@@ -42,12 +41,13 @@ def starting(model: str) -> Iterator[None]:
 
 def missing() -> ProviderMissingError:
     """The error for a machine without vllm."""
+    command = provider_command("vllm")
     return ProviderMissingError(
         "provider 'vllm' needs the package vllm, which is not installed",
-        hint=COMMAND,
+        hint=command,
         provider="vllm",
         package="vllm",
-        command=COMMAND,
+        command=command,
     )
 
 
