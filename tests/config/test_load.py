@@ -346,3 +346,11 @@ def test_an_alias_stands_for_its_value(tmp_path: Path) -> None:
     )
     models = load_settings(path).models
     assert [(models[name].model, models[name].max_retries) for name in ("main", "other")] == [("x", 7), ("y", 7)]
+
+
+def test_an_embedder_without_its_model_is_refused_by_its_key() -> None:
+    error = refused("playbook.dedup.embedder=sentence-transformers")
+    assert error.facts["key"] == "playbook.dedup.model"
+    assert "the name of a model for the embedder 'sentence-transformers'" in str(error)
+    assert refused("playbook.dedup.model=some/model").facts["key"] == "playbook.dedup.model"
+    assert refused("playbook.dedup.embedder=vllm").facts["key"] == "playbook.dedup.embedder"

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import itertools
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from ace.errors import (
     EngineDeadError,
     InterruptedRunError,
     PromptTooLongError,
+    ProviderMissingError,
     RequestQuarantinedError,
     RequestRejectedError,
     StoreVersionError,
@@ -178,3 +180,11 @@ def test_a_backend_given_from_outside_stays_open(tmp_path: Path) -> None:
     go(tmp_path, backend)
     assert not backend.closed
     assert dataclasses.asdict(backend.info)["provider"] == "scripted"
+
+
+@pytest.mark.skipif(find_spec("sentence_transformers") is not None, reason="the package is installed")
+def test_a_missing_embedder_package_is_named_before_an_engine_starts_and_leaves_no_run(tmp_path: Path) -> None:
+    dedup = {"embedder": "sentence-transformers", "model": "some/model"}
+    with pytest.raises(ProviderMissingError, match="pip install 'sentence-transformers'"):
+        go(tmp_path, Faulty(EngineDeadError("not reached"), set()), playbook__dedup=dedup)
+    assert not (tmp_path / "ace.db").exists()

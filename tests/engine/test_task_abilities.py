@@ -231,7 +231,7 @@ def test_an_answer_schema_guides_the_final_answer_and_metrics_are_kept(tmp_path:
 SLOW = PLAIN.replace("    def prompt(", "    threads = True\n\n    def prompt(").replace(
     "        right = answer",
     "        import threading\n"
-    "        assert threading.current_thread().name.startswith('ace-aside')\n"
+    "        assert threading.current_thread().name.startswith('ace-blocking')\n"
     "        right = answer",
 )
 
@@ -243,7 +243,7 @@ def test_grading_that_takes_long_is_done_beside_the_loop(tmp_path: Path) -> None
     summary, _, store = go(tmp_path, SLOW, one, mode="evaluate")
     store.close()
     assert summary.accuracy_after == 0.25
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ace-aside")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ace-blocking")]
 
 
 VOTING = """

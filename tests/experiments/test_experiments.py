@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +182,15 @@ class TestBaselines:
         assert 1 <= len(bullets) < 6
         assert all(" => " in bullet.content for bullet in bullets)
         assert set(calls) == {"generator"}
+
+    def test_examples_need_no_sections(self, tmp_path: Path) -> None:
+        pack = tmp_path / "pack"
+        shutil.copytree(resources.files("ace.prompts") / "packs" / "micro", pack)
+        manifest = (pack / "pack.yaml").read_text()
+        (pack / "pack.yaml").write_text(manifest[: manifest.index("sections:")])
+        summary, store = learn(tmp_path, perfect(), adaptation__method="icl", prompts=str(pack))
+        with store:
+            assert len(store.playbook(summary.run).bullets) == 6
 
     def test_examples_need_labels(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="method 'icl'"):

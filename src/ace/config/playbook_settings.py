@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
     field_validator,
+    model_validator,
 )
 
-from ace.config.strict_model import Settings
+from ace.config.strict_model import Settings, refused
 
 
 class DedupSettings(Settings):
-    """Finding bullets that say the same, without a model call. `model` is for the other embedders."""
+    """Detection of duplicate bullets, without a model call. `model` names that of `sentence-transformers`."""
 
     enabled: bool = True
     threshold: float = Field(default=0.92, gt=0.0, le=1.0)
-    embedder: Literal["ngram", "sentence-transformers", "vllm"] = "ngram"
+    embedder: Literal["ngram", "sentence-transformers"] = "ngram"
     model: str | None = None
+
+    @model_validator(mode="after")
+    def _model_fits_the_embedder(self) -> Self:
+        if self.embedder == "sentence-transformers" and self.model is None:
+            raise refused("model", None, "the name of a model for the embedder 'sentence-transformers'")
+        if self.embedder == "ngram" and self.model is not None:
+            raise refused("model", self.model, "null with the embedder 'ngram'")
+        return self
 
 
 class GuardSettings(Settings):

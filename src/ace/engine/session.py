@@ -28,7 +28,7 @@ from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionErro
 from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
 from ace.inference.backend import EngineMeter
 from ace.inference.wrappers.lazy_backend import LazyBackend
-from ace.playbook import create_embedder
+from ace.playbook import Embedder, create_embedder
 from ace.playbook.guard import scan
 from ace.store import RunStore
 from ace.store.records import RunStatus
@@ -72,6 +72,7 @@ async def run_session(
     started = time.perf_counter()
     if settings.playbook.guard.policy != "off":
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
+    embedder = create_embedder(settings.playbook.dedup)
     with RunStore.open(settings.store) as store:
         run_id = None if resume is None else _reopen(store, parts, resume)
         status: RunStatus
@@ -83,7 +84,7 @@ async def run_session(
                     )
                 clock = Clock(lambda: EngineMeter.total(backend.meter() for backend in live.live))
                 with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
-                    context = _context(run_id, settings, parts, store, live, blocking_pool, listener)
+                    context = _context(run_id, settings, parts, store, live, embedder, blocking_pool, listener)
                     status = await _within_budget(context, work, clock)
             info = context.tiers.own["generator"].info
             version = best_version(context)
@@ -153,6 +154,7 @@ def _context(
     parts: RunInputs,
     store: RunStore,
     live: Tiers,
+    embedder: Embedder,
     blocking_pool: BlockingPool,
     listener: Listener,
 ) -> RunContext:
@@ -166,7 +168,7 @@ def _context(
         tiers=live,
         store=store,
         calls=CallGateway(run_id, store, live, spending, CompletionCache(settings, live, store)),
-        embedder=create_embedder(settings.playbook.dedup),
+        embedder=embedder,
         blocking_pool=blocking_pool,
         listener=listener,
     )

@@ -1,4 +1,4 @@
-"""What a run amounts to, made from the store alone: the same numbers whoever asks, whenever."""
+"""The summary of a run: counts from the store, times and engines from the process that ran it."""
 
 from __future__ import annotations
 

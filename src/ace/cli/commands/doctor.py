@@ -47,6 +47,7 @@ def doctor() -> None:
 def _machine() -> Table:
     from rich.table import Table
 
+    from ace._util.machine import available_cores
     from ace.inference.model_files.packaged import PACKAGED
     from ace.inference.provider_choice import has_gpu, installed
 
@@ -56,7 +57,7 @@ def _machine() -> Table:
     for name, value in (
         ("ace", installed("ace-vllm") or "not installed, run from its source tree"),
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        ("cpu cores", str(_cores())),
+        ("cpu cores", str(available_cores())),
         ("memory", _memory()),
         ("nvidia gpu", "yes" if has_gpu() else "no"),
         ("shipped models", ", ".join(models) or "none: this installation is incomplete"),
@@ -98,11 +99,6 @@ def _shipped(model: str) -> bool:
     from ace.inference.model_files.packaged import model_path
 
     return (Path(model_path(model)) / "model.safetensors").is_file()
-
-
-def _cores() -> int:
-    """The cores that this process may use, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> str:

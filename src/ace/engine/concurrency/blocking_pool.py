@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from ace._util.machine import available_cores
 from ace.tasks import InteractiveTask, Task
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ class BlockingPool:
     def __init__(self, task: Task) -> None:
         worlds = task.worlds if isinstance(task, InteractiveTask) else 1
         self.worlds = asyncio.Semaphore(worlds)
-        self._threads = ThreadPoolExecutor(max(worlds, os.cpu_count() or 1), thread_name_prefix="ace-aside")
+        self._threads = ThreadPoolExecutor(max(worlds, available_cores()), thread_name_prefix="ace-blocking")
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="ace-commit")
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:

@@ -19,8 +19,8 @@ from ace.playbook.render import render
 from ace.roles import Reflection
 from ace.types import Sample
 
-EXAMPLES = "examples"
-"""The section that holds the examples."""
+EXAMPLES = "shots"
+"""Slug of the section that holds the examples of a playbook without sections."""
 
 
 def few_shot(context: RunContext, playbook: Playbook, samples: Sequence[Sample], *, batch: int) -> CuratedBatch:

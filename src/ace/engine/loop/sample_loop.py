@@ -18,9 +18,9 @@ from ace.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
-    """What one sample brings to its batch: an outcome, its calls, and the material for the batch's delta.
+    """Result of one sample: its outcome, its calls, and the material for the batch's delta.
 
-    `reflection` is the last one that could be read; `used` are the bullets that the first answer named.
+    `reflections` are those that were parsed, one a round; `used` are the bullets that the first answer cites.
     """
 
     sample: Sample

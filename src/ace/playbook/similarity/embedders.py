@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ace.errors import ConfigError, ProviderMissingError
+from ace.errors import ProviderMissingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,51 +80,9 @@ class SentenceTransformerEmbedder:
         return np.asarray(vectors, dtype=np.float32)
 
 
-class VllmEmbedder:
-    """A pooling model in an in-process vLLM engine of its own, small enough to stand beside the one that answers."""
-
-    def __init__(self, model: str) -> None:
-        try:
-            from vllm import LLM
-        except ImportError as error:
-            command = "pip install 'ace-vllm[vllm]' (GPU) or 'ace-vllm[cpu]'"
-            raise ProviderMissingError(
-                "playbook.dedup.embedder 'vllm' needs a package that is not installed",
-                hint=command,
-                provider="vllm",
-                package="vllm",
-                command=command,
-            ) from error
-        self._engine: Any = LLM(
-            model=model,
-            runner="pooling",
-            convert="embed",
-            load_format="safetensors",
-            enforce_eager=True,
-            gpu_memory_utilization=0.1,
-            kv_cache_memory_bytes=256 << 20,
-        )
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        import numpy as np
-
-        outputs = self._engine.embed(list(texts), use_tqdm=False)
-        vectors = np.asarray([output.outputs.embedding for output in outputs], dtype=np.float32)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
-        return np.asarray(vectors / lengths, dtype=np.float32)
-
-
 def create_embedder(settings: DedupSettings) -> Embedder:
-    """The embedder that `playbook.dedup` asks for. ConfigError where it needs a model and none is named."""
-    if settings.embedder == "ngram":
-        return NgramEmbedder()
-    if settings.model is None:
-        raise ConfigError.at(
-            "playbook.dedup.model", None, f"the name of a model for the embedder '{settings.embedder}'"
-        )
-    if settings.embedder == "vllm":
-        return VllmEmbedder(settings.model)
-    return SentenceTransformerEmbedder(settings.model)
+    """The embedder that `playbook.dedup` names. ProviderMissingError where its package is not installed."""
+    return NgramEmbedder() if settings.model is None else SentenceTransformerEmbedder(settings.model)
 
 
 def _features(text: str) -> npt.NDArray[np.uint64]:

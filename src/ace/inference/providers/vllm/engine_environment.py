@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+from ace._util.machine import available_cores
+
 SMALL_MODEL_BYTES = 512 << 20
 """Below this, a second core costs more in hand-over than it brings."""
 
@@ -41,12 +43,7 @@ def prepare_environment(*, cpu: bool, threads: int) -> None:
 def threads_for(model: str) -> int:
     """One thread for a small model on disk, every core that we may use for any other."""
     weights = sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))
-    return 1 if 0 < weights < SMALL_MODEL_BYTES else cores()
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if 0 < weights < SMALL_MODEL_BYTES else available_cores()
 
 
 def limit_threads() -> None:

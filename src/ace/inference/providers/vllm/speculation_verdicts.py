@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ace._util.files import replace_file
+from ace._util.machine import available_cores
 from ace.config import ModelSettings, SpeculativeSettings
 from ace.inference.provider_choice import has_gpu, installed
 from ace.types import digest
@@ -106,8 +107,7 @@ def machine() -> str:
     if gpus:
         return ", ".join(gpus)
     processor = next(iter(_lines([Path("/proc/cpuinfo")], "model name")), "unknown processor")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor}, {cores} cores"
+    return f"{processor}, {available_cores()} cores"
 
 
 def model_digest(path: str) -> str:

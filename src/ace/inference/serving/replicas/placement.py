@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ace._util.machine import available_cores
 from ace.config import ModelSettings
 from ace.inference.memory.gpus import visible_gpus
 from ace.inference.model_files.packaged import model_path
 from ace.inference.provider_choice import on_cpu
-from ace.inference.providers.vllm.engine_environment import cores, threads_for
+from ace.inference.providers.vllm.engine_environment import threads_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Placement:
         if not on_cpu():
             return cls.on_gpus(visible_gpus(), settings.gpus_per_engine, settings.replicas, number)
         given = os.environ.get("OMP_NUM_THREADS", "")
-        together = int(given) if given.isdecimal() else cores()
+        together = int(given) if given.isdecimal() else available_cores()
         return cls.on_cores(together, threads_for(model_path(settings.model)), settings.replicas)
 
     @classmethod
