@@ -12,10 +12,11 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+from ace._util.hashing import digest
 from ace.errors import PlaybookError
 from ace.playbook.bullet import SLUG, Bullet, QuarantinedBullet, clean_text
 from ace.playbook.similarity.bullet_index import Index
-from ace.types import digest, fields_of
+from ace.types import fields_of
 
 LineKind = Literal["bullet", "updated", "removed"]
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ace._util.hashing import digest
 from ace.config import ModelSettings, RunSettings
 from ace.inference import Backend, Tiers, model_path
 from ace.store import RunReader
-from ace.types import ROLES, Completion, Request, RoleName, digest
+from ace.types import ROLES, Completion, Request, RoleName
 
 
 class CompletionCache:
