@@ -8,20 +8,28 @@ SETUP := scripts/environment.py
 INPUTS := pyproject.toml constraints/cpu.txt constraints/overrides-cpu.txt $(SETUP)
 ARGS ?=
 PYTEST_ARGS ?=
+# Tests that start an engine share one worker (tests/conftest.py): the others take the rest meanwhile.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
-.PHONY: help quickstart test check lint types imports tests format docs bench benchmarks crash fuzz audit clean
+.PHONY: help quickstart test test-fast test-all check lint types imports tests coverage format docs bench benchmarks crash fuzz audit clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 quickstart: $(VENV)/.ready-run ## set everything up and run ACE on the micro world (ARGS="--seed 1" ...)
 	@$(BIN)/ace quickstart $(ARGS)
 
-test: lint types imports tests ## set everything up, then lint, types, room imports and all tests (PYTEST_ARGS="-k name")
+test: check tests ## set everything up, then what CI runs: lint, types, room imports and tests (PYTEST_ARGS="-k name")
 
-check: lint types imports ## lint, types and room imports, without tests
+test-fast: $(VENV)/.ready-dev ## the tests that start no engine
+	$(PYTEST) -m "not engine and not nightly" $(PYTEST_ARGS)
+
+test-all: check ## what CI runs and what is left: benchmarks on real engines, ten times the examples of each property
+	ACE_HYPOTHESIS_PROFILE=nightly $(PYTEST) -m "" --timeout 3600 $(PYTEST_ARGS)
+
+check: $(VENV)/.ready-dev ## lint, types and room imports, beside each other
+	@$(MAKE) --no-print-directory --jobs 3 lint types imports
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -34,14 +42,18 @@ imports: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.ready-dev ## the tests alone
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
+
+coverage: $(VENV)/.ready-dev ## the tests, and which lines of the package they run
+	$(PYTEST) --cov --cov-report term:skip-covered $(PYTEST_ARGS)
 
 format: $(VENV)/.ready-dev ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.ready-dev ## write the help texts of the commands to docs/cli.md
+docs: $(VENV)/.ready-dev ## write the help texts and the source tree into the docs
 	$(BIN)/python scripts/help_texts.py
+	$(BIN)/python scripts/source_tree.py
 
 bench: $(VENV)/.ready-run ## measure on this machine (ARGS="latency" ...)
 	@$(BIN)/ace bench $(ARGS)
@@ -50,7 +62,7 @@ benchmarks: $(VENV)/.ready-run ## the project's own benchmarks (ARGS="replay --s
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 crash: $(VENV)/.ready-dev ## kill runs at 200 seeded points and compare what is left (ARGS="--points 20")
-	PYTHONPATH=tests/crash:tests/helpers $(BIN)/python tests/crash/campaign.py $(ARGS)
+	PYTHONPATH=tests/helpers $(BIN)/python tests/helpers/campaign.py $(ARGS)
 
 fuzz: $(VENV)/.ready-fuzz ## throw mutated inputs at every parser (ARGS="--seconds 60")
 	PYTHONPATH=tests/helpers $(BIN)/python tests/fuzz/fuzz.py $(ARGS)

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.config import ModelSettings, RunSettings
@@ -32,20 +32,23 @@ from ace.playbook import Add, Delta, Playbook, apply
 from ace.store import RunStore
 from ace.tasks.micro.lexicon import MODIFIER_CODES, TERM_CODES, TERM_SECTION
 from ace.tasks.micro.micro_world import World, make_world
-from ace.types import ROLES, RoleName
+from ace.types import ROLES
 
 TARGET = "micro-target"
 TERMS, MODIFIERS = 12, 8
 SPLITS = {"train": 0, "validation": 36, "test": 60}
 
-Backends = Mapping[RoleName, Backend]
+Backends = Mapping[str, Backend]
 
 
 @dataclass(frozen=True, slots=True)
 class CreditReport(Report):
-    """`last` counts the trials in which the planted bullets took the last places, `negative` those in which all of them
+    """All trials together.
+
+    `last` counts the trials in which the planted bullets took the last places, `negative` those in which all of them
     had a negative effect. `rejected` counts, over all trials, the candidates that did not harm. `accuracy` is the mean
-    on the test split with the planted bullets in, `seconds` that of one trial."""
+    on the test split with the planted bullets in, `seconds` that of one trial.
+    """
 
     trials: int
     planted: int
@@ -97,11 +100,11 @@ async def _measure(trials: int, planted: int, seed: int) -> CreditReport:
     async with AsyncExitStack() as stack:
         backend = create_backend(ModelSettings(provider="vllm", model=TARGET, max_model_len=2048))
         stack.push_async_callback(backend.close)
-        backends = dict.fromkeys(ROLES, backend)
+        backends = {"main": backend}
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="ace-bench-")))
         started = time.perf_counter()
         for number in range(seed, seed + trials):
-            settings = _settings(folder, number)
+            settings = attribution_settings(folder, number)
             made = await plant_harmful(settings, number, planted, backends)
             credit = await measure_credit(settings, made.playbook, split="test", backends=backends)
             effects = {held.name: held.effect for held in credit.ranking}
@@ -175,7 +178,8 @@ async def _harms(
     return [correct[name] > correct[WHOLE] for name in ids]
 
 
-def _settings(folder: Path, seed: int) -> RunSettings:
+def attribution_settings(folder: Path, seed: int) -> RunSettings:
+    """A greedy run of the micro target on the world of `seed`."""
     return micro_run(
         folder / "ace.db",
         {"seed": seed, "terms": TERMS, "modifiers": MODIFIERS, **SPLITS},

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.playbook import (
@@ -86,11 +86,11 @@ def measure_overhead(*, repetitions: int, seed: int, sizes: tuple[int, ...] = SI
     """Measure every operation at every size."""
     times: dict[str, dict[int, float]] = {}
     for size in sizes:
-        for name, operation in _operations(size, random.Random(seed)).items():
+        for name, operation in make_operations(size, random.Random(seed)).items():
             operation.work(operation.given())  # warm-up
             taken = [_timed(operation) for _ in range(repetitions)]
             times.setdefault(name, {})[size] = statistics.median(taken)
-    rows = tuple(OverheadRow(name, measured, _growth(measured)) for name, measured in times.items())
+    rows = tuple(OverheadRow(name, measured, growth_exponent(measured)) for name, measured in times.items())
     return OverheadReport(rows, repetitions, seed, Machine.here())
 
 
@@ -136,7 +136,8 @@ class _Versions:
         return Delta((Add("str", self.advice(self._rng.randrange(len(self._bullets)))),))
 
 
-def _operations(size: int, rng: random.Random) -> Mapping[str, _Operation]:
+def make_operations(size: int, rng: random.Random) -> Mapping[str, _Operation]:
+    """What is timed on a playbook of `size` bullets, by the names of the rows."""
     usual, plain = _Versions(size, rng, plain=False), _Versions(size, rng, plain=True)
 
     def dedup(versions: _Versions) -> Callable[[Playbook], object]:
@@ -184,7 +185,7 @@ def _timed(operation: _Operation) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-def _growth(measured: Mapping[int, float]) -> float:
+def growth_exponent(measured: Mapping[int, float]) -> float:
     """The exponent of the power law through the sizes, small ones aside: fixed costs rule there."""
     import numpy as np
 

@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 from ace.bench.adaptation_runs.micro_settings import micro_run
 from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.config import ModelSettings, RunSettings
@@ -39,7 +39,7 @@ from ace.playbook.render import LineFormats, render
 from ace.prompts import load_pack
 from ace.store import RunStore
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
-from ace.types import ROLES, Completion, Message, Request, Sampling, Usage
+from ace.types import Completion, Message, Request, Sampling, Usage
 
 TERMS, MODIFIERS, BATCH = 60, 40, 16
 
@@ -127,7 +127,7 @@ def record(samples: int, world: int) -> list[Recorded]:
     backend = RequestRecorder(ScriptedBackend(ScriptedMicroModel(), record=False))
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", samples, world)
-        summary = asyncio.run(run(settings, backends=dict.fromkeys(ROLES, backend), listener=backend.hear))
+        summary = asyncio.run(run(settings, backends={"main": backend}, listener=backend.hear))
         with RunStore.open(settings.store, create=False) as store:
             first = store.playbook(summary.run, 0)
             held = [first, *(store.playbook_after(summary.run, index) for index in range(len(backend.batches) - 1))]

@@ -22,14 +22,14 @@ from typing import Literal
 from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
 from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import build_shape
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Partial, Report, ignore_partial
 from ace.config import ModelSettings, RunSettings
 from ace.engine import run
 from ace.inference import create_backend
-from ace.types import ROLES, Request
+from ace.types import Request
 
 MODEL = "micro-target"
 PIPELINES: tuple[Literal[0, 1], ...] = (0, 1)
@@ -117,15 +117,20 @@ def measure_saturation(
     shape: str | None = None,
     partial: Partial = ignore_partial,
 ) -> SaturationReport:
-    """Measure each setting, each repetition with a world of its own: with the micro model, or with random weights of
-    `shape`. ConfigError for a shape that is none, and what starting an engine raises."""
+    """Measure each setting, each repetition with a world of its own.
+
+    With the micro model, or with random weights of `shape`. ConfigError for a shape that is none, and what starting an
+    engine raises.
+    """
     rows: list[SaturationRow] = []
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         model = _model(shape, Path(folder))
         for pipeline in PIPELINES:
             recorded = isolated(_run_all, model, pipeline, samples, batch, repetitions, seed)
             at_once = isolated(_replay_all, model, [requests for _, requests in recorded])
-            rows.append(_row(pipeline, recorded[1:], at_once[1:]))  # the first is a warm-up: kernels and grammars
+            rows.append(
+                saturation_row(pipeline, recorded[1:], at_once[1:])
+            )  # the first is a warm-up: kernels and grammars
             partial(SaturationReport(tuple(rows), samples, batch, repetitions, seed, shape, Machine.here()))
     return SaturationReport(tuple(rows), samples, batch, repetitions, seed, shape, Machine.here())
 
@@ -155,19 +160,20 @@ def _run_all(
         backend = _start(model)
         try:
             worlds = [seed + 500_000, *range(seed, seed + repetitions)]
-            return [await _run(backend, pipeline, samples, batch, world) for world in worlds]
+            return [await run_once(backend, pipeline, samples, batch, world) for world in worlds]
         finally:
             await backend.close()
 
     return asyncio.run(work())
 
 
-async def _run(
+async def run_once(
     backend: RequestRecorder, pipeline: Literal[0, 1], samples: int, batch: int, world: int
 ) -> tuple[Pass, list[Request]]:
+    """A run of one world, and the requests that it made."""
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", pipeline, samples, batch, world)
-        summary = await run(settings, backends=dict.fromkeys(ROLES, backend), listener=backend.hear)
+        summary = await run(settings, backends={"main": backend}, listener=backend.hear)
     spent = backend.meter() - backend.before
     return Pass(summary.adapt_s, backend.tokens, spent.steps, spent.step_s), backend.requests
 
@@ -178,21 +184,25 @@ def _replay_all(model: ModelSettings, recorded: Sequence[Sequence[Request]]) -> 
     async def work() -> list[Pass]:
         backend = _start(model)
         try:
-            return [await _at_once(backend, requests) for requests in recorded]
+            return [await complete_at_once(backend, requests) for requests in recorded]
         finally:
             await backend.close()
 
     return asyncio.run(work())
 
 
-async def _at_once(backend: RequestRecorder, requests: Sequence[Request]) -> Pass:
+async def complete_at_once(backend: RequestRecorder, requests: Sequence[Request]) -> Pass:
+    """Answer all requests at the same time."""
     before, started = backend.meter(), time.perf_counter()
     answers = await asyncio.gather(*(backend.complete(request) for request in requests))
     seconds, spent = time.perf_counter() - started, backend.meter() - before
     return Pass(seconds, sum(answer.usage.completion_tokens for answer in answers), spent.steps, spent.step_s)
 
 
-def _row(pipeline: int, recorded: Sequence[tuple[Pass, list[Request]]], at_once: Sequence[Pass]) -> SaturationRow:
+def saturation_row(
+    pipeline: int, recorded: Sequence[tuple[Pass, list[Request]]], at_once: Sequence[Pass]
+) -> SaturationRow:
+    """The medians over the repetitions of one setting."""
     runs = [one for one, _ in recorded]
     return SaturationRow(
         pipeline=pipeline,

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ace.bench.adaptation_runs.micro_settings import micro_run
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.config import RunSettings
@@ -27,7 +27,6 @@ from ace.engine.events import BatchCommitted
 from ace.errors import ProviderStartError
 from ace.inference import ScriptedBackend
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
-from ace.types import ROLES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,9 +135,7 @@ def measure_soak(*, samples: int, seed: int) -> SoakReport:
         store = Path(folder) / "ace.db"
         watch = _Watch(store, batches=epochs * EPOCH // BATCH)
         backend = ScriptedBackend(ScriptedMicroModel(slips=SLIPS), record=False)
-        summary = asyncio.run(
-            run(_settings(store, epochs, seed), backends=dict.fromkeys(ROLES, backend), listener=watch)
-        )
+        summary = asyncio.run(run(_settings(store, epochs, seed), backends={"main": backend}, listener=watch))
     return watch.report(seed, sum(summary.calls.values()))
 
 

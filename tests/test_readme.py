@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,17 +18,27 @@ LINKS = sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README)))
 
 
 @pytest.mark.engine
-@pytest.mark.slow
 @pytest.mark.parametrize("code", BLOCKS, ids=[f"block-{number}" for number in range(len(BLOCKS))])
-def test_the_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
+def test_the_python_of_the_readme_runs(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    assert capsys.readouterr().out.strip()
 
 
 def test_the_readme_shows_python() -> None:
     assert len(BLOCKS) == 2
+
+
+def test_the_csv_and_its_config(tmp_path: Path) -> None:
+    for language, name in (("csv", "tickets.csv"), ("yaml", "tickets.yaml")):
+        (text,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(app, ["task", "check", str(tmp_path / "tickets.yaml")])
+    assert result.exit_code == 0, result.output
+    assert "train 4" in result.output
 
 
 @pytest.mark.parametrize("command", COMMANDS)

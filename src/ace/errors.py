@@ -25,12 +25,14 @@
     +-- BudgetReachedError        the run has spent what it may; it can be resumed with more
 
 `retryable` says whether the same call may succeed later; `hint` says what the user can do. Every error survives
-pickling, because Ray carries them between processes.
+pickling, because Ray carries them between processes. No message holds a secret, whoever wrote what it quotes.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
+
+from ace._util.masking import mask
 
 
 class AceError(Exception):
@@ -41,9 +43,10 @@ class AceError(Exception):
     hint: str = ""
 
     def __init__(self, message: str, *, hint: str = "", **facts: Any) -> None:
+        message = mask(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint or type(self).hint
+        self.hint = mask(hint) if hint else type(self).hint
         self.facts = facts
 
     def __str__(self) -> str:

@@ -17,6 +17,8 @@ from ace.errors import ConfigError
 MessageRole = Literal["system", "user", "assistant"]
 RoleName = Literal["generator", "reflector", "curator"]
 FinishReason = Literal["stop", "length", "error"]
+JsonLayout = Literal["compact", "spaced", "indented"]
+"""How a guided answer is written: no white space, a blank after `:` and `,`, or a field a line."""
 
 ROLES: tuple[RoleName, ...] = ("generator", "reflector", "curator")
 
@@ -65,12 +67,15 @@ class Sampling:
 class Request:
     """One model call: a conversation, how to sample, and (optionally) the JSON schema the answer must follow.
 
+    `layout` is the white space of a guided answer, where the engine can be told.
+
     ConfigError for a schema with `sampling.ignore_eos`: an answer that follows a schema ends where the schema ends.
     """
 
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     schema: Mapping[str, Any] | None = None
+    layout: JsonLayout = "compact"
 
     def __post_init__(self) -> None:
         if self.schema is not None and self.sampling.ignore_eos:
@@ -83,7 +88,8 @@ class Request:
         sampling = fields_of(self.sampling)
         if not self.sampling.ignore_eos:
             del sampling["ignore_eos"]  # digests from before there was such a thing stay what they are
-        return digest({"messages": messages, "sampling": sampling, "schema": self.schema})
+        layout = {} if self.layout == "compact" else {"layout": self.layout}  # older digests, too, stay what they are
+        return digest({"messages": messages, "sampling": sampling, "schema": self.schema, **layout})
 
 
 def fields_of(value: Any) -> dict[str, Any]:
@@ -97,6 +103,8 @@ class Usage:
 
     Of the `drafted_tokens` that speculative decoding guessed in `draft_steps` steps, the model took `accepted_tokens`;
     all three are 0 where nothing was guessed. Those of a last step count whole, also where the answer ends within it.
+    `reasoning_tokens` is the part of the completion that a server keeps apart from the answer; `estimated_tokens` are
+    those of prompt and completion that no engine reported.
     """
 
     prompt_tokens: int = 0
@@ -108,6 +116,8 @@ class Usage:
     drafted_tokens: int = 0
     accepted_tokens: int = 0
     draft_steps: int = 0
+    reasoning_tokens: int = 0
+    estimated_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -120,6 +130,8 @@ class Usage:
             self.drafted_tokens + other.drafted_tokens,
             self.accepted_tokens + other.accepted_tokens,
             self.draft_steps + other.draft_steps,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.estimated_tokens + other.estimated_tokens,
         )
 
 
@@ -138,6 +150,12 @@ class Completion:
     attempts: int = 1
     from_cache: bool = False
     """Whether the completion cache answered, so that no engine was asked; `usage` is then that of no call."""
+    reasoning: str = ""
+    """What the model thought, where its server keeps that apart from the answer."""
+    finish_detail: str = ""
+    """The server's own word where `finish_reason` is "error", such as `content_filter`."""
+    notes: tuple[str, ...] = ()
+    """What the backend changed in its requests, because the server refused it; each change is told once."""
 
 
 @dataclass(frozen=True, slots=True)

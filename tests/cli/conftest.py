@@ -13,7 +13,6 @@ from typer.testing import CliRunner, Result
 
 from ace.cli.main import app
 from ace.inference import ScriptedBackend
-from ace.types import ROLES
 
 Invoke = Callable[..., Result]
 
@@ -43,7 +42,7 @@ def ace() -> Invoke:
 
     def invoke(*arguments: object, answers: Any = learn) -> Result:
         backend = ScriptedBackend(answers)
-        backends = dict.fromkeys(ROLES, backend)
+        backends = {"main": backend}
         return CliRunner().invoke(app, [str(argument) for argument in arguments], obj=backends)
 
     return invoke

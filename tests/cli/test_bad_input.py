@@ -101,6 +101,44 @@ def test_a_hub_id_that_leads_nowhere(real: Path, monkeypatch: pytest.MonkeyPatch
     assert "no model 'no-such/model-1b'" in complaint(result, 3)
 
 
+@pytest.fixture
+def shipped(config: Path) -> Path:
+    """The config with the shipped model, whose tokenizer is there."""
+    text = config.read_text().replace("provider: scripted, model: scripted", "provider: vllm, model: micro-target")
+    config.write_text(text)
+    return config
+
+
+def test_a_context_below_the_prompts(shipped: Path) -> None:
+    said = complaint(start("run", str(shipped), "--set", "models.main.max_model_len=32"))
+    assert "models.main.max_model_len: found 32, allowed: more than" in said
+    assert "a prompt of the generator before any sample (pack 'standard' with 0 bullets)" in said
+
+
+def test_instructions_longer_than_the_context(shipped: Path) -> None:
+    said = complaint(start("run", str(shipped), "--set", f"task.instructions={'Answer in one word. ' * 900}"))
+    assert "task.instructions: found" in said and "fewer than models.main holds" in said
+
+
+def test_a_gguf_model(shipped: Path) -> None:
+    said = complaint(start("run", str(shipped), "--set", "models.main.model=./model-q4.gguf"), code=3)
+    assert "model-q4.gguf' is a GGUF model" in said and "llama-server" in said
+
+
+def test_a_model_without_a_tokenizer(shipped: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").touch()
+    said = complaint(start("run", str(shipped), "--set", f"models.main.model={folder}"), code=3)
+    assert f"no tokenizer in {folder}" in said
+
+
+def test_a_precision_that_no_processor_has(shipped: Path) -> None:
+    said = complaint(start("run", str(shipped), "--set", "models.main.dtype=int8"))
+    assert "models.main.dtype: found 'int8', allowed: 'auto', 'bfloat16', 'float16' or 'float32'" in said
+
+
 def test_a_key_that_is_not_there(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ACE_NO_KEY", raising=False)
     model = "models.main={provider: openai, model: m, api_key_env: ACE_NO_KEY}"

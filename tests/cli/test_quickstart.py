@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from ace.cli.commands.quickstart import quickstart_settings
+from ace.cli.commands.quickstart import quickstart_settings, routing_settings
 from ace.cli.main import app
+from ace.inference import ScriptedBackend
+from ace.tasks import load_task
+from ace.tasks.builtin.routing import make_rules
+from ace.types import Request
+
+BULLET = re.compile(r"go to ([A-Z]\d\d)\.$", re.MULTILINE)
+ROUTING = routing_settings(provider="auto", seed=0, model="mine", level="easy", store="sqlite:///x.db")
+TICKETS = (*load_task(ROUTING.task).splits.train, *load_task(ROUTING.task).splits.test)
 
 
 def test_the_packaged_config_takes_the_options() -> None:
@@ -18,6 +27,51 @@ def test_the_packaged_config_takes_the_options() -> None:
     assert (settings.seed, settings.task.micro.seed, settings.task.name) == (7, 7, "micro")
     assert settings.store == "sqlite:///x: y.db"
     assert settings.prompts == "micro"
+
+
+def taught(request: Request) -> str:
+    """Answers a ticket as the true rules do, once they are bullets; its curator writes them all down at once."""
+    assert request.schema is not None
+    fields = request.schema["properties"]
+    system, user = request.messages[0].content, request.messages[-1].content
+    if "final_answer" in fields:
+        code = next(sample.target for sample in TICKETS if sample.question in user)
+        known = code in BULLET.findall(system)
+        return json.dumps({"reasoning": "", "bullet_ids": [], "final_answer": code if known else "?"})
+    if "key_insight" in fields:
+        return json.dumps({"reasoning": "", "key_insight": "Each topic has a desk of its own.", "bullet_tags": []})
+    new = [rule.content for rule in make_rules(0, "easy") if rule.content not in system]
+    operations = [{"type": "ADD", "section": "Strategies and hard rules", "content": content} for content in new]
+    return json.dumps({"reasoning": "", "operations": operations})
+
+
+def test_a_model_of_ones_own_learns_the_support_tickets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    backends = {"main": ScriptedBackend(taught)}
+    result = CliRunner().invoke(app, ["quickstart", "--model", "mine"], obj=backends)
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("ACE on support tickets: mine")
+    assert "40 tickets to learn from in batches of 10, 40 others to be judged by; prompts: standard" in result.stderr
+    assert "before: 0.0% (0/40 of test) with playbook v0" in lines
+    for rule in make_rules(0, "easy"):
+        assert f"  + {rule.content}" in lines
+    answered = [line for line in lines if "  -> " in line]
+    assert len(answered) == 40
+    assert answered[0].endswith(f"wrong, expected {_target(answered[0])}") and answered[-1].endswith("right")
+    assert any(line.startswith("after: 100.0% (40/40 of test)") for line in lines)
+    assert "accuracy 0.0% -> 100.0%" in result.stdout
+
+
+def _target(line: str) -> str:
+    shown = line.partition("  -> ")[0].strip().rstrip("…")
+    return str(next(sample.target for sample in TICKETS if sample.question.startswith(shown)))
+
+
+def test_the_level_and_the_seed_reach_the_tickets() -> None:
+    settings = routing_settings(provider="auto", seed=7, model="mine", level="hard", store="sqlite:///x.db")
+    assert (settings.task.routing.seed, settings.task.routing.level, settings.seed) == (7, "hard", 7)
+    assert settings.models["main"].dtype == "auto" and settings.models["main"].max_model_len is None
 
 
 def test_a_provider_that_does_not_exist_is_exit_code_2() -> None:

@@ -6,7 +6,6 @@ All of it, 200 points: `make crash`.
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import signal
 import sqlite3
@@ -20,10 +19,11 @@ from typing import Any
 
 import pytest
 from campaign import Point, Reference, judge, points, reference
-from crash_lab import HELPERS, answered, end, finish, has_run, kept, left, start
+from crash_endpoint import run_endpoint
+from crash_lab import answered, finish, has_run, kept, left, start
+from forked import ForkedProcess
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
-SERVER = Path(__file__).with_name("crash_endpoint.py")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_two_processes_cannot_resume_one_run(half: Path) -> None:
         assert (code, "RunLockedError" in said) == (2, True)
     finally:
         first.send_signal(signal.SIGCONT)
-    assert end(first)[0] == 0
+    assert first.end()[0] == 0
 
 
 def _owned(folder: Path) -> bool:
@@ -222,20 +222,13 @@ class Server:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(SERVER), str(self.port), str(self._share), str(self._seed)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([*HELPERS, *filter(None, sys.path)])},
-        )
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
+        self.process = ForkedProcess(run_endpoint, self.port, self._share, self._seed)
+        self.port = int(self.process.output.readline())
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.communicate()
+        self.process.send_signal(signal.SIGKILL)
+        self.process.end()
 
 
 @contextmanager
@@ -278,7 +271,7 @@ def test_a_killed_endpoint_ends_the_run_and_a_new_one_goes_on(tmp_path: Path, se
         victim = start(tmp_path, **over(running, max_retries=1))
         time.sleep(0.4)
         running.kill()
-        code, said = end(victim)
+        code, said = victim.end()
         assert (code, "EngineDeadError" in said) == (3, True), said
         assert "connection failed" in said
         running.start()
@@ -293,7 +286,7 @@ def test_an_endpoint_that_is_replaced_in_time_is_waited_for(tmp_path: Path, serv
         time.sleep(0.4)
         running.kill()
         running.start()
-        code, said = end(victim)
+        code, said = victim.end()
     assert code == 0, said
     assert left(tmp_path) == served
 
@@ -305,6 +298,6 @@ def test_an_endpoint_that_hangs_is_asked_again(tmp_path: Path, served: dict[str,
         running.process.send_signal(signal.SIGSTOP)
         time.sleep(1.5)
         running.process.send_signal(signal.SIGCONT)
-        code, said = end(victim)
+        code, said = victim.end()
     assert code == 0, said
     assert left(tmp_path) == served

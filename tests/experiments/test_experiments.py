@@ -137,7 +137,7 @@ class TestCells:
         other = tmp_path / "other"
         other.mkdir()
         run_all(grid(settings(other, cache="none"), {}), whole)
-        assert known.summary["status"] == "done"
+        assert known.summary.status == "done"
         assert len(backend.requests) < len(whole.requests)
 
     def test_the_table(self, tmp_path: Path) -> None:

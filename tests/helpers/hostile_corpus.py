@@ -5,8 +5,13 @@ An input may stand wherever a text from outside stands: in a sample, an answer, 
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import pytest
 
 Kind = Literal[
     "control", "bullet", "header", "operation", "prompt", "role", "terminal", "unicode", "html", "csv", "path", "yaml",
@@ -447,3 +452,26 @@ _TEXTS: Final[dict[Kind, tuple[tuple[str, str], ...]]] = {
 }  # fmt: skip
 
 CORPUS: Final = tuple(Hostile(kind, tries, text) for kind, entries in _TEXTS.items() for tries, text in entries)
+KINDS: Final = tuple(_TEXTS)
+
+
+def with_each_input(test: Callable[..., None]) -> Any:
+    """Call `test` with each input of the corpus as `hostile`: one test a kind. A failure names the input."""
+    signature = inspect.signature(test)
+
+    @functools.wraps(test)
+    def of_kind(kind: Kind, **fixtures: Any) -> None:
+        for hostile in CORPUS:
+            if hostile.kind != kind:
+                continue
+            try:
+                test(hostile=hostile, **fixtures)
+            except BaseException as error:
+                error.add_note(f"with the input {hostile.kind}: {hostile.tries}")
+                raise
+
+    own = [parameter for name, parameter in signature.parameters.items() if name != "hostile"]
+    of_kind.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[inspect.Parameter("kind", inspect.Parameter.POSITIONAL_OR_KEYWORD), *own]
+    )
+    return pytest.mark.parametrize("kind", KINDS)(of_kind)

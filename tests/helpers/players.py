@@ -9,7 +9,6 @@ from typing import Any
 from ace.config import RunSettings, settings_from
 from ace.inference import Backend, ScriptedBackend
 from ace.tasks.micro.scripted_model import ScriptedMicroModel, role_of
-from ace.types import ROLES, RoleName
 
 __all__ = ["cast", "perfect", "play", "role_of", "settings"]
 
@@ -36,9 +35,9 @@ def settings(folder: Path, **changes: Any) -> RunSettings:
     return settings_from(values)
 
 
-def cast(backend: Backend) -> Mapping[RoleName, Backend]:
-    """One backend in all roles."""
-    return dict.fromkeys(ROLES, backend)
+def cast(backend: Backend) -> Mapping[str, Backend]:
+    """The backend as the model `main`, which plays all roles."""
+    return {"main": backend}
 
 
 def perfect() -> ScriptedBackend:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import json
 import re
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import original_release
 import pytest
-from hostile_corpus import CORPUS, Hostile
+from harmless import assert_harmless
+from hostile_corpus import CORPUS, Hostile, with_each_input
 from rich.console import Console
 
 from ace.config import load_settings, settings_from
@@ -35,7 +35,6 @@ from ace.store.run_ids import resolve
 from ace.tasks.data.sample_loader import load_samples
 from ace.types import ROLES, Message, RoleName
 
-every = pytest.mark.parametrize("hostile", CORPUS, ids=lambda hostile: f"{hostile.kind}: {hostile.tries}")
 SECTIONS = (Section("str", "Strategies"), Section("mod", "Modifiers"))
 HONEST = "an honest text"
 
@@ -48,7 +47,7 @@ def test_the_corpus_says_of_each_input_what_it_tries() -> None:
 # The prompt.
 
 
-@every
+@with_each_input
 @pytest.mark.parametrize("pack", [load_pack("standard"), load_pack("micro")], ids=["standard", "micro"])
 def test_no_value_adds_a_line_or_a_tag_to_a_prompt(pack: PromptPack, hostile: Hostile) -> None:
     for role in ROLES:
@@ -69,7 +68,7 @@ def structure(pack: PromptPack, role: RoleName, prompt: str) -> list[str]:
     return re.findall(rf"<\s*/?\s*(?:{'|'.join(tags)})\b", prompt, re.IGNORECASE)
 
 
-@every
+@with_each_input
 def test_an_insight_is_one_item_of_the_curators_list(hostile: Hostile) -> None:
     pack = load_pack("standard")
     reflection = Reflection(key_insight=hostile.text, root_cause_analysis=hostile.text, correct_approach=hostile.text)
@@ -78,7 +77,7 @@ def test_an_insight_is_one_item_of_the_curators_list(hostile: Hostile) -> None:
     assert all(item == "" or item.startswith(("- ", "  (")) for item in items)
 
 
-@every
+@with_each_input
 @pytest.mark.parametrize("name", ["standard", "micro"])
 def test_no_content_forges_a_line_of_the_playbook(name: str, hostile: Hostile) -> None:
     pack = load_pack(name)
@@ -100,7 +99,7 @@ def hostile_playbook(hostile: Hostile) -> Playbook:
 # The playbook's files.
 
 
-@every
+@with_each_input
 @pytest.mark.parametrize("form", ["json", "markdown", "text"])
 def test_contents_and_titles_come_back_from_a_file_as_they_were(form: str, hostile: Hostile) -> None:
     title = " ".join(clean_text(hostile.text).split())[:200] or "Empty"
@@ -112,7 +111,7 @@ def test_contents_and_titles_come_back_from_a_file_as_they_were(form: str, hosti
     assert again.next_number == playbook.next_number
 
 
-@every
+@with_each_input
 def test_a_hostile_file_is_read_or_refused_with_its_line(hostile: Hostile) -> None:
     for form in ("json", "markdown", "text"):
         try:
@@ -123,7 +122,7 @@ def test_a_hostile_file_is_read_or_refused_with_its_line(hostile: Hostile) -> No
             assert len({bullet.number for bullet in playbook.bullets}) == len(playbook)
 
 
-@every
+@with_each_input
 def test_the_original_releases_parser_sees_our_bullets_and_no_others(hostile: Hostile) -> None:
     bullets = [Bullet("str-00001", "str", HONEST), Bullet("mod-00002", "mod", f"a{hostile.text}b")]
     text = dumps(Playbook.of(bullets, SECTIONS), "text")
@@ -137,7 +136,7 @@ def test_the_original_releases_parser_sees_our_bullets_and_no_others(hostile: Ho
 # What models answer.
 
 
-@every
+@with_each_input
 @pytest.mark.parametrize("model", [GeneratorAnswer, Reflection, Curation])
 def test_any_answer_is_parsed_or_refused(model: type[GeneratorAnswer], hostile: Hostile) -> None:
     try:
@@ -148,7 +147,7 @@ def test_any_answer_is_parsed_or_refused(model: type[GeneratorAnswer], hostile: 
         json.dumps(answer.model_dump(), ensure_ascii=False).encode("utf-8")  # no lone surrogate in it
 
 
-@every
+@with_each_input
 def test_an_operation_in_a_text_stays_text(hostile: Hostile) -> None:
     operation = {"type": "ADD", "section": "str", "content": f"a{hostile.text}"}
     curation = parse(json.dumps({"reasoning": hostile.text, "operations": [operation]}), Curation)
@@ -160,7 +159,7 @@ def test_an_operation_in_a_text_stays_text(hostile: Hostile) -> None:
     assert (reflection.key_insight, reflection.bullet_tags) == ("", [])
 
 
-@every
+@with_each_input
 def test_dedup_and_apply_take_any_content(hostile: Hostile) -> None:
     playbook = hostile_playbook(hostile)
     again = Delta((Add("str", f"x{hostile.text}"), Add(hostile.text[:100], "y"), Update(hostile.text[:100], "y")))
@@ -169,7 +168,7 @@ def test_dedup_and_apply_take_any_content(hostile: Hostile) -> None:
     assert Playbook.from_json(json.loads(json.dumps(after.to_json()))) == after
 
 
-@every
+@with_each_input
 def test_the_guard_finds_instructions_and_is_bounded(hostile: Hostile) -> None:
     reasons = scan(hostile.text).reasons
     if hostile.kind == "role":
@@ -180,7 +179,7 @@ def test_the_guard_finds_instructions_and_is_bounded(hostile: Hostile) -> None:
 # What people see.
 
 
-@every
+@with_each_input
 def test_nothing_steers_the_terminal(hostile: Hostile) -> None:
     playbook = hostile_playbook(hostile)
     out = io.StringIO()
@@ -188,14 +187,6 @@ def test_nothing_steers_the_terminal(hostile: Hostile) -> None:
     console.print(playbook_view(playbook))
     console.print(diff_view(diff(Playbook.empty(SECTIONS), playbook)))
     assert_harmless(out.getvalue())
-
-
-def assert_harmless(shown: str) -> None:
-    """No control or formatting character but the line break, and nothing that UTF-8 cannot say."""
-    categories = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    found = {char for char in shown if unicodedata.category(char) in categories} - set("\n\u200c\u200d")
-    assert not found
-    shown.encode("utf-8")
 
 
 # Names, files, settings, the store.
@@ -226,7 +217,7 @@ def test_no_name_finds_a_run_that_it_is_not_the_beginning_of() -> None:
                 resolve(hostile.text, ids)
 
 
-@every
+@with_each_input
 def test_samples_are_data(hostile: Hostile, tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     path.write_text(json.dumps({"id": "s", "question": f"a{hostile.text}b", "target": "t"}) + "\n")
@@ -238,7 +229,7 @@ def test_samples_are_data(hostile: Hostile, tmp_path: Path) -> None:
         assert sample.question == f"a{hostile.text}b"
 
 
-@every
+@with_each_input
 def test_a_hostile_data_file_is_read_or_refused(hostile: Hostile, tmp_path: Path) -> None:
     for form in ("jsonl", "csv"):
         path = tmp_path / f"samples.{form}"
@@ -251,7 +242,7 @@ def test_a_hostile_data_file_is_read_or_refused(hostile: Hostile, tmp_path: Path
             assert all(sample.question for sample in samples)
 
 
-@every
+@with_each_input
 def test_yaml_makes_plain_values_or_is_refused(
     hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,7 +291,7 @@ def encoder(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     return tokenizer, ChatEncoder(tokenizer)
 
 
-@every
+@with_each_input
 def test_no_text_becomes_a_control_token(encoder: tuple[Any, Any], hostile: Hostile) -> None:
     tokenizer, chat = encoder
     if any("\ud800" <= char <= "\udfff" for char in hostile.text):

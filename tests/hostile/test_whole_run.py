@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile_corpus import CORPUS
-from test_surfaces import assert_harmless
+from harmless import assert_harmless
+from hostile_corpus import CORPUS, KINDS, Hostile, with_each_input
 from typer.testing import CliRunner, Result
 
 from ace.cli.main import app
+from ace.cli.terminal import report
+from ace.config import load_settings
+from ace.errors import ConfigError
 from ace.inference import ScriptedBackend
 from ace.playbook.bullet import clean_text
 from ace.store import RunStore
-from ace.types import ROLES, Request
+from ace.types import Request
 
 MOST = 5_000
 """Characters of an input here: what is long is looked at surface by surface."""
@@ -48,7 +51,7 @@ class Villain:
 
 
 def invoke(*arguments: str, backend: ScriptedBackend | None = None) -> Result:
-    backends = dict.fromkeys(ROLES, backend) if backend else None
+    backends = {"main": backend} if backend else None
     return CliRunner().invoke(app, list(arguments), obj=backends)
 
 
@@ -108,11 +111,34 @@ def test_nothing_gets_through(folder: Path) -> None:
 @pytest.mark.parametrize(
     "command", [["show"], ["playbook", "show"], ["run"], ["resume"], ["run", "config.yaml", "--set"]], ids=" ".join
 )
-def test_whatever_a_user_pastes_is_refused_in_harmless_words(folder: Path, command: list[str]) -> None:
-    for text in TEXTS:
-        if text.strip() and not text.startswith("-") and "\x00" not in text and text != "*":
+def test_what_a_user_pastes_is_refused_in_harmless_words(folder: Path, command: list[str]) -> None:
+    """Two inputs of each kind through the commands; what commands do with all of them is called directly elsewhere."""
+    for kind in KINDS:
+        texts = [hostile.text for hostile in CORPUS if hostile.kind == kind and is_argument(hostile.text)]
+        for text in (*texts[:1], *texts[-1:]):
             result = invoke(*command, text)
             assert result.exit_code == 2, (text, result.output)
             assert "Traceback" not in result.output
             assert_harmless(result.output)
     assert {path.name for path in folder.iterdir()} <= {"all.jsonl", "config.yaml", "runs"}
+
+
+def is_argument(text: str) -> bool:
+    """Whether a shell can hand the text to a command as a name, a path or a value."""
+    return text in WRITABLE and bool(text.strip()) and not text.startswith("-") and "\x00" not in text and text != "*"
+
+
+@with_each_input
+def test_an_error_shows_any_text_harmlessly(hostile: Hostile, capsys: pytest.CaptureFixture[str]) -> None:
+    report(ConfigError(f"found {hostile.text}", hint=hostile.text))
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("error: found ")
+    assert_harmless(shown.err)
+
+
+@with_each_input
+def test_no_text_is_the_path_of_a_config(hostile: Hostile, folder: Path) -> None:
+    if is_argument(hostile.text):
+        with pytest.raises(ConfigError):
+            load_settings(Path(hostile.text))
+        assert {path.name for path in folder.iterdir()} == {"all.jsonl", "config.yaml"}

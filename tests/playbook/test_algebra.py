@@ -8,7 +8,7 @@ from collections import Counter
 
 import original_release
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from playbook_strategies import MICRO, STANDARD, deltas, deltas_for, histories, playbooks
 
@@ -32,7 +32,6 @@ from ace.playbook import (
 from ace.playbook.bullet import clean_text
 from ace.playbook.render import CONTINUATION, render_line
 
-quick = settings(max_examples=60, deadline=None)
 line_formats = st.sampled_from([LineFormats(), STANDARD, MICRO])
 playbooks_and_deltas = playbooks.flatmap(
     lambda playbook: st.tuples(st.just(playbook), st.lists(deltas_for(playbook), min_size=1, max_size=3))
@@ -43,7 +42,6 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-@quick
 @given(playbooks, deltas)
 def test_apply_is_total_pure_and_deterministic(playbook: Playbook, delta: Delta) -> None:
     before = playbook.digest
@@ -55,7 +53,6 @@ def test_apply_is_total_pure_and_deterministic(playbook: Playbook, delta: Delta)
     assert all(skipped.reason for skipped in first.skipped)
 
 
-@quick
 @given(playbooks_and_deltas)
 def test_numbers_are_never_used_twice_and_the_log_only_grows(pair: tuple[Playbook, list[Delta]]) -> None:
     playbook, (delta, *_) = pair
@@ -67,7 +64,6 @@ def test_numbers_are_never_used_twice_and_the_log_only_grows(pair: tuple[Playboo
     assert after.prefix_is_true
 
 
-@quick
 @given(playbooks_and_deltas)
 def test_one_delta_after_another_is_their_concatenation(pair: tuple[Playbook, list[Delta]]) -> None:
     playbook, parts = pair
@@ -78,7 +74,6 @@ def test_one_delta_after_another_is_their_concatenation(pair: tuple[Playbook, li
     assert (step.bullets, step.prefix, step.next_number) == (whole.bullets, whole.prefix, whole.next_number)
 
 
-@quick
 @given(histories(), line_formats)
 def test_the_prefix_is_extended_except_at_compaction(versions: list[Playbook], formats: LineFormats) -> None:
     for before, after in itertools.pairwise(versions):
@@ -87,7 +82,6 @@ def test_the_prefix_is_extended_except_at_compaction(versions: list[Playbook], f
             assert (render(after, formats) == render(before, formats)) == (after.prefix == before.prefix)
 
 
-@quick
 @given(playbooks, line_formats)
 def test_compaction_shows_the_live_bullets_and_nothing_else(playbook: Playbook, formats: LineFormats) -> None:
     compact = playbook.compacted()
@@ -96,7 +90,6 @@ def test_compaction_shows_the_live_bullets_and_nothing_else(playbook: Playbook, 
     assert render(compact, formats) == render(Playbook.of(playbook.bullets, playbook.sections), formats)
 
 
-@quick
 @given(playbooks, line_formats)
 def test_no_content_can_forge_a_line(playbook: Playbook, formats: LineFormats) -> None:
     """Whoever reads only lines that are not indented reads the log, entry by entry."""
@@ -108,7 +101,6 @@ def test_no_content_can_forge_a_line(playbook: Playbook, formats: LineFormats) -
     assert lines == (expected or [formats.empty])
 
 
-@quick
 @given(playbooks, st.lists(deltas, max_size=4))
 def test_merging_is_deterministic_and_idempotent_and_keeps_tags(playbook: Playbook, proposed: list[Delta]) -> None:
     for snapshot in (None, playbook):
@@ -119,7 +111,6 @@ def test_merging_is_deterministic_and_idempotent_and_keeps_tags(playbook: Playbo
         assert [o for o in merged.operations if isinstance(o, Tag)] == tags
 
 
-@quick
 @given(st.lists(deltas, max_size=4))
 def test_every_operation_is_kept_or_dropped_with_a_reason(proposed: list[Delta]) -> None:
     found = resolve_deltas(proposed)
@@ -127,7 +118,6 @@ def test_every_operation_is_kept_or_dropped_with_a_reason(proposed: list[Delta])
     assert all(skipped.reason for skipped in found.dropped)
 
 
-@quick
 @given(playbooks_and_deltas)
 def test_no_two_operations_of_a_merge_claim_one_bullet(pair: tuple[Playbook, list[Delta]]) -> None:
     playbook, proposed = pair
@@ -140,20 +130,17 @@ def test_no_two_operations_of_a_merge_claim_one_bullet(pair: tuple[Playbook, lis
     assert all(count == 1 for count in claims.values())
 
 
-@quick
 @given(deltas)
 def test_deltas_survive_json(delta: Delta) -> None:
     assert Delta.from_json(delta.to_json()) == delta
 
 
-@quick
 @given(playbooks)
 def test_json_keeps_everything(playbook: Playbook) -> None:
     back = loads(dumps(playbook, "json"), "json")
     assert back == playbook and back.digest == playbook.digest
 
 
-@quick
 @given(playbooks)
 def test_markdown_keeps_all_but_version_and_provenance(playbook: Playbook) -> None:
     back = loads(dumps(playbook, "markdown"), "markdown")
@@ -163,7 +150,6 @@ def test_markdown_keeps_all_but_version_and_provenance(playbook: Playbook) -> No
     assert (back.next_number, back.sections) == (playbook.next_number, playbook.sections)
 
 
-@quick
 @given(playbooks)
 def test_text_keeps_ids_contents_sections_numbers_and_its_two_counters(playbook: Playbook) -> None:
     text = dumps(playbook, "text")
@@ -175,7 +161,6 @@ def test_text_keeps_ids_contents_sections_numbers_and_its_two_counters(playbook:
         assert (back.next_number, back.sections) == (playbook.next_number, playbook.sections)
 
 
-@quick
 @given(playbooks)
 def test_the_original_release_reads_our_text_as_we_mean_it(playbook: Playbook) -> None:
     text = dumps(playbook, "text")
@@ -197,7 +182,6 @@ original_lines = st.lists(
 )
 
 
-@quick
 @given(original_lines, st.integers(0, 3))
 def test_we_read_what_the_original_release_wrote_as_it_does(
     lines: list[tuple[str, int, int, str]], blanks: int
@@ -212,7 +196,6 @@ def test_we_read_what_the_original_release_wrote_as_it_does(
     assert sorted(ours) == sorted(theirs)
 
 
-@quick
 @given(playbooks, st.integers(1, 30), st.sampled_from([0.0, 0.1, 0.5]))
 def test_the_budget_is_never_exceeded(playbook: Playbook, limit: int, headroom: float) -> None:
     held = enforce_budget(playbook, words, limit, LineFormats(), headroom=headroom)
@@ -225,14 +208,12 @@ def test_the_budget_is_never_exceeded(playbook: Playbook, limit: int, headroom: 
 
 
 @pytest.mark.parametrize("format", ["text", "markdown", "json"])
-@quick
 @given(text=st.text(alphabet=st.sampled_from(list('#[]-:|` \n{}"str0123456789()')), max_size=60))
 def test_reading_anything_gives_a_playbook_or_a_playbook_error(format: str, text: str) -> None:
     with contextlib.suppress(PlaybookFormatError):
         assert isinstance(loads(text, format), Playbook)  # type: ignore[arg-type]
 
 
-@quick
 @given(st.text())
 def test_cleaning_is_idempotent_and_leaves_one_kind_of_line_break(text: str) -> None:
     clean = clean_text(text)

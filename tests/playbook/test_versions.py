@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from playbook_strategies import MICRO, SECTIONS, STANDARD, deltas_for, grown, histories
 
@@ -72,7 +72,6 @@ def by_brute_force(held: Sequence[Bullet], added: str, embedder: Embedder, thres
     return [identity for identity, alike in same.items() if alike >= max(same.values()) - 1e-6]
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.lists(texts, min_size=1, max_size=12), pairs, st.booleans(), st.booleans())
 def test_dedup_finds_what_looking_at_every_bullet_finds(
     held: list[str], added: tuple[str, list[tuple[int, str]]], crowded: bool, semantic: bool
@@ -95,7 +94,6 @@ def test_a_text_that_adds_no_word_has_all_its_stems_in_the_other(
         assert adds_a_word(added, held) or content_stems(added) <= stem_set(held)
 
 
-@settings(max_examples=80, deadline=None)
 @given(histories(), st.data())
 def test_a_version_acts_as_the_same_playbook_read_from_a_file(versions: list[Playbook], data: st.DataObject) -> None:
     """Each of them is changed here, the old ones too."""

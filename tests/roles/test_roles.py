@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 
-from ace.errors import ParseError, TransientError
+from ace.errors import ParseError, PromptTooLongError, TransientError
 from ace.playbook.bullet import Bullet, Counters, Provenance
 from ace.playbook.delta import Add, Delta, Merge, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, Section
@@ -87,7 +88,7 @@ def test_a_schema_goes_only_to_a_guided_engine() -> None:
 
 
 def test_the_tasks_prompt_and_a_reflection_are_shown() -> None:
-    engine = Engine("")
+    engine = Engine('{"final_answer": "42"}')
     reflection = reflection_text(STANDARD, REFLECTION)
     run(
         generate(
@@ -190,7 +191,7 @@ def test_insights_are_distinct_and_each_on_its_own_line() -> None:
 
 def test_the_text_for_a_retry_is_the_packs() -> None:
     assert reflection_text(MICRO, REFLECTION) == "Check it."
-    assert reflection_text(STANDARD, Reflection(key_insight="k")) == "Keep in mind: k"
+    assert reflection_text(STANDARD, Reflection(key_insight="k")) == "k"
 
 
 def test_stats_are_of_the_bullets_in_play_only() -> None:
@@ -232,3 +233,60 @@ def test_tags_become_a_delta() -> None:
     ]
     delta = tags_to_delta(tags, used=["str-00002", "str-00002"])
     assert delta == Delta((Tag("str-00002", "used"), Tag("str-00001", "helpful"), Tag("str-00002", "neutral")))
+
+
+UNREADABLE = '{"reasoning": "on and on'
+
+
+class Stumbling(Engine):
+    """Cannot be read at first, and then answers `text`."""
+
+    async def complete(self, request: Request) -> Completion:
+        completion = await super().complete(request)
+        if len(self.requests) == 1:
+            return replace(completion, text=UNREADABLE, finish_reason="length")
+        return completion
+
+
+def test_an_answer_that_was_cut_off_is_asked_for_once_more_without_reasoning() -> None:
+    engine = Stumbling('{"final_answer": "42"}')
+    result = run(generate(engine.complete, STANDARD, "(none yet)", SAMPLE, sampling=SAMPLING, guided=True))
+    assert result.value is not None and result.value.final_answer == "42"
+    assert [call.parsed for call in result.calls] == [False, True]
+    assert "cut off at max_tokens" in str(result.earlier[0].error)
+    first, second = engine.requests
+    assert second.messages[: len(first.messages)] == first.messages
+    assert [message.content for message in second.messages[2:]] == [UNREADABLE, STANDARD.again]
+    assert second.schema is not None and list(second.schema["properties"]) == ["final_answer"]
+
+
+def test_it_is_asked_no_third_time_and_packs_without_a_text_for_it_not_twice() -> None:
+    for pack, times in ((STANDARD, 2), (MICRO, 1)):
+        engine = Engine("no JSON at all")
+        result = run(generate(engine.complete, pack, RULES, SAMPLE, sampling=SAMPLING, guided=False))
+        assert result.value is None and len(engine.requests) == len(result.calls) == times
+
+
+def test_where_it_does_not_fit_any_more_the_first_error_stands() -> None:
+    class Full(Engine):
+        async def complete(self, request: Request) -> Completion:
+            if self.requests:
+                raise PromptTooLongError("full", prompt_tokens=9, max_model_len=8)
+            return await super().complete(request)
+
+    result = run(generate(Full("no").complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=True))
+    assert result.value is None and len(result.calls) == 1
+
+
+def test_an_insight_that_repeats_the_question_is_left_out_and_recorded() -> None:
+    engine = Engine('{"reasoning": "r", "key_insight": "There are six rows of seven."}')
+    result = run(reflect(engine.complete, STANDARD, RULES, SAMPLE, ANSWER, "no", sampling=SAMPLING, guided=True))
+    assert result.value is not None and result.value.key_insight == ""
+    assert result.call.parsed and "insight left out: it repeats the question" in str(result.call.error)
+
+
+def test_the_layout_of_answers_is_the_packs() -> None:
+    engine = Engine('{"final_answer": "42"}')
+    for pack in (STANDARD, MICRO):
+        run(generate(engine.complete, pack, RULES, SAMPLE, sampling=SAMPLING, guided=True))
+    assert [request.layout for request in engine.requests] == [STANDARD.layout, "compact"]

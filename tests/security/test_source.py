@@ -61,7 +61,7 @@ def test_yaml_and_weights_are_read_safely() -> None:
             keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
             assert name not in {"yaml.unsafe_load", "yaml.full_load", "yaml.load_all"}, path
             if name == "yaml.load":
-                assert keywords == {"Loader": "_Loader"}, path
+                assert keywords == {"Loader": "PlainLoader"}, path
             if name == "torch.load":
                 assert keywords["weights_only"] == "True", path
             if name in {"np.load", "numpy.load"}:
@@ -72,7 +72,9 @@ def test_yaml_and_weights_are_read_safely() -> None:
 def test_the_yaml_loader_is_the_safe_one() -> None:
     import yaml
 
-    from ace.config.yaml_parser import _Loader
+    from ace.config.yaml_parser import PlainLoader
 
-    assert issubclass(_Loader, yaml.SafeLoader)
-    assert not any("python" in str(tag) for tag in (*_Loader.yaml_constructors, *_Loader.yaml_multi_constructors))
+    assert issubclass(PlainLoader, yaml.SafeLoader)
+    assert not any(
+        "python" in str(tag) for tag in (*PlainLoader.yaml_constructors, *PlainLoader.yaml_multi_constructors)
+    )

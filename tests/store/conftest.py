@@ -1,16 +1,13 @@
-"""Fixtures of the store's tests. `builders.py` makes the records; it also serves `writer.py`, which runs alone."""
+"""Fixtures of the store's tests."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ace.store import RunStore
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from forked import ForkedProcess
+from writer import write_until_killed
 
 from ace.errors import RunLockedError
 from ace.store import RunStore
 
-WRITER = Path(__file__).with_name("writer.py")
-SOURCE = os.pathsep.join(sys.path)
 SAMPLES, CALLS = 64, 200
 
 
-def spawn(path: Path) -> subprocess.Popen[str]:
-    writer = subprocess.Popen(
-        [sys.executable, str(WRITER), str(path), str(SAMPLES), str(CALLS)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": SOURCE},
-    )
-    assert writer.stdout is not None
-    assert writer.stdout.readline() == "ready\n"
+def spawn(path: Path) -> ForkedProcess:
+    writer = ForkedProcess(write_until_killed, str(path), SAMPLES, CALLS)
+    assert writer.output.readline() == "ready\n"
     return writer
 
 
-def kill(writer: subprocess.Popen[str]) -> list[int]:
+def kill(writer: ForkedProcess) -> list[int]:
     """The indices that the writer acknowledged before it died."""
     writer.send_signal(signal.SIGKILL)
-    assert writer.stdout is not None
-    with writer.stdout:
-        said = writer.stdout.read()
-    writer.wait(timeout=30)
-    return [int(line) for line in said.splitlines()]
+    code, printed = writer.end(timeout=30)
+    assert code == -signal.SIGKILL
+    return [int(line) for line in printed.splitlines()]
 
 
 def check(path: Path) -> int:
@@ -76,18 +66,13 @@ def test_killed_writers_leave_whole_batches(path: Path) -> None:
 
 
 def test_a_live_writer_keeps_its_run_and_a_dead_one_loses_it(path: Path) -> None:
-    writer = spawn(path)
-    try:
-        with RunStore.open(path) as store:
-            (run,) = store.list_runs()
-            assert run.live
-            assert not run.abandoned
-            with pytest.raises(RunLockedError, match=f"process {writer.pid}"):
-                store.acquire(run.id)
-            kill(writer)
-            assert store.run(run.id).abandoned
+    with spawn(path) as writer, RunStore.open(path) as store:
+        (run,) = store.list_runs()
+        assert run.live
+        assert not run.abandoned
+        with pytest.raises(RunLockedError, match=f"process {writer.pid}"):
             store.acquire(run.id)
-            assert store.run(run.id).live
-    finally:
-        if writer.poll() is None:
-            kill(writer)
+        kill(writer)
+        assert store.run(run.id).abandoned
+        store.acquire(run.id)
+        assert store.run(run.id).live

@@ -23,7 +23,7 @@ from ace.store.schema import runs
 
 def silence(store: RunStore, run: str, seconds: float) -> None:
     """Make the owner's last heartbeat that old."""
-    with store._engine.begin() as connection:
+    with store.engine.begin() as connection:
         when = utcnow() - timedelta(seconds=seconds)
         connection.execute(update(runs).where(runs.c.id == run).values(owner_heartbeat=when))
 
@@ -120,14 +120,14 @@ def test_a_zombie_is_dead() -> None:
     child.wait()
 
 
-def test_the_heartbeat_beats(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "HEARTBEAT_S", 0.02)
-    run = start(store)
-    silence(store, run, 60)
-    for _ in range(500):
-        owner = store.run(run).owner
-        assert owner is not None
-        if (utcnow() - owner.heartbeat).total_seconds() < 30:
-            return
-        threading.Event().wait(0.01)
+def test_the_heartbeat_beats(path: Path) -> None:
+    with RunStore.open(path, heartbeat_s=0.02) as store:
+        run = start(store)
+        silence(store, run, 60)
+        for _ in range(500):
+            owner = store.run(run).owner
+            assert owner is not None
+            if (utcnow() - owner.heartbeat).total_seconds() < 30:
+                return
+            threading.Event().wait(0.01)
     pytest.fail("no heartbeat")

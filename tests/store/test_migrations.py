@@ -22,8 +22,8 @@ def test_migrations_are_numbered_without_gaps() -> None:
 
 
 def test_queries_and_migrations_agree(store: RunStore) -> None:
-    made = inspect(store._engine)
-    dialect = store._engine.dialect
+    made = inspect(store.engine)
+    dialect = store.engine.dialect
     assert set(made.get_table_names()) == set(metadata.tables)
     for table in metadata.tables.values():
         columns = made.get_columns(table.name)
@@ -67,8 +67,8 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(path: Path) -> None:
     )
     with RunStore.open(path) as store:
         with pytest.raises(Exception, match="already exists"):
-            migrate(store._engine, store.name, steps=(*MIGRATIONS, broken))
-        assert "extra" not in inspect(store._engine).get_table_names()
+            migrate(store.engine, store.name, steps=(*MIGRATIONS, broken))
+        assert "extra" not in inspect(store.engine).get_table_names()
     RunStore.open(path).close()
 
 
@@ -77,8 +77,8 @@ def test_an_older_store_is_brought_up_to_date(path: Path) -> None:
     following = Migration(SCHEMA_VERSION + 1, "more", ("CREATE TABLE extra (a INTEGER)",))
     with RunStore.open(path) as store:
         for _ in range(2):
-            migrate(store._engine, store.name, create=False, steps=(*MIGRATIONS, following))
-        assert "extra" in inspect(store._engine).get_table_names()
+            migrate(store.engine, store.name, create=False, steps=(*MIGRATIONS, following))
+        assert "extra" in inspect(store.engine).get_table_names()
 
 
 def test_a_store_of_schema_1_stays_readable(path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_store_of_schema_1_stays_readable(path: Path) -> None:
         assert store.run(run).summary == {"accuracy": 0.75}
         assert [batch.samples for batch in store.batches(run)] == [4, 4]
         assert len(store.playbook(run)) == 2
-        assert [entry.operations for entry in store.playbook_versions(run)] == [{}, *[{"ADD": 1, "REMOVE": 1}] * 2]
+        assert [entry.operations for entry in store.playbook_versions(run)] == [{}, {"ADD": 1}, {"ADD": 1}]
         assert [entry.label for entry in store.evaluations(run)] == ["before"]
         assert {role: used.calls for role, used in store.usage_by_role(run).items()} == {
             "generator": 8,
@@ -99,9 +99,6 @@ def test_a_store_of_schema_1_stays_readable(path: Path) -> None:
             "curator": 2,
         }
         assert store.calls(run, batch=1)[0].text == "answer \x00 0"
-        assert all(
-            used.usage.drafted_tokens == used.usage.draft_steps == 0 for used in store.usage_by_role(run).values()
-        )
 
 
 def test_without_create_an_empty_database_stays_empty(tmp_path: Path) -> None:

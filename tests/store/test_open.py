@@ -27,7 +27,7 @@ def test_a_path_or_a_url(path: Path, form: type[str]) -> None:
 
 
 def test_commits_are_fully_durable(store: RunStore) -> None:
-    with store._engine.connect() as connection:
+    with store.engine.connect() as connection:
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Literal
 
-Installer = Literal["pip", "uv", "uv tool", "pipx"]
+Installer = Literal["pip", "uv", "uv tool", "pipx", "pipx with uv"]
 TorchBuild = Literal["cpu", "cuda"]
 
 _PYTORCH_INDEX = "https://download.pytorch.org/whl/"
@@ -29,6 +29,7 @@ def install_command(extra: str, *, torch: TorchBuild | None = None, installer: I
         "uv": ("uv pip install", package, backend),
         "uv tool": ("uv tool install", package, backend),
         "pipx": ("pipx install --force", package, f"--pip-args='{index}'" if index else ""),
+        "pipx with uv": ("pipx install --force", package, f"--pip-args='{backend}'" if backend else ""),
     }[installer]
     return " ".join(filter(None, words))
 
@@ -36,12 +37,16 @@ def install_command(extra: str, *, torch: TorchBuild | None = None, installer: I
 def current_installer() -> Installer:
     """The tool that installed ace into this environment; pip where nothing says so."""
     prefix = Path(sys.prefix)
-    if (prefix / "pipx_metadata.json").is_file():
-        return "pipx"
     if (prefix / "uv-receipt.toml").is_file():
         return "uv tool"
+    uv = _installed_by_uv()
+    if (prefix / "pipx_metadata.json").is_file():
+        return "pipx with uv" if uv else "pipx"
+    return "uv" if uv else "pip"
+
+
+def _installed_by_uv() -> bool:
     try:
-        name = distribution("ace-vllm").read_text("INSTALLER") or ""
+        return (distribution("ace-vllm").read_text("INSTALLER") or "").strip() == "uv"
     except PackageNotFoundError:
-        return "pip"
-    return "uv" if name.strip() == "uv" else "pip"
+        return False

@@ -1,6 +1,7 @@
 """Benchmarks: medians over repetitions and ratios against a baseline in the same run, on the machine at hand."""
 
 from ace.bench.adaptation_runs.run_comparison import RunReport, RunRow, measure_runs
+from ace.bench.config_comparison import ConfigReport, measure_config
 from ace.bench.kv_memory import MemoryReport, measure_memory
 from ace.bench.latency import LatencyReport, measure_latency
 from ace.bench.registry import BENCHMARKS, Benchmark, Part, measure_all
@@ -13,6 +14,7 @@ __all__ = [
     "BENCHMARKS",
     "Benchmark",
     "Chart",
+    "ConfigReport",
     "LatencyReport",
     "MemoryReport",
     "Part",
@@ -27,6 +29,7 @@ __all__ = [
     "ThroughputReport",
     "ThroughputRow",
     "measure_all",
+    "measure_config",
     "measure_latency",
     "measure_memory",
     "measure_runs",

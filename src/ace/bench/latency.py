@@ -19,7 +19,7 @@ from ace.bench.adaptation_runs.micro_prompts import generator_prompts
 from ace.bench.adaptation_runs.run_comparison import threads_text
 from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import build_shape, weight_bytes
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, ignore_partial
@@ -59,8 +59,12 @@ class LatencyReport(Report):
     machine: Machine
 
     def to_markdown(self) -> str:
-        """A table with the command's inputs and the machine above it; ratios against transformers."""
+        """What `parts` has, below the command and the machine."""
         inputs = f"--shape {self.shape} --prompts {self.prompts} --tokens {self.tokens} --seed {self.seed}"
+        return report(f"ace bench latency {inputs}", self.machine, *self.parts())
+
+    def parts(self) -> tuple[str, ...]:
+        """A table with ratios against transformers, and what it is of."""
         columns = ("mode", "first token ms", "tokens/s after it", "whole answer ms", "prompt tokens (cached)")
         base = self.rows[0]
         rows = (
@@ -73,9 +77,7 @@ class LatencyReport(Report):
             )
             for row in self.rows
         )
-        return report(
-            f"ace bench latency {inputs}",
-            self.machine,
+        return (
             f"Batch 1, {self.tokens} tokens an answer, {threads_text(self.threads)} for every engine; medians.",
             table(columns, rows),
         )
@@ -96,27 +98,37 @@ def measure_latency(
     with TemporaryDirectory(prefix="ace-bench-") as scratch:
         folder = build_shape(shape, Path(scratch))
         threads, machine = threads_of(shape, weight_bytes(folder)), Machine.here()
+        settings = ModelSettings(
+            model=str(folder), max_model_len=2048, engine_args={"load_format": "dummy"}, timeout_s=3600.0
+        )
         rows: list[LatencyRow] = []
         for name, provider, warm in ROWS:
             # one more, with which the engine, and where it is to be the prefix cache, gets warm
             asked = generator_prompts(prompts + 1, seed, worlds=1 if warm else prompts + 1)
-            usages = isolated(_ask_all, provider, str(folder), asked, tokens, threads)
-            rows.append(_row(name, usages[1:]))
+            rows.append(latency_row(name, provider, settings, asked, tokens, threads))
             partial(LatencyReport(tuple(rows), shape, prompts, tokens, seed, threads, machine))
         return LatencyReport(tuple(rows), shape, prompts, tokens, seed, threads, machine)
 
 
-def _ask_all(
-    provider: Provider, model: str, prompts: Sequence[tuple[Message, ...]], tokens: int, threads: int
-) -> list[Usage]:
+def latency_row(
+    name: str,
+    provider: Provider,
+    settings: ModelSettings,
+    prompts: Sequence[tuple[Message, ...]],
+    tokens: int,
+    threads: int,
+) -> LatencyRow:
+    """One engine, in a process of its own, asked `prompts` one by one; the first of them warms it up."""
+    usages = isolated(_ask_all, settings.model_copy(update={"provider": provider}), prompts, tokens, threads)
+    return _row(name, usages[1:])
+
+
+def _ask_all(settings: ModelSettings, prompts: Sequence[tuple[Message, ...]], tokens: int, threads: int) -> list[Usage]:
     set_engine_threads(threads)
-    return asyncio.run(_answers(provider, model, prompts, tokens))
+    return asyncio.run(_answers(settings, prompts, tokens))
 
 
-async def _answers(provider: Provider, model: str, prompts: Sequence[tuple[Message, ...]], tokens: int) -> list[Usage]:
-    settings = ModelSettings(
-        provider=provider, model=model, max_model_len=2048, engine_args={"load_format": "dummy"}, timeout_s=3600.0
-    )
+async def _answers(settings: ModelSettings, prompts: Sequence[tuple[Message, ...]], tokens: int) -> list[Usage]:
     sampling = Sampling(tokens, temperature=0.0, top_p=1.0, ignore_eos=True)
     backend = create_backend(settings)
     try:

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.config import ModelSettings, SpeculativeSettings
@@ -28,7 +28,7 @@ from ace.inference import Backend, ScriptedBackend, create_backend
 from ace.inference.model_files.hub import local_folder
 from ace.inference.providers.vllm.speculation_verdicts import Measured, Verdict, keep_verdict
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
-from ace.types import ROLES, Completion, Request, Usage
+from ace.types import Completion, Request, Usage
 
 BATCHES = (1, 16)
 _WORLDS = 1_000
@@ -128,7 +128,11 @@ def measure_speculative(
         except ProviderMissingError as error:
             missing[method.method] = error.message
     base = {trial.batch: trial for trial in trials[0][1]}
-    measured = [(method, _row(method, trial, base[trial.batch])) for method, of_method in trials for trial in of_method]
+    measured = [
+        (method, speculative_row(method, trial, base[trial.batch]))
+        for method, of_method in trials
+        for trial in of_method
+    ]
     here = Machine.here()
     verdict = Verdict(
         here.date[:10],
@@ -149,10 +153,11 @@ def measure_speculative(
 
 def measure_method(settings: ModelSettings, work: dict[int, list[list[Request]]]) -> list[Trial]:
     """Answer `work` (by batch size, the lists of a warm-up and the repetitions) with one engine, in this process."""
-    return asyncio.run(_measure(create_backend(settings), work))
+    return asyncio.run(measure_trials(create_backend(settings), work))
 
 
-async def _measure(backend: Backend, work: dict[int, list[list[Request]]]) -> list[Trial]:
+async def measure_trials(backend: Backend, work: dict[int, list[list[Request]]]) -> list[Trial]:
+    """Answer the requests of each batch size: a warm-up that is not counted, then every repetition."""
     try:
         trials = []
         for batch, (warm_up, *repetitions) in work.items():
@@ -192,7 +197,8 @@ def _methods(draft: str | None) -> list[SpeculativeSettings]:
     return [*methods, SpeculativeSettings(method="suffix")]
 
 
-def _row(method: SpeculativeSettings, trial: Trial, base: Trial) -> SpeculativeRow:
+def speculative_row(method: SpeculativeSettings, trial: Trial, base: Trial) -> SpeculativeRow:
+    """One method at one batch size, against `base` without speculation."""
     usage = RoleTokens.of(sum(trial.usages, Usage()))
     pairs = [
         (mine, theirs)
@@ -242,7 +248,7 @@ def recorded_requests(count: int, world: int) -> list[Request]:
                 adaptation={"batch_size": 16},
                 evaluation={"before": False, "after": False},
             )
-            asyncio.run(run(settings, backends=dict.fromkeys(ROLES, backend)))
+            asyncio.run(run(settings, backends={"main": backend}))
     return [replace(request, schema=dict(request.schema or {}) or None) for request in backend.requests[-count:]]
 
 

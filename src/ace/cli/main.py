@@ -14,10 +14,12 @@ from ace.cli.commands import (
     experiment_commands,
     playbook_commands,
     quickstart,
+    report_command,
     run_commands,
     serve_engine,
     show_commands,
     task_commands,
+    ui_command,
 )
 from ace.cli.terminal import Commands
 
@@ -36,6 +38,8 @@ app.command("eval")(run_commands.evaluate)
 app.command("resume")(run_commands.resume)
 app.command("runs")(show_commands.runs)
 app.command("show")(show_commands.show_run)
+app.command("report")(report_command.report)
+app.command("ui")(ui_command.ui)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
 app.command("baselines")(experiment_commands.baselines)

@@ -14,28 +14,48 @@ if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.engine import RunSummary
     from ace.inference import Backends
+    from ace.reporting.progress import View
 
 
-def work(ctx: typer.Context, settings: RunSettings, json_path: Path | None, *, resume: str | None = None) -> RunSummary:
-    """Run `settings` with progress on stderr, write the summary to `json_path` and print it.
+def work(
+    ctx: typer.Context,
+    settings: RunSettings,
+    json_path: Path | None,
+    *,
+    resume: str | None = None,
+    retry_failed: bool = False,
+    view: View | None = None,
+) -> RunSummary:
+    """Run `settings` with progress on stderr, or whatever `view` shows, write the summary to `json_path` and print it.
 
+    Where a provider ends the run, its error is what `json_path` holds.
     Live backends in `ctx.obj` are used instead of the settings' models: programs and tests that embed `ace` pass them.
     """
     import asyncio
 
     from ace._util.files import replace_file, replaceable
     from ace.engine import run
+    from ace.errors import InferenceError
     from ace.reporting.progress import progress_view
     from ace.reporting.summary_tables import summary_view
 
     if json_path is not None:
         replaceable(json_path)
     backends: Backends | None = ctx.obj
-    with progress_view(message_console()) as view:
-        summary = asyncio.run(run(settings, listener=view, resume=resume, backends=backends))
-    if json_path is not None:
-        replace_file(json_path, json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
-    show(summary_view(summary.to_json()))
+
+    def write(result: object) -> None:
+        if json_path is not None:
+            replace_file(json_path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+
+    try:
+        with view or progress_view(message_console()) as listener:
+            work = run(settings, listener=listener, resume=resume, retry_failed=retry_failed, backends=backends)
+            summary = asyncio.run(work)
+    except InferenceError as error:
+        write({"status": "failed", "reason": f"{type(error).__name__}: {error.message}", "hint": error.hint})
+        raise
+    write(summary.to_json())
+    show(summary_view(summary))
     return summary
 
 

@@ -5,7 +5,7 @@ from ace.config.load import load_settings, merged, settings_from
 from ace.config.model_settings import ModelSettings, PriceSettings, Provider, SpeculativeSettings
 from ace.config.playbook_settings import DedupSettings, PlaybookSettings
 from ace.config.role_settings import EscalationSettings, RoleSettings, RolesSettings
-from ace.config.run_settings import BudgetSettings, EvaluationSettings, RunSettings
+from ace.config.run_settings import BudgetSettings, CachePolicy, EvaluationSettings, RunSettings
 from ace.config.task_settings import (
     AppWorldSettings,
     FieldSettings,
@@ -22,6 +22,7 @@ __all__ = [
     "AdaptationSettings",
     "AppWorldSettings",
     "BudgetSettings",
+    "CachePolicy",
     "ConsistencySettings",
     "DedupSettings",
     "EarlyStopSettings",

@@ -73,6 +73,13 @@ class SignalSettings(Settings):
 class AdaptationSettings(Settings):
     """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number.
 
+    With `reflect_together` above 1, samples of a batch that were answered wrongly and share a target are reflected on
+    together, up to that many in one call: a rule shows in what they have in common. `max_rounds: 0` leaves out the
+    reflections on each of them alone.
+
+    With `try_bullets` each new or changed bullet is tried on up to that many samples of its batch before it is
+    committed: one that mends no more of them than it breaks is left out, and counted with the skipped operations.
+
     With `curator_reduce` one more curator call makes one set of changes of what several groups proposed.
 
     `batch_size: auto` begins with 4 samples and doubles with every batch, up to 64: as long as the playbook is empty,
@@ -95,6 +102,8 @@ class AdaptationSettings(Settings):
     max_rounds: int = Field(default=3, ge=0)
     reflect_on_success: bool = True
     early_stop: EarlyStopSettings = EarlyStopSettings()
+    reflect_together: int = Field(default=1, ge=1)
+    try_bullets: int = Field(default=0, ge=0)
     curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     curator_reduce: bool = False
     validate_each_epoch: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,9 +14,13 @@ from pydantic import (
     model_validator,
 )
 
-from ace.config.strict_model import HIDDEN, Settings, names_a_secret, refused
+from ace._util.masking import SHORTEST, mask, names_a_secret
+from ace.config.strict_model import HIDDEN, Settings, refused
 
 Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
+
+
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 
 SpeculativeMethod = Literal["none", "ngram", "history", "draft", "suffix", "auto"]
@@ -88,7 +93,8 @@ class ModelSettings(Settings):
     api_key_file: str | None = None
     """A file that holds the API key instead, and that only its owner can read."""
     max_model_len: int | None = Field(default=None, ge=1)
-    dtype: str = "auto"
+    dtype: Dtype = "auto"
+    """On a CPU `auto` is bfloat16 where the processor has instructions for it, and float32 elsewhere."""
     gpu_memory_utilization: float | None = Field(default=None, gt=0.0, le=1.0)
     """0.9 for an engine that is alone; several on one GPU divide that by the size of their models."""
     trust_remote_code: bool = False
@@ -169,9 +175,13 @@ class ModelSettings(Settings):
     @classmethod
     def _no_secret_in_it(cls, value: dict[str, Any]) -> dict[str, Any]:
         """What stands here is stored with the run and shown."""
+        allowed = "nothing here: put keys into the environment (HF_TOKEN) or api_key_file"
         for name in value:
             if names_a_secret(name):
-                raise refused(name, HIDDEN, "nothing here: put keys into the environment (HF_TOKEN) or api_key_file")
+                raise refused(name, HIDDEN, allowed)
+        for place, text in _texts(value):
+            if mask(text) != text or (names_a_secret(place.rpartition(".")[2]) and len(text) >= SHORTEST):
+                raise refused(place, HIDDEN, allowed)
         return value
 
     @field_validator("base_url")
@@ -179,10 +189,26 @@ class ModelSettings(Settings):
     def _no_password_in_it(cls, value: str | None) -> str | None:
         """The URL is stored with the run and shown, so it may hold no secret."""
         if value is not None:
+            value = value.strip()
             parts = urlsplit(value)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise refused("", value, "http://HOST:PORT/v1 or https://...")
             if parts.username is not None or parts.query:
                 shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
                 raise refused("", "a URL with a password or a query", f"{shown}, and the key in api_key_file")
+            if parts.path.rstrip("/").endswith("/completions"):
+                address = value.rstrip("/").removesuffix("/completions").removesuffix("/chat")
+                raise refused("", value, f"the address that /chat/completions is added to: {address}")
         return value
+
+
+def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in nested mappings and lists, with the dotted key under which it stands."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, place)

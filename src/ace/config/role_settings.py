@@ -58,8 +58,6 @@ class RolesSettings(Settings):
                 if role not in roles and getattr(escalate, key) is not None:
                     allowed = f"nothing: this is for the {' and the '.join(roles)}"
                     raise refused(f"{role}.escalate.{key}", getattr(escalate, key), allowed)
-            if escalate.model in ROLES:
-                raise refused(f"{role}.escalate.model", escalate.model, "a model that is not named like a role")
             if escalate.model == self.of(role).model:
                 raise refused(f"{role}.escalate.model", escalate.model, "another model than the role's own")
         return self

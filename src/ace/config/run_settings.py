@@ -27,6 +27,9 @@ from ace.config.strict_model import Settings, refused
 from ace.config.task_settings import TaskSettings
 from ace.types import ROLES
 
+CachePolicy = Literal["none", "greedy", "all"]
+"""Which answers the completion cache keeps: none, those at temperature 0, or all, each under its seed."""
+
 
 class EvaluationSettings(Settings):
     """Whether the test split is evaluated with the first playbook and with the best one."""
@@ -73,8 +76,7 @@ class RunSettings(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     playbook: PlaybookSettings = PlaybookSettings()
     budget: BudgetSettings = BudgetSettings()
-    cache: Literal["none", "greedy", "all"] = "greedy"
-    """Which answers are kept in the store and found there again: those at temperature 0, or sampled ones too."""
+    cache: CachePolicy = "greedy"
     store: str = "sqlite:///runs/ace.db"
 
     @field_validator("models", mode="before")
@@ -173,8 +175,10 @@ class RunSettings(Settings):
 
     @property
     def digest(self) -> str:
-        """`sha256:` and the hash of the resolved settings' canonical JSON, but for the budget: it decides how far a run
-        goes, not where to."""
+        """`sha256:` and the hash of the resolved settings' canonical JSON, but for the budget.
+
+        It decides how far a run goes, not where to.
+        """
         return digest(self.model_dump(mode="json", exclude={"budget"}))
 
     def to_yaml(self) -> str:

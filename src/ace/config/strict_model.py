@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -15,14 +14,6 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 HIDDEN = "a text that is not repeated here"
-
-
-_SECRET = re.compile(r"(?i)(?:^|[_.-])(?:api_?key|key|token|secret|password|passwd|authorization)(?:_env)?$")
-
-
-def names_a_secret(key: str) -> bool:
-    """Whether what stands under this key may be a secret, put there by mistake: messages then leave it out."""
-    return _SECRET.search(key) is not None
 
 
 def refused(key: str, found: object, allowed: str, *, nearest: str | None = None) -> PydanticCustomError:

@@ -9,8 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from ace._util.masking import names_a_secret
 from ace.config.run_settings import RunSettings
-from ace.config.strict_model import HIDDEN, names_a_secret
+from ace.config.strict_model import HIDDEN
 from ace.errors import ConfigError
 
 

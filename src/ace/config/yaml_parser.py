@@ -22,7 +22,7 @@ class YamlProblem(ValueError):
 def parse_yaml(text: str) -> Any:
     """The value that `text` stands for. Raises YamlProblem, also for a key that stands twice in one mapping."""
     try:
-        return yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=PlainLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
@@ -31,7 +31,9 @@ def parse_yaml(text: str) -> Any:
         raise YamlProblem(str(error), None) from error
 
 
-class _Loader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
+    """The safe loader with a limit on what aliases expand to."""
+
     def get_single_node(self) -> yaml.Node | None:
         node: yaml.Node | None = super().get_single_node()
         if node is not None:
@@ -69,7 +71,7 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
 
 
 # A table of its own: other packages change the one that all loaders share. And a date is text here.
-_Loader.yaml_implicit_resolvers = {
+PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }

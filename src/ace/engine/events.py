@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ace.types import RoleName, Usage
 
@@ -49,6 +49,21 @@ class CallFinished:
     role: RoleName
     usage: Usage
     parsed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """One model call came to nothing: its backend raised `error`, or the answer could not be read."""
+
+    role: RoleName
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackendAdjusted:
+    """A server refused a request's form, and is asked in another one from now on."""
+
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,8 @@ class BulletFlagged:
 class BatchCommitted:
     """The batch is in the store. Nothing of it can be lost any more.
 
-    `first_correct` answers were right without a reflection, `corrected` ones after; `operations` counts them by type.
+    `first_correct` answers were right without a reflection, `corrected` ones after; `operations` counts by type what was
+    carried out. `skipped` counts by reason what was proposed and was not, or could not be read.
     """
 
     index: int
@@ -113,6 +129,7 @@ class BatchCommitted:
     playbook_version: int
     bullets: int
     operations: Mapping[str, int]
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +186,8 @@ Event = (
     | EngineStartDeferred
     | RunStarted
     | CallFinished
+    | CallFailed
+    | BackendAdjusted
     | BatchStarted
     | SampleFinished
     | CurationFailed

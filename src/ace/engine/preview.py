@@ -1,27 +1,32 @@
-"""What each role will be asked, without a model: the very requests of a run, for one sample."""
+"""Preview of a sample without a model: the requests that the run's own code makes of it, and how it is graded."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ace.config import RunSettings
-from ace.engine.feedback.signals import NO_FEEDBACK, has_labels, shown, without_target
+from ace.config import ModelSettings, RunSettings
+from ace.engine.calls.escalation import Escalation
+from ace.engine.calls.role_runner import RoleRunner
+from ace.engine.feedback.signals import NO_FEEDBACK, has_labels, without_target
 from ace.engine.run_inputs import RunInputs
-from ace.playbook import render
-from ace.roles import Complete, GeneratorAnswer, Reflection, curate, generate, reflect
+from ace.errors import ProviderMissingError
+from ace.inference import ModelBinding, ScriptedBackend, bind, resolve_auto
+from ace.playbook import NgramEmbedder, render
+from ace.roles import GeneratorAnswer, Reflection
 from ace.tasks import InteractiveTask, abilities_of
-from ace.types import Completion, Observation, Request, RoleName, Sample, Sampling, Score, Usage
+from ace.types import Completion, Observation, Request, RoleName, Sample, Score
 
-PLACEHOLDER = "(what the model says)"
+PLACEHOLDER = "(the model's text)"
+
+_PURPOSE = "batch-0"
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One sample: the requests by role, how its own target and an empty answer are graded, what is observed of that.
+    """The requests of one sample by role, the grades of its target and of an empty answer, and what the task observes.
 
-    `perfect` and `empty` are None for a task of several steps, which grades worlds.
+    `perfect` and `empty` are None for a task of several steps, which grades environments.
     """
 
     sample: Sample
@@ -31,54 +36,64 @@ class Preview:
     observed: Observation | None
 
 
-async def preview(settings: RunSettings, parts: RunInputs, sample: Sample) -> Preview:
-    """What a run of `settings` would ask and say about `sample`. Grading is done for real, and may run code."""
-    task, pack = parts.task, parts.pack
-    seen = without_target(sample)
-    asked = _Asked()
-    prompt = task.prompt(seen)
-    prefix = render(parts.playbook, pack.formats)
-    abilities = abilities_of(task)
-    schema = abilities.schema.answer_schema(seen) if abilities.schema else None
-    sampling = Sampling()
-    steps = isinstance(task, InteractiveTask)
-    answer = sample.target or ""
-    perfect = None if steps or sample.target is None else task.grade(sample, answer)
-    empty = None if steps else task.grade(sample, "")
-    observed = abilities.observing.observe(seen, "") if abilities.observing and not steps else None
+async def preview(settings: RunSettings, inputs: RunInputs, sample: Sample) -> Preview:
+    """Make the requests of a first batch with `sample`, with placeholders for the answers that they build on.
+
+    Grading is done for real, and may run code.
+    """
+    task = inputs.task
+    unlabelled = without_target(sample)
+    interactive = isinstance(task, InteractiveTask)
+    perfect = None if interactive or sample.target is None else task.grade(sample, sample.target)
+    empty = None if interactive else task.grade(sample, "")
+    observing = abilities_of(task).observing
+    observed = observing.observe(unlabelled, "") if observing and not interactive else None
     feedback = empty.feedback if empty is not None and has_labels(settings) else NO_FEEDBACK
     if observed is not None and not has_labels(settings):
         feedback = observed.text or NO_FEEDBACK
-    await generate(
-        asked.by("generator"), pack, prefix, sample, sampling=sampling, guided=True, prompt=prompt, answer_schema=schema
-    )
-    await reflect(
-        asked.by("reflector"),
-        pack,
-        prefix,
-        shown(settings, [sample])[0],
-        GeneratorAnswer(reasoning=PLACEHOLDER, final_answer=""),
-        feedback,
-        sampling=sampling,
-        guided=True,
-        prompt=prompt,
-    )
-    insight = Reflection(key_insight=PLACEHOLDER)
-    await curate(
-        asked.by("curator"), pack, prefix, [insight], sections=parts.playbook.sections, sampling=sampling, guided=True
-    )
-    return Preview(sample, asked.requests, perfect, empty, observed)
+
+    recorder = _Recorder()
+    models = {name: _offline_backend(settings.models[name]) for name in settings.models_used}
+    roles = RoleRunner(settings, task, inputs.pack, bind(settings, models), recorder, NgramEmbedder())
+    prefix = render(inputs.playbook, inputs.pack.formats)
+    answer = GeneratorAnswer(reasoning=PLACEHOLDER, final_answer="")
+    reflections = [Reflection(key_insight=PLACEHOLDER)]
+    await roles.generate(prefix, sample, purpose=_PURPOSE)
+    await roles.reflect(prefix, sample, answer, feedback, purpose=_PURPOSE, round=1)
+    await roles.curate(inputs.playbook, prefix, reflections, touched=(), purpose=_PURPOSE, group=0)
+    return Preview(sample, recorder.requests, perfect, empty, observed)
 
 
-class _Asked:
-    """Keeps the requests and answers nothing of use."""
+class _Recorder:
+    """Records the first request of each role, and answers none of them in a way that could be parsed."""
 
     def __init__(self) -> None:
         self.requests: dict[RoleName, Request] = {}
 
-    def by(self, role: RoleName) -> Complete:
-        async def complete(request: Request) -> Completion:
-            self.requests[role] = request
-            return Completion(json.dumps({}), "stop", Usage(), "none")
+    async def complete(
+        self,
+        request: Request,
+        binding: ModelBinding,
+        escalation: Escalation | None = None,
+        *,
+        prompt_limit: int | None = None,
+    ) -> Completion:
+        self.requests.setdefault(binding.role, request)
+        return await binding.backend.complete(request)
 
-        return complete
+    def accept(self, digest: str) -> None: ...
+
+    def reject(self, digest: str) -> None: ...
+
+
+def _offline_backend(settings: ModelSettings) -> ScriptedBackend:
+    """Stand in for a model: guided by schemas where its provider is, so that the requests have them."""
+    backend = ScriptedBackend(lambda _: "", model=settings.model, record=False)
+    provider: str = settings.provider
+    if provider == "auto":
+        try:
+            provider = resolve_auto().provider
+        except ProviderMissingError:
+            provider = "vllm"
+    backend.info = replace(backend.info, provider=provider, structured_outputs=provider != "huggingface")
+    return backend

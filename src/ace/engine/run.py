@@ -6,16 +6,20 @@ the run, what was committed stays, and the engines are closed.
 
 from __future__ import annotations
 
+from functools import partial
+
 from ace.config import RunSettings
 from ace.engine.context import RunContext
 from ace.engine.events import Listener, RunStarted, null_listener
-from ace.engine.loop.adaptation import adapt, ensure_evaluation, plan
+from ace.engine.loop.adaptation import adapt, ensure_evaluation, plan, retry_batches
+from ace.engine.loop.failed_samples import retry_evaluations
 from ace.engine.run_inputs import load_inputs
 from ace.engine.session import Clock, run_session
 from ace.engine.summary import RunSummary
 from ace.errors import ConfigError
 from ace.inference import Backends
 from ace.playbook import Playbook
+from ace.tasks import Task
 
 
 async def run(
@@ -23,24 +27,30 @@ async def run(
     *,
     listener: Listener = null_listener,
     resume: str | None = None,
+    retry_failed: bool = False,
     backends: Backends | None = None,
+    task: Task | None = None,
+    playbook: Playbook | None = None,
 ) -> RunSummary:
     """Run `settings` from the start, or go on with the stored run `resume` that was made from them.
 
-    `backends` given are used and left open; otherwise the settings' models are started and closed. Raises
-    InterruptedRunError, after the run is marked as interrupted, on Ctrl-C, SIGTERM or cancellation.
+    `task` and `playbook` stand in the place of what the settings name.
+
+    With `retry_failed` the samples that failed are asked again: those of batches in further ones at the end, those of
+    evaluations in their places. `backends` given are used and left open; otherwise the settings' models are started and
+    closed. Raises InterruptedRunError, after the run is marked as interrupted, on Ctrl-C, SIGTERM or cancellation.
     """
     if settings.mode == "probe":
         raise ConfigError.at(
             "mode", "probe", "offline, online or evaluate", hint="the command that made a probe takes it up again"
         )
-    return await run_session(
-        settings, load_inputs(settings), _work, listener=listener, resume=resume, backends=backends
-    )
+    work = partial(_work, retry_failed=retry_failed)
+    inputs = load_inputs(settings, task=task, playbook=playbook)
+    return await run_session(settings, inputs, work, listener=listener, resume=resume, backends=backends)
 
 
-async def _work(context: RunContext, clock: Clock) -> None:
-    """Evaluate the first playbook, adapt, evaluate the best one."""
+async def _work(context: RunContext, clock: Clock, *, retry_failed: bool) -> None:
+    """Evaluate the first playbook, adapt, evaluate the best one; ask again what failed."""
     store, settings = context.store, context.settings
     plans = plan(context)
     done = store.last_batch(context.run)
@@ -52,10 +62,20 @@ async def _work(context: RunContext, clock: Clock) -> None:
             await _held_out(context, first, "before", None)
     with clock.measure("adapt"):
         version = await adapt(context, plans)
+        if retry_failed:
+            version = await retry_batches(context)
     with clock.measure("evaluate"):
-        if settings.evaluation.after:
-            best = store.playbook(context.run, version)
-            await _held_out(context, best, "after", len(plans) - 1 if plans else None)
+        if retry_failed:
+            await retry_evaluations(context, version)
+        if settings.evaluation.after and not (retry_failed and _is_evaluated(context, version)):
+            last = store.last_batch(context.run)
+            await _held_out(context, store.playbook(context.run, version), "after", last.index if last else None)
+
+
+def _is_evaluated(context: RunContext, version: int) -> bool:
+    """Whether the held-out samples were answered with this playbook, after whichever batch."""
+    known = context.store.evaluations(context.run)
+    return any(evaluation.label == "after" and evaluation.playbook_version == version for evaluation in known)
 
 
 async def _held_out(context: RunContext, playbook: Playbook, label: str, after_batch: int | None) -> None:

@@ -14,18 +14,21 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
+from ace._util.masking import mask
 from ace.config import RunSettings
 from ace.engine.calls.call_gateway import CallGateway
 from ace.engine.calls.completion_cache import CompletionCache, has_answers
+from ace.engine.calls.role_runner import RoleRunner
 from ace.engine.calls.spending import Spending, spent_so_far
 from ace.engine.concurrency.blocking_pool import BlockingPool
 from ace.engine.context import RunContext
+from ace.engine.context_check import check_contexts
 from ace.engine.events import BudgetReached, EngineReady, EngineStartDeferred, Listener, RunFinished, null_listener
 from ace.engine.loop.adaptation import best_version
-from ace.engine.run_inputs import RunInputs
+from ace.engine.run_inputs import RunInputs, with_stored_pack
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
-from ace.inference import Backend, Backends, Tiers, engine_of, open_backends
+from ace.inference import Backend, Backends, Bindings, bind, open_backends
 from ace.inference.backend import EngineMeter
 from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.playbook import Embedder, create_embedder
@@ -74,19 +77,21 @@ async def run_session(
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
     embedder = create_embedder(settings.playbook.dedup)
     with RunStore.open(settings.store) as store:
-        run_id = None if resume is None else _reopen(store, parts, resume)
+        run_id = None
+        if resume is not None:
+            run_id, parts = _reopen(store, parts, resume)
         status: RunStatus
         try:
-            async with _engines(settings, backends, store, listener) as live:
+            async with _engines(settings, parts, backends, store, listener) as live:
                 if run_id is None:
                     run_id = store.create_run(
                         settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
                     )
-                clock = Clock(lambda: EngineMeter.total(backend.meter() for backend in live.live))
+                clock = Clock(lambda: EngineMeter.total(engine.meter() for engine in live.engines))
                 with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
                     context = _context(run_id, settings, parts, store, live, embedder, blocking_pool, listener)
-                    status = await _within_budget(context, work, clock)
-            info = context.tiers.own["generator"].info
+                    status, reason = await _within_budget(context, work, clock)
+            info = context.bindings.get("generator").backend.info
             version = best_version(context)
             summary = summarise(
                 store,
@@ -96,20 +101,21 @@ async def run_session(
                 model=info.name,
                 version=version,
                 timing=Timing(
-                    engine_start_s=sum(backend.info.start_s for backend in live.live),
+                    engine_start_s=sum(backend.info.start_s for backend in live.engines),
                     adapt_s=clock.seconds["adapt"],
                     engine_s=clock.engine_s.get("adapt"),
                     evaluate_s=clock.seconds["evaluate"],
                     wall_s=time.perf_counter() - started,
                 ),
-                engines={backend.info.name: backend.info.reason for backend in live.live},
+                engines={backend.info.name: backend.info.reason for backend in live.engines},
+                reason=reason,
             )
-            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version)
+            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version, error=reason)
         except BaseException as error:  # however it ends, the store is told
             if run_id is None:
                 raise
             status = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
-            store.finish_run(run_id, status)
+            store.finish_run(run_id, status, error=_cause(error) if status == "failed" else None)
             listener(RunFinished(run_id, status))
             if status == "failed":
                 raise
@@ -120,21 +126,29 @@ async def run_session(
     return summary
 
 
-async def _within_budget(context: RunContext, work: Work, clock: Clock) -> RunStatus:
-    """Do `work`; where the budget ends it, what is under way is still kept."""
+async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple[RunStatus, str | None]:
+    """Do `work`, and say how it ended and why; where the budget ends it, what is under way is still kept."""
     try:
         await work(context, clock)
     except BudgetReachedError as error:
         await context.calls.drain()
         context.listener(BudgetReached(context.run, error.message))
-        return "budget"
-    return "done"
+        return "budget", error.message
+    finally:
+        context.calls.flush()
+    return "done", None
 
 
-def _reopen(store: RunStore, parts: RunInputs, resume: str) -> str:
-    """Own the run to resume, whose task and prompts must be what they were."""
+def _cause(error: BaseException) -> str:
+    """What ended a run, as the store keeps it."""
+    return f"{type(error).__name__}: {mask(str(error))}"
+
+
+def _reopen(store: RunStore, parts: RunInputs, resume: str) -> tuple[str, RunInputs]:
+    """Own the run to resume, whose task and prompts must be what they were; of a packaged pack, the same version."""
     run_id = store.resolve(resume)
     known = store.run(run_id)
+    parts = with_stored_pack(parts, known.pack_digest)
     for what, then, now in (
         ("task data", known.task_digest, parts.task_digest),
         ("prompt pack", known.pack_digest, parts.pack.digest),
@@ -145,7 +159,7 @@ def _reopen(store: RunStore, parts: RunInputs, resume: str) -> str:
                 hint=f"restore the {what}, or start a new run",
             )
     store.acquire(run_id)
-    return run_id
+    return run_id, parts
 
 
 def _context(
@@ -153,57 +167,51 @@ def _context(
     settings: RunSettings,
     parts: RunInputs,
     store: RunStore,
-    live: Tiers,
+    bindings: Bindings,
     embedder: Embedder,
     blocking_pool: BlockingPool,
     listener: Listener,
 ) -> RunContext:
-    gpus = _gpus(settings, live)
-    spending = Spending(settings, spent_so_far(store, run_id, settings, gpus=gpus), gpus=gpus)
+    spending = Spending(settings.budget, spent_so_far(store, run_id, bindings), gpus=bindings.gpus)
+    calls = CallGateway(run_id, store, spending, CompletionCache(settings.cache, store), listener)
     return RunContext(
         run=run_id,
         settings=settings,
         task=parts.task,
         pack=parts.pack,
-        tiers=live,
+        bindings=bindings,
         store=store,
-        calls=CallGateway(run_id, store, live, spending, CompletionCache(settings, live, store)),
+        calls=calls,
+        roles=RoleRunner(settings, parts.task, parts.pack, bindings, calls, embedder, listener),
         embedder=embedder,
         blocking_pool=blocking_pool,
         listener=listener,
     )
 
 
-def _gpus(settings: RunSettings, live: Tiers) -> int:
-    """GPUs that the engines in this process hold; two engines on one GPU count twice."""
-    held: dict[int, int] = {}
-    for role, larger, backend in live:
-        if backend.info.provider in ("vllm", "huggingface") and backend.info.device != "cpu":
-            model = settings.models[settings.roles.model_of(role, escalated=larger)]
-            held[id(engine_of(backend))] = model.gpus_per_engine * model.replicas
-    return sum(held.values())
-
-
 @contextlib.asynccontextmanager
 async def _engines(
-    settings: RunSettings, given: Backends | None, store: RunStore, listener: Listener
-) -> AsyncIterator[Tiers]:
+    settings: RunSettings, parts: RunInputs, given: Backends | None, store: RunStore, listener: Listener
+) -> AsyncIterator[Bindings]:
     """The roles' backends: those given, which stay open, or the settings' own. Those are started when they are first
-    asked where the completion cache can be expected to answer everything."""
+    asked where the completion cache can be expected to answer everything.
+    """
 
     def ready(backend: Backend) -> None:
         info = backend.info
         listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
 
+    if given is None:
+        check_contexts(settings, parts)
     own = open_backends(settings, deferred=ready if has_answers(settings, store) else None)
     async with own if given is None else contextlib.nullcontext(given) as backends:
-        tiers = Tiers.of(settings, backends)
-        for backend in tiers.live:
+        bindings = bind(settings, backends)
+        for backend in bindings.engines:
             if isinstance(backend, LazyBackend):
                 listener(EngineStartDeferred(backend.info.provider, backend.info.model))
             else:
                 ready(backend)
-        yield tiers
+        yield bindings
 
 
 @contextlib.contextmanager

@@ -6,17 +6,20 @@ from ace.experiments.comparison import Comparison, compare_evaluations
 from ace.experiments.grid import GridRun, grid, parse_vary
 from ace.experiments.grid_runner import CompletedGridRun, run_grid
 from ace.experiments.leaderboard import Leaderboard, LeaderboardRow, leaderboard
+from ace.experiments.outcomes import EvaluatedRun, evaluated
 
 __all__ = [
     "BulletCredit",
     "Comparison",
     "CompletedGridRun",
     "Credit",
+    "EvaluatedRun",
     "GridRun",
     "History",
     "Leaderboard",
     "LeaderboardRow",
     "compare_evaluations",
+    "evaluated",
     "grid",
     "leaderboard",
     "measure_credit",

@@ -14,7 +14,7 @@ from ace.engine.run_inputs import RunInputs, load_inputs
 from ace.errors import BudgetReachedError, DataError
 from ace.experiments.comparison import Measure, paired
 from ace.experiments.outcomes import evaluated
-from ace.experiments.reuse import begun, finished
+from ace.experiments.reuse import find_completed, find_resumable
 from ace.experiments.statistics import PairedTest, holm
 from ace.inference import Backends
 from ace.playbook import Bullet, Delta, Playbook, Remove, apply
@@ -126,10 +126,10 @@ async def recorded(
     backends: Backends | None,
 ) -> str:
     """The run that holds these evaluations: the one in the store, taken up where it broke off, or a new one."""
-    known = finished(settings, parts)
+    known = find_completed(settings, parts)
     if known is not None and known.status == "done":
         return known.id
-    resume = begun(settings, parts)
+    resume = find_resumable(settings, parts)
     summary = await probe(
         settings, parts, variants, samples, split=split, listener=listener, resume=resume, backends=backends
     )

@@ -55,8 +55,10 @@ async def trace_sample(
     listener: Listener = null_listener,
     backends: Backends | None = None,
 ) -> History:
-    """Answer a sample with every version of `run`'s playbook, all at once: that takes no longer than a binary search
-    one version after the other, and finds every turn. DataError for an unknown sample.
+    """Answer a sample with every version of `run`'s playbook, all at once.
+
+    That takes no longer than a binary search one version after the other, and finds every turn. DataError for an
+    unknown sample.
     """
     with RunStore.open(settings.store, create=False) as store:
         steps: dict[int, VersionInfo] = {}

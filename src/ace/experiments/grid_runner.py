@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 from ace.config import RunSettings
-from ace.engine import Listener, run
+from ace.engine import Listener, RunSummary, run
 from ace.engine.run_inputs import RunInputs, load_inputs
 from ace.experiments.grid import GridRun
-from ace.experiments.reuse import begun, finished
+from ace.experiments.reuse import find_completed, find_resumable
 from ace.inference import Backends, open_backends
 from ace.types import ROLES
 
@@ -27,7 +26,7 @@ class CompletedGridRun:
 
     cell: GridRun
     run: str
-    summary: Mapping[str, Any]
+    summary: RunSummary
     reused: bool
 
 
@@ -45,10 +44,10 @@ async def run_grid(
         async with _engines(cells[group[0]].settings, backends) as live:
             for number in group:
                 cell = cells[number]
-                known = begun(cell.settings, prepared[cell.settings.digest])
+                known = find_resumable(cell.settings, prepared[cell.settings.digest])
                 with opened(cell, number) as listener:
                     summary = await run(cell.settings, listener=listener, resume=known, backends=live)
-                found[number] = CompletedGridRun(cell, summary.run, summary.to_json(), reused=False)
+                found[number] = CompletedGridRun(cell, summary.run, summary, reused=False)
     return tuple(known for known in found if known is not None)
 
 
@@ -73,5 +72,7 @@ async def _engines(settings: RunSettings, given: Backends | None) -> AsyncIterat
 
 
 def _reused(cell: GridRun, parts: RunInputs) -> CompletedGridRun | None:
-    known = finished(cell.settings, parts)
-    return None if known is None else CompletedGridRun(cell, known.id, known.summary or {}, reused=True)
+    run = find_completed(cell.settings, parts)
+    if run is None or run.summary is None:
+        return None
+    return CompletedGridRun(cell, run.id, RunSummary.from_json(run.summary), reused=True)

@@ -108,15 +108,15 @@ def _standing(
         samples=len(scores),
         accuracy=statistics.fmean(scores.values()),
         interval=mean_interval(list(scores.values())),
-        by_seed=tuple(summary["accuracy_after"] for summary in summaries),
+        by_seed=tuple(summary.accuracy_after or 0.0 for summary in summaries),
         failed=sum(_evaluated(known).failed for known in cells),
         against_first=test,
         p_corrected=p_corrected,
-        calls=statistics.fmean(sum(summary["calls"].values()) for summary in summaries),
+        calls=statistics.fmean(sum(summary.calls.values()) for summary in summaries),
         tokens=statistics.fmean(
-            sum(used["prompt"] + used["completion"] for used in summary["tokens"].values()) for summary in summaries
+            sum(used.prompt + used.completion for used in summary.tokens.values()) for summary in summaries
         ),
-        adapt_s=statistics.fmean(summary["adapt_s"] for summary in summaries),
-        bullets=statistics.fmean(summary["playbook_bullets"] for summary in summaries),
+        adapt_s=statistics.fmean(summary.adapt_s for summary in summaries),
+        bullets=statistics.fmean(summary.playbook_bullets for summary in summaries),
         reused=sum(known.reused for known in cells),
     )

@@ -7,7 +7,7 @@ from ace.engine.run_inputs import RunInputs
 from ace.store import Run, RunStore
 
 
-def finished(settings: RunSettings, parts: RunInputs) -> Run | None:
+def find_completed(settings: RunSettings, parts: RunInputs) -> Run | None:
     """The newest run of these settings, task data, prompts and first playbook that came to its end.
 
     One that a budget ended counts where the budget is still the same.
@@ -20,7 +20,7 @@ def finished(settings: RunSettings, parts: RunInputs) -> Run | None:
     return None
 
 
-def begun(settings: RunSettings, parts: RunInputs) -> str | None:
+def find_resumable(settings: RunSettings, parts: RunInputs) -> str | None:
     """The newest such run that stopped on the way and that no process works on; its id."""
     stopped = ("interrupted", "failed", "budget")
     return next((run.id for run in _runs_of(settings, parts) if run.status in stopped or run.abandoned), None)

@@ -37,21 +37,15 @@ class LLMClient:
     """A model behind any provider, for prompts or whole conversations, one or many at a time.
 
     `settings` are the other fields of `ace.config.ModelSettings` (max_model_len, dtype, engine_args, base_url, ...).
+    A `backend` of your own, such as a `ScriptedBackend` in a test, takes the place of all of them.
     The engine starts with the client. Use it as a context manager, sync or async, or call `close`. The sync calls work
     inside a running event loop too, as in a notebook: they have a loop of their own, on a thread of their own.
     """
 
-    def __init__(self, provider: str = "auto", model: str = "micro-target", **settings: Any) -> None:
-        try:
-            checked = ModelSettings.model_validate({"provider": provider, "model": model, **settings})
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ConfigError.at(
-                ".".join(map(str, first["loc"])),
-                first.get("input"),
-                f"{first['msg']}; fields: {', '.join(ModelSettings.model_fields)}",
-            ) from None
-        self._backend: Backend = create_backend(checked)
+    def __init__(
+        self, provider: str = "auto", model: str = "micro-target", *, backend: Backend | None = None, **settings: Any
+    ) -> None:
+        self._backend = backend or _start_backend(provider, model, settings)
         self._stats = ClientStats()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -170,3 +164,16 @@ def _message(turn: Any) -> Message:
         return Message(turn["role"], turn["content"])
     except (KeyError, TypeError):
         raise ConfigError.at("message", turn, "a Message, or a mapping with role and content") from None
+
+
+def _start_backend(provider: str, model: str, settings: Mapping[str, Any]) -> Backend:
+    try:
+        checked = ModelSettings.model_validate({"provider": provider, "model": model, **settings})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError.at(
+            ".".join(map(str, first["loc"])),
+            first.get("input"),
+            f"{first['msg']}; fields: {', '.join(ModelSettings.model_fields)}",
+        ) from None
+    return create_backend(checked)

@@ -23,7 +23,6 @@ from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.inference.wrappers.lora_backend import LoraBackend
 from ace.inference.wrappers.retry import RetryingBackend
 from ace.inference.wrappers.supervisor import SupervisedBackend, first_then
-from ace.types import ROLES
 
 _MODULES: Mapping[str, str] = {
     "vllm": "ace.inference.providers.vllm",
@@ -81,7 +80,7 @@ def create_backend(
 async def open_backends(
     settings: RunSettings, *, deferred: Callable[[Backend], None] | None = None
 ) -> AsyncIterator[dict[str, Backend]]:
-    """A backend under the name of each role and of each model that a role may ask, closed at the end.
+    """Open the backends of the models that the roles name, by their keys in `models`, and close them at the end.
 
     Models with equal settings share one engine, and adapters that of their base. Where `deferred` is given, an engine
     of ours starts when it is first asked, if ever, and `deferred` hears of it then.
@@ -116,8 +115,7 @@ async def open_backends(
                 stack.push_async_callback(engine.close)
                 live.append((wanted, engine))
             engines[name] = engine
-        models = {name: _tier(engines[settings.engine_of(name)], adapters.get(name)) for name in settings.models_used}
-        yield models | {role: models[settings.roles.of(role).model] for role in ROLES}
+        yield {name: _tier(engines[settings.engine_of(name)], adapters.get(name)) for name in settings.models_used}
 
 
 def _tier(engine: Backend, adapter: Adapter | None) -> Backend:

@@ -1,7 +1,8 @@
 """The playbook: bullets, deltas that change them, and how prompts and files show them."""
 
-from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply
+from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply, carried_out
 from ace.playbook.bullet import Bullet, Counters, Provenance, QuarantinedBullet
+from ace.playbook.combine import CombinedPlaybook, combine_playbooks
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.diff import Change, PlaybookDiff, diff
 from ace.playbook.io import dumps, loads, read_playbook, write_playbook
@@ -21,6 +22,7 @@ __all__ = [
     "Budgeted",
     "Bullet",
     "Change",
+    "CombinedPlaybook",
     "CompactionCost",
     "Counters",
     "Deduped",
@@ -44,6 +46,8 @@ __all__ = [
     "Update",
     "WorkingSet",
     "apply",
+    "carried_out",
+    "combine_playbooks",
     "compaction_cost",
     "create_embedder",
     "dedup_delta",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, QuarantinedBullet, bullet_id, clean_text
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, PrefixLine, Section
+from ace.playbook.section_names import REST
 from ace.playbook.similarity.text_features import normalize_whitespace
 
 _FIELDS: Final = {"helpful": "helpful", "harmful": "harmful", "neutral": "neutral", "used": "uses"}
@@ -59,6 +60,17 @@ def apply(playbook: Playbook, delta: Delta) -> Applied:
         except _SkippedError as why:
             skipped.append(SkippedOperation(operation, str(why)))
     return Applied(work.playbook() if done else playbook, tuple(done), tuple(skipped))
+
+
+def carried_out(delta: Delta, skipped: Iterable[SkippedOperation]) -> Counter[str]:
+    """How many operations of each type `apply` carried out of `delta`, of which it skipped those in `skipped`."""
+    counts = Counter(operation.type for operation in delta.operations)
+    waiting = Counter(operation.operation for operation in skipped)
+    for operation in delta.operations:
+        if waiting[operation] > 0:
+            waiting[operation] -= 1
+            counts[operation.type] -= 1
+    return +counts
 
 
 class _SkippedError(Exception):
@@ -169,7 +181,7 @@ class _Work:
     def _identity(self, section: str) -> str:
         """The next id in `section`, which is made if there is none."""
         identity = self._number(section)
-        self._sections.setdefault(section, Section(section, section))
+        self._sections.setdefault(section, REST if section == REST.slug else Section(section, section))
         return identity
 
     def _number(self, section: str) -> str:

@@ -107,7 +107,8 @@ class Playbook:
     @cached_property
     def ids_by_text(self) -> dict[str, list[str]]:
         """Ids of the live bullets by their content with its white space collapsed. Two of one content can come from a
-        file."""
+        file.
+        """
         ids: dict[str, list[str]] = {}
         for bullet in self.bullets:
             ids.setdefault(normalize_whitespace(bullet.content), []).append(bullet.id)
@@ -132,6 +133,21 @@ class Playbook:
             else:
                 said[line.id] = line.content
         return said == {bullet.id: bullet.content for bullet in self.bullets}
+
+    def advice(self, heading: str = "#") -> str:
+        """The bullets by section as Markdown, without ids and counters; "" where there are none."""
+        parts = []
+        for section in self.sections:
+            contents = [bullet.content for bullet in self.bullets if bullet.section == section.slug]
+            if contents:
+                items = "\n".join("- " + content.replace("\n", "\n  ") for content in contents)
+                parts.append(f"{heading} {section.title}\n\n{items}\n")
+        return "\n".join(parts)
+
+    def as_system_prompt(self) -> str:
+        """The bullets as text that can stand in any system prompt; "" where there are none."""
+        advice = self.advice()
+        return f"Advice from earlier work on this task:\n\n{advice}" if advice else ""
 
     def compacted(self) -> Playbook:
         """The same playbook with its log written anew: one line for each live bullet, in creation order."""

@@ -1,5 +1,6 @@
 """Prompt packs: what the three roles are told, as text files with a version and a hash."""
 
-from ace.prompts.prompt_pack import OPERATIONS, PromptPack, load_pack, packaged_packs
+from ace.prompts.manifest import AnswerRules
+from ace.prompts.prompt_pack import OPERATIONS, PromptPack, find_pack, load_pack, packaged_packs
 
-__all__ = ["OPERATIONS", "PromptPack", "load_pack", "packaged_packs"]
+__all__ = ["OPERATIONS", "AnswerRules", "PromptPack", "find_pack", "load_pack", "packaged_packs"]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ace.errors import PromptPackError
 from ace.playbook.render import LineFormats
+from ace.types import JsonLayout
 
 OperationName = Literal["ADD", "UPDATE", "MERGE", "REMOVE"]
 OPERATIONS: tuple[OperationName, ...] = ("ADD", "UPDATE", "MERGE", "REMOVE")
@@ -40,6 +41,17 @@ class LineTexts(_Strict):
     empty: str = _DEFAULTS.empty
 
 
+class AnswerRules(_Strict):
+    """What bounds a guided answer: the bullets that a prompt shows are all that it can name, and lists end.
+
+    `most_bullets` are the ids or tags in one answer, `most_operations` those of one curation.
+    """
+
+    layout: JsonLayout = "spaced"
+    most_bullets: Annotated[int, Field(ge=1)] = 6
+    most_operations: Annotated[int, Field(ge=1)] = 10
+
+
 class SectionEntry(_Strict):
     """A section that an empty playbook begins with."""
 
@@ -51,6 +63,8 @@ class Manifest(_Strict):
     """The keys of pack.yaml. The four line formats may stand under `formats` or at the top.
 
     `one_line` puts every text of a sample or an answer on one line: for packs that mark data by lines, not by tags.
+    `together` is the reflector's text for several samples that share `$target`; each of `$samples` reads as
+    `together_sample`. `again` asks once more, without reasoning, where an answer was cut off or cannot be read.
     """
 
     name: Annotated[str, Field(pattern=r"\S")]
@@ -60,6 +74,10 @@ class Manifest(_Strict):
     insight: str = "- $insight"
     insight_separator: str = ""
     reflection: str = "$key_insight"
+    together: str = ""
+    together_sample: str = "$question"
+    again: str = ""
+    answers: AnswerRules | None = None
     one_line: bool = False
     omit: tuple[_OPTIONAL_FIELDS, ...] = ()
     operations: Annotated[tuple[OperationName, ...], Field(min_length=1)] = OPERATIONS

@@ -3,14 +3,17 @@
 `pack.yaml` holds what is not a prompt; `preamble.txt`, `generator.txt`, `reflector.txt` and `curator.txt` are the
 texts (their one trailing newline is not part of them). Every role sees the same system message - preamble, then the
 playbook - so that the engine's prefix cache serves it to all three; what differs stands in the one user message.
+A preamble that names `$instructions` begins with what the task says to every sample.
+
+The newest version of a packaged pack is in the folder of its name, an earlier one in `NAME-VERSION`.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -19,18 +22,18 @@ from pathlib import Path
 from ace.errors import PromptPackError
 from ace.playbook.playbook import Section
 from ace.playbook.render import LineFormats
-from ace.prompts.manifest import OPERATIONS, Manifest, read_manifest
+from ace.prompts.manifest import OPERATIONS, AnswerRules, Manifest, read_manifest
 from ace.prompts.template import PromptTemplate
-from ace.types import ROLES, Message, RoleName
+from ace.types import ROLES, JsonLayout, Message, RoleName
 
-__all__ = ["OPERATIONS", "PromptPack", "load_pack", "packaged_packs"]
+__all__ = ["OPERATIONS", "PromptPack", "find_pack", "load_pack", "packaged_packs"]
 
 PLACEHOLDERS: Mapping[RoleName, frozenset[str]] = {
-    "generator": frozenset({"question", "context", "reflection"}),
-    "reflector": frozenset({"question", "context", "reasoning", "answer", "feedback", "target", "bullets"}),
-    "curator": frozenset({"insights", "sections", "stats"}),
+    "generator": frozenset({"question", "context", "reflection", "ids"}),
+    "reflector": frozenset({"question", "context", "reasoning", "answer", "feedback", "target", "bullets", "ids"}),
+    "curator": frozenset({"insights", "sections", "stats", "ids"}),
 }
-"""What each role's text may name."""
+"""What each role's text may name; `$ids` are those of the bullets that the prompt shows, nothing where it has none."""
 
 REFLECTION_PLACEHOLDERS = frozenset(
     {"error_identification", "root_cause_analysis", "correct_approach", "key_insight", "insight"}
@@ -49,24 +52,45 @@ _FILES = ("pack.yaml", "preamble.txt", "generator.txt", "reflector.txt", "curato
 class PromptPack:
     """What the roles are told. `digest` is `sha256:` and the hash over the pack's files.
 
+    `preamble` is the text before the playbook, made of `opening` by `for_task`.
     `one_line` folds the texts of samples and answers, `omit` names answer fields that the pack does not ask for,
-    `operations` the ones its curator may propose, `sections` those that an empty playbook begins with.
+    `operations` the ones its curator may propose, `sections` those that an empty playbook begins with. `answers` bounds
+    what guided answers hold, and `again` asks for an answer that was cut off or cannot be read.
     """
 
     name: str
     version: int
     digest: str
     preamble: str
+    opening: PromptTemplate
     templates: Mapping[RoleName, PromptTemplate]
     retry: PromptTemplate | None
     insight: PromptTemplate
     reflection: PromptTemplate
     formats: LineFormats
     insight_separator: str = ""
+    together: PromptTemplate | None = None
+    together_sample: PromptTemplate | None = None
+    again: str = ""
+    answers: AnswerRules | None = None
     one_line: bool = False
     omit: frozenset[str] = frozenset()
     operations: tuple[str, ...] = OPERATIONS
     sections: tuple[Section, ...] = field(default=())
+
+    @property
+    def layout(self) -> JsonLayout:
+        """The white space of guided answers."""
+        return self.answers.layout if self.answers is not None else "compact"
+
+    @property
+    def shows_instructions(self) -> bool:
+        """Whether the task's instructions stand in the preamble; otherwise they belong to each sample's context."""
+        return "instructions" in self.opening.placeholders
+
+    def for_task(self, instructions: str) -> PromptPack:
+        """The pack with the task's instructions in its preamble, where it shows them there."""
+        return replace(self, preamble=self.opening.fill({"instructions": instructions.strip()}))
 
     def messages(self, role: RoleName, playbook: str, values: Mapping[str, str]) -> tuple[Message, ...]:
         """The conversation for one call; `values` must hold every placeholder that the role's text names.
@@ -78,6 +102,16 @@ class PromptPack:
         user = self.templates[role].fill(values)
         if role == "generator" and self.retry is not None and values["reflection"].strip():
             user += self.retry.fill(values)
+        return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
+
+    def joint_messages(
+        self, playbook: str, samples: Sequence[Mapping[str, str]], *, target: str
+    ) -> tuple[Message, ...]:
+        """The reflector's conversation about several samples that share `target`; PromptPackError without a text."""
+        if self.together is None or self.together_sample is None:
+            raise PromptPackError(f"prompt pack '{self.name}' has no text for several samples together")
+        shown = "\n".join(self.together_sample.fill(sample) for sample in samples)
+        user = self.together.fill({"samples": shown, "target": target})
         return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
 
 
@@ -98,6 +132,12 @@ def load_pack(name_or_path: str | Path) -> PromptPack:
     near = difflib.get_close_matches(name, names, n=1)
     message = f"no prompt pack '{name}': not a folder, and ace brings {', '.join(names)}"
     raise PromptPackError(message + (f"; did you mean '{near[0]}'?" if near else ""), file=name)
+
+
+def find_pack(name: str, digest: str) -> PromptPack | None:
+    """The packaged version of the pack called `name` whose files have that digest, None where there is none."""
+    versions = (_load_packaged(folder) for folder in packaged_packs())
+    return next((pack for pack in versions if (pack.name, pack.digest) == (name, digest)), None)
 
 
 def _packaged() -> Traversable:
@@ -128,17 +168,27 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
             placeholder="reflection",
             hint="name it there, or set `retry` in pack.yaml",
         )
+    opening = PromptTemplate(
+        texts["preamble.txt"].removesuffix("\n"), source=f"{shown}/preamble.txt", allowed={"instructions"}
+    )
     return PromptPack(
         name=manifest.name,
         version=manifest.version,
         digest=_digest(texts),
-        preamble=texts["preamble.txt"].removesuffix("\n"),
+        preamble=opening.fill({"instructions": ""}),
+        opening=opening,
         templates=templates,
         retry=_retry(manifest, shown),
         insight=_reflection_text(manifest.insight, f"{shown}/pack.yaml, insight"),
         reflection=_reflection_text(manifest.reflection, f"{shown}/pack.yaml, reflection"),
         formats=_formats(manifest, f"{shown}/pack.yaml"),
         insight_separator=manifest.insight_separator,
+        together=_together(manifest.together, shown, "together", {"samples", "target"}, "samples"),
+        together_sample=_together(
+            manifest.together_sample, shown, "together_sample", {"question", "context", "answer"}, "question"
+        ),
+        again=manifest.again.strip(),
+        answers=manifest.answers,
         one_line=manifest.one_line,
         omit=frozenset(manifest.omit),
         operations=tuple(name for name in OPERATIONS if name in manifest.operations),
@@ -147,7 +197,7 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
 
 
 def _read(folder: Traversable, shown: str, name: str) -> str:
-    """The file's text with newlines as `\\n`, so that a pack has one digest on every system."""
+    r"""The file's text with newlines as `\n`, so that a pack has one digest on every system."""
     try:
         return folder.joinpath(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -161,6 +211,13 @@ def _retry(manifest: Manifest, shown: str) -> PromptTemplate | None:
     return PromptTemplate(
         manifest.retry, source=source, allowed=PLACEHOLDERS["generator"], required=frozenset({"reflection"})
     )
+
+
+def _together(text: str, shown: str, key: str, allowed: set[str], required: str) -> PromptTemplate | None:
+    if not text:
+        return None
+    source = f"{shown}/pack.yaml, {key}"
+    return PromptTemplate(text.removesuffix("\n"), source=source, allowed=allowed, required={required})
 
 
 def _reflection_text(text: str, source: str) -> PromptTemplate:

@@ -28,10 +28,10 @@ class PromptTemplate:
     PromptPackError for a placeholder outside `allowed`, a missing one of `required`, a stray `$` or an open block.
     """
 
-    __slots__ = ("_parts", "_tags", "placeholders", "source")
+    __slots__ = ("_parts", "_tags", "placeholders", "source", "text")
 
     def __init__(self, text: str, *, source: str, allowed: Collection[str], required: Collection[str] = ()) -> None:
-        self.source = source
+        self.source, self.text = source, text
         self._parts = _split(text, source)
         self._tags = _openings(text)
         names: set[str] = set()

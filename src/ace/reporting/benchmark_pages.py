@@ -7,7 +7,7 @@ from html import escape
 
 from markdown_it import MarkdownIt
 
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.registry import Part
 from ace.bench.report import Chart, Report
 from ace.errors import ProviderMissingError

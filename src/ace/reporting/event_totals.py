@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from ace.engine.events import (
     BatchCommitted,
     BatchStarted,
+    CallFailed,
     CallFinished,
     Event,
     RunStarted,
     SampleFinished,
 )
+from ace.engine.failures import failure_kind
 
 
 class Tally:
@@ -26,6 +29,8 @@ class Tally:
         self._prompt = self._cached = 0
         self.batches = self.batches_done = 0
         self.samples_done = self.first_right = self.completion_tokens = 0
+        self.failures: Counter[str] = Counter()
+        """Failed calls by kind of error."""
 
     def add(self, event: Event) -> None:
         """Take note of one event."""
@@ -37,6 +42,8 @@ class Tally:
                 self._prompt += usage.prompt_tokens
                 self._cached += usage.cached_tokens
                 self.completion_tokens += usage.completion_tokens
+            case CallFailed(error=error):
+                self.failures[failure_kind(error)] += 1
             case BatchStarted(index=index, samples=samples):
                 if index == self._resumed_at:
                     self._adapting_since = self._clock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -12,10 +12,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 
 from ace.engine.events import (
+    BackendAdjusted,
     BatchCommitted,
     BatchStarted,
     BudgetReached,
     BulletFlagged,
+    CallFailed,
     CallFinished,
     CurationFailed,
     EngineReady,
@@ -28,11 +30,14 @@ from ace.engine.events import (
     RunStarted,
     SampleFinished,
 )
+from ace.engine.failures import failure_kind
 from ace.reporting.event_totals import Tally
 from ace.reporting.text import UNKNOWN, by_type, cell, percent, seconds, visible
 
 WIDE = 105
 """Columns of a terminal from which on there is room for a bar beside the numbers."""
+MOST_KINDS = 20
+"""Kinds of failures that are shown when they first happen; the summary counts all of them."""
 
 
 class View(Protocol):
@@ -169,19 +174,24 @@ def describe(event: Event, tally: Tally) -> str | None:
             resumed = f", going on after batch {resumed_at}" if resumed_at else ""
             work = f", {samples} samples in {batches} batches" if batches else ""
             return f"run {run}: {mode}{work}{resumed}"
-        case BatchCommitted(index, epoch, first, corrected, failed, samples, version, bullets, operations):
+        case BatchCommitted(index, epoch, first, corrected, failed, samples, version, bullets, operations, skipped):
             failures = f", {failed} failed" if failed else ""
             mended = f", {corrected} after reflection" if corrected else ""
             speed = tally.tokens_per_s
             return (
                 f"batch {index + 1}/{tally.batches} (epoch {epoch + 1}): {first}/{samples} right{mended}{failures}; "
-                f"playbook v{version}, {bullets} bullets ({by_type(operations)}); "
+                f"playbook v{version}, {bullets} bullets ({by_type(operations)}){_not_done(skipped)}; "
                 f"{UNKNOWN if speed is None else f'{speed:.0f}'} tokens/s, "
                 f"cache hits {percent(tally.cache_hit_rate)}, {seconds(tally.seconds_left)} left"
             )
         case EvaluationFinished(label, split, samples, correct, failed, accuracy, version):
             failures = f", {failed} failed" if failed else ""
             return f"{label}: {percent(accuracy)} ({correct}/{samples} of {split}{failures}) with playbook v{version}"
+        case CallFailed(role, error):
+            first = tally.failures[failure_kind(error)] == 1 and len(tally.failures) <= MOST_KINDS
+            return f"{role} call failed: {error}" if first else None
+        case BackendAdjusted(note):
+            return f"note: {note}"
         case CurationFailed(batch, group, error):
             return f"batch {batch + 1}: the insights of curator group {group + 1} are lost: {error}"
         case BudgetReached(run, reason):
@@ -193,3 +203,12 @@ def describe(event: Event, tally: Tally) -> str | None:
             return f"run {run}: {status}"
         case _:
             return None
+
+
+def _not_done(skipped: Mapping[str, int]) -> str:
+    """How many operations were not carried out, with the reasons that come most often."""
+    if not skipped:
+        return ""
+    often = sorted(skipped.items(), key=lambda item: -item[1])[:3]
+    reasons = "; ".join(f"{number} x {reason[:100]}" for reason, number in often)
+    return f", {sum(skipped.values())} not carried out: {reasons}"

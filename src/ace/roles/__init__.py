@@ -13,12 +13,14 @@ from ace.roles.answers import (
 )
 from ace.roles.curator import bullet_stats, curate, insight_lines, tags_to_delta, to_delta
 from ace.roles.generator import generate
+from ace.roles.joint_reflection import AnsweredSample, reflect_together
 from ace.roles.parsing import parse
 from ace.roles.reflector import reflect, reflection_text
 from ace.roles.role_call import CallRecord, Complete, RoleResult
 
 __all__ = [
     "AddOp",
+    "AnsweredSample",
     "BulletTag",
     "CallRecord",
     "Complete",
@@ -35,6 +37,7 @@ __all__ = [
     "insight_lines",
     "parse",
     "reflect",
+    "reflect_together",
     "reflection_text",
     "response_schema",
     "tags_to_delta",

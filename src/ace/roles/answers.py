@@ -23,8 +23,8 @@ from pydantic import (
     model_validator,
 )
 
+from ace.roles.json_reading import Number, PythonNone
 from ace.roles.json_schema import response_schema
-from ace.roles.parsing import Number
 
 __all__ = [
     "AddOp",
@@ -40,12 +40,26 @@ __all__ = [
 ]
 
 Item = TypeVar("Item", bound=BaseModel)
+_PLACEHOLDER = re.compile(
+    r"\s*(?:\.{2,}|…+|_{2,}|\?{3,}"
+    r"|(?P<open>[<\[{(]+)?\s*(?:(?:your|my|the|a|an|final|insert|put|write|fill|short|new|one|in|own)[\s_-]+)*"
+    r"(?:answers?|final[\s_-]answer|text|string|value|number|result|letter|content|insight|section|reasoning"
+    r"|explanation|bullet|slug|response|option|placeholder|todo)(?:[\s_-]+(?:here|goes here|text|string|of .{1,40}))*"
+    r"\s*(?(open)[>\]})]+|(?<=here))"
+    r"|(?:your|insert|put|write)[\s_]+(?:your[\s_]+)?(?:final[\s_]+)?(?:answer|insight|reasoning)(?:[\s_]+here)?"
+    r"|[^.]{1,80}, as one string\.?)[.\s]*",
+    re.IGNORECASE,
+)
+"""What stands for a value in a description of the format."""
+_LONGEST_PLACEHOLDER = 120
+_NOT_A_KEY = re.compile(r"[^a-z0-9]+")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ID = re.compile(r"(?<![a-z0-9])[a-z]{2,6}-[0-9]{5}(?![0-9])")
 
 
 def _text(value: Any) -> Any:
     """A text as it is; another JSON value as its JSON; null as nothing."""
-    if value is None:
+    if value is None or isinstance(value, PythonNone):
         return ""
     return str(value) if isinstance(value, str) else _json(value)
 
@@ -60,10 +74,21 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _final_text(value: Any) -> Any:
+    """As `_text`; Python's `None` may be the word that was asked for."""
+    return str(value) if isinstance(value, PythonNone) else _text(value)
+
+
+def _no_placeholder(value: str) -> str:
+    if len(value) <= _LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(value):
+        raise ValueError(f"{value[:40]!r} stands for a value, it is none")
+    return value
+
+
 def _filled(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be empty")
-    return value.strip()
+    return _no_placeholder(value.strip())
 
 
 def _bullet_id(value: Any) -> Any:
@@ -74,7 +99,7 @@ def _bullet_id(value: Any) -> Any:
 def _bullet_ids(value: Any, info: ValidationInfo) -> list[str]:
     """Every id in a list, or in one text that names several."""
     found: dict[str, None] = {}
-    for item in value if isinstance(value, list) else [] if value is None else [value]:
+    for item in value if isinstance(value, list) else [] if not value or isinstance(value, PythonNone) else [value]:
         ids = _ID.findall(item["id"] if isinstance(item, dict) and isinstance(item.get("id"), str) else str(item))
         found.update(dict.fromkeys(ids))
         if not ids:
@@ -88,7 +113,8 @@ def _readable(
     """A validator that keeps the items of a list that fit; it fails if `required` and there are items but none fits."""
 
     def read(value: Any, info: ValidationInfo) -> list[Item]:
-        items = value if isinstance(value, list) else [] if value is None else [value]
+        nothing = value is None or isinstance(value, PythonNone)
+        items = value if isinstance(value, list) else [] if nothing else [value]
         kept: list[Item] = []
         problem = ""
         for item in items:
@@ -113,8 +139,21 @@ def _leave_out(info: ValidationInfo, what: str, item: Any, problem: str) -> None
 class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_keys(cls, data: Any) -> Any:
+        """`finalAnswer`, `Final Answer` and `final-answer` mean `final_answer`."""
+        if not isinstance(data, dict) or data.keys() <= cls.model_fields.keys():
+            return data
+        named = {key: value for key, value in data.items() if key in cls.model_fields}
+        for key, value in data.items():
+            named.setdefault(_NOT_A_KEY.sub("_", _CAMEL.sub("_", str(key)).lower()).strip("_"), value)
+        return named
+
 
 Text = Annotated[str, BeforeValidator(_text)]
+FinalText = Annotated[str, BeforeValidator(_final_text), AfterValidator(_no_placeholder)]
+InsightText = Annotated[str, BeforeValidator(_text), AfterValidator(_no_placeholder)]
 FilledText = Annotated[str, BeforeValidator(_text), AfterValidator(_filled)]
 BulletId = Annotated[str, Field(pattern=r"^[a-z]{2,6}-[0-9]{5}$"), BeforeValidator(_bullet_id)]
 BulletIds = Annotated[list[BulletId], BeforeValidator(_bullet_ids)]
@@ -125,7 +164,15 @@ class GeneratorAnswer(_Answer):
 
     reasoning: Text = ""
     bullet_ids: BulletIds = []
-    final_answer: Text
+    final_answer: FinalText
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_key(cls, data: Any) -> Any:
+        """`{"answer": "42"}` means the final answer."""
+        if isinstance(data, dict) and "final_answer" not in data and isinstance(data.get("answer"), str | int | float):
+            return {**data, "final_answer": data["answer"]}
+        return data
 
 
 class BulletTag(_Answer):
@@ -152,7 +199,7 @@ class Reflection(_Answer):
     error_identification: Text = ""
     root_cause_analysis: Text = ""
     correct_approach: Text = ""
-    key_insight: Text
+    key_insight: InsightText
     bullet_tags: Annotated[
         list[BulletTag], BeforeValidator(_readable(lambda: _TAG, "tag", required=False)), BeforeValidator(_tag_items)
     ] = []
@@ -163,7 +210,7 @@ class AddOp(_Answer):
 
     type: Literal["ADD"]
     reason: Text = ""
-    section: FilledText
+    section: Text
     content: FilledText
 
 
@@ -193,10 +240,14 @@ class RemoveOp(_Answer):
     id: BulletId
 
 
+_TYPE_KEYS = ("type", "Type", "op", "operation", "action")
+
+
 def _upper_type(value: Any) -> Any:
-    if isinstance(value, dict) and isinstance(value.get("type"), str):
-        return {**value, "type": value["type"].strip().upper()}
-    return value
+    if not isinstance(value, dict):
+        return value
+    kind = next((value[key] for key in _TYPE_KEYS if isinstance(value.get(key), str)), None)
+    return value if kind is None else {**value, "type": kind.strip().upper()}
 
 
 OperationAnswer = Annotated[AddOp | UpdateOp | MergeOp | RemoveOp, Field(discriminator="type")]
@@ -217,4 +268,15 @@ class Curation(_Answer):
     @model_validator(mode="before")
     @classmethod
     def _from_list(cls, data: Any) -> Any:
+        if _is_operation(data):
+            return {"operations": [data]}
         return {"operations": data} if isinstance(data, list) else data
+
+    @staticmethod
+    def join(objects: list[Any]) -> list[Any] | None:
+        """Operations that stand one after the other are one list; None where `objects` are anything else."""
+        return objects if len(objects) > 1 and all(map(_is_operation, objects)) else None
+
+
+def _is_operation(data: Any) -> bool:
+    return isinstance(data, dict) and "operations" not in data and any(key in data for key in _TYPE_KEYS[:4])

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, Section
+from ace.playbook.section_names import section_for
 from ace.prompts import PromptPack
-from ace.roles.answers import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp, response_schema
+from ace.roles.answers import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp
+from ace.roles.json_schema import pack_schema, shown_ids
 from ace.roles.reflector import reflection_values
 from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, Sampling
@@ -38,14 +40,16 @@ async def curate(
         "insights": "\n".join(lines),
         "sections": "\n".join(f"- {section.slug}: {section.title}" for section in sections),
         "stats": stats,
+        "ids": ", ".join(shown_ids(playbook)),
     }
-    schema = response_schema(
-        Curation, omit=pack.omit, operations=pack.operations, sections=tuple(section.slug for section in sections)
-    )
+    schema = pack_schema(pack, Curation, playbook, sections=tuple(section.slug for section in sections))
     request = Request(
-        messages=pack.messages("curator", playbook, values), sampling=sampling, schema=schema if guided else None
+        messages=pack.messages("curator", playbook, values),
+        sampling=sampling,
+        schema=schema if guided else None,
+        layout=pack.layout,
     )
-    return await call_role(complete, request, Curation, role="curator", sample_id=None, round=round)
+    return await call_role(complete, request, Curation, role="curator", sample_id=None, round=round, again=pack.again)
 
 
 def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[str, ...]:
@@ -73,13 +77,12 @@ def bullet_stats(playbook: Playbook, ids: Iterable[str]) -> str:
 
 
 def to_delta(curation: Curation, provenance: Provenance, sections: Sequence[Section] = ()) -> Delta:
-    """The curation as a delta. A section given by its title becomes the slug; an unknown one is left to `apply`."""
-    slugs = {name.casefold(): section.slug for section in sections for name in (section.title, section.slug)}
+    """The curation as a delta. A section is the one of `sections` that its name means (`section_for`)."""
     operations: list[Operation] = []
     for op in curation.operations:
         match op:
             case AddOp():
-                section = slugs.get(op.section.casefold(), op.section)
+                section = section_for(op.section, sections).slug
                 operations.append(Add(section=section, content=op.content, reason=op.reason, provenance=provenance))
             case UpdateOp():
                 operations.append(Update(id=op.id, content=op.content, reason=op.reason, provenance=provenance))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ace.prompts import PromptPack
-from ace.roles.answers import GeneratorAnswer, response_schema
+from ace.roles.answers import GeneratorAnswer
+from ace.roles.json_schema import pack_schema, shown_ids
 from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, RoleName, Sample, Sampling
 
@@ -32,17 +33,20 @@ async def generate(
     the final answer, where it is not a text. `role` is recorded with the call: whose model was asked.
     """
     question, context = prompt or (sample.question, sample.context)
-    values = {"question": question, "context": context, "reflection": reflection}
+    values = {"question": question, "context": context, "reflection": reflection, "ids": ", ".join(shown_ids(playbook))}
     request = Request(
         messages=pack.messages("generator", playbook, values),
         sampling=sampling,
-        schema=_schema(pack, answer_schema) if guided else None,
+        schema=_schema(pack, playbook, answer_schema) if guided else None,
+        layout=pack.layout,
     )
-    return await call_role(complete, request, GeneratorAnswer, role=role, sample_id=sample.id, round=round)
+    return await call_role(
+        complete, request, GeneratorAnswer, role=role, sample_id=sample.id, round=round, again=pack.again
+    )
 
 
-def _schema(pack: PromptPack, final_answer: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    schema = response_schema(GeneratorAnswer, omit=pack.omit)
+def _schema(pack: PromptPack, playbook: str, final_answer: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    schema = pack_schema(pack, GeneratorAnswer, playbook)
     if final_answer is None:
         return schema
     return {**schema, "properties": {**schema["properties"], "final_answer": dict(final_answer)}}

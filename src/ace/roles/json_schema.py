@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
 
-from ace.prompts import OPERATIONS
+from ace.prompts import OPERATIONS, PromptPack
 
+MOST_LISTED = 1_000
+"""Bullets that a schema lists by their ids. Of more it asks for the form of an id alone, and what names none is left
+out afterwards: each batch's playbook is a schema of its own, which takes 20 characters an id to send and compile."""
+
+BULLET_ID = "^[a-z]{2,6}-[0-9]{5}$"
+_SHOWN = re.compile(r"(?<!\\)\[([a-z]{2,6}-[0-9]{5})\]")
 _KEPT = ("type", "enum", "const", "pattern", "minItems")
 
 
@@ -20,11 +27,16 @@ def response_schema(
     omit: frozenset[str] = frozenset(),
     operations: tuple[str, ...] = OPERATIONS,
     sections: tuple[str, ...] = (),
+    bullets: tuple[str, ...] | None = None,
+    most_bullets: int | None = None,
+    most_operations: int | None = None,
 ) -> Mapping[str, Any]:
     """`model`'s schema without `$ref`, every field required, none added, in declaration order. Read-only: it is shared.
 
     `omit` names fields to prune everywhere; a curator may propose `operations` alone, and add to `sections` alone if
-    there are any. Texts stay plain strings: lengths would let raw control characters through in xgrammar.
+    there are any. An answer can name `bullets` alone, if given: where there are none, it has no field for them.
+    `most_bullets` and `most_operations` end lists. Texts stay plain strings: a grammar that counts characters takes
+    xgrammar half a minute to compile.
     """
     full = model.model_json_schema()
     definitions: Mapping[str, Any] = full.get("$defs", {})
@@ -34,10 +46,20 @@ def response_schema(
             return plain(definitions[node["$ref"].rpartition("/")[2]])
         if "oneOf" in node:
             branches = [plain(branch) for branch in node["oneOf"]]
-            kept = [branch for branch in branches if branch["properties"]["type"]["const"] in operations]
+            possible = [name for name in operations if name == "ADD" or bullets != ()]
+            kept = [branch for branch in branches if branch["properties"]["type"]["const"] in possible]
             return kept[0] if len(kept) == 1 else {"anyOf": kept}
         if "properties" in node:
-            fields = {name: plain(field) for name, field in node["properties"].items() if name not in omit}
+            left_out = omit if bullets != () else omit | {"bullet_ids", "bullet_tags"}
+            fields = {name: plain(field) for name, field in node["properties"].items() if name not in left_out}
+            for name, most in (
+                ("bullet_ids", most_bullets),
+                ("bullet_tags", most_bullets),
+                ("ids", most_bullets),
+                ("operations", most_operations),
+            ):
+                if name in fields and most is not None:
+                    fields[name] = {**fields[name], "maxItems": most}
             if sections and "section" in fields:
                 fields["section"] = {"type": "string", "enum": list(sections)}
             return {
@@ -47,8 +69,33 @@ def response_schema(
                 "additionalProperties": False,
             }
         result = {key: node[key] for key in _KEPT if key in node}
+        if bullets is not None and len(bullets) <= MOST_LISTED and node.get("pattern") == BULLET_ID:
+            return {"type": "string", "enum": list(bullets)}
         if "items" in node:
             result["items"] = plain(node["items"])
         return result
 
     return plain(full)
+
+
+def pack_schema(
+    pack: PromptPack, model: type[BaseModel], playbook: str, *, sections: tuple[str, ...] = ()
+) -> Mapping[str, Any]:
+    """The schema of `model` under the rules of `pack`, for a prompt that shows the rendered `playbook`."""
+    if pack.answers is None:
+        return response_schema(model, omit=pack.omit, operations=pack.operations, sections=sections)
+    return response_schema(
+        model,
+        omit=pack.omit,
+        operations=pack.operations,
+        sections=sections,
+        bullets=shown_ids(playbook),
+        most_bullets=pack.answers.most_bullets,
+        most_operations=pack.answers.most_operations,
+    )
+
+
+@lru_cache(maxsize=64)
+def shown_ids(playbook: str) -> tuple[str, ...]:
+    """The ids of the bullets in a rendered playbook, each once; an id that a bullet's text mentions is none."""
+    return tuple(dict.fromkeys(_SHOWN.findall(playbook)))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from ace.prompts import PromptPack
-from ace.roles.answers import GeneratorAnswer, Reflection, response_schema
+from ace.roles.answers import GeneratorAnswer, Reflection
+from ace.roles.insight_check import find_repetition
+from ace.roles.json_schema import pack_schema, shown_ids
 from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, Sample, Sampling
 
@@ -35,13 +40,41 @@ async def reflect(
         "feedback": feedback,
         "target": sample.target or "",
         "bullets": ", ".join(bullet for bullet in dict.fromkeys(answer.bullet_ids) if bullet in playbook),
+        "ids": ", ".join(shown_ids(playbook)),
     }
     request = Request(
         messages=pack.messages("reflector", playbook, values),
         sampling=sampling,
-        schema=response_schema(Reflection, omit=pack.omit) if guided else None,
+        schema=pack_schema(pack, Reflection, playbook) if guided else None,
+        layout=pack.layout,
     )
-    return await call_role(complete, request, Reflection, role="reflector", sample_id=sample.id, round=round)
+    result = await call_role(
+        complete, request, Reflection, role="reflector", sample_id=sample.id, round=round, again=pack.again
+    )
+    return drop_repetition(pack, result, questions=(question, context), target=sample.target or "")
+
+
+def drop_repetition(
+    pack: PromptPack, result: RoleResult[Reflection], *, questions: Sequence[str], target: str
+) -> RoleResult[Reflection]:
+    """`result` without its insight where that only repeats what the prompt says; the call's record says so.
+
+    For packs that bound their answers; the others are for models that were trained or tuned on them.
+    """
+    if result.value is None or pack.answers is None:
+        return result
+    repeated = find_repetition(
+        result.value.key_insight, questions=questions, target=target, prompt=pack.templates["reflector"].text
+    )
+    if repeated is None:
+        return result
+    said = f"insight left out: it repeats {repeated}: {result.value.key_insight[:200]!a}"
+    error = "; ".join(filter(None, (result.call.error, said)))
+    return replace(
+        result,
+        value=result.value.model_copy(update={"key_insight": ""}),
+        call=replace(result.call, error=error),
+    )
 
 
 def reflection_text(pack: PromptPack, reflection: Reflection) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from ace.errors import ParseError
+from ace.errors import ParseError, PromptTooLongError
 from ace.roles.parsing import parse
-from ace.types import Completion, FinishReason, Request, RoleName, Usage
+from ace.types import Completion, FinishReason, Message, Request, RoleName, Usage
 
+MOST_REPEATED = 2_000
+"""Characters of an answer that cannot be used which are shown when it is asked for again."""
+LEAST_AGAIN = 128
+"""Tokens that a second answer may have, at least: it has no reasoning."""
 Answer = TypeVar("Answer", bound=BaseModel)
 Complete = Callable[[Request], Awaitable[Completion]]
 """A backend's `complete`."""
@@ -43,7 +47,7 @@ class CallRecord:
 class RoleResult(Generic[Answer]):
     """A typed answer, or the ParseError that stands in its place: exactly one of `value` and `error` is None.
 
-    `earlier` are calls of a smaller model whose answers were not good enough.
+    `earlier` are calls whose answers were not good enough: of a smaller model, or unreadable.
     """
 
     value: Answer | None
@@ -58,9 +62,49 @@ class RoleResult(Generic[Answer]):
 
 
 async def call_role(
+    complete: Complete,
+    request: Request,
+    answer: type[Answer],
+    *,
+    role: RoleName,
+    sample_id: str | None,
+    round: int,
+    again: str = "",
+) -> RoleResult[Answer]:
+    """Send `request` and parse what comes back. Inference errors pass through; a bad answer is a result.
+
+    With `again`, what cannot be read is asked for once more in these words, without reasoning.
+    """
+    result = await _call(complete, request, answer, role=role, sample_id=sample_id, round=round)
+    if result.value is not None or not again:
+        return result
+    shorter = _without_reasoning(request, result.call.text, again)
+    try:
+        second = await _call(complete, shorter, answer, role=role, sample_id=sample_id, round=round)
+    except PromptTooLongError:
+        return result
+    return replace(second, earlier=(result.call,))
+
+
+def _without_reasoning(request: Request, text: str, again: str) -> Request:
+    """The conversation goes on: what was answered, and what to answer now in a quarter of the tokens."""
+    answered = text[:MOST_REPEATED].strip() or "{"
+    return replace(
+        request,
+        messages=(*request.messages, Message("assistant", answered), Message("user", again)),
+        sampling=replace(request.sampling, max_tokens=max(LEAST_AGAIN, request.sampling.max_tokens // 4)),
+        schema=_omit_reasoning(request.schema) if request.schema is not None else None,
+    )
+
+
+def _omit_reasoning(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = {name: field for name, field in schema["properties"].items() if name != "reasoning"}
+    return {**schema, "properties": properties, "required": list(properties)}
+
+
+async def _call(
     complete: Complete, request: Request, answer: type[Answer], *, role: RoleName, sample_id: str | None, round: int
 ) -> RoleResult[Answer]:
-    """Send `request` and parse what comes back. Inference errors pass through; a bad answer is a result."""
     completion = await complete(request)
     value: Answer | None = None
     error: ParseError | None = None
@@ -68,7 +112,8 @@ async def call_role(
     try:
         value = parse(completion.text, answer, truncated=completion.finish_reason == "length", left_out=left_out)
     except ParseError as problem:
-        error = ParseError(problem.message, hint=problem.hint, **{**problem.facts, "role": role})
+        message = _cause(completion) + problem.message
+        error = ParseError(message, hint=problem.hint, **{**problem.facts, "role": role})
     record = CallRecord(
         role=role,
         sample_id=sample_id,
@@ -83,3 +128,12 @@ async def call_role(
         from_cache=completion.from_cache,
     )
     return RoleResult(value, error, record)
+
+
+def _cause(completion: Completion) -> str:
+    """What a server did that no answer can be read for, in front of what the parser says."""
+    if completion.finish_reason == "error":
+        return f"the server ended the answer with '{completion.finish_detail or 'error'}': "
+    if completion.finish_reason == "length" and completion.reasoning and not completion.text.strip():
+        return "cut off while thinking: "
+    return ""

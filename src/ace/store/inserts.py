@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 
 from ace.errors import StoreError
 from ace.playbook.delta import Delta
 from ace.store.database import insert_new
-from ace.store.records import BatchRecord, EvaluationRecord, JournalEntry, OutcomeRecord, utcnow
-from ace.store.schema import batches, calls, completions, evaluations, journal, outcomes, playbook_versions
+from ace.store.records import BatchRecord, EvaluationAmendment, EvaluationRecord, JournalEntry, OutcomeRecord, utcnow
+from ace.store.schema import batches, calls, completions, evaluations, journal, outcomes, playbook_versions, runs
 from ace.types import Completion, Usage
 
 if TYPE_CHECKING:
@@ -68,8 +68,15 @@ def add_batch(connection: Connection, record: BatchRecord) -> None:
             window_info=dict(record.window),
             started=record.started,
             finished=record.finished,
+            errors=list(record.errors) or None,
         )
     )
+    for batch, position in record.retries:
+        connection.execute(
+            update(outcomes)
+            .where(outcomes.c.run_id == record.run, outcomes.c.batch == batch, outcomes.c.position == position)
+            .values(retried_in=record.index)
+        )
     add_playbook(
         connection,
         record.run,
@@ -107,14 +114,45 @@ def add_evaluation(connection: Connection, record: EvaluationRecord) -> int:
     return index
 
 
+def amend_evaluation(connection: Connection, run_id: str, index: int, amended: EvaluationAmendment) -> None:
+    """Other outcomes in the places of failed ones, and the calls that led to them."""
+    here = (outcomes.c.run_id == run_id, outcomes.c.evaluation == index)
+    for outcome in amended.outcomes:
+        position = outcomes.c.position == outcome.position
+        connection.execute(update(outcomes).where(*here, position).values(**_outcome_row(outcome)))
+    _add_calls(connection, run_id, amended.calls, evaluation=index)
+    counted = select(
+        func.count().filter(outcomes.c.correct).label("correct"),
+        func.count().filter(outcomes.c.status == "failed").label("failed"),
+    ).where(*here)
+    correct, failed = connection.execute(counted).one()
+    connection.execute(
+        update(evaluations)
+        .where(evaluations.c.run_id == run_id, evaluations.c.idx == index)
+        .values(correct=correct, failed=failed, metrics=dict(amended.metrics) or None)
+    )
+
+
 def add_journal(connection: Connection, run_id: str, entries: Sequence[JournalEntry]) -> None:
     """Answered calls of the work in flight. What the journal holds already stays as it is."""
-    connection.execute(insert_new(connection.dialect, journal), [_journal_row(run_id, entry) for entry in entries])
-    answers = {entry.cache_key: entry.completion for entry in entries if entry.cache_key}
+    if entries:
+        connection.execute(insert_new(connection.dialect, journal), [_journal_row(run_id, entry) for entry in entries])
+
+
+def add_completions(connection: Connection, answers: Mapping[str, Completion]) -> None:
+    """Answers for the completion cache, by their keys. What it holds already stays as it is."""
     if answers:
         now = utcnow()
         rows = [_completion_row(key, completion, now) for key, completion in answers.items()]
         connection.execute(insert_new(connection.dialect, completions), rows)
+
+
+def add_notes(connection: Connection, run_id: str, notes: Sequence[str]) -> None:
+    """What the run's backends had to change, each once."""
+    if notes:
+        known = connection.execute(select(runs.c.notes).where(runs.c.id == run_id)).scalar_one() or []
+        every = list(dict.fromkeys((*known, *notes)))
+        connection.execute(update(runs).where(runs.c.id == run_id).values(notes=every))
 
 
 def trim_completions(connection: Connection, most: int) -> None:

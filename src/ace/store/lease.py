@@ -1,8 +1,9 @@
 """Who may write a run: one owner at a time, known by a token that every commit checks.
 
-The owner says so every `HEARTBEAT_S` seconds. Another process takes a run over when the owner's process is dead (same
-machine) or silent for `STALE_S` seconds (anywhere). Taking over a process that only slept is safe: its next commit
-finds a token that is not its own and fails with RunLockedError before it has written anything.
+The owner says so every `HEARTBEAT_S` seconds, or as often as its store was told to. Another process takes a run over
+when the owner's process is dead (same machine) or silent for `STALE_S` seconds (anywhere). Taking over a process that
+only slept is safe: its next commit finds a token that is not its own and fails with RunLockedError before it has
+written anything.
 """
 
 from __future__ import annotations
@@ -149,8 +150,9 @@ def release_lease(connection: Connection, run_id: str, token: str) -> None:
 class Heartbeat:
     """A thread that keeps the owned runs' heartbeats fresh while this process lives, whatever else it does."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, interval_s: float) -> None:
         self._engine = engine
+        self._interval_s = interval_s
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._tokens: frozenset[str] = frozenset()
@@ -168,7 +170,7 @@ class Heartbeat:
             self._thread.join(timeout=5.0)
 
     def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT_S):
+        while not self._stop.wait(self._interval_s):
             if not self._tokens:
                 continue
             try:

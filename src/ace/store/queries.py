@@ -5,14 +5,13 @@ Only `calls` and `outcomes` load answers' texts; everything a list shows comes f
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, ScalarSelect, Select, case, func, literal, select
 
-from ace.playbook.apply import SkippedOperation
+from ace.playbook.apply import SkippedOperation, carried_out
 from ace.playbook.delta import Delta
 from ace.playbook.playbook import Playbook
 from ace.roles.role_call import CallRecord
@@ -46,6 +45,7 @@ _RUN_FIELDS = (
     "status",
     "summary",
     "best_version",
+    "error",
 )
 
 
@@ -67,7 +67,8 @@ def runs(
     for row in connection.execute(query):
         owner = owner_of(row)
         fields = {name: row._mapping[name] for name in _RUN_FIELDS}
-        found.append(Run(**fields, owner=owner, live=owner is not None and is_live(owner, now), batches=row.batches))
+        live = owner is not None and is_live(owner, now)
+        found.append(Run(**fields, owner=owner, live=live, batches=row.batches, notes=tuple(row.notes or ())))
     return tuple(found)
 
 
@@ -116,7 +117,7 @@ def playbook_versions(connection: Connection, run_id: str) -> tuple[VersionInfo,
             batch=row.batch,
             digest=row.digest,
             bullets=row.bullets,
-            operations=dict(Counter(operation.type for operation in _delta(row).operations)),
+            operations=dict(carried_out(_delta(row), _skipped(row.skipped))),
             skipped=len(row.skipped["reasons"]),
             created=row.created,
         )
@@ -180,6 +181,7 @@ def batches(connection: Connection, run_id: str, *, last: bool = False) -> tuple
             window=row.window_info,
             started=row.started,
             finished=row.finished,
+            errors=tuple(row.errors or ()),
             samples=row.samples,
             correct=row.correct,
             failed=row.failed,
@@ -275,6 +277,30 @@ def journal(connection: Connection, run_id: str) -> tuple[JournalEntry, ...]:
     )
 
 
+def failed_samples(connection: Connection, run_id: str) -> int:
+    """How many outcomes are of samples that failed and were not asked again."""
+    outcome = schema.outcomes
+    query = select(func.count()).where(
+        outcome.c.run_id == run_id, outcome.c.status == "failed", outcome.c.retried_in.is_(None)
+    )
+    return connection.execute(query).scalar_one()
+
+
+def errors(connection: Connection, run_id: str) -> tuple[str, ...]:
+    """Why samples failed or learned nothing, and why curators' insights were lost, in the order of commit."""
+    outcome, call, batch = schema.outcomes, schema.calls, schema.batches
+    failed = select(outcome.c.error).where(
+        outcome.c.run_id == run_id, outcome.c.error.is_not(None), outcome.c.retried_in.is_(None)
+    )
+    unread = select(call.c.error).where(call.c.run_id == run_id, call.c.role == "curator", ~call.c.parsed)
+    lost = select(batch.c.errors).where(batch.c.run_id == run_id, batch.c.errors.is_not(None))
+    return (
+        *connection.execute(failed.order_by(outcome.c.seq)).scalars(),
+        *(f"curator: ParseError: {error}" for error in connection.execute(unread.order_by(call.c.seq)).scalars()),
+        *(error for texts in connection.execute(lost.order_by(batch.c.idx)).scalars() for error in texts),
+    )
+
+
 def _of(table: FromClause, run_id: str, batch: int | None, evaluation: int | None) -> Select[Any]:
     query = select(table).where(table.c.run_id == run_id).order_by(table.c.seq)
     if evaluation is not None:
@@ -345,4 +371,6 @@ def _usage(row: Row[*tuple[Any, ...]]) -> Usage:
         drafted_tokens=int(row.drafted_tokens),
         accepted_tokens=int(row.accepted_tokens),
         draft_steps=int(row.draft_steps),
+        reasoning_tokens=int(row.reasoning_tokens),
+        estimated_tokens=int(row.estimated_tokens),
     )

@@ -47,6 +47,8 @@ class OutcomeRecord:
     first_correct: bool | None = None
     error: str | None = None
     stop: str | None = None
+    retried_in: int | None = None
+    """The batch in which a failed sample was asked again; this outcome then counts no more."""
 
     @property
     def corrected(self) -> bool:
@@ -58,13 +60,12 @@ class OutcomeRecord:
 class JournalEntry:
     """A call that was answered in a batch or evaluation that is not committed yet. `digest` is its request's.
 
-    With `cache_key` the answer goes into the completion cache, too. `escalated` is the call record's.
+    `escalated` is the call record's.
     """
 
     role: RoleName
     digest: str
     completion: Completion
-    cache_key: str | None = None
     escalated: str | None = None
 
 
@@ -109,6 +110,10 @@ class BatchRecord:
     window: Mapping[str, Any] = field(default_factory=dict)
     started: datetime = field(default_factory=utcnow)
     finished: datetime = field(default_factory=utcnow)
+    errors: tuple[str, ...] = ()
+    """Why curator calls of this batch failed."""
+    retries: tuple[tuple[int, int], ...] = ()
+    """The failed outcomes, by batch and position, whose samples this batch asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,15 @@ class EvaluationRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     started: datetime = field(default_factory=utcnow)
     finished: datetime = field(default_factory=utcnow)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationAmendment:
+    """What asking the failed samples of a committed evaluation again led to. `metrics` are those of all its samples."""
+
+    outcomes: tuple[OutcomeRecord, ...]
+    calls: tuple[CallRecord, ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +177,10 @@ class Run:
     owner: Owner | None
     live: bool
     batches: int
+    error: str | None = None
+    """What ended a run that failed."""
+    notes: tuple[str, ...] = ()
+    """What its backends had to change in their requests."""
 
     @property
     def abandoned(self) -> bool:
@@ -185,6 +203,7 @@ class BatchInfo:
     correct: int
     failed: int
     corrected: int
+    errors: tuple[str, ...] = ()
     prompt_tokens: int = 0
     cached_tokens: int = 0
 
@@ -200,9 +219,10 @@ class BatchInfo:
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """A committed playbook. `batch` is None for the one the run began with; `operations` counts the delta's by type.
+    """A committed playbook. `batch` is None for the one the run began with.
 
-    A batch that changes nothing repeats the version of the one before it.
+    `operations` counts by type what was carried out, `skipped` what was not. A batch that changes nothing repeats the
+    version of the one before it.
     """
 
     version: int

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from ace.errors import RunNotFoundError
 from ace.store import queries, run_ids
@@ -36,7 +36,11 @@ class RunReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._engine = database.engine
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's engine of the database, for queries of your own. What it writes bypasses the run's owner."""
+        return self._database.engine
 
     @property
     def name(self) -> str:
@@ -126,6 +130,16 @@ class RunReader:
         with self._reading(run_id) as connection:
             return queries.journal(connection, run_id)
 
+    def failed_samples(self, run_id: str) -> int:
+        """How many outcomes, of batches and evaluations, are of samples that failed and were not asked again."""
+        with self._reading(run_id) as connection:
+            return queries.failed_samples(connection, run_id)
+
+    def errors(self, run_id: str) -> tuple[str, ...]:
+        """Why samples failed or learned nothing, and why curators' insights were lost; one text for each time."""
+        with self._reading(run_id) as connection:
+            return queries.errors(connection, run_id)
+
     def usage_by_role(self, run_id: str) -> dict[RoleName, RoleUsage]:
         """Over all answered calls, committed or in the journal."""
         sums: dict[RoleName, RoleUsage] = {}
@@ -146,7 +160,7 @@ class RunReader:
     @contextmanager
     def _reading(self, run_id: str | None = None) -> Iterator[Connection]:
         """A consistent view of the database, in which the run `run_id` exists."""
-        with self._database.turn, store_errors(self.name), self._engine.connect() as connection:
+        with self._database.turn, store_errors(self.name), self.engine.connect() as connection:
             if run_id is not None:
                 self._require(connection, run_id)
             yield connection

@@ -14,12 +14,13 @@ from sqlalchemy import Connection, insert, select, update
 from ace.store import inserts, lease, run_ids, schema
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
 from ace.store.migrations import migrate
-from ace.store.records import BatchRecord, EvaluationRecord, JournalEntry, RunStatus, utcnow
+from ace.store.records import BatchRecord, EvaluationAmendment, EvaluationRecord, JournalEntry, RunStatus, utcnow
 from ace.store.run_reader import RunReader
 
 if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.playbook.playbook import Playbook
+    from ace.types import Completion
 
 
 CACHED_COMPLETIONS = 200_000
@@ -32,15 +33,16 @@ class RunStore(RunReader):
     Every method raises StoreError where the database fails, and RunNotFoundError for an unknown run id.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, heartbeat_s: float = lease.HEARTBEAT_S) -> None:
         super().__init__(database)
         self._tokens: dict[str, str] = {}
-        self._heartbeat = lease.Heartbeat(database.engine)
+        self._heartbeat = lease.Heartbeat(database.engine, heartbeat_s)
 
     @classmethod
-    def open(cls, url: str | Path, *, create: bool = True) -> RunStore:
+    def open(cls, url: str | Path, *, create: bool = True, heartbeat_s: float = lease.HEARTBEAT_S) -> RunStore:
         """`url`: a path, `sqlite:///path`, `sqlite://` (memory), `postgresql://...`. Brings an older schema up to date.
 
+        Every `heartbeat_s` seconds the owner of a run says that it lives.
         StoreError (missing while `create` is False, unwritable, not a store), StoreVersionError (a newer schema).
         """
         database = open_database(url, create=create)
@@ -50,7 +52,7 @@ class RunStore(RunReader):
         except BaseException:
             database.engine.dispose()
             raise
-        return cls(database)
+        return cls(database, heartbeat_s=heartbeat_s)
 
     def close(self) -> None:
         """Gives up every run that this store owns, then the connections. A second call does nothing."""
@@ -59,7 +61,7 @@ class RunStore(RunReader):
             for run_id in tuple(self._tokens):
                 self.release(run_id)
         finally:
-            self._engine.dispose()
+            self.engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -150,14 +152,30 @@ class RunStore(RunReader):
         with self._writing(record.run) as connection:
             return inserts.add_evaluation(connection, record)
 
-    def commit_journal(self, run_id: str, entries: Sequence[JournalEntry]) -> None:
+    def amend_evaluation(self, run_id: str, index: int, amended: EvaluationAmendment) -> None:
+        """Put other outcomes in the places of failed ones of evaluation `index`, in one transaction."""
+        with self._writing(run_id) as connection:
+            inserts.amend_evaluation(connection, run_id, index, amended)
+
+    def commit_journal(
+        self,
+        run_id: str,
+        entries: Sequence[JournalEntry],
+        *,
+        completions: Mapping[str, Completion] = {},
+        notes: Sequence[str] = (),
+    ) -> None:
         """Keep answered calls until their batch or evaluation is committed, which removes them again.
+
+        Answers for the completion cache, by their keys, and what backends had to change are kept for good.
 
         They survive the death of the process. Syncing each would cost more than many a call: a power loss may take the
         last ones, which are then asked again.
         """
         with self._writing(run_id, synced=False) as connection:
             inserts.add_journal(connection, run_id, entries)
+            inserts.add_completions(connection, completions)
+            inserts.add_notes(connection, run_id, notes)
 
     def finish_run(
         self,
@@ -166,12 +184,15 @@ class RunStore(RunReader):
         *,
         summary: Mapping[str, Any] | None = None,
         best_version: int | None = None,
+        error: str | None = None,
     ) -> None:
-        """Set how the run ended and give it up. A None leaves the summary or best version that was there.
+        """Set how the run ended, by which `error` if by one, and give it up.
+
+        A None leaves the summary or best version that was there.
 
         A run that is done has no journal any more.
         """
-        values: dict[str, Any] = {"status": status, "finished": utcnow()}
+        values: dict[str, Any] = {"status": status, "finished": utcnow(), "error": error}
         if summary is not None:
             values["summary"] = dict(summary)
         if best_version is not None:
@@ -186,7 +207,7 @@ class RunStore(RunReader):
 
     @contextmanager
     def _writing(self, owned_run: str | None = None, *, synced: bool = True) -> Iterator[Connection]:
-        transaction = write_transaction(self._engine, synced=synced)
+        transaction = write_transaction(self.engine, synced=synced)
         with self._database.turn, store_errors(self.name), transaction as connection:
             if owned_run is not None:
                 lease.check(connection, owned_run, self._tokens.get(owned_run))

@@ -3,6 +3,7 @@
 from ace.tasks.task import (
     ComparingTask,
     Environment,
+    InstructedTask,
     InteractiveTask,
     MeasuringTask,
     ObservingTask,
@@ -12,11 +13,12 @@ from ace.tasks.task import (
     TaskAbilities,
     abilities_of,
 )
-from ace.tasks.task_loader import load_task
+from ace.tasks.task_loader import check_task, load_task
 
 __all__ = [
     "ComparingTask",
     "Environment",
+    "InstructedTask",
     "InteractiveTask",
     "MeasuringTask",
     "ObservingTask",
@@ -25,5 +27,6 @@ __all__ = [
     "Task",
     "TaskAbilities",
     "abilities_of",
+    "check_task",
     "load_task",
 ]

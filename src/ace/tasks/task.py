@@ -41,6 +41,15 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class InstructedTask(Protocol):
+    """A task that says the same to every sample; `prompt` leaves it out."""
+
+    @property
+    def instructions(self) -> str:
+        """What the models are to do, and in which form they are to answer."""
+
+
+@runtime_checkable
 class ObservingTask(Protocol):
     """A task that can tell something about an answer without its target: what label-free adaptation learns from."""
 

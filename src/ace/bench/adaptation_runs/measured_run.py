@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ace.bench.adaptation_runs.config_modes import MAIN, ConfigSource, config_settings
 from ace.bench.adaptation_runs.one_by_one import SerialBackend
 from ace.bench.adaptation_runs.role_clock import RoleClock
 from ace.bench.adaptation_runs.run_modes import BATCH, TARGET, Mode, run_settings
@@ -20,12 +21,18 @@ from ace.bench.hardware.roofline import Asked
 from ace.config import Provider, RunSettings
 from ace.engine import Event, run
 from ace.engine.events import EvaluationStarted, RunStarted
-from ace.inference import Backend, EngineMeter, open_backends
+from ace.inference import Backend, EngineMeter, ModelBinding, bind, open_backends
 from ace.roles import CallRecord
 from ace.store import RunStore
-from ace.types import ROLES, Usage
+from ace.types import ROLES, Message, Request, Sampling, Usage
 
 WARM_UP_WORLD = 500_000
+WARM_UP = tuple(
+    Request((Message("user", f"{number} is a number. Which one comes next?"),), Sampling(8, temperature=0.0, top_p=1.0))
+    for number in range(4)
+)
+"""What an engine answers first; it shares no prefix with any prompt of a run."""
+
 ESCALATED = "escalated"
 """Beside the roles: calls that a larger model answered in the place of a role's own."""
 
@@ -35,7 +42,7 @@ class Work:
     """What is learned: so many samples so often, in worlds `seed`, `seed` + 1, ...: one for each repetition.
 
     `batch` samples flow together unless the mode says otherwise. `threads` are what an engine has on a CPU; None: what
-    ace gives a model of that size.
+    ace gives a model of that size. With `config` that is what is run, and the numbers here are what it says.
     """
 
     samples: int
@@ -44,13 +51,21 @@ class Work:
     seed: int
     batch: int = BATCH
     threads: int | None = None
+    config: ConfigSource | None = None
+
+    @property
+    def model(self) -> str:
+        """The model that is measured, a name or a folder."""
+        return TARGET if self.config is None else self.config.load().models[MAIN].model
 
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """One repetition. `role_s` are wall-clock seconds, shared out by `RoleClock`; `engine_s` were spent inside engine
-    steps; `asked` is what each model was; `right` says of each held-out question whether it was answered right at the
-    end."""
+    """One repetition.
+
+    `role_s` are wall-clock seconds, shared out by `RoleClock`; `engine_s` were spent inside engine steps; `asked` is
+    what each model was; `right` says of each held-out question whether it was answered right at the end.
+    """
 
     seconds: float
     engine_s: float
@@ -65,14 +80,33 @@ class Adaptation:
 def measure_adaptations(mode: Mode, work: Work) -> list[Adaptation]:
     """All repetitions, in a process of their own, after a warm-up of kernels and grammars on another world.
 
-    Raises what starting a provider raises.
+    A config has one world, so that each of its repetitions is a process of its own after a short warm-up: no prefix
+    cache is warm from before. Raises what starting a provider raises.
     """
-    return isolated(_measure, mode, work)
+    if work.config is None:
+        return isolated(_measure, mode, work)
+    return [isolated(_measure_config, mode, work, number) for number in range(work.repetitions)]
 
 
 def _measure(mode: Mode, work: Work) -> list[Adaptation]:
-    set_engine_threads(work.threads or threads_of(TARGET))
+    set_engine_threads(work.threads or threads_of(work.model))
     return asyncio.run(_repeat(mode, work))
+
+
+def _measure_config(mode: Mode, work: Work, repetition: int) -> Adaptation:
+    set_engine_threads(work.threads or threads_of(work.model))
+    return asyncio.run(_adapt_config(mode, work, repetition))
+
+
+async def _adapt_config(mode: Mode, work: Work, repetition: int) -> Adaptation:
+    assert work.config is not None
+    with TemporaryDirectory(prefix="ace-bench-") as folder:
+        store = f"sqlite:///{Path(folder) / 'ace.db'}"
+        settings = config_settings(mode, work.config, store=store, repetition=repetition)
+        async with open_backends(settings) as backends:
+            for engine in {id(backend): backend for backend in backends.values()}.values():
+                await asyncio.gather(*(engine.complete(request) for request in WARM_UP))
+            return await _adapt(settings, backends, serial=mode.serial)
 
 
 async def _repeat(mode: Mode, work: Work) -> list[Adaptation]:
@@ -95,12 +129,13 @@ async def _repeat(mode: Mode, work: Work) -> list[Adaptation]:
 
 async def _adapt(settings: RunSettings, backends: Mapping[str, Backend], *, serial: bool) -> Adaptation:
     clock, lock = RoleClock(), asyncio.Lock()
-    timed: dict[str, Backend] = {
-        name: clock.over(name if name in ROLES else ESCALATED, backend) for name, backend in backends.items()
-    }
-    asked = {role: SerialBackend(backend, lock) for role, backend in timed.items()} if serial else timed
+
+    def timed(binding: ModelBinding) -> Backend:
+        backend = clock.over(binding.role if binding.tier == "own" else ESCALATED, binding.backend)
+        return SerialBackend(backend, lock) if serial else backend
+
     watch = _Watch(backends.values(), clock)
-    summary = await run(settings, backends=asked, listener=watch)
+    summary = await run(settings, backends=bind(settings, backends).wrap(timed), listener=watch)
     with RunStore.open(settings.store, create=False) as store:
         (held_out,) = store.evaluations(summary.run)
         outcomes = store.outcomes(summary.run, evaluation=held_out.index)

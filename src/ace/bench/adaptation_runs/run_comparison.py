@@ -1,5 +1,6 @@
-"""The whole adaptation run, mode by mode: transformers and vLLM, one call at a time and at full width, and what each
-further saving brings.
+"""The whole adaptation run, mode by mode.
+
+Transformers and vLLM, one call at a time and at full width, and what each further saving brings.
 
 Every mode works the same samples of the same worlds (one a repetition, so that no prefix cache is warm from before)
 with the same batch size, prompts, threads, precision and greedy sampling, each in a process of its own. What cannot be
@@ -23,9 +24,9 @@ from ace.bench.adaptation_runs.measured_run import (
     measure_adaptations,
     median_seconds,
 )
-from ace.bench.adaptation_runs.run_modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, TARGET, Mode, choice
+from ace.bench.adaptation_runs.run_modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, Mode, choice
 from ace.bench.hardware.engine_threads import threads_of
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.roofline import Bound, Ceiling, Roofline, against_hardware
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, ignore_partial
@@ -85,7 +86,7 @@ class RunReport(Report):
     machine: Machine
 
     def to_markdown(self) -> str:
-        """Three tables: total seconds, seconds by role, the least that the hardware allows; early stopping's saving."""
+        """What `parts` has, below the command and the machine."""
         work = self.work
         inputs = (
             f"--samples {work.samples} --epochs {work.epochs} --batch {work.batch}"
@@ -93,10 +94,13 @@ class RunReport(Report):
             f"{'' if work.threads is None else f' --threads {work.threads}'}"
             f"{choice(MODES, [row.mode for row in self.rows])}"
         )
+        return report(f"ace bench run {inputs}", self.machine, *self.parts())
+
+    def parts(self) -> tuple[str, ...]:
+        """Three tables: total seconds, seconds by role, the least that the hardware allows; early stopping's saving."""
+        work = self.work
         said = [] if self.saving is None else [str(self.saving)]
-        return report(
-            f"ace bench run {inputs}",
-            self.machine,
+        return (
             f"{work.samples} samples in batches of {work.batch}; {divided_threads_text(self.threads)}.",
             table(_TOTALS, map(_totals, self.rows)),
             table(("seconds by role (mean)", *ROLES, ESCALATED), map(_by_role, self.rows)),
@@ -163,10 +167,14 @@ def measure_runs(
     partial: Partial = ignore_partial,
 ) -> RunReport:
     """Measure `modes`, each in a process of its own. Raises what starting a provider raises."""
-    work = Work(samples, epochs, repetitions, seed, batch, threads)
+    return compare_modes(Work(samples, epochs, repetitions, seed, batch, threads), modes, partial)
+
+
+def compare_modes(work: Work, modes: Sequence[Mode], partial: Partial = ignore_partial) -> RunReport:
+    """The same for work of any kind."""
     rows: list[RunRow] = []
     measured: dict[str, list[Adaptation]] = {}
-    threads, machine = threads or threads_of(TARGET), Machine.here()
+    threads, machine = work.threads or threads_of(work.model), Machine.here()
     ceiling = Ceiling(threads)
     for mode in modes:
         measured[mode.name] = each = measure_adaptations(mode, work)

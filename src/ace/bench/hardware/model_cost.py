@@ -13,16 +13,19 @@ from pathlib import Path
 
 from ace.types import Usage
 
-_BYTES = 2
-"""Of a weight in bfloat16."""
+_BYTES = {"bfloat16": 2, "float32": 4}
+"""Of a weight."""
 
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a model has computed: tokens that went through its layers, and operations, a multiplication and an addition
-    two of them. `steps` and the bytes of weights that they read are 0 where nobody counted them."""
+    """What a model has computed: tokens that went through its layers, and operations.
+
+    A multiplication and an addition are two operations. `steps` and the bytes of weights that they read are 0 where
+    nobody counted them.
+    """
 
     tokens: int
     flops: int
@@ -41,10 +44,12 @@ class ModelCost:
     kv_heads: int
     head_size: int
     vocabulary: int
+    dtype: str = "bfloat16"
+    """In which it is served."""
 
     @classmethod
-    def of(cls, folder: Path) -> ModelCost | None:
-        """Of the model in `folder`. None for a mixture of experts: a token does not read all of it."""
+    def of(cls, folder: Path, dtype: str = "bfloat16") -> ModelCost | None:
+        """Of the model in `folder`, served in `dtype`. None for a mixture of experts, of which a token reads a part."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if any(config.get(key) for key in _EXPERTS):
             return None
@@ -57,6 +62,7 @@ class ModelCost:
             kv_heads=config.get("num_key_value_heads") or heads,
             head_size=config.get("head_dim") or config["hidden_size"] // heads,
             vocabulary=config["vocab_size"],
+            dtype=dtype,
         )
 
     @property
@@ -82,7 +88,7 @@ class ModelCost:
     @property
     def step_bytes(self) -> int:
         """Bytes of weights that a step reads, however many tokens it computes."""
-        return _BYTES * (self.body + self.head)
+        return _BYTES[self.dtype] * (self.body + self.head)
 
     def attention(self, context: int) -> int:
         """Operations of one token that attends to `context` tokens, itself among them: QK^T and PV in all layers."""
@@ -97,8 +103,10 @@ class ModelCost:
         return load if steps is None else Load(load.tokens, load.flops, steps, steps * self.step_bytes)
 
     def guessed(self, usages: Iterable[Usage]) -> Load:
-        """What the same calls cost the model that guessed for them: the prompts and the guesses. Its steps are not
-        counted."""
+        """What the same calls cost the model that guessed for them: the prompts and the guesses.
+
+        Its steps are not counted.
+        """
         return self._load([_guessed(usage) for usage in usages])
 
     def _load(self, counts: Iterable[_Counts]) -> Load:

@@ -21,7 +21,7 @@ from ace.cli.bench_output import (
     use_own_engines,
     write_report,
 )
-from ace.cli.options import JsonPath
+from ace.cli.options import JsonPath, Overrides
 from ace.cli.terminal import message_console
 
 app = typer.Typer(help="Measure this machine: medians, and ratios against a baseline in the same run.")
@@ -51,6 +51,19 @@ def everything(
 
 @app.command("run")
 def run_modes(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Measure this config's task with its model `main` (and `small`) instead of the micro world.",
+            show_default=False,
+        ),
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
+    prompts: Annotated[
+        int, typer.Option(min=0, help="With --config: requests one at a time, before the runs; 0 for none.")
+    ] = 10,
     samples: Annotated[int, typer.Option(min=1, max=64, help="How many samples are learned from.")] = 50,
     epochs: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Samples that flow together, in every mode.")] = 16,
@@ -64,12 +77,23 @@ def run_modes(
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
-    """A whole adaptation run through transformers and vLLM, with early stopping, and with a small model's help."""
+    """A whole adaptation run through transformers and vLLM, with early stopping, and with a small model's help.
+
+    With --config the samples, epochs, batches and the seed are the config's.
+    """
     from rich.text import Text
 
-    from ace.bench import measure_runs
+    from ace.bench import measure_config, measure_runs
+    from ace.bench.adaptation_runs.config_modes import ConfigSource
     from ace.bench.adaptation_runs.run_modes import MODES, chosen
 
+    if config is not None:
+        writer = report_writer(json_path, markdown)
+        source = ConfigSource(str(config), tuple(overrides))
+        measured = measure_config(
+            source, repetitions=repetitions, prompts=prompts, threads=threads, modes=mode or (), partial=writer
+        )
+        return write_report(measured, json_path, markdown)
     modes = chosen(MODES, mode or ())
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     report = measure_runs(

@@ -49,6 +49,7 @@ def _machine() -> Table:
 
     from ace._util.machine import available_cores
     from ace.inference.model_files.packaged import PACKAGED
+    from ace.inference.precision import cpu_precision
     from ace.inference.provider_choice import has_gpu, installed
 
     table = Table.grid(padding=(0, 3))
@@ -60,6 +61,7 @@ def _machine() -> Table:
         ("cpu cores", str(available_cores())),
         ("memory", _memory()),
         ("nvidia gpu", "yes" if has_gpu() else "no"),
+        ("dtype auto on the cpu", str(cpu_precision())),
         ("shipped models", ", ".join(models) or "none: this installation is incomplete"),
     ):
         table.add_row(name, value)

@@ -142,7 +142,7 @@ def _experiment(
     if plot is not None:
         replace_file(plot, leaderboard_plot(table, cells[0].settings.name))
     show(leaderboard_view(table))
-    if any(known.summary["failed_samples"] for known in runs):
+    if any(done.summary.failed_samples for done in runs):
         raise typer.Exit(FAILED_SAMPLES)
 
 

@@ -22,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Show, compare, judge, export and import playbooks."
 )
 
+ExportKind = Literal["playbook", "skill", "agents", "system-prompt"]
 SUFFIXES = (".txt", ".json", ".md")
 
 Source = Annotated[
@@ -83,16 +84,74 @@ def diff_playbooks(
 
 @app.command("export")
 def export_playbook(
-    run: RunName,
+    source: Source,
     path: Annotated[
         Path,
         typer.Argument(metavar="FILE", dir_okay=False, help="Where to: .json (keeps everything), .md or .txt."),
     ],
+    kind: Annotated[
+        ExportKind,
+        typer.Option("--as", help="For agents instead: a SKILL.md, a section of an AGENTS.md, or a system prompt."),
+    ] = "playbook",
+    name: Annotated[str, typer.Option(help="The name of the skill.")] = "playbook",
+    description: Annotated[
+        str, typer.Option(help="When an agent should use the skill.")
+    ] = "Advice learned from earlier work on this task. Read it before you begin.",
     version: Version = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Write a run's playbook to a file."""
-    _write(_load(run, version, store), path)
+    """Write a playbook to a file: for people, for other programs, or for agents."""
+    from ace._util.files import replace_file
+    from ace.playbook.io.agent_files import dump_skill, update_agents_file
+
+    playbook = _load(source, version, store)
+    if kind == "playbook":
+        _write(playbook, path)
+    elif kind == "skill":
+        replace_file(path, dump_skill(playbook, name=name, description=description))
+    elif kind == "agents":
+        existing = path.read_text(encoding="utf-8") if path.exists() else ""
+        replace_file(path, update_agents_file(existing, playbook))
+    else:
+        replace_file(path, playbook.as_system_prompt())
+
+
+@app.command("merge")
+def merge_playbooks(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|FILE...", help="Two or more playbooks; the earlier wins a conflict."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", dir_okay=False, help="Where to: .json (keeps everything), .md or .txt.")
+    ],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="The run or file that all of them grew from: removals and rewordings count.", show_default=False
+        ),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Cosine similarity from which a new bullet is a duplicate.")
+    ] = 0.92,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Merge playbooks that have grown apart; duplicates and conflicts are listed."""
+    from ace.errors import ConfigError
+    from ace.playbook import NgramEmbedder, combine_playbooks
+    from ace.reporting.text import cell
+
+    if len(sources) < 2:
+        raise ConfigError.at("RUN|FILE", " ".join(sources), "two or more playbooks")
+    start = None if base is None else _load(base, None, store)
+    combined = combine_playbooks(
+        [_load(source, None, store) for source in sources], base=start, embedder=NgramEmbedder(), threshold=threshold
+    )
+    _write(combined.playbook, output)
+    for title, operations in (("conflict", combined.conflicts), ("duplicate", combined.duplicates)):
+        for dropped in operations:
+            text = getattr(dropped.operation, "content", "") or getattr(dropped.operation, "id", "")
+            show(cell(f"{title}: {dropped.operation.type} {text}: {dropped.reason}"))
 
 
 @app.command("import")
@@ -107,9 +166,16 @@ def import_playbook(
     ],
 ) -> None:
     """Check a playbook file from elsewhere and write it in another format."""
-    from ace.playbook import read_playbook
+    from rich.text import Text
 
-    _write(read_playbook(source), path)
+    from ace.playbook import read_playbook
+    from ace.reporting.text import visible
+
+    notes: list[str] = []
+    playbook = read_playbook(source, notes=notes)
+    for note in notes:
+        message_console().print(Text(f"{visible(str(source))}: {visible(note)}"), soft_wrap=True)
+    _write(playbook, path)
 
 
 @app.command("credit")

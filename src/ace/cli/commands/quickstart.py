@@ -1,10 +1,10 @@
-"""`ace quickstart`: see the loop work on this machine, without a configuration, a GPU or a download."""
+"""`ace quickstart`: see the loop work on this machine, without a configuration or a GPU."""
 
 from __future__ import annotations
 
 import json
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,12 +14,17 @@ from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
     from ace.config import RunSettings
+    from ace.reporting.progress import View
 
-WHAT_THIS_IS = """\
+MICRO_WORLD = """\
 ACE on the micro world: invented words with hidden codes, which only a playbook can tell; it starts out empty.
 The shipped micro model (a few million parameters) plays all three roles: a demonstrator, not a product."""
 
-SEED = "Decides the invented world, the splits and the order. The micro models were trained on seeds above these."
+ROUTING = """\
+ACE on support tickets: {model} sends them to the desks of an invented company, whose rules no model can know.
+It plays all three roles and learns them from right and wrong alone; the playbook starts out empty."""
+
+SEED = "Decides the world or the rules, the splits and the order. The micro models were trained on seeds above these."
 
 
 def quickstart(
@@ -27,15 +32,26 @@ def quickstart(
     provider: Annotated[str, typer.Option(help="auto, vllm, huggingface or openai.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, max=999_999, help=SEED)] = 0,
     model: Annotated[str, typer.Option(help="The model: micro-target, a folder or a hub id.")] = "micro-target",
+    level: Annotated[
+        Literal["easy", "medium", "hard"], typer.Option(help="How hard the tickets of a real model are.")
+    ] = "easy",
     store: Store = DEFAULT_STORE,
     json_path: JsonPath = None,
 ) -> None:
-    """Run ACE on the micro world with the shipped micro model."""
+    """Run ACE on the micro world with the shipped micro model, or on support tickets with a model of yours."""
     from rich.text import Text
 
-    settings = quickstart_settings(provider=provider, seed=seed, model=model, store=store)
-    message_console().print(Text(WHAT_THIS_IS), soft_wrap=True)
-    summary = work(ctx, settings, json_path)
+    from ace.inference.model_files.packaged import PACKAGED
+
+    view = None
+    if model in PACKAGED:
+        settings = quickstart_settings(provider=provider, seed=seed, model=model, store=store)
+        message_console().print(Text(MICRO_WORLD), soft_wrap=True)
+    else:
+        settings = routing_settings(provider=provider, seed=seed, model=model, level=level, store=store)
+        message_console().print(Text(ROUTING.format(model=model)), soft_wrap=True)
+        view = _learning_view(settings)
+    summary = work(ctx, settings, json_path, view=view)
     elsewhere = "" if store == DEFAULT_STORE else f" --store {store}"
     show(
         Text(),
@@ -46,15 +62,38 @@ def quickstart(
 
 
 def quickstart_settings(*, provider: str, seed: int, model: str, store: str) -> RunSettings:
-    """The packaged config with these values set."""
+    """The packaged config of the micro world with these values set."""
+    return _load("quickstart.yaml", provider=provider, model=model, seed=seed, store=store, **{"task.micro.seed": seed})
+
+
+def routing_settings(*, provider: str, seed: int, model: str, level: str, store: str) -> RunSettings:
+    """The packaged config of the support tickets with these values set."""
+    task = {"task.routing.seed": seed, "task.routing.level": level}
+    return _load("quickstart_routing.yaml", provider=provider, model=model, seed=seed, store=store, **task)
+
+
+def _load(name: str, *, provider: str, model: str, seed: int, store: str, **more: object) -> RunSettings:
     from ace.config import load_settings
 
-    values = {
-        "models.main.provider": provider,
-        "models.main.model": model,
-        "seed": seed,
-        "task.micro.seed": seed,
-        "store": store,
-    }
-    with as_file(files("ace.cli") / "quickstart.yaml") as path:
+    values = {"models.main.provider": provider, "models.main.model": model, "seed": seed, "store": store, **more}
+    with as_file(files("ace.cli") / name) as path:
         return load_settings(path, [f"{key}={json.dumps(value)}" for key, value in values.items()])
+
+
+def _learning_view(settings: RunSettings) -> View:
+    """Progress with every question, answer and new bullet. Says first what was chosen."""
+    from rich.text import Text
+
+    from ace.prompts import load_pack
+    from ace.reporting.learning_view import LearningView
+    from ace.tasks import load_task
+
+    splits = load_task(settings.task).splits
+    pack = load_pack(settings.prompts)
+    chosen = (
+        f"{len(splits.train)} tickets to learn from in batches of {settings.adaptation.batch_size}, {len(splits.test)} "
+        f"others to be judged by; prompts: {pack.name}, version {pack.version}"
+    )
+    message_console().print(Text(chosen), soft_wrap=True)
+    samples = {sample.id: sample for sample in (*splits.train, *splits.validation, *splits.test)}
+    return LearningView(message_console(), settings.store, samples)

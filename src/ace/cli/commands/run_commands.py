@@ -67,6 +67,9 @@ def resume(
     more: Annotated[
         list[str], typer.Option("--set", metavar="budget.KEY=VALUE", help="A larger budget; may be repeated.")
     ] = [],  # noqa: B006 - Typer makes a new list for each call
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask the samples again that failed; the rest stays.")
+    ] = False,
     store: Store = DEFAULT_STORE,
     json_path: JsonPath = None,
 ) -> None:
@@ -78,10 +81,18 @@ def resume(
     with RunStore.open(store, create=False) as opened:
         known = opened.run(opened.resolve(run))
         settings = _with_budget(stored_settings(known.settings, store), more)
-    if known.status == "done":
-        message_console().print(Text(f"run {known.id} is done already; see: ace show {known.id}"), soft_wrap=True)
+        failed = opened.failed_samples(known.id)
+    if known.status == "done" and not (failed and retry_failed):
+        message_console().print(Text(_done(known.id, failed, retry_failed=retry_failed)), soft_wrap=True)
         return
-    finish(work(ctx, settings, json_path, resume=known.id))
+    finish(work(ctx, settings, json_path, resume=known.id, retry_failed=retry_failed))
+
+
+def _done(run: str, failed: int, *, retry_failed: bool) -> str:
+    if retry_failed:
+        return f"run {run} is done, and none of its samples failed; see: ace show {run}"
+    again = f"; {failed} samples failed, to ask them again: ace resume {run} --retry-failed" if failed else ""
+    return f"run {run} is done already; see: ace show {run}{again}"
 
 
 def _of_run(name: str, store: str, folder: Path) -> tuple[RunSettings, Path]:

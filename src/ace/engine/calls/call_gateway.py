@@ -1,4 +1,4 @@
-"""The calls of a run: each is asked once, kept as soon as it is answered, and counted against the budget."""
+"""The gateway of a run's model calls: journal, completion cache and budget before the backends."""
 
 from __future__ import annotations
 
@@ -7,99 +7,136 @@ import asyncio
 from ace.engine.calls.completion_cache import CompletionCache
 from ace.engine.calls.escalation import Escalation
 from ace.engine.calls.spending import Spending
-from ace.errors import BudgetReachedError
-from ace.inference import Tiers
-from ace.roles import Complete
+from ace.engine.events import BackendAdjusted, CallFailed, Listener, null_listener
+from ace.errors import BudgetReachedError, PromptTooLongError, RequestRejectedError, TransientError
+from ace.inference import Backend, ModelBinding
 from ace.store import JournalEntry, RunStore
-from ace.types import Completion, Request, RoleName
+from ace.types import Completion, Request
+
+SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
+"""Errors of one sample while the engine is well. They are recorded with the sample, and the run goes on."""
 
 
 class CallGateway:
-    """Stands between the roles and their backends.
+    """Answers requests from the journal of an earlier process, from the completion cache, or by the bound model.
 
-    An answer reaches its role after it is in the store's journal: a process that dies has lost the calls in flight and
-    no other. What the journal of an earlier process holds is answered from there, what the completion cache holds, too.
+    An answer reaches its role after it is in the store's journal: a process that dies loses the calls in flight and no
+    others.
 
-    A database takes one writer at a time, and the journal is written on the loop. So that the loop does not stand still
-    in the database's queue while a batch is committed in a thread, answers that come meanwhile wait for the end of that
-    commit (`hold`), and then share a transaction. The journal therefore never has calls of a batch that began after
-    the commit did, unless the commit is on disk or has failed.
+    The journal is written on the event loop, and a database takes one writer at a time. Answers that arrive while a
+    batch is committed in a thread wait for the end of that commit (`hold`) and then share a transaction, so that the
+    loop does not wait in the database's queue. The journal therefore never has calls of a batch that started after the
+    commit did, unless the commit is on disk or has failed.
+
+    The completion cache gets an answer once its role has parsed it (`accept`), with the journal's next transaction.
     """
 
     def __init__(
         self,
         run: str,
         store: RunStore,
-        tiers: Tiers,
         spending: Spending,
         cache: CompletionCache,
+        listener: Listener = null_listener,
     ) -> None:
-        self._run, self._store, self._tiers = run, store, tiers
-        self._spending, self._cache = spending, cache
-        self._known = {entry.digest: entry.completion for entry in store.journal(run)}
-        self._under_way: set[asyncio.Task[Completion]] = set()
+        self._run, self._store = run, store
+        self._spending, self._cache, self._listener = spending, cache, listener
+        self._journaled = {entry.digest: entry.completion for entry in store.journal(run)}
+        self._in_flight: set[asyncio.Task[Completion]] = set()
         self._unwritten: list[JournalEntry] = []
+        self._unparsed: dict[str, tuple[str, Completion]] = {}
+        self._accepted: dict[str, Completion] = {}
+        self._notes: list[str] = []
         self._written: asyncio.Future[None] | None = None
         self._commit: asyncio.Future[None] | None = None
         self._ending = False
 
-    def of(self, role: RoleName, escalated: Escalation | None = None) -> Complete:
-        """The function through which `role` asks its model, or the larger one where it is `escalated` for a reason.
+    async def complete(
+        self,
+        request: Request,
+        binding: ModelBinding,
+        escalation: Escalation | None = None,
+        *,
+        prompt_limit: int | None = None,
+    ) -> Completion:
+        """Answer `request`.
 
-        It raises what the backend raises, and BudgetReachedError.
-
-        Cancelling a call gives it up, unless the budget has ended the run: what is under way then is paid for, and
-        kept.
+        Raises what the backend raises, BudgetReachedError, and PromptTooLongError for a prompt of more than
+        `prompt_limit` tokens. Cancelling a call gives it up, unless the budget has ended the run: its answer is then
+        paid for, and stored.
         """
-
-        async def complete(request: Request) -> Completion:
-            digest = request.digest
-            known = self._known.pop(digest, None)
-            if known is not None:
-                return known
-            key = self._cache.key(role, request, escalated=escalated is not None)
+        if prompt_limit is not None:
+            _check_length(request, binding.backend, prompt_limit)
+        digest = request.digest
+        key = self._cache.key(binding, request)
+        completion = self._journaled.pop(digest, None)
+        if completion is None:
             cached = key and self._cache.find(key)
             if cached:
                 return cached
-            self._start(role)
-            task = asyncio.create_task(self._ask(role, escalated, request, digest, key))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                if not self._ending:
-                    task.cancel()
-                raise
+            completion = await self._call(request, binding, escalation)
+        if key is not None:
+            self._unparsed[digest] = (key, completion)
+        return completion
 
-        return complete
+    def accept(self, digest: str) -> None:
+        """Cache the answer to the request with this digest: its role parsed it."""
+        key, completion = self._unparsed.pop(digest, (None, None))
+        if key is not None and completion is not None and completion.finish_reason != "error":
+            self._accepted[key] = completion
+
+    def reject(self, digest: str) -> None:
+        """Do not cache the answer to the request with this digest: the next run sends the request again."""
+        self._unparsed.pop(digest, None)
+
+    def flush(self) -> None:
+        """Write accepted answers and backends' notes that came after the journal's last transaction."""
+        if self._accepted or self._notes:
+            self._commit_journal([])
 
     def hold(self, commit: asyncio.Future[None]) -> None:
-        """Write the journal no more until `commit` is done, however it ends."""
+        """Hold the journal back until `commit` is done or has failed."""
         self._commit = commit
 
     async def drain(self) -> None:
-        """Wait for the calls that a reached budget left under way. What they raise is of no interest any more."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        """Wait for the calls in flight after the budget was reached, and ignore their errors."""
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
 
-    def _start(self, role: RoleName) -> None:
+    async def _call(self, request: Request, binding: ModelBinding, escalation: Escalation | None) -> Completion:
+        self._start()
+        task = asyncio.create_task(self._complete_and_journal(request, binding, escalation))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
         try:
-            self._spending.start(role)
+            return await asyncio.shield(task)
+        except SAMPLE_ERRORS as error:
+            self._listener(CallFailed(binding.role, f"{type(error).__name__}: {error}"))
+            raise
+        except asyncio.CancelledError:
+            if not self._ending:
+                task.cancel()
+            raise
+
+    def _start(self) -> None:
+        try:
+            self._spending.start()
         except BudgetReachedError:
             self._ending = True
             raise
 
-    async def _ask(
-        self, role: RoleName, escalated: Escalation | None, request: Request, digest: str, cache_key: str | None
+    async def _complete_and_journal(
+        self, request: Request, binding: ModelBinding, escalation: Escalation | None
     ) -> Completion:
-        larger = escalated is not None
-        completion = await self._tiers.get(role, escalated=larger).complete(request)
-        self._spending.add(role, completion.usage, escalated=larger)
-        await self._keep(JournalEntry(role, digest, completion, cache_key, escalated))
+        completion = await binding.backend.complete(request)
+        self._spending.add(completion.usage, binding.price)
+        for note in completion.notes:
+            self._notes.append(note)
+            self._listener(BackendAdjusted(note))
+        await self._journal(JournalEntry(binding.role, request.digest, completion, escalation))
         return completion
 
-    async def _keep(self, entry: JournalEntry) -> None:
-        """In the store when this returns; answers of one turn of the loop share a transaction."""
+    async def _journal(self, entry: JournalEntry) -> None:
+        """Write `entry` to the store. Entries of one iteration of the event loop share a transaction."""
         self._unwritten.append(entry)
         if self._written is None:
             loop = asyncio.get_running_loop()
@@ -115,8 +152,23 @@ class CallGateway:
         written, self._written = self._written, None
         assert written is not None
         try:
-            self._store.commit_journal(self._run, entries)
-        except Exception as error:  # those who wait for it raise it
+            self._commit_journal(entries)
+        except Exception as error:  # raised by every call that waits for this transaction
             written.set_exception(error)
         else:
             written.set_result(None)
+
+    def _commit_journal(self, entries: list[JournalEntry]) -> None:
+        accepted, self._accepted = self._accepted, {}
+        notes, self._notes = self._notes, []
+        self._store.commit_journal(self._run, entries, completions=accepted, notes=notes)
+
+
+def _check_length(request: Request, backend: Backend, limit: int) -> None:
+    tokens = sum(backend.count_tokens(message.content) for message in request.messages)
+    if tokens > limit:
+        raise PromptTooLongError(
+            f"the prompt has {tokens} tokens, more than the {limit} after which {backend.info.model} is not asked",
+            prompt_tokens=tokens,
+            max_model_len=limit,
+        )

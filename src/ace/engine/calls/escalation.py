@@ -15,11 +15,9 @@ from pydantic import BaseModel
 from ace.config import EscalationSettings, RunSettings
 from ace.engine.learning.early_stopping import insight_parts
 from ace.errors import PromptTooLongError
-from ace.inference import Backend
 from ace.playbook import Add, Delta, Embedder, Playbook, Provenance, apply, dedup_delta
 from ace.prompts import PromptPack
-from ace.roles import Complete, Curation, Reflection, RoleResult, to_delta
-from ace.types import Completion, Request
+from ace.roles import Curation, Reflection, RoleResult, to_delta
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -32,7 +30,7 @@ Ask = Callable[[Escalation | None], Awaitable[RoleResult[Answer]]]
 """Asks the role's own model, or for a reason the larger one."""
 
 
-def at_once(
+def escalation_before(
     settings: EscalationSettings | None, *, grade: float | None, round: int, stalled: bool = False
 ) -> Escalation | None:
     """Why the larger model is asked about the answer at hand straight away: how wrong it is, or how often it was.
@@ -72,7 +70,8 @@ async def call_with_escalation(
         reason = "said" if needs_escalation is not None and needs_escalation(result.value) else None
     if reason is None:
         return result
-    return replace(await ask(reason), earlier=(*result.earlier, result.call))
+    larger = await ask(reason)
+    return replace(larger, earlier=(*result.calls, *larger.earlier))
 
 
 def is_insufficient(
@@ -96,21 +95,3 @@ def is_insufficient(
     proposed = Delta(tuple(Add("insight", part) for part in parts))
     unsaid = dedup_delta(after, proposed, embedder, dedup.threshold).delta.operations
     return len(parts) - len(unsaid) < escalate.said * len(parts)
-
-
-def with_time_limit(limit: int | None, complete: Complete, backend: Backend) -> Complete:
-    """`complete`, but a prompt of more than `limit` tokens is refused with PromptTooLongError, as if it did not fit."""
-    if limit is None:
-        return complete
-
-    async def within(request: Request) -> Completion:
-        tokens = sum(backend.count_tokens(message.content) for message in request.messages)
-        if tokens > limit:
-            raise PromptTooLongError(
-                f"the prompt has {tokens} tokens, and {backend.info.model} is asked up to {limit}",
-                prompt_tokens=tokens,
-                max_model_len=limit,
-            )
-        return await complete(request)
-
-    return within

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from ace.config import BudgetSettings, PriceSettings, RunSettings
+from ace.config import BudgetSettings, PriceSettings
 from ace.errors import BudgetReachedError
+from ace.inference import Bindings
 from ace.store import RunReader
-from ace.types import ROLES, RoleName, Usage
+from ace.types import Usage
 
 _MILLION = 1_000_000
 
@@ -24,6 +25,8 @@ class Spent:
     money: float = 0.0
     wall_s: float = 0.0
     gpu_s: float = 0.0
+    estimated: int = 0
+    """Those of the tokens that no engine reported."""
 
 
 class Spending:
@@ -35,17 +38,17 @@ class Spending:
 
     def __init__(
         self,
-        settings: RunSettings,
+        limits: BudgetSettings,
         earlier: Spent = Spent(),
         *,
         gpus: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limits = settings.budget
-        self._prices = {(role, larger): _price(settings, role, larger) for role in ROLES for larger in (False, True)}
+        self._limits = limits
         self._gpus, self._clock, self._since = gpus, clock, clock()
         self._earlier = earlier
         self._calls, self._tokens, self._money = earlier.calls, earlier.tokens, earlier.money
+        self._estimated = earlier.estimated
 
     @property
     def spent(self) -> Spent:
@@ -53,27 +56,37 @@ class Spending:
         elapsed = self._clock() - self._since
         earlier = self._earlier
         return Spent(
-            self._calls, self._tokens, self._money, earlier.wall_s + elapsed, earlier.gpu_s + elapsed * self._gpus
+            calls=self._calls,
+            tokens=self._tokens,
+            money=self._money,
+            wall_s=earlier.wall_s + elapsed,
+            gpu_s=earlier.gpu_s + elapsed * self._gpus,
+            estimated=self._estimated,
         )
 
-    def start(self, role: RoleName) -> None:
-        """Count a call of `role` that begins now. BudgetReachedError if nothing is left for it."""
+    def start(self) -> None:
+        """Count a call that starts now. BudgetReachedError if nothing is left for it."""
         spent = self.spent
         for key in BudgetSettings.model_fields:
             limit, used = getattr(self._limits, key), getattr(spent, key)
             if limit is not None and used >= limit:
+                guessed = key in ("tokens", "money") and spent.estimated
+                told = (
+                    f" ({_number(guessed)} tokens are estimates: the endpoint does not report them)" if guessed else ""
+                )
                 raise BudgetReachedError(
-                    f"budget.{key} is reached: {_number(used)} of {_number(limit)}",
+                    f"budget.{key} is reached: {_number(used)} of {_number(limit)}{told}",
                     key=f"budget.{key}",
                     limit=limit,
                     spent=used,
                 )
         self._calls += 1
 
-    def add(self, role: RoleName, usage: Usage, *, escalated: bool = False) -> None:
-        """Count what an answered call of `role` used, of its larger model where it was `escalated`."""
+    def add(self, usage: Usage, price: PriceSettings | None = None) -> None:
+        """Add the usage of an answered call at the price of its model."""
         self._tokens += usage.prompt_tokens + usage.completion_tokens
-        self._money += cost(usage, self._prices[role, escalated])
+        self._estimated += usage.estimated_tokens
+        self._money += cost(usage, price)
 
 
 def cost(usage: Usage, price: PriceSettings | None) -> float:
@@ -87,8 +100,8 @@ def cost(usage: Usage, price: PriceSettings | None) -> float:
     ) / _MILLION
 
 
-def spent_so_far(store: RunReader, run: str, settings: RunSettings, *, gpus: int = 0) -> Spent:
-    """What `run` spent by what the store holds: answered calls, and the time of committed batches and evaluations."""
+def spent_so_far(store: RunReader, run: str, bindings: Bindings) -> Spent:
+    """Add up what `run` spent by its records: answered calls, and the time of committed batches and evaluations."""
     used = store.usage_by_tier(run)
     worked = [(work.started, work.finished) for work in store.batches(run)]
     worked += [(work.started, work.finished) for work in store.evaluations(run)]
@@ -96,9 +109,13 @@ def spent_so_far(store: RunReader, run: str, settings: RunSettings, *, gpus: int
     return Spent(
         calls=sum(total.calls for total in used.values()),
         tokens=sum(total.usage.prompt_tokens + total.usage.completion_tokens for total in used.values()),
-        money=sum(cost(total.usage, _price(settings, role, bool(why))) for (role, why), total in used.items()),
+        money=sum(
+            cost(total.usage, bindings.get(role, "larger" if escalated else "own").price)
+            for (role, escalated), total in used.items()
+        ),
         wall_s=wall,
-        gpu_s=wall * gpus,
+        gpu_s=wall * bindings.gpus,
+        estimated=sum(total.usage.estimated_tokens for total in used.values()),
     )
 
 
@@ -111,10 +128,6 @@ def _covered_s(spans: Iterable[tuple[datetime, datetime]]) -> float:
             seconds += (finished - begins).total_seconds()
             until = finished
     return seconds
-
-
-def _price(settings: RunSettings, role: RoleName, escalated: bool) -> PriceSettings | None:
-    return settings.models[settings.roles.model_of(role, escalated=escalated)].price
 
 
 def _number(value: float) -> str:

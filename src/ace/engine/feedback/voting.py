@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ace.config import ConsistencySettings
+from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.feedback.signals import without_target
-from ace.engine.loop.attempt import SAMPLE_ERRORS
 from ace.roles import CallRecord, GeneratorAnswer, RoleResult
 from ace.tasks import InteractiveTask, abilities_of
 from ace.types import RoleName, Sample
@@ -66,7 +66,7 @@ async def _another(
 ) -> RoleResult[GeneratorAnswer] | None:
     """One more answer; None where its call fails, which says nothing of the answer at hand."""
     try:
-        return await context.generate(
+        return await context.roles.generate(
             prefix, sample, reflection="", purpose=purpose, round=round, temperature=temperature, role=role
         )
     except SAMPLE_ERRORS:

@@ -9,12 +9,10 @@ import random
 from collections.abc import Sequence
 
 from ace.engine.context import RunContext
-from ace.engine.feedback.signals import shown
-from ace.engine.learning.curation import CuratedBatch, apply_within_budget, ask_curator
+from ace.engine.learning.curation import CuratedBatch, Curator
 from ace.engine.loop.sample_loop import SampleResult
 from ace.engine.loop.schedule import derive_seed
 from ace.playbook import Add, Delta, Playbook, Provenance, Remove, apply, dedup_delta
-from ace.playbook.guard import Guard
 from ace.playbook.render import render
 from ace.roles import Reflection
 from ace.types import Sample
@@ -64,37 +62,30 @@ def _as_many_as_fit(context: RunContext, playbook: Playbook, operations: Sequenc
 async def rewrite(
     context: RunContext, playbook: Playbook, results: Sequence[SampleResult], *, batch: int
 ) -> CuratedBatch:
-    """A full rewrite after each batch, as Dynamic Cheatsheet does it (arXiv 2504.07952): what it leaves out is lost.
+    """Rewrite the whole playbook after a batch, as Dynamic Cheatsheet does (arXiv 2504.07952).
 
-    The curator sees an empty playbook and, as insights, all bullets there are and all that the batch brought. Where it
-    gives nothing that can be read, the old playbook stays.
+    The curator sees an empty playbook and, as insights, all bullets and all insights of the batch. Bullets that it
+    leaves out are lost. Where its answer cannot be parsed, the old playbook stays.
     """
-    insights = [result for result in results if result.reflections and result.reflections[-1].key_insight.strip()]
-    if not insights:
-        return CuratedBatch(playbook, Delta(()), (), ())
+    curator = Curator(context, playbook, results, batch=batch)
+    insightful = [result for result in results if result.reflections and result.reflections[-1].key_insight.strip()]
+    if not insightful:
+        return curator.unchanged()
     blank = Playbook.empty(sections=playbook.sections)
-    held = [Reflection(key_insight=bullet.content) for bullet in playbook.bullets]
-    curated, calls = await ask_curator(
-        context,
+    bullets = [Reflection(key_insight=bullet.content) for bullet in playbook.bullets]
+    proposed = await curator.propose(
         blank,
         context.render(blank),
-        [*held, *(result.reflections[-1] for result in insights)],
+        [*bullets, *(result.reflections[-1] for result in insightful)],
         touched=(),
-        samples=[result.sample for result in insights],
-        batch=batch,
+        samples=[result.sample for result in insightful],
         number=0,
     )
-    settings = context.settings
-    guard = Guard(
-        settings.playbook.guard,
-        shown(settings, [result.sample for result in results]),
-        shown(settings, context.task.splits.train),
-    )
-    written = Delta(tuple(op for op in curated.operations if isinstance(op, Add)))
+    written = Delta(tuple(operation for operation in proposed.operations if isinstance(operation, Add)))
     if not written.operations:
-        return CuratedBatch(playbook, Delta(()), (), calls)
-    written = guard.admit(blank, written)
-    if settings.playbook.dedup.enabled:
-        written = dedup_delta(blank, written, context.embedder, settings.playbook.dedup.threshold).delta
+        return curator.unchanged()
+    written = curator.guard.admit(blank, written)
+    if context.settings.playbook.dedup.enabled:
+        written = dedup_delta(blank, written, context.embedder, context.settings.playbook.dedup.threshold).delta
     removed = tuple(Remove(id=bullet.id, reason="rewritten") for bullet in playbook.bullets)
-    return apply_within_budget(context, playbook, Delta((*removed, *written.operations)), (), calls, guard, batch=batch)
+    return curator.apply(Delta((*removed, *written.operations)))

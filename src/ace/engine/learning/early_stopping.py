@@ -17,7 +17,7 @@ from ace.playbook import Add, Delta, Embedder, Playbook, dedup_delta
 from ace.playbook.similarity.text_features import key_phrases
 from ace.types import Usage
 
-StopReason = Literal["right", "rounds", "converged", "known", "proven", "budget", "ignore_partial", "error"]
+StopReason = Literal["right", "rounds", "converged", "already_known", "bullets_proven", "budget", "no_signal", "error"]
 """Why no more reflections were asked for: the answer is right; `max_rounds`; the insights repeat; the playbook says it
 already; the bullets behind a right answer are proven; the sample's tokens are spent; nothing tells whether the answer
 is right; a call failed."""
@@ -45,7 +45,7 @@ class Insights:
         last, self._last = self._last, text
         parts = insight_parts(text, self.separator)
         if self.settings.known and is_known(parts, self.playbook, self.embedder, self.settings.cosine):
-            return "known"
+            return "already_known"
         if last is None:
             return None
         if last.split() == text.split():  # the retry after it has failed already

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from ace.engine.context import RunContext
+from ace.engine.events import RunStarted
 from ace.engine.feedback.signals import has_labels
 from ace.engine.loop.evaluation import evaluate
+from ace.engine.loop.failed_samples import plan_retries
 from ace.engine.loop.pipeline import run_epoch
 from ace.engine.loop.schedule import BatchPlan, plan_batches
 from ace.playbook import Playbook
@@ -54,6 +56,20 @@ async def adapt(context: RunContext, plans: Sequence[BatchPlan]) -> int:
             playbook = await run_epoch(context, playbook, epoch, done)
         if _validates(context):
             await _validate(context, epoch[-1])
+    return best_version(context)
+
+
+async def retry_batches(context: RunContext) -> int:
+    """Work the failed training samples off once more, and return the best playbook's version."""
+    plans = plan_retries(context)
+    if plans:
+        store, run = context.store, context.run
+        samples, begins = sum(len(plan.samples) for plan in plans), plans[0].index
+        context.listener(RunStarted(run, context.settings.mode, samples, begins + len(plans), begins))
+        playbook = await run_epoch(context, store.playbook(run), plans, begins - 1)
+        validated = {known.playbook_version for known in store.evaluations(run) if known.label == VALIDATION}
+        if _validates(context) and playbook.version not in validated:
+            await _validate(context, plans[-1])
     return best_version(context)
 
 

@@ -12,12 +12,12 @@ from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BatchCommitted, BatchStarted
 from ace.engine.learning.baselines import few_shot, rewrite
-from ace.engine.learning.curation import curate_batch
+from ace.engine.learning.curation import CuratedBatch, Curator
 from ace.engine.learning.prefix_compaction import compact
-from ace.engine.loop.sample_loop import SampleResult, run_sample
+from ace.engine.loop.sample_loop import SampleLoop, SampleResult
 from ace.engine.loop.schedule import BatchPlan
 from ace.engine.loop.shown_bullets import select_epoch_bullets
-from ace.playbook import Delta, Playbook
+from ace.playbook import Playbook, carried_out
 from ace.store.records import BatchRecord, utcnow
 from ace.types import Sample
 
@@ -45,7 +45,7 @@ async def run_samples(
 
     async def work(position: int, sample: Sample) -> SampleResult:
         async with window.place(width):
-            return await run_sample(context, seen, prefix, sample, position, batch=plan.index)
+            return await SampleLoop(context, seen, prefix, sample, batch=plan.index).run(position)
 
     asked = () if context.settings.adaptation.method == "icl" else plan.samples
     results = await gather_all(work(position, sample) for position, sample in enumerate(asked))
@@ -74,7 +74,7 @@ async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, d
     else:
         visible = select_epoch_bullets(context, newest, plan)
         prefix = done.prefix if newest is done.seen else context.render(visible)
-        curated = await curate_batch(context, newest, prefix, results, batch=plan.index, visible=visible)
+        curated = await Curator(context, newest, results, batch=plan.index, visible=visible).curate(prefix)
     calls = tuple(call for result in results for call in result.calls) + curated.calls
     working_set = context.working_sets.get(plan.begins)
     end = compact(context, newest, curated.playbook, plan, calls=len(calls), shown=working_set)
@@ -91,8 +91,10 @@ async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, d
         window=end.window,
         started=done.started,
         finished=utcnow(),
+        errors=tuple(context.curation_errors.pop(plan.index, ())),
+        retries=plan.retries,
     )
-    return BatchResult(record, _committed(plan, results, end.playbook, curated.delta))
+    return BatchResult(record, _committed(plan, results, end.playbook, curated))
 
 
 def _drop_unseen_references(result: SampleResult, seen: Playbook, newest: Playbook) -> SampleResult:
@@ -112,7 +114,9 @@ def _drop_unseen_references(result: SampleResult, seen: Playbook, newest: Playbo
     )
 
 
-def _committed(plan: BatchPlan, results: Sequence[SampleResult], playbook: Playbook, delta: Delta) -> BatchCommitted:
+def _committed(
+    plan: BatchPlan, results: Sequence[SampleResult], playbook: Playbook, curated: CuratedBatch
+) -> BatchCommitted:
     outcomes = [result.outcome for result in results]
     return BatchCommitted(
         index=plan.index,
@@ -123,5 +127,7 @@ def _committed(plan: BatchPlan, results: Sequence[SampleResult], playbook: Playb
         samples=len(outcomes),
         playbook_version=playbook.version,
         bullets=len(playbook),
-        operations=Counter(operation.type for operation in delta.operations),
+        operations=carried_out(curated.delta, curated.skipped),
+        skipped=Counter(f"{skipped.operation.type}: {skipped.reason}" for skipped in curated.skipped)
+        + Counter(call.error for call in curated.calls if call.error is not None),
     )

@@ -44,13 +44,16 @@ async def evaluate(
         return result
 
     attempts = await gather_all(answer(sample) for sample in samples)
-    metrics = await _metrics(context, samples, attempts)
+    outcomes = tuple(
+        outcome_of(i, sample, made) for i, (sample, made) in enumerate(zip(samples, attempts, strict=True))
+    )
+    metrics = await measure(context, samples, outcomes)
     record = EvaluationRecord(
         run=context.run,
         label=label,
         split=split,
         playbook_version=playbook.version,
-        outcomes=tuple(_outcome(i, sample, a) for i, (sample, a) in enumerate(zip(samples, attempts, strict=True))),
+        outcomes=outcomes,
         calls=tuple(call for a in attempts for call in a.calls),
         after_batch=after_batch,
         metrics=metrics,
@@ -64,17 +67,21 @@ async def evaluate(
     return accuracy
 
 
-async def _metrics(context: RunContext, samples: Sequence[Sample], attempts: Sequence[Attempt]) -> dict[str, float]:
+async def measure(
+    context: RunContext, samples: Sequence[Sample], outcomes: Sequence[OutcomeRecord]
+) -> dict[str, float]:
     """The mean score where it says more than the share of right answers, and the task's own numbers."""
-    values = [made.score.value if made.score else 0.0 for made in attempts]
+    values = [outcome.value or 0.0 for outcome in outcomes]
     metrics = {"mean_score": sum(values) / len(values)} if any(value not in (0.0, 1.0) for value in values) else {}
     if measuring := abilities_of(context.task).measuring:
-        graded = [(sample, made.answer if made.score else None) for sample, made in zip(samples, attempts, strict=True)]
+        answers = [outcome.answer if outcome.status == "scored" else None for outcome in outcomes]
+        graded = list(zip(samples, answers, strict=True))
         metrics.update(await context.blocking_pool.run(measuring.metrics, graded))
     return metrics
 
 
-def _outcome(position: int, sample: Sample, result: Attempt) -> OutcomeRecord:
+def outcome_of(position: int, sample: Sample, result: Attempt) -> OutcomeRecord:
+    """How `sample` ended, for the store."""
     if result.score is None:
         return OutcomeRecord(sample.id, position, "failed", answer=result.answer, error=result.error)
     return OutcomeRecord(

@@ -18,7 +18,8 @@ AUTO_FIRST, AUTO_WARM, AUTO_MOST = 4, 16, 64
 class BatchPlan:
     """Batch `index` (from 0 over the whole run) of `epoch` (from 0).
 
-    `begins` is the index of its epoch's first batch, `left` the number of samples in the batches after it.
+    `begins` is the index of its epoch's first batch, `left` the number of samples in the batches after it. `retries`
+    are the failed outcomes of earlier batches, by batch and position, whose samples this one asks again.
     """
 
     index: int
@@ -27,6 +28,7 @@ class BatchPlan:
     ends_epoch: bool
     begins: int = 0
     left: int = 0
+    retries: tuple[tuple[int, int], ...] = ()
 
 
 def plan_batches(

@@ -12,6 +12,7 @@ from typing import Any
 
 from ace.config import ModelSettings
 from ace.errors import ModelNotFoundError
+from ace.inference.model_files.model_folder import check_not_gguf
 from ace.inference.model_files.packaged import model_path
 
 _FILES = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]
@@ -23,6 +24,7 @@ def local_folder(settings: ModelSettings) -> str:
 
     ModelNotFoundError where there is no such folder, no such hub id, no licence, or no way to the hub.
     """
+    check_not_gguf(settings)
     name = model_path(settings.model)
     if Path(name).is_dir() or "://" in name or os.environ.get("VLLM_USE_MODELSCOPE", "0").lower() in ("1", "true"):
         return name

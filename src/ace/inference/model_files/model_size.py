@@ -16,6 +16,18 @@ def weight_bytes(folder: Path, *, dummy: bool = False) -> int:
     return held or _BYTES * _parameters(_config(folder))
 
 
+def loaded_bytes(folder: Path, itemsize: int, *, dummy: bool = False) -> int:
+    """Bytes of the weights once they are loaded as numbers of `itemsize` bytes; quantized ones stay as they are."""
+    config = _config(folder)
+    stored = weight_bytes(folder, dummy=dummy)
+    if dummy:
+        return stored * itemsize // _BYTES
+    if "quantization_config" in config:
+        return stored
+    named = str(config.get("dtype") or config.get("torch_dtype"))
+    return stored * itemsize // (4 if named == "float32" else _BYTES)
+
+
 def cache_bytes_per_token(folder: Path) -> int:
     """Bytes of KV cache that a token takes: keys and values of every layer. 0 where config.json does not say."""
     config = _config(folder)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
 from ace.errors import ModelNotFoundError
 
+_GGUF = re.compile(r"gguf(:[\w.-]+)?$", re.IGNORECASE)
+
 PACKAGED = {"micro-target": "target", "micro-draft": "draft"}
+
+
+def is_gguf(name: str) -> bool:
+    """Whether `name` says that it is a file of llama.cpp's format, or a repository of such files."""
+    return not Path(name).expanduser().is_dir() and _GGUF.search(name) is not None
 
 
 def model_path(name: str) -> str:

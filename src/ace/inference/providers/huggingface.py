@@ -43,10 +43,11 @@ from ace.errors import (
 )
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.model_files.hub import local_folder
+from ace.inference.model_files.model_folder import DEFAULT_MAX_MODEL_LEN, check_folder
+from ace.inference.precision import Precision, cpu_precision
 from ace.inference.text.chat_encoder import ChatEncoder
 from ace.types import Completion, FinishReason, Request, Sampling, Usage
 
-DEFAULT_MAX_MODEL_LEN = 4096
 CLOSE_S = 60.0
 """How long closing waits for the batch under way."""
 
@@ -58,10 +59,10 @@ def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
         value = settings.engine_args["use_safetensors"]
         raise ConfigError.at("engine_args.use_safetensors", value, "nothing here: other formats can run code")
     path = local_folder(settings)
+    check_folder(path, settings)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.bfloat16 if settings.dtype == "auto" else getattr(torch, settings.dtype, None)
-    if not isinstance(dtype, torch.dtype):
-        raise ProviderStartError(f"dtype: found {settings.dtype!r}, allowed: auto, bfloat16, float16, float32")
+    precision = cpu_precision(settings.dtype) if device == "cpu" else _gpu_precision(settings.dtype)
+    dtype = getattr(torch, precision.dtype)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     options = {"local_files_only": Path(path).is_dir(), "trust_remote_code": settings.trust_remote_code}
@@ -83,6 +84,7 @@ def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
         raise ProviderStartError(f"transformers could not load '{settings.model}': {error}") from error
     model = model.to(device).eval()
     limit = settings.max_model_len or min(DEFAULT_MAX_MODEL_LEN, model.config.max_position_embeddings)
+    chat = ChatEncoder(tokenizer)
     info = BackendInfo(
         provider="huggingface",
         model=settings.model,
@@ -90,9 +92,13 @@ def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
         max_model_len=limit,
         structured_outputs=False,
         start_s=time.perf_counter() - started,
-        reason="; ".join(filter(None, (reason, describe_hidden_addons()))),
+        reason="; ".join(filter(None, (reason, str(precision), describe_hidden_addons(), chat.remark))),
     )
-    return HuggingFaceBackend(model, tokenizer, info, most=min(settings.max_concurrency, 64))
+    return HuggingFaceBackend(model, tokenizer, chat, info, most=min(settings.max_concurrency, 64))
+
+
+def _gpu_precision(dtype: str) -> Precision:
+    return Precision("bfloat16", "a GPU's default") if dtype == "auto" else Precision(dtype, "asked for")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +116,11 @@ class _Job:
 class HuggingFaceBackend:
     """One worker thread takes whatever calls wait, up to `most`, and generates for them together."""
 
-    def __init__(self, model: Any, tokenizer: Any, info: BackendInfo, *, most: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, chat: ChatEncoder, info: BackendInfo, *, most: int) -> None:
         self.info = info
         self._model = model
         self._tokenizer = tokenizer
-        self._chat = ChatEncoder(tokenizer)
+        self._chat = chat
         self._most = most
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         eos = model.generation_config.eos_token_id
@@ -211,7 +217,7 @@ class HuggingFaceBackend:
         ]
 
     def _processors(self, samplings: Sequence[Sampling]) -> Any:
-        processors: list[Any] = [_Draw(samplings, self._model.device)]
+        processors: list[Any] = [SampledDraw(samplings, self._model.device)]
         if endless := [row for row, sampling in enumerate(samplings) if sampling.ignore_eos]:
             processors.insert(0, _NoEnd(endless, sorted(token for token in self._eos if token is not None)))
         return LogitsProcessorList(processors)
@@ -247,7 +253,7 @@ class _NoEnd(LogitsProcessor):  # type: ignore[misc]  # Any to the type checker
         return scores
 
 
-class _Draw(LogitsProcessor):  # type: ignore[misc]  # Any to the type checker
+class SampledDraw(LogitsProcessor):  # type: ignore[misc]  # Any to the type checker
     """Makes the largest score of each row a draw by that row's own sampling, whatever else is in the batch.
 
     The Gumbel-max trick: argmax(logits / temperature + Gumbel noise) is distributed as softmax(logits / temperature).

@@ -11,16 +11,19 @@ import re
 import secrets
 import threading
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ace.errors import RequestRejectedError
 from ace.types import Message, MessageRole
 
+_FOLDED = "its chat template takes no system turn: that text stands at the head of the user's turn"
+
 
 class ChatEncoder:
     """Encodes conversations with a transformers fast tokenizer's chat template, and keeps what repeats: the template
-    for each sequence of roles, and the latest contents, of which a run's shared prefix is the longest."""
+    for each sequence of roles, and the latest contents, of which a run's shared prefix is the longest.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -44,6 +47,24 @@ class ChatEncoder:
                 ids += self._content(messages[piece].content) if isinstance(piece, int) else piece
             return ids
 
+    @property
+    def remark(self) -> str:
+        """What is unusual about the template, for people; empty where nothing is."""
+        if getattr(self._tokenizer, "chat_template", None) is None:
+            return "no chat template: turns are joined by blank lines, as for a base model"
+        with self._lock:
+            return "" if self._takes_system_turns else _FOLDED
+
+    @cached_property
+    def _takes_system_turns(self) -> bool:
+        markers = _markers(2)
+        turns = [{"role": "system", "content": markers[0]}, {"role": "user", "content": markers[1]}]
+        try:
+            self._render(turns, markers)
+        except RequestRejectedError:
+            return False
+        return True
+
     def count(self, text: str) -> int:
         """Tokens of `text` as data."""
         with self._lock:
@@ -51,15 +72,11 @@ class ChatEncoder:
 
     def _encode_template(self, roles: tuple[MessageRole, ...]) -> tuple[int | tuple[int, ...], ...]:
         """The template's own tokens, and the positions of messages between them."""
-        markers = [f"q{secrets.token_hex(8)}q" for _ in roles]
+        markers = _markers(len(roles))
         turns = [{"role": role, "content": marker} for role, marker in zip(roles, markers, strict=True)]
-        try:
-            pieces = self._render(turns, markers)
-        except RequestRejectedError:
-            if roles[:2] != ("system", "user"):
-                raise
-            first = {"role": "user", "content": f"{markers[0]}\n\n{markers[1]}"}
-            pieces = self._render([first, *turns[2:]], markers)
+        if roles[:2] == ("system", "user") and not self._takes_system_turns:
+            turns[:2] = [{"role": "user", "content": f"{markers[0]}\n\n{markers[1]}"}]
+        pieces = self._render(turns, markers)
         return tuple(
             markers.index(piece) if piece in markers else tuple(self._tokenizer.encode(piece, add_special_tokens=False))
             for piece in pieces
@@ -91,6 +108,10 @@ class ChatEncoder:
             start = middle
         ids += self._tokenizer.encode(text[start:], add_special_tokens=False, split_special_tokens=True)
         return tuple(ids)
+
+
+def _markers(count: int) -> list[str]:
+    return [f"q{secrets.token_hex(8)}q" for _ in range(count)]
 
 
 def _any_of(tokens: Iterable[str]) -> re.Pattern[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -11,6 +12,7 @@ from ace.inference.backend import Backend
 from ace.inference.wrappers.wrapper import WrapperBackend
 from ace.types import Completion, Request
 
+LONGEST_SPREAD_S = 2.0
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
 
 
@@ -44,4 +46,7 @@ def _retryable(error: BaseException) -> bool:
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.facts.get("retry_after_s") if isinstance(error, AceError) else None
-    return float(asked) if asked is not None else _BACKOFF(state)
+    if asked is None:
+        return _BACKOFF(state)
+    # Calls that were refused together must not come back together.
+    return float(asked) + random.uniform(0, min(float(asked), LONGEST_SPREAD_S))

@@ -44,13 +44,24 @@ class SupervisedBackend:
         return self._live.info
 
     @property
+    def live(self) -> Backend:
+        """The engine that answers now."""
+        return self._live
+
+    @property
+    def hang_s(self) -> float:
+        """How long it may answer nothing before it counts as hung."""
+        return self._hang_s
+
+    @property
     def restarts(self) -> int:
         """How often the engine was replaced."""
         return self._restarts
 
     async def complete(self, request: Request) -> Completion:
         """Like the engine's own. RequestQuarantinedError for a request that killed it twice; EngineDeadError when it
-        cannot be replaced, or not once more."""
+        cannot be replaced, or not once more.
+        """
         await self._suspects.none()
         live = self._live
         try:

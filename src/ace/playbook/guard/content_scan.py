@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ace.playbook.guard.answer_leaks import copied_answers
-from ace.playbook.guard.masking import mask
 from ace.playbook.guard.personal_data import personal_spans
 from ace.playbook.guard.prompt_injection import instructions_in
 from ace.playbook.guard.secrets import secret_spans
+from ace.playbook.guard.sensitive_spans import mask
 from ace.types import Sample
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from stdnum import iban, luhn
 from stdnum.us import ssn
 
-from ace.playbook.guard.masking import Span, joined
+from ace.playbook.guard.sensitive_spans import Span, joined
 
 _EMAIL: Final = re.compile(r"(?<![\w.+:/-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w@-])(?!\()")
 _NOBODYS: Final = re.compile(r"(?i)@(?:.*\.)?(?:example(?:\.\w+)?|test|invalid|localhost|local)$|^(?:git|no-?reply)@")

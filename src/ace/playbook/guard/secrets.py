@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from ace.playbook.guard.masking import Span, joined
+from ace.playbook.guard.sensitive_spans import Span, joined
 
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import RegexBasedDetector

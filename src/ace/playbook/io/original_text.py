@@ -1,9 +1,11 @@
-"""The text format of the original ACE release (github.com/ace-agent/ace): `## SECTION` headers over lines
+"""The text format of the original ACE release (github.com/ace-agent/ace): `## SECTION` headers over lines.
 
     [str-00001] helpful=5 harmful=0 :: content
 
 Lines `[id] content` without counters are read too, and lines that belong to no bullet or header continue the bullet
-before them. What the format has no place for is written in lines that the original leaves alone: a bullet's further
+before them. So are the shapes that people and models have made of it: list marks, bold ids, blanks around counters and
+further counters, ids with other prefixes, numbers that begin anew in each section, headings of other levels. Where a
+bullet cannot keep its id, a note says so. What the format has no place for is written in lines that the original leaves alone: a bullet's further
 lines after `    | `, so that no content can forge a bullet or header; and, only where reading could not tell them, a
 section's slug and the next number, as `# slug: fact` and `# next number: 58`. Neutral and use counters and provenance
 do not survive it. Quarantined bullets are left out, because what reads this format puts all of it into a prompt; the
@@ -13,16 +15,16 @@ next number keeps their ids from being given again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ace.errors import PlaybookFormatError
-from ace.playbook.bullet import Bullet, Counters
-from ace.playbook.io.section_names import slug_for
+from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet
+from ace.playbook.io.original_lines import BulletLine, is_heading, read_bullet_line
 from ace.playbook.playbook import Playbook, Section
+from ace.playbook.section_names import slug_for
 
 _MORE = "    | "
-_BULLET = re.compile(r"\[([a-z]{2,6})-([0-9]{1,5})\](?:\s*helpful=(\d{1,15})\s*harmful=(\d{1,15})\s*::)? ?(.*)")
 _SLUG = re.compile(r"# slug: ([a-z]{2,6})")
 _NEXT = re.compile(r"# next number: ([0-9]{1,6})")
 
@@ -53,82 +55,162 @@ def _lines(playbook: Playbook) -> Iterator[str]:
         yield ""
 
 
-def load_text(text: str, source: str = "<text>") -> Playbook:
-    """The playbook in `text`. PlaybookFormatError names the line. Bullets come out in the order of their numbers."""
-    reader = _Reader(source)
-    for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), 1):
+def load_text(text: str, source: str = "<text>", *, notes: list[str] | None = None) -> Playbook:
+    """The playbook in `text`. PlaybookFormatError names the line. Bullets come out in the order of their numbers.
+
+    What could not be kept as it stands in the file (an id, a counter, a second title of one section) is appended to
+    `notes`.
+    """
+    lines = re.split(r"\r\n|\n|\r", text.removeprefix("\ufeff"))
+    reader = _Reader(source, lines)
+    for number, line in enumerate(lines, 1):
         reader.read(number, line)
-    return reader.playbook()
+    playbook = reader.playbook()
+    if notes is not None:
+        notes.extend(reader.notes)
+    return playbook
+
+
+def is_original_text(text: str) -> bool:
+    """Whether `text` is of this format rather than Markdown of ours, by the first bullet in it."""
+    bullets = (line for line in text.splitlines() if (found := read_bullet_line(line)) is not None and found.certain)
+    return not next(bullets, "- `").startswith("- `")
 
 
 @dataclass(slots=True)
 class _Draft:
-    id: str
-    slug: str
-    number: int
-    counters: Counters
+    """A bullet whose lines are still coming, with the id as it is written and the section's place in the file."""
+
+    written: BulletLine
+    line: int
+    section: int
     lines: list[str]
+
+
+@dataclass(slots=True)
+class _Title:
+    """A section's title; `slug` where the file names it, `prefixes` those of the bullets under it, in order."""
+
+    text: str
+    slug: str = ""
+    prefixes: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Reader:
     source: str
+    lines: Sequence[str]
     drafts: list[_Draft] = field(default_factory=list)
-    titles: list[tuple[str, list[str]]] = field(default_factory=list)
-    """Titles with the slugs seen under them, in order."""
-    numbers: dict[int, int] = field(default_factory=dict)
-    """Bullet numbers and the lines on which they stand."""
+    titles: list[_Title] = field(default_factory=list)
+    seen: dict[tuple[int, str, int], int] = field(default_factory=dict)
+    """Section, prefix and number of every bullet, and the line on which it stands."""
+    notes: list[str] = field(default_factory=list)
     next_number: int = 1
     open: bool = False
     """Whether a bullet has begun under the last header."""
+    level_two: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.level_two = any(line.startswith("##") and not line.startswith("###") for line in self.lines)
 
     def read(self, number: int, line: str) -> None:
         if self.open and line.startswith(_MORE.rstrip()):
             self.drafts[-1].lines.append(line.removeprefix(_MORE.rstrip()).removeprefix(" "))
-        elif line.startswith("##") and not line.startswith("###"):
-            self.titles.append((line[2:].strip(), []))
+        elif self._is_header(number, line):
+            self.titles.append(_Title(line.strip().strip("#*_").strip()))
             self.open = False
-        elif match := _BULLET.fullmatch(line.lstrip()):
-            self._bullet(number, *match.groups())
+        elif (bullet := self._bullet_line(line)) is not None:
+            self._begin(number, bullet)
         elif match := _NEXT.fullmatch(line):
             self.next_number = int(match.group(1))
         elif (match := _SLUG.fullmatch(line)) and self.titles:
-            self.titles[-1][1].append(match.group(1))
+            self.titles[-1].slug = match.group(1)
         elif self.open:
             self.drafts[-1].lines.append(line)
         elif line.strip() and not line.startswith("#"):
-            raise PlaybookFormatError(
-                f"{self.source}:{number}: no `## SECTION` header and no bullet `[abc-00012] content`: {line[:60]!r}",
-                path=self.source,
-                line=number,
-            )
+            raise self._error(number, f"no `## SECTION` header and no bullet `[abc-00012] content`: {line[:60]!r}")
 
-    def _bullet(
-        self, line: int, slug: str, digits: str, helpful: str | None, harmful: str | None, content: str
-    ) -> None:
-        identity, number = f"{slug}-{int(digits):05d}", int(digits)
-        if number in self.numbers:
-            raise PlaybookFormatError(
-                f"{self.source}:{line}: number of [{identity}] was used on line {self.numbers[number]} already",
-                path=self.source,
-                line=line,
-            )
-        self.numbers[number] = line
+    def _is_header(self, number: int, line: str) -> bool:
+        """`## TITLE`; in a file without any, other headings right above a bullet."""
+        if self.level_two:
+            return line.startswith("##") and not line.startswith("###")
+        if _NEXT.fullmatch(line) or _SLUG.fullmatch(line) or not is_heading(line):
+            return False
+        following = next((line for line in self.lines[number:] if line.strip()), "")
+        return read_bullet_line(following) is not None
+
+    def _bullet_line(self, line: str) -> BulletLine | None:
+        bullet = read_bullet_line(line)
+        if bullet is None or bullet.certain or not self.open:
+            return bullet
+        return bullet if any(bullet.prefix in title.prefixes for title in self.titles) else None
+
+    def _begin(self, line: int, bullet: BulletLine) -> None:
         if not self.titles:
-            self.titles.append((slug, []))
-        slugs = self.titles[-1][1]
-        if slug not in slugs:
-            slugs.append(slug)
-        counters = Counters(helpful=int(helpful or 0), harmful=int(harmful or 0))
-        self.drafts.append(_Draft(identity, slug, number, counters, [content]))
+            self.titles.append(_Title(bullet.prefix))
+        section = len(self.titles) - 1
+        key = (section, bullet.prefix, bullet.number)
+        if key in self.seen:
+            raise self._error(line, f"[{bullet.id}] stands on line {self.seen[key]} already")
+        self.seen[key] = line
+        self.titles[-1].prefixes[bullet.prefix] = None
+        self.drafts.append(_Draft(bullet, line, section, [bullet.content]))
         self.open = True
+        self.notes += [f"line {line}: counter {name} of [{bullet.id}] is not kept" for name in bullet.other_counters]
 
     def playbook(self) -> Playbook:
-        taken = {slug for _, slugs in self.titles for slug in slugs}
+        slugs = self._slugs()
         sections: dict[str, Section] = {}
-        for title, slugs in self.titles:
-            for slug in slugs or [slug_for(title, taken | sections.keys())]:
-                sections.setdefault(slug, Section(slug, title))
-        drafts = sorted(self.drafts, key=lambda draft: draft.number)
-        bullets = [Bullet(d.id, d.slug, "\n".join(d.lines), d.counters) for d in drafts]
+        for place, title in enumerate(self.titles):
+            for slug in dict.fromkeys(slugs[place, prefix] for prefix in title.prefixes or ("",)):
+                kept = sections.setdefault(slug, Section(slug, title.text))
+                if kept.title != Section(slug, title.text).title:
+                    self.notes.append(f"section {title.text!r} is read as {kept.title!r}: its bullets are {slug}-, too")
+        numbers = self._numbers()
+        bullets = []
+        for draft, number in zip(self.drafts, numbers, strict=True):
+            slug = slugs[draft.section, draft.written.prefix]
+            bullet = Bullet(f"{slug}-{number:05d}", slug, "\n".join(draft.lines), draft.written.counters)
+            if (slug, number) != (draft.written.prefix, draft.written.number):
+                self.notes.append(f"line {draft.line}: [{draft.written.id}] is read as [{bullet.id}]")
+            bullets.append(bullet)
+        bullets.sort(key=lambda bullet: bullet.number)
         return Playbook.of(bullets, tuple(sections.values()), next_number=self.next_number)
+
+    def _slugs(self) -> dict[tuple[int, str], str]:
+        """The slug of each prefix under each title: the prefix itself if it is one, else another of its section.
+
+        A prefix whose numbers begin anew under another title says nothing of the section.
+        """
+        taken = {prefix for title in self.titles for prefix in title.prefixes if SLUG.fullmatch(prefix)}
+        taken |= {title.slug for title in self.titles}
+        numbers: dict[str, set[int]] = {}
+        slugs: dict[tuple[int, str], str] = {}
+        for place, title in enumerate(self.titles):
+            own = title.slug
+            for prefix in title.prefixes or ("",):
+                under = {key[2] for key in self.seen if key[:2] == (place, prefix)}
+                anew = not under.isdisjoint(numbers.setdefault(prefix, set()))
+                numbers[prefix] |= under
+                valid = SLUG.fullmatch(prefix) is not None and not anew
+                slugs[place, prefix] = prefix if valid else own or slug_for(title.text, taken)
+                own = own or slugs[place, prefix]
+                taken.add(own)
+        return slugs
+
+    def _numbers(self) -> list[int]:
+        """The drafts' numbers, each once: those that were used before, or are no number of a bullet, go on above all."""
+        used: set[int] = set()
+        numbers: list[int | None] = []
+        for draft in self.drafts:
+            number = draft.written.number
+            fits = number <= LAST_NUMBER and number not in used
+            used.add(number)
+            numbers.append(number if fits else None)
+        following = max((number for number in numbers if number is not None), default=0) + 1
+        following = max(following, self.next_number if self.next_number <= LAST_NUMBER else following)
+        fresh = iter(range(following, LAST_NUMBER + 1 + len(numbers)))
+        return [next(fresh) if number is None else number for number in numbers]
+
+    def _error(self, line: int, problem: str) -> PlaybookFormatError:
+        return PlaybookFormatError(f"{self.source}:{line}: {problem}", path=self.source, line=line)

@@ -9,7 +9,8 @@ from typing import Literal
 from ace._util.files import replace_file
 from ace.errors import PlaybookError, PlaybookFormatError
 from ace.playbook.io.markdown import dump_markdown, load_markdown
-from ace.playbook.io.original_text import dump_text, load_text
+from ace.playbook.io.original_text import dump_text, is_original_text, load_text
+from ace.playbook.io.skillbook import is_skillbook, load_skillbook
 from ace.playbook.playbook import Playbook
 
 Format = Literal["text", "json", "markdown"]
@@ -29,11 +30,15 @@ def dumps(playbook: Playbook, format: Format) -> str:
     return json.dumps({"schema_version": SCHEMA_VERSION, **playbook.to_json()}, indent=2, ensure_ascii=False) + "\n"
 
 
-def loads(text: str, format: Format, source: str = "<playbook>") -> Playbook:
-    """The playbook in `text`. PlaybookFormatError names the source, and the line where there is one."""
+def loads(text: str, format: Format, source: str = "<playbook>", *, notes: list[str] | None = None) -> Playbook:
+    """The playbook in `text`. PlaybookFormatError names the source, and the line where there is one.
+
+    Markdown may also be the original text format under another name. What could not be kept as it stands in the text
+    is appended to `notes`.
+    """
     try:
-        if format == "text":
-            return load_text(text, source)
+        if format == "text" or (format == "markdown" and is_original_text(text)):
+            return load_text(text, source, notes=notes)
         if format == "markdown":
             return load_markdown(text, source)
         return _load_json(text, source)
@@ -43,8 +48,11 @@ def loads(text: str, format: Format, source: str = "<playbook>") -> Playbook:
         raise PlaybookFormatError(f"{source}: {error.message}", path=source) from error
 
 
-def read_playbook(path: str | Path) -> Playbook:
-    """The playbook in the file at `path`. PlaybookFormatError if it is missing, of unknown suffix or malformed."""
+def read_playbook(path: str | Path, *, notes: list[str] | None = None) -> Playbook:
+    """The playbook in the file at `path`. PlaybookFormatError if it is missing, of unknown suffix or malformed.
+
+    `notes` as in `loads`.
+    """
     path = Path(path)
     format = _format(path)
     try:
@@ -53,7 +61,7 @@ def read_playbook(path: str | Path) -> Playbook:
         raise PlaybookFormatError(f"{path}: no such playbook file", path=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise PlaybookFormatError(f"{path}: cannot be read: {error}", path=str(path)) from error
-    return loads(text, format, str(path))
+    return loads(text, format, str(path), notes=notes)
 
 
 def write_playbook(playbook: Playbook, path: str | Path) -> None:
@@ -82,6 +90,8 @@ def _load_json(text: str, source: str) -> Playbook:
         ) from error
     except ValueError as error:  # a number of thousands of digits
         raise PlaybookFormatError(f"{source}: not JSON: {error}", path=source) from error
+    if is_skillbook(data):
+        return load_skillbook(data, source)
     found = data.get("schema_version") if isinstance(data, dict) else None
     if found != SCHEMA_VERSION:
         raise PlaybookFormatError(f"{source}: schema_version {found!r}, allowed: {SCHEMA_VERSION}", path=source)

@@ -23,7 +23,7 @@ from ace.types import Observation, Sample, Score
 
 _FENCED = re.compile(r"```(?:python|py)?[^\S\n]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _DATA_SPLITS = {"train": "train", "validation": "dev", "test": "test_normal"}
-_HOW = (
+_INSTRUCTIONS = (
     "Your answer is the next piece of Python to run in the AppWorld shell, whose state is kept from step to step. Find "
     "the apps with print(apis.api_docs.show_app_descriptions()), their functions with "
     "print(apis.api_docs.show_api_descriptions(app_name=...)), and one function with "
@@ -36,6 +36,7 @@ class AppWorldTask:
     """Samples are AppWorld's task ids; the splits are its train, dev and test_normal."""
 
     name = "appworld"
+    instructions = _INSTRUCTIONS
 
     def __init__(self, settings: AppWorldSettings, splits: Splits) -> None:
         self.splits = splits
@@ -47,7 +48,7 @@ class AppWorldTask:
             self._free.put(server)
 
     def prompt(self, sample: Sample) -> tuple[str, str]:
-        return sample.question, f"{_HOW}\n\n{sample.context}"
+        return sample.question, sample.context
 
     def grade(self, sample: Sample, answer: str) -> Score:
         raise DataError(f"sample {sample.id!r}: AppWorld grades what was done in a world, not an answer")

@@ -6,15 +6,13 @@ Austin et al. 2021 (arXiv 2108.07732): `text` or `prompt`, `test_list`, `test_se
 
 from __future__ import annotations
 
-import re
-
 from ace.config import FieldSettings, TaskSettings
+from ace.tasks.builtin.program_text import complete_program, find_program
 from ace.tasks.data.data_kind import Kind
 from ace.tasks.data.record_files import Fields, json_kind
 from ace.tasks.sandbox.sandbox import Limits, run_python
 from ace.types import Observation, Sample, Score
 
-_FENCED = re.compile(r"```(?:python|py)?[^\S\n]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _QUESTION_FIELDS = ("prompt", "text")
 _TEST_FIELDS = ("test", "test_list")
 
@@ -100,10 +98,9 @@ def _sources(record: Fields, field: str) -> list[str]:
 
 
 def _program(sample: Sample, answer: str) -> str:
-    """The source in an answer: what stands in fences, if anything does; behind the prompt where it completes that."""
-    fenced = _FENCED.findall(answer)
-    code = "\n\n".join(fenced) if fenced else answer
+    """The source in an answer, completed by the prompt where that ends in an open function."""
+    code = find_program(answer)
     entry = sample.metadata["entry_point"]
-    if entry and sample.metadata["head"] and not re.search(rf"\bdef\s+{re.escape(entry)}\b", code):
-        return f"{sample.metadata['head']}{code}"
+    if entry and sample.metadata["head"]:
+        return complete_program(code, sample.metadata["head"], entry)
     return code

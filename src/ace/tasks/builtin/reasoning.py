@@ -6,14 +6,19 @@ a list of choices and the index of the right one) and ARC (arXiv 1803.05457: `te
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ace.config import FieldSettings
 from ace.tasks.data.data_kind import Kind, in_words
-from ace.tasks.data.graders import choice, numbers
+from ace.tasks.data.numbers_in_text import numbers, stated_answer
+from ace.tasks.data.option_letters import option_letter
 from ace.tasks.data.record_files import Fields, json_kind
+from ace.tasks.data.text_folding import normal_text
 from ace.types import Observation, Sample, Score
 
 _FINAL = re.compile(r"####\s*(.+?)\s*\Z")
@@ -38,22 +43,28 @@ class Gsm8k(Kind):
         return Sample((record.text(fields.id) or default_id).strip(), question, target)
 
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
-        found = numbers(answer)
-        correct = bool(found) and abs(found[-1] - numbers(target)[0]) < 1e-9
+        found = _result(answer)
+        correct = bool(found) and math.isclose(found[0], numbers(target)[0], rel_tol=0.0, abs_tol=1e-9)
         return Score(float(correct), correct, "correct" if correct else f"wrong; expected: {target}")
 
     def observe(self, sample: Sample, answer: str) -> Observation:
-        return in_words([] if numbers(answer) else [f"there is no number in {answer!r}"])
+        return in_words([] if _result(answer) else [f"there is no number in {answer!r}"])
 
     def same(self, sample: Sample, one: str, other: str) -> bool:
-        return numbers(one)[-1:] == numbers(other)[-1:]
+        return _result(one) == _result(other)
+
+
+def _result(answer: str) -> list[float]:
+    """The last number of what an answer gives as its result; of all of it where that has none."""
+    return (numbers(stated_answer(answer)) or numbers(answer))[-1:]
 
 
 class MultipleChoice(Kind):
-    """A question with lettered options; the answer is a letter.
+    """A question with lettered options; the answer is a letter, or the text of one option.
 
     The choices are a list, an object with `text` (and `label`), or the columns A, B, C...; the target is a letter, the
-    index of a choice (from 0), or a choice's text.
+    index of a choice (from 0), or a choice's text. A target that can be read in two ways which differ is refused, but a
+    text among choices of a list is that choice: JSON tells a text from an index.
     """
 
     fields = FieldSettings(target="answer")
@@ -70,25 +81,37 @@ class MultipleChoice(Kind):
             "\n".join([question, *lines]),
             letter,
             context or "",
-            {"options": tuple(options)},
+            {"options": tuple(options), "texts": tuple(options.values())},
         )
 
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
-        value = choice(answer, target)
-        return Score(value, value == 1.0, "correct" if value == 1.0 else f"wrong; expected: {target}")
+        correct = _chosen(sample, answer) == option_letter(target)
+        return Score(float(correct), correct, "correct" if correct else f"wrong; expected: {target}")
 
     def observe(self, sample: Sample, answer: str) -> Observation:
         options: tuple[str, ...] = sample.metadata["options"]
-        fits = any(choice(answer, letter) for letter in options)
+        fits = _chosen(sample, answer) is not None
         return in_words([] if fits else [f"{answer!r} is none of the letters {', '.join(options)}"])
 
     def same(self, sample: Sample, one: str, other: str) -> bool:
-        return any(choice(one, letter) and choice(other, letter) for letter in sample.metadata["options"])
+        chosen = _chosen(sample, one)
+        return chosen is not None and chosen == _chosen(sample, other)
+
+
+def _chosen(sample: Sample, answer: str) -> str | None:
+    """The option that an answer names by its letter, else by its whole text."""
+    options: tuple[str, ...] = sample.metadata["options"]
+    letter = option_letter(answer)
+    if letter in options:
+        return letter
+    said = normal_text(stated_answer(answer))
+    texts = [key for key, text in zip(options, sample.metadata["texts"], strict=True) if normal_text(text) == said]
+    return texts[0] if len(texts) == 1 else None
 
 
 def _options(fields: FieldSettings, record: Fields) -> dict[str, str]:
     """The options by letter."""
-    given = record.value(fields.choices)
+    given = _choices(fields, record)
     if isinstance(given, Mapping):
         given = given.get("text")
     if given is None:
@@ -99,17 +122,50 @@ def _options(fields: FieldSettings, record: Fields) -> dict[str, str]:
     return {letter: " ".join(str(text).split()) for letter, text in zip(string.ascii_uppercase, given, strict=False)}
 
 
+def _choices(fields: FieldSettings, record: Fields) -> Any:
+    """The field's value; of a table's cell that holds JSON, what that says."""
+    given = record.value(fields.choices)
+    if isinstance(given, str) and given.lstrip().startswith(("[", "{")):
+        try:
+            return json.loads(given)
+        except (ValueError, RecursionError):
+            return given
+    return given
+
+
 def _target(fields: FieldSettings, record: Fields, options: Mapping[str, str]) -> str:
+    """The letter of the right option."""
     target = record.required(fields.target, "every sample needs an answer").strip()
-    labels = record.value(fields.choices)
-    if isinstance(labels, Mapping) and target in (listed := list(map(str, labels.get("label") or ()))):
-        return list(options)[listed.index(target)]
-    if target.upper() in options:
-        return target.upper()
-    if target.isdecimal() and int(target) < len(options):
-        return list(options)[int(target)]
-    texts = [letter for letter, text in options.items() if text == " ".join(target.split())]
-    if len(texts) == 1:
-        return texts[0]
+    choices = _choices(fields, record)
+    if isinstance(choices, Mapping) and target in (labels := list(map(str, choices.get("label") or ()))):
+        return list(options)[labels.index(target)]
+    folded = " ".join(target.split())
+    readings = {
+        "a letter": _only(letter for letter in options if letter == target.upper().strip("()[].: ")),
+        "an index from 0": _index(target, options),
+        "the text of a choice": _only(letter for letter, text in options.items() if text == folded),
+    }
+    value = record.value(fields.target)
+    if isinstance(value, str) and isinstance(record.value(fields.choices), list):
+        if readings["the text of a choice"] is not None:
+            readings["an index from 0"] = None
+    found = {name: letter for name, letter in readings.items() if letter is not None}
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    if found:
+        several = ", ".join(f"{name} ({letter}: {options[letter][:40]!r})" for name, letter in found.items())
+        raise record.error(fields.target, f"found {target[:80]!r}, which can be {several}; allowed: a letter")
     allowed = f"one of {', '.join(options)}, an index from 0, or the text of a choice"
     raise record.error(fields.target, f"found {target[:80]!r}, allowed: {allowed}")
+
+
+def _index(target: str, options: Mapping[str, str]) -> str | None:
+    """The option of an index, which tables of numbers may write as `2.0`."""
+    number = target.removesuffix(".0")
+    return list(options)[int(number)] if number.isdecimal() and len(number) < 4 and int(number) < len(options) else None
+
+
+def _only(letters: Iterable[str]) -> str | None:
+    """The only one, None where there are none or several."""
+    found = list(letters)
+    return found[0] if len(found) == 1 else None

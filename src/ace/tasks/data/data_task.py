@@ -38,8 +38,7 @@ class DataTask:
     instructions: str = ""
 
     def prompt(self, sample: Sample) -> tuple[str, str]:
-        context = "\n\n".join(filter(None, (self.instructions, sample.context)))
-        return sample.question, context
+        return sample.question, sample.context
 
     def grade(self, sample: Sample, answer: str) -> Score:
         """Raises DataError for a sample without a target: there is nothing to grade by."""

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from ace.config import GraderName, TaskSettings
+from ace.tasks.data.numbers_in_text import numbers, stated_answer
+from ace.tasks.data.option_letters import option_letter
 from ace.tasks.data.record_files import needs_data_extra
+from ace.tasks.data.text_folding import normal_text, visible_text
 
 Grader = Callable[[str, str], float]
 
-_NUMBER = re.compile(r"([-−]?)[$€£¥]?([-−]?)((?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)((?:[eE][-+]?\d+)?)")
-_CHOICE = re.compile(r"\s*(?:answer(?:\s+is)?\s*:?\s*)?(?:\(([A-Z])\)|([A-Z])(?=[.):]|\s*$))", re.IGNORECASE)
+_COMMA = re.compile("[,，、،﹐]")
+_LINES = re.compile(r"\s*[;\n]\s*(?:[-*•]\s+|\d+[.)]\s+)?")
 
 
 def exact(answer: str, target: str) -> float:
-    """The same text, white space around it aside."""
-    return float(answer.strip() == target.strip())
+    """The same text, white space around it and characters that nobody sees aside."""
+    return float(visible_text(answer) == visible_text(target))
 
 
 def normalized(answer: str, target: str) -> float:
-    """The same text, case, white space and punctuation around it aside."""
-    return float(_normal(answer) == _normal(target))
+    """The same text, case, white space, mark-up and punctuation around it aside, in any script (`normal_text`)."""
+    return float(normal_text(answer) == normal_text(target))
 
 
 def fuzzy(answer: str, target: str) -> float:
@@ -35,37 +39,42 @@ def fuzzy(answer: str, target: str) -> float:
         from rapidfuzz import fuzz
     except ImportError as error:
         raise needs_data_extra("the grader 'fuzzy'", "rapidfuzz") from error
-    return float(fuzz.ratio(_normal(answer), _normal(target))) / 100
+    return float(fuzz.ratio(normal_text(answer), normal_text(target))) / 100
 
 
 def contains(answer: str, target: str) -> float:
     """The target stands somewhere in the answer, case and white space aside."""
-    wanted = _normal(target)
-    return float(wanted in _normal(answer) if wanted else target.strip() in answer)
+    wanted = normal_text(target)
+    return float(wanted in normal_text(answer) if wanted else target.strip() in answer)
 
 
 def numeric(answer: str, target: str, *, tolerance: float = 0.0) -> float:
-    """The same number: `$1,000`, `50%` (as 50) and `1e3` are read; `tolerance` is relative to the target.
+    """The same number, however it is written (`numbers`); `tolerance` is relative to the target.
 
-    An answer without exactly one number is not right.
+    An answer that names several numbers is not right, unless it marks its result (`stated_answer`).
     """
-    found, wanted = numbers(answer), numbers(target)
+    found, wanted = set(numbers(stated_answer(answer))), set(numbers(stated_answer(target)))
     if len(found) != 1 or len(wanted) != 1:
         return 0.0
-    return float(math.isclose(found[0], wanted[0], rel_tol=0.0, abs_tol=max(1e-9, tolerance * abs(wanted[0]))))
+    number, right = found.pop(), wanted.pop()
+    return float(math.isclose(number, right, rel_tol=0.0, abs_tol=max(1e-9, tolerance * abs(right))))
 
 
 def listed(answer: str, target: str) -> float:
-    """Comma-separated answers, by position: the share that is right of as many as the target has."""
-    wanted = [_normal(item) for item in target.split(",")]
-    given = [_normal(item) for item in answer.split(",")]
+    """Answers separated by commas, by position: the share that is right of as many as the target has.
+
+    An answer may also be a JSON list or, where the target has several items and it has no comma, one item a line.
+    """
+    wanted, given = _items(target), _items(answer)
+    if len(wanted) > 1 and len(given) == 1 and _LINES.search(answer.strip()):
+        given = [normal_text(item) for item in _LINES.split(answer.strip())]
     right = sum(a == b for a, b in zip(given, wanted, strict=False))
     return right / max(len(wanted), len(given))
 
 
 def choice(answer: str, target: str) -> float:
-    """The same option letter: `B`, `(b)`, `B. text` and `Answer: B` are read."""
-    return float(_letter(answer) is not None and _letter(answer) == _letter(target))
+    """The same option letter, however it is given (`option_letter`)."""
+    return float(option_letter(answer) is not None and option_letter(answer) == option_letter(target))
 
 
 def regex(answer: str, target: str) -> float:
@@ -90,9 +99,9 @@ def grader(settings: TaskSettings) -> Grader:
 
 def unfit_target(name: GraderName, target: str) -> str | None:
     """Why the grader could never find an answer right by `target`; None where it can."""
-    if name == "numeric" and len(numbers(target)) != 1:
+    if name == "numeric" and len(set(numbers(stated_answer(target)))) != 1:
         return "exactly one number"
-    if name == "choice" and _letter(target) is None:
+    if name == "choice" and option_letter(target) is None:
         return "an option letter such as B or (b)"
     if name == "regex":
         try:
@@ -102,19 +111,13 @@ def unfit_target(name: GraderName, target: str) -> str | None:
     return None
 
 
-def numbers(text: str) -> list[float]:
-    """All finite numbers in `text`, a percentage as its number."""
-    found = []
-    for before, after, digits, exponent in _NUMBER.findall(text):
-        number = float(digits.replace(",", "") + exponent)
-        found.append(-number if before or after else number)
-    return [number for number in found if math.isfinite(number)]
-
-
-def _normal(text: str) -> str:
-    return " ".join(text.split()).strip(" .,;:!?\"'").casefold()
-
-
-def _letter(text: str) -> str | None:
-    match = _CHOICE.match(text)
-    return (match.group(1) or match.group(2)).upper() if match else None
+def _items(text: str) -> list[str]:
+    """The items of a list, folded."""
+    text = text.strip()
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            items = json.loads(text)
+        except (ValueError, RecursionError):
+            items = text[1:-1].split(",")
+        return [normal_text(str(item)) for item in items]
+    return [normal_text(item) for item in _COMMA.split(text)]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from ace._util.extras import missing_package
 from ace._util.install_commands import install_command
 from ace.errors import DataError, ProviderMissingError
+from ace.tasks.data.csv_rows import read_rows
+from ace.tasks.data.text_lines import read_lines
 
 FileFormat = Literal["jsonl", "csv", "parquet"]
 Record = tuple[int, Mapping[str, Any]]
@@ -20,19 +22,22 @@ Record = tuple[int, Mapping[str, Any]]
 SUFFIXES: Mapping[str, FileFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
     ".csv": "csv",
+    ".tsv": "csv",
     ".parquet": "parquet",
 }
 
 
 def read_records(path: Path, format: FileFormat, *, needed: Sequence[str] = ()) -> Iterator[Record]:
-    """The records of a file (JSONL and CSV: UTF-8), one at a time. `needed` are the columns that CSV must have.
+    """The records of a file, one at a time. `needed` are the columns that CSV must have.
 
-    DataError for a missing or undecodable file, and at the first line that is not what its format says.
+    JSONL may also be one JSON list of objects; a record's line is its place in it then. CSV may have commas, semicolons,
+    tabs or bars. DataError for a missing or undecodable file, and at the first line that is not what its format says.
     """
     if format == "parquet":
         return _parquet(path)
-    return _csv(path, needed) if format == "csv" else _jsonl(path)
+    return read_rows(path, needed) if format == "csv" else _jsonl(path)
 
 
 class Fields:
@@ -48,6 +53,8 @@ class Fields:
             return None
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise self.error(field, f"found {json_kind(value)}, allowed: text or a number")
+        if isinstance(value, float) and math.isnan(value):
+            return None  # how pandas writes what is missing
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(field, f"found {value}, allowed: text or a finite number")
         text = str(value)
@@ -59,7 +66,9 @@ class Fields:
         """The field's text; DataError where there is none."""
         text = self.text(field)
         if text is None:
-            raise self.error(field, f"missing: {why}")
+            found = self._record.get(field)
+            missing = f"found {found}, allowed: text or a finite number" if isinstance(found, float) else "missing"
+            raise self.error(field, f"{missing}: {why}")
         return text
 
     def value(self, field: str) -> Any:
@@ -80,40 +89,15 @@ def json_kind(value: object) -> str:
     return {"dict": "an object", "list": "a list"}.get(type(value).__name__, type(value).__name__)
 
 
-def _lines(path: Path, newline: str) -> Iterator[str]:
-    """The lines of a text file, with their ends; split where `open` splits them with `newline`."""
-    try:
-        with path.open(encoding="utf-8-sig", newline=newline) as file:
-            yield from _decoded(path, file)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such data file", path=str(path)) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}", path=str(path)) from error
-
-
-def _decoded(path: Path, file: TextIO) -> Iterator[str]:
-    try:
-        yield from file
-    except UnicodeDecodeError as error:
-        line, byte = _first_undecodable(path)
-        raise DataError(f"{path}:{line}: not UTF-8: byte {byte:#04x}", path=str(path), line=line) from error
-
-
-def _first_undecodable(path: Path) -> tuple[int, int]:
-    """The line and the byte; the decoder itself knows only where it stood in its buffer."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return number, line[error.start]
-    raise AssertionError(f"{path} changed while it was read")
-
-
 def _jsonl(path: Path) -> Iterator[Record]:
-    for number, line in enumerate(_lines(path, "\n"), 1):
+    # Universal line ends: a line may end with CR alone, and none inside a JSON text is raw.
+    lines = enumerate(read_lines(path, newline=None), 1)
+    for number, line in lines:
         if not line.strip():
             continue
+        if number == 1 and line.lstrip().startswith("[") and (listed := _listed(line, lines)) is not None:
+            yield from enumerate(listed, 1)
+            return
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:  # also a number of thousands of digits
@@ -127,41 +111,13 @@ def _jsonl(path: Path) -> Iterator[Record]:
         yield number, record
 
 
-def _csv(path: Path, needed: Sequence[str]) -> Iterator[Record]:
-    """Records by the columns of the first row, with the line on which each begins; an empty cell is a missing field."""
-    columns: list[str] = []
-    for line, row in _rows(path):
-        if not columns:
-            columns = row
-            _check_header(path, line, columns, needed)
-            continue
-        if len(row) > len(columns):
-            problem = f"{len(row)} cells in {len(columns)} columns"
-            raise DataError(f"{path}:{line}: {problem}", path=str(path), line=line)
-        yield line, {column: cell or None for column, cell in zip(columns, row, strict=False)}
-
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, with the line on which each begins."""
-    reader = csv.reader(_lines(path, ""), strict=True)
-    line = 1
+def _listed(first: str, lines: Iterator[tuple[int, str]]) -> list[dict[str, Any]] | None:
+    """The objects of a file that is one JSON list of them; None where it is none."""
     try:
-        for row in reader:
-            if len(row) > 1 or (row and row[0].strip()):
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{path}:{line}: not CSV: {error}", path=str(path), line=line) from None
-
-
-def _check_header(path: Path, line: int, columns: list[str], needed: Sequence[str]) -> None:
-    for column in columns:
-        if columns.count(column) > 1:
-            raise DataError(f"{path}:{line}: column '{column}' stands twice", path=str(path), line=line, field=column)
-    for column in needed:
-        if column not in columns:
-            problem = f"no column '{column}'; this file has {', '.join(columns)}"
-            raise DataError(f"{path}:{line}: {problem}", path=str(path), line=line, field=column)
+        items = json.loads("".join(chain([first], (line for _, line in lines))))
+    except (ValueError, RecursionError):
+        return None
+    return items if items and all(isinstance(item, dict) for item in items) else None
 
 
 def _parquet(path: Path) -> Iterator[Record]:

@@ -8,15 +8,14 @@ import os
 import shutil
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ace.config import ModelSettings
-from ace.errors import ConfigError, ModelNotFoundError
+from ace.errors import ConfigError
 from ace.inference.memory.device_memory import DEFAULT_UTILIZATION
 from ace.inference.model_files.lora_adapter import RANKS, Adapter
+from ace.inference.precision import cpu_precision
 
-DEFAULT_MAX_MODEL_LEN = 4096
 LOAD_FORMATS = ("safetensors", "dummy", "fastsafetensors", "runai_streamer")
 """Formats that cannot carry code. `dummy` draws random weights: for speed measurements."""
 
@@ -57,7 +56,7 @@ def engine_arguments(
     }
     if cpu:
         chosen |= {
-            "dtype": "bfloat16" if settings.dtype == "auto" else settings.dtype,
+            "dtype": cpu_precision(settings.dtype).dtype,
             "enforce_eager": True,  # compiling costs 15 to 40 s of start
             "block_size": 32,
             "max_num_seqs": max(CPU_SEQUENCES, settings.max_concurrency),
@@ -112,21 +111,6 @@ def check_keys(given: dict[str, Any], known: list[str]) -> None:
             raise ConfigError.at(where, value, ", ".join(LOAD_FORMATS), hint="other formats can run code")
 
 
-def check_folder(path: str, settings: ModelSettings) -> None:
-    """ModelNotFoundError for a local folder that vLLM could not load; a URL is left to vLLM."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return
-    if not (folder / "config.json").is_file():
-        raise ModelNotFoundError(f"no model in {folder}: config.json is missing", model=settings.model)
-    if settings.engine_args.get("load_format") != "dummy" and not any(folder.glob("*.safetensors")):
-        raise ModelNotFoundError(
-            f"no weights in {folder}: there is no *.safetensors file",
-            hint="other formats can run code; convert them with save_pretrained",
-            model=settings.model,
-        )
-
-
 def check_compiler(settings: ModelSettings) -> None:
     """ConfigError where the model is to be compiled and there is no C++ compiler, which torch calls for that."""
     compiler = os.environ.get("CXX", "g++")
@@ -150,7 +134,8 @@ def kv_bytes_per_token(vllm_config: Any) -> int:
 
 def kv_cache_bytes(vllm_config: Any, available: int, share: float = 1.0) -> int:
     """Bytes of KV cache on a CPU: four whole prompts and 256 tokens for each concurrent sequence, within this engine's
-    `share` of 40% of the memory that is `available`, and never less than one prompt of the full length needs."""
+    `share` of 40% of the memory that is `available`, and never less than one prompt of the full length needs.
+    """
     model, scheduler = vllm_config.model_config, vllm_config.scheduler_config
     per_token = kv_bytes_per_token(vllm_config)
     tokens = _KV_WHOLE_PROMPTS * model.max_model_len + _KV_TOKENS_PER_SEQUENCE * scheduler.max_num_seqs

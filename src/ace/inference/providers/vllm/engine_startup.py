@@ -14,12 +14,12 @@ from ace.config import ModelSettings
 from ace.errors import ProviderStartError
 from ace.inference.model_files.hub import local_folder
 from ace.inference.model_files.lora_adapter import Adapter
-from ace.inference.model_files.model_size import weight_bytes
+from ace.inference.model_files.model_folder import DEFAULT_MAX_MODEL_LEN, check_folder
+from ace.inference.model_files.model_size import loaded_bytes
+from ace.inference.precision import cpu_precision
 from ace.inference.provider_choice import on_cpu
 from ace.inference.providers.vllm.engine_args import (
-    DEFAULT_MAX_MODEL_LEN,
     check_compiler,
-    check_folder,
     engine_arguments,
     kv_bytes_per_token,
     kv_cache_bytes,
@@ -117,6 +117,8 @@ def _start(
     device = "cpu" if cpu else str(platform.get_device_name())
     memory = _memory_bytes(config, path, settings)
     loaded = _load(engine, adapters)
+    if cpu:
+        remark = "; ".join(filter(None, (remark, str(cpu_precision(settings.dtype)))))
     if loaded:
         remark = "; ".join(filter(None, (remark, f"adapters: {', '.join(loaded)}")))
     return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory, loaded, remark)
@@ -140,7 +142,8 @@ def _memory_bytes(config: Any, path: str, settings: ModelSettings) -> int:
     cache, parallel = config.cache_config, config.parallel_config
     held = (cache.num_gpu_blocks or 0) * (cache.block_size or 0) * kv_bytes_per_token(config)
     dummy = settings.engine_args.get("load_format") == "dummy"
-    return held + weight_bytes(Path(path), dummy=dummy) // int(parallel.world_size)
+    weights = loaded_bytes(Path(path), config.model_config.dtype.itemsize, dummy=dummy)
+    return held + weights // int(parallel.world_size)
 
 
 def _default_max_model_len(arguments: dict[str, Any]) -> int:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from ace.types import Request
+from ace.types import JsonLayout, Request
 
 _vllm: Any = import_module("vllm.sampling_params")
-_CHECKED: dict[tuple[str, str], Any] = {}
+_CHECKED: dict[tuple[str, str, str], Any] = {}
 _CHECKED_LIMIT = 256
+_WHITE_SPACE: Mapping[JsonLayout, Mapping[str, Any]] = {
+    "spaced": {"separators": (", ", ": ")},
+    "indented": {"indent": 2, "separators": (",", ": ")},
+}
 
 
 class ValidatedOnce(_vllm.SamplingParams):  # type: ignore[misc]
@@ -24,7 +30,7 @@ class ValidatedOnce(_vllm.SamplingParams):  # type: ignore[misc]
         guided = self.structured_outputs
         if guided is None or config is None:
             return
-        key = (str(config.backend), str(guided.json))
+        key = (str(config.backend), str(guided.json), str(guided.grammar))
         known = _CHECKED.get(key)
         if known is not None:
             guided._backend, guided._backend_was_auto = known._backend, known._backend_was_auto
@@ -48,7 +54,20 @@ def sampling_params(request: Request, room: int) -> Any:
         "output_kind": _vllm.RequestOutputKind.FINAL_ONLY,
     }
     if request.schema is not None:
-        arguments["structured_outputs"] = _vllm.StructuredOutputsParams(json=json.dumps(request.schema))
+        arguments["structured_outputs"] = _guided(json.dumps(request.schema), request.layout)
     if "skip_clone" in ValidatedOnce.__struct_fields__:
         arguments["skip_clone"] = True
     return ValidatedOnce(**arguments)
+
+
+def _guided(schema: str, layout: JsonLayout) -> Any:
+    """VLLM writes JSON compactly or with white space anywhere; what lies between has to be a grammar."""
+    if layout == "compact":
+        return _vllm.StructuredOutputsParams(json=schema)
+    return _vllm.StructuredOutputsParams(grammar=_grammar(schema, layout))
+
+
+@lru_cache(maxsize=_CHECKED_LIMIT)
+def _grammar(schema: str, layout: JsonLayout) -> str:
+    xgrammar: Any = import_module("xgrammar")
+    return str(xgrammar.Grammar.from_json_schema(schema, any_whitespace=False, **_WHITE_SPACE[layout]))

@@ -17,7 +17,7 @@ from ace._util.extras import missing_package
 from ace.config import ModelSettings, SpeculativeSettings
 from ace.errors import ConfigError
 from ace.inference.model_files.hub import local_folder
-from ace.inference.providers.vllm.engine_args import check_folder
+from ace.inference.model_files.model_folder import check_folder
 from ace.inference.providers.vllm.history_proposer import HistoryProposer
 from ace.inference.providers.vllm.speculation_verdicts import find_verdict
 

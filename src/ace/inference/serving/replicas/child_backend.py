@@ -16,7 +16,7 @@ from ace.inference.serving.remote.remote_backend import RemoteBackend, greeting
 from ace.inference.serving.remote.wire_protocol import Handshake, Start, WireError, pack
 
 PROGRAM = "ace.inference.serving.replicas.child_program"
-"""The module that the process runs."""
+"""The module that the process runs; see there what another one has to do."""
 
 END_S = 30.0
 """How long the process may take to free its engine before it is killed."""
@@ -26,9 +26,11 @@ _ENDED_S = 1.0
 
 
 class Child:
-    """The process from its start on, with `environment` besides ours. Ctrl-C in a terminal does not reach it."""
+    """The process of `program` from its start on, with `environment` besides ours. Ctrl-C in a terminal does not reach
+    it.
+    """
 
-    def __init__(self, start: Start, environment: Mapping[str, str]) -> None:
+    def __init__(self, start: Start, environment: Mapping[str, str], program: str = PROGRAM) -> None:
         """Raises ProviderStartError where there can be no process."""
         self._began = time.perf_counter()
         self._model = start.settings.model
@@ -37,7 +39,7 @@ class Child:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", PROGRAM, str(theirs.fileno())],
+                    [sys.executable, "-P", "-m", program, str(theirs.fileno())],
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,  # a program may read ours

@@ -9,7 +9,9 @@ import socket
 import sys
 import threading
 import time
+from typing import Protocol
 
+from ace.config import ModelSettings
 from ace.errors import AceError
 from ace.inference.backend import Backend
 from ace.inference.factory import load_engine
@@ -21,15 +23,21 @@ GRACE_S = 20.0
 """How long freeing the engine may take after the one who started us has gone."""
 
 
-def main(descriptor: int) -> None:
-    """Serve the socket `descriptor`. What keeps the engine from starting is said there."""
+class LoadEngine(Protocol):
+    """Starts the engine of one replica; an AceError says why there is none."""
+
+    def __call__(self, settings: ModelSettings, provider: str, reason: str, *, share: float) -> Backend: ...
+
+
+def main(descriptor: int, load: LoadEngine = load_engine) -> None:
+    """Serve the socket `descriptor` with the engine of `load`. What keeps that from starting is said there."""
     with socket.socket(fileno=descriptor) as connection:
         threading.Thread(target=_follow, args=(descriptor,), name="ace-follow", daemon=True).start()
         start = from_client(read_frame(connection))
         if not isinstance(start, Start):
             raise WireError(f"'start' was expected, found '{start.kind}'")
         try:
-            backend = load_engine(start.settings, start.provider, start.reason, share=start.share)
+            backend = load(start.settings, start.provider, start.reason, share=start.share)
         except AceError as error:
             connection.sendall(pack(Failure.of(0, error)))
             return

@@ -10,7 +10,7 @@ from ace.config import ModelSettings
 from ace.errors import ProviderStartError
 from ace.inference.backend import Backend
 from ace.inference.serving.remote.wire_protocol import Start
-from ace.inference.serving.replicas.child_backend import Child
+from ace.inference.serving.replicas.child_backend import PROGRAM, Child
 from ace.inference.serving.replicas.placement import Placement
 from ace.inference.serving.replicas.replicated_backend import ReplicatedBackend
 from ace.inference.wrappers.supervisor import Starting, first_then
@@ -23,11 +23,13 @@ def start_replicas(
     *,
     share: float = 1.0,
     supervised: Callable[[Starting], Backend],
+    program: str = PROGRAM,
 ) -> ReplicatedBackend:
     """Start `settings.replicas` engines, each in a process of its own, and wait until all are up.
 
     `supervised` calls what it is given to start an engine, and again when that has died. `share` is the part of a
-    device's memory that all engines on it may take. Raises what starting one raises, and then leaves none behind.
+    device's memory that all engines on it may take; `program` is the module that each process runs.
+    Raises what starting one raises, and then leaves none behind.
     """
     if not hasattr(socket, "AF_UNIX"):
         raise ProviderStartError("engines side by side need Unix sockets, which this system does not have")
@@ -37,7 +39,7 @@ def start_replicas(
         asked = settings.gpu_memory_utilization
         part = {"gpu_memory_utilization": None if asked is None else asked * placement.share}
         one = settings.model_copy(update={"replicas": 1, "warm": False, **part})
-        return Child(Start(one, provider, reason, share * placement.share), placement.environment)
+        return Child(Start(one, provider, reason, share * placement.share), placement.environment, program)
 
     try:
         backends = []

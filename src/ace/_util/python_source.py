@@ -1,0 +1,24 @@
+"""Python source of others, read but not run."""
+
+from __future__ import annotations
+
+import ast
+import threading
+import warnings
+from typing import Final, Literal
+
+_LOCK: Final = threading.Lock()
+"""`warnings.catch_warnings` must not be entered from two threads at once."""
+_LONGEST: Final = 200_000
+
+
+def parse_python(source: str, mode: Literal["exec", "eval"] = "exec") -> ast.AST | None:
+    """The syntax tree of `source`, None where it is no Python. Warnings about it are dropped: it is not our code."""
+    if len(source) > _LONGEST:
+        return None
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source, mode=mode)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            return None

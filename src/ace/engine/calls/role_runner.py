@@ -1,0 +1,255 @@
+"""The three role calls of a run, with its settings, prompts and models filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from ace.config import RunSettings
+from ace.engine.calls.escalation import Escalation, call_with_escalation, escalation_before, is_insufficient
+from ace.engine.events import CallFailed, CallFinished, Listener, null_listener
+from ace.engine.feedback.signals import has_labels, without_target
+from ace.engine.loop.schedule import derive_seed
+from ace.engine.run_inputs import sample_prompt
+from ace.inference import Bindings, ModelBinding
+from ace.playbook import Embedder, Playbook
+from ace.prompts import PromptPack
+from ace.roles import (
+    AnsweredSample,
+    Complete,
+    Curation,
+    GeneratorAnswer,
+    Reflection,
+    RoleResult,
+    bullet_stats,
+    curate,
+    generate,
+    insight_lines,
+    reflect,
+    reflect_together,
+)
+from ace.tasks import Task, abilities_of
+from ace.types import Completion, Request, RoleName, Sample, Sampling
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class ModelCalls(Protocol):
+    """Sends requests to bound models: the run's `CallGateway`, or a recorder."""
+
+    async def complete(
+        self,
+        request: Request,
+        binding: ModelBinding,
+        escalation: Escalation | None = None,
+        *,
+        prompt_limit: int | None = None,
+    ) -> Completion:
+        """Answer `request`. PromptTooLongError for a prompt of more than `prompt_limit` tokens."""
+
+    def accept(self, digest: str) -> None:
+        """Cache the answer to the request with this digest: its role parsed it."""
+
+    def reject(self, digest: str) -> None:
+        """Do not cache the answer to the request with this digest."""
+
+
+class RoleRunner:
+    """Generator, reflector and curator calls, each on the role's own model or on its larger one.
+
+    Every call raises what its backend raises. An answer that cannot be parsed is a value.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        task: Task,
+        pack: PromptPack,
+        bindings: Bindings,
+        calls: ModelCalls,
+        embedder: Embedder,
+        listener: Listener = null_listener,
+    ) -> None:
+        self._settings, self._task, self._pack = settings, task, pack
+        self._bindings, self._calls, self._embedder, self._listener = bindings, calls, embedder, listener
+
+    async def generate(
+        self,
+        prefix: str,
+        sample: Sample,
+        *,
+        purpose: str,
+        round: int = 0,
+        reflection: str = "",
+        transcript: str = "",
+        grade: float | None = None,
+        temperature: float | None = None,
+        role: RoleName = "generator",
+    ) -> RoleResult[GeneratorAnswer]:
+        """Let the generator answer `sample` behind the rendered playbook `prefix`.
+
+        `transcript` holds the steps in the sample's environment so far, `grade` is the score of the previous answer.
+        An answer that is only compared with others is never escalated: it is sampled at `temperature`, or comes from
+        the model of another `role`.
+        """
+        unlabelled = without_target(sample)
+        question, material = sample_prompt(self._task, self._pack, unlabelled)
+        if transcript:
+            material = f"{material}\n\nWhat you did so far:\n{transcript}".strip()
+        schema_task = abilities_of(self._task).schema
+        schema = schema_task.answer_schema(unlabelled) if schema_task else None
+
+        async def ask(escalation: Escalation | None) -> RoleResult[GeneratorAnswer]:
+            sampling = self._sampling(role, escalation, purpose, sample.id, str(round))
+            result = await generate(
+                self._complete(role, escalation),
+                self._pack,
+                prefix,
+                sample,
+                sampling=sampling if temperature is None else replace(sampling, temperature=temperature, top_p=1.0),
+                guided=self._is_guided(role, escalation),
+                prompt=(question, material),
+                reflection=reflection,
+                round=round,
+                role=role,
+                answer_schema=schema,
+            )
+            return self._record(result, escalation)
+
+        compared = role != "generator" or temperature is not None
+        escalate = None if compared else self._settings.roles.generator.escalate
+        return await call_with_escalation(ask, escalate, escalation_before(escalate, grade=grade, round=round))
+
+    async def reflect(
+        self,
+        prefix: str,
+        sample: Sample,
+        answer: GeneratorAnswer,
+        feedback: str,
+        *,
+        purpose: str,
+        round: int,
+        grade: float | None = None,
+        stalled: bool = False,
+    ) -> RoleResult[Reflection]:
+        """Let the reflector judge `answer` by its `feedback`, and by the target where labels are given.
+
+        `grade` is the score of the answer; `stalled` means that the smaller model's insights repeat themselves.
+        """
+        unlabelled = without_target(sample)
+        shown = sample if has_labels(self._settings) else unlabelled
+
+        async def ask(escalation: Escalation | None) -> RoleResult[Reflection]:
+            result = await reflect(
+                self._complete("reflector", escalation),
+                self._pack,
+                prefix,
+                shown,
+                answer,
+                feedback,
+                sampling=self._sampling("reflector", escalation, purpose, sample.id, str(round)),
+                guided=self._is_guided("reflector", escalation),
+                prompt=sample_prompt(self._task, self._pack, unlabelled),
+                round=round,
+            )
+            return self._record(result, escalation)
+
+        escalate = self._settings.roles.reflector.escalate
+        first = escalation_before(escalate, grade=grade, round=round, stalled=stalled)
+        return await call_with_escalation(ask, escalate, first)
+
+    async def reflect_together(
+        self, prefix: str, samples: Sequence[AnsweredSample], *, purpose: str, group: int
+    ) -> RoleResult[Reflection]:
+        """Let the reflector judge several wrong answers to samples that share a target."""
+
+        async def ask(escalation: Escalation | None) -> RoleResult[Reflection]:
+            result = await reflect_together(
+                self._complete("reflector", escalation),
+                self._pack,
+                prefix,
+                samples,
+                sampling=self._sampling("reflector", escalation, purpose, "together", str(group)),
+                guided=self._is_guided("reflector", escalation),
+                prompts=[sample_prompt(self._task, self._pack, without_target(each.sample)) for each in samples],
+            )
+            return self._record(result, escalation)
+
+        return await call_with_escalation(ask, self._settings.roles.reflector.escalate, None)
+
+    async def curate(
+        self,
+        playbook: Playbook,
+        prefix: str,
+        reflections: Sequence[Reflection],
+        *,
+        touched: Sequence[str],
+        purpose: str,
+        group: int,
+    ) -> RoleResult[Curation] | None:
+        """Let the curator turn one group of reflections into operations; it sees the counters of the `touched` bullets.
+
+        None, without a call, where the reflections have no insight.
+        """
+        if not insight_lines(self._pack, reflections):
+            return None
+
+        async def ask(escalation: Escalation | None) -> RoleResult[Curation]:
+            result = await curate(
+                self._complete("curator", escalation),
+                self._pack,
+                prefix,
+                reflections,
+                sections=playbook.sections,
+                sampling=self._sampling("curator", escalation, purpose, str(group)),
+                guided=self._is_guided("curator", escalation),
+                stats=bullet_stats(playbook, touched),
+            )
+            assert result is not None  # there are insights
+            return self._record(result, escalation)
+
+        def insufficient(curation: Curation) -> bool:
+            return is_insufficient(self._settings, self._pack, self._embedder, playbook, curation, reflections)
+
+        return await call_with_escalation(
+            ask, self._settings.roles.curator.escalate, None, needs_escalation=insufficient
+        )
+
+    def _binding(self, role: RoleName, escalation: Escalation | None) -> ModelBinding:
+        return self._bindings.get(role, "own" if escalation is None else "larger")
+
+    def _complete(self, role: RoleName, escalation: Escalation | None) -> Complete:
+        """Where a role has a larger model, its own one refuses prompts of more than `prompt_tokens`."""
+        escalate = self._settings.roles.of(role).escalate
+        limit = escalate.prompt_tokens if escalate is not None and escalation is None else None
+        binding = self._binding(role, escalation)
+        return partial(self._calls.complete, binding=binding, escalation=escalation, prompt_limit=limit)
+
+    def _is_guided(self, role: RoleName, escalation: Escalation | None) -> bool:
+        return self._binding(role, escalation).backend.info.structured_outputs
+
+    def _sampling(self, role: RoleName, escalation: Escalation | None, *parts: str) -> Sampling:
+        """The larger model gets a seed of its own, so that the store tells the two requests apart."""
+        settings = self._settings.roles.of(role)
+        parts = parts if escalation is None else (*parts, "escalated")
+        return Sampling(
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            seed=derive_seed(self._settings.seed, role, *parts),
+        )
+
+    def _record(self, result: RoleResult[Answer], escalation: Escalation | None) -> RoleResult[Answer]:
+        for call in result.calls:
+            self._listener(CallFinished(call.role, call.usage, call.parsed))
+            if call.parsed:
+                self._calls.accept(call.digest)
+            else:
+                self._calls.reject(call.digest)
+                self._listener(CallFailed(call.role, f"ParseError: {call.error}"))
+        earlier = tuple(replace(call, escalated=escalation) for call in result.earlier)
+        return replace(result, call=replace(result.call, escalated=escalation), earlier=earlier)

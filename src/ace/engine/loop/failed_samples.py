@@ -1,0 +1,99 @@
+"""Asking the samples again that failed, once their run has done its work.
+
+What was learned stays: failed samples of batches are worked off in further batches behind the newest playbook, failed
+samples of an evaluation with its own playbook, and in their places.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ace.engine.concurrency.task_groups import gather_all
+from ace.engine.context import RunContext
+from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
+from ace.engine.loop.attempt import attempt
+from ace.engine.loop.evaluation import measure, outcome_of
+from ace.engine.loop.schedule import BatchPlan, plan_batches
+from ace.engine.loop.shown_bullets import select_bullets
+from ace.roles import CallRecord
+from ace.store.records import EvaluationAmendment, EvaluationInfo, OutcomeRecord
+from ace.types import Sample
+
+
+def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
+    """Batches, after the committed ones, of the training samples that failed; each sample once."""
+    store, run = context.store, context.run
+    committed = store.batches(run)
+    failed: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for batch in committed:
+        if batch.failed:
+            for outcome in store.outcomes(run, batch=batch.index):
+                if outcome.status == "failed" and outcome.retried_in is None:
+                    failed[outcome.sample_id].append((batch.index, outcome.position))
+    samples = [sample for sample in context.task.splits.train if sample.id in failed]
+    settings = context.settings
+    size = settings.adaptation.batch_size
+    plans = plan_batches(samples, epochs=1, batch_size=size, shuffle=False, seed=settings.seed, bullets=1)
+    begins = len(committed)
+    return tuple(
+        replace(
+            plan,
+            index=begins + plan.index,
+            epoch=committed[-1].epoch,
+            begins=begins,
+            retries=tuple(place for sample in plan.samples for place in failed[sample.id]),
+        )
+        for plan in plans
+    )
+
+
+async def retry_evaluations(context: RunContext, best: int) -> None:
+    """Answer the failed samples of each evaluation again; not of one that a better playbook than its own replaces."""
+    for known in context.store.evaluations(context.run):
+        if known.failed and (known.label != "after" or known.playbook_version == best):
+            await _retry(context, known)
+
+
+async def _retry(context: RunContext, known: EvaluationInfo) -> None:
+    store, run = context.store, context.run
+    outcomes = store.outcomes(run, evaluation=known.index)
+    by_id = {sample.id: sample for sample in getattr(context.task.splits, known.split)}
+    samples = [by_id[outcome.sample_id] for outcome in outcomes]
+    playbook = store.playbook(run, known.playbook_version)
+    prefix = context.render(select_bullets(context, playbook, samples))
+    failed = [position for position, outcome in enumerate(outcomes) if outcome.status == "failed"]
+    context.listener(EvaluationStarted(known.label, known.split, len(failed), known.playbook_version))
+    done = correct = 0
+
+    async def answer(position: int) -> tuple[OutcomeRecord, tuple[CallRecord, ...]]:
+        nonlocal done, correct
+        made = await attempt(context, prefix, samples[position], purpose=known.label)
+        outcome = outcome_of(position, samples[position], made)
+        done, correct = done + 1, correct + (outcome.correct is True)
+        context.listener(EvaluationProgress(known.label, done, len(failed), correct))
+        return outcome, made.calls
+
+    answered = await gather_all(answer(position) for position in failed)
+    amended = {outcome.position: outcome for outcome, _ in answered}
+    every = [amended.get(position, outcome) for position, outcome in enumerate(outcomes)]
+    metrics = await measure(context, samples, every)
+    calls = tuple(call for _, made in answered for call in made)
+    store.amend_evaluation(run, known.index, EvaluationAmendment(tuple(amended.values()), calls, metrics))
+    context.listener(_finished(known, every, samples))
+
+
+def _finished(
+    known: EvaluationInfo, outcomes: Sequence[OutcomeRecord], samples: Sequence[Sample]
+) -> EvaluationFinished:
+    right = sum(outcome.correct is True for outcome in outcomes)
+    return EvaluationFinished(
+        label=known.label,
+        split=known.split,
+        samples=len(outcomes),
+        correct=right,
+        failed=sum(outcome.status == "failed" for outcome in outcomes),
+        accuracy=right / len(outcomes),
+        playbook_version=known.playbook_version,
+    )

@@ -1,0 +1,130 @@
+"""Learning from several samples at once, and trying bullets before they are committed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from players import cast, settings
+
+from ace.engine import RunSummary, run
+from ace.errors import ConfigError
+from ace.inference import ScriptedBackend
+from ace.store import RunStore
+from ace.types import Request
+
+COLOURS = {"red": "R-1", "blue": "B-2", "green": "G-3"}
+RULE = re.compile(r"(\w+) things are (\w-\d)")
+
+
+def write_task(folder: Path) -> dict[str, Any]:
+    """Four things of each colour, whose code is its target."""
+    lines = [
+        json.dumps({"id": f"{colour}-{number}", "question": f"A {colour} thing, number {number}.", "target": code})
+        for number in range(4)
+        for colour, code in COLOURS.items()
+    ]
+    path = folder / "things.jsonl"
+    path.write_text("\n".join(lines))
+    return {"name": "jsonl", "train": str(path), "instructions": "Give the code of the thing."}
+
+
+class Student:
+    """Answers by the rules in the notes; reflects by what questions share; `curated` is what its curator adds."""
+
+    def __init__(self, *curated: str) -> None:
+        self._curated = curated
+
+    def __call__(self, request: Request) -> str:
+        assert request.schema is not None
+        fields = request.schema["properties"]
+        system, user = (message.content for message in request.messages[:2])
+        colours = re.findall(r"A (\w+) thing", user)
+        if "final_answer" in fields:
+            return json.dumps({"reasoning": "r", "final_answer": dict(RULE.findall(system)).get(colours[0], "?")})
+        if "key_insight" in fields:
+            code = re.search(r"\w-\d$", user.split("</right_answer>")[0].strip())
+            assert code is not None and len(set(colours)) == 1
+            return json.dumps({"reasoning": "r", "key_insight": f"{colours[0]} things are {code.group()}"})
+        contents = self._curated or [line.removeprefix("- ") for line in user.split("\n") if RULE.search(line)]
+        added = [{"type": "ADD", "section": "fact", "content": content} for content in contents]
+        return json.dumps({"reasoning": "r", "operations": added})
+
+
+def learn(folder: Path, student: Student, **changes: Any) -> tuple[RunSummary, ScriptedBackend, RunStore]:
+    backend = ScriptedBackend(student)
+    values = {"adaptation__batch_size": 6, "adaptation__shuffle": False, "playbook__dedup__enabled": False, **changes}
+    chosen = settings(folder, task=write_task(folder), prompts="standard", **values)
+    summary = asyncio.run(run(chosen, backends=cast(backend)))
+    return summary, backend, RunStore.open(f"sqlite:///{folder}/ace.db", create=False)
+
+
+def asked(backend: ScriptedBackend, field: str) -> list[Request]:
+    return [r for r in backend.requests if r.schema is not None and field in r.schema["properties"]]
+
+
+def contents(store: RunStore, summary: RunSummary) -> list[str]:
+    return sorted(bullet.content for bullet in store.playbook(summary.run).bullets)
+
+
+def test_wrong_samples_of_one_target_are_reflected_on_in_one_call(tmp_path: Path) -> None:
+    changes = {"adaptation__max_rounds": 0, "adaptation__reflect_together": 8, "adaptation__reflect_on_success": False}
+    summary, backend, store = learn(tmp_path, Student(), **changes)
+    with store:
+        assert contents(store, summary) == ["blue things are B-2", "green things are G-3", "red things are R-1"]
+        outcomes = store.outcomes(summary.run)
+        reflected = [call for call in store.calls(summary.run) if call.role == "reflector"]
+    assert [outcome.first_correct for outcome in outcomes] == [False] * 6 + [True] * 6
+    texts = [request.messages[-1].content for request in asked(backend, "key_insight")]
+    assert len(texts) == len(reflected) == 3
+    assert all(text.count("<question>") == 2 for text in texts)
+
+
+def test_a_group_is_cut_where_it_is_too_large(tmp_path: Path) -> None:
+    changes = {
+        "adaptation__batch_size": 12,
+        "adaptation__max_rounds": 0,
+        "adaptation__reflect_together": 3,
+        "adaptation__reflect_on_success": False,
+    }
+    _, backend, store = learn(tmp_path, Student(), **changes)
+    store.close()
+    sizes = [request.messages[-1].content.count("<question>") for request in asked(backend, "key_insight")]
+    assert sizes == [2] * 6
+
+
+def test_without_it_each_sample_is_reflected_on_alone(tmp_path: Path) -> None:
+    _, backend, store = learn(tmp_path, Student(), adaptation__max_rounds=1)
+    store.close()
+    texts = [request.messages[-1].content for request in asked(backend, "key_insight")]
+    assert len(texts) == 12 and all(text.count("<question>") == 1 for text in texts)
+
+
+@pytest.mark.parametrize("prompts", ["micro", "standard-1"])
+def test_a_pack_without_a_text_for_several_samples_is_refused(tmp_path: Path, prompts: str) -> None:
+    chosen = settings(tmp_path, task=write_task(tmp_path), prompts=prompts, adaptation__reflect_together=4)
+    with pytest.raises(ConfigError, match=r"adaptation\.reflect_together: found 4"):
+        asyncio.run(run(chosen, backends=cast(ScriptedBackend(Student()))))
+
+
+def test_a_bullet_that_mends_nothing_or_breaks_more_is_left_out_and_counted(tmp_path: Path) -> None:
+    useless, wrong, right = "Read every question twice.", "red things are X-9", "red things are R-1"
+    student = Student(useless, wrong, right)
+    changes = {"adaptation__max_rounds": 1, "adaptation__curator_groups": 1, "adaptation__try_bullets": 6}
+    summary, _, store = learn(tmp_path, student, **changes)
+    with store:
+        assert contents(store, summary) == [right]
+        reasons = [skipped.reason for delta in store.deltas(summary.run) for skipped in delta.skipped]
+    assert reasons[:2] == ["tried on 6 samples, it mends 0 and breaks 0"] * 2
+    assert "tried on 6 samples, it mends 0 and breaks 2" in reasons
+
+
+def test_without_trials_all_of_them_are_committed(tmp_path: Path) -> None:
+    student = Student("Read every question twice.")
+    summary, _, store = learn(tmp_path, student, adaptation__max_rounds=1, adaptation__curator_groups=1)
+    with store:
+        assert contents(store, summary) == ["Read every question twice."]
