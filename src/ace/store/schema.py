@@ -1,9 +1,9 @@
 """The tables of a store, for queries. `migrations.py` creates them; a test compares the two.
 
 Every id is a number within its run, so that a run's rows are the same in every database. `step` 0 of
-`playbook_versions` is the initial playbook, step i + 1 that of batch i. A call or an outcome belongs to a batch or to an
-evaluation, never to both; a call that belongs to neither yet is in the journal. Long texts are the last columns, because
-SQLite then reads the columns before them without the texts' pages.
+`playbook_versions` is the initial playbook, step i + 1 that of batch i. A call or an outcome belongs to a batch or to
+an evaluation, never to both; a call that belongs to neither yet is in the journal. Long texts are the last columns,
+because SQLite then reads the columns before them without the texts' pages.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import pytest
 from players import cast, settings
 
 from ace.engine import RunSummary, run
+from ace.errors import TaskError
 from ace.inference import ScriptedBackend
 from ace.store import RunStore
 from ace.types import Request
@@ -244,6 +245,22 @@ def test_grading_that_takes_long_is_done_beside_the_loop(tmp_path: Path) -> None
     store.close()
     assert summary.accuracy_after == 0.25
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ace-blocking")]
+
+
+BROKEN = PLAIN.replace(
+    "        right = answer",
+    "        if sample.id == 's2':\n            return Score(float(answer['value']), True, '')\n        right = answer",
+)
+
+
+def test_a_grade_that_fails_names_the_sample_and_the_line(tmp_path: Path) -> None:
+    def one(request: Request) -> str:
+        return json.dumps({"reasoning": "r", "bullet_ids": [], "final_answer": 1})
+
+    with pytest.raises(TaskError, match=r"grade\(\) of the task failed for sample 's2': TypeError") as caught:
+        go(tmp_path, BROKEN, one, mode="evaluate")
+    assert "answer['value']" in str(caught.value)
+    assert caught.value.facts == {"sample": "s2", "call": "grade"}
 
 
 VOTING = """

@@ -9,6 +9,7 @@ from functools import partial
 
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
+from ace.engine.feedback.task_calls import naming_sample
 from ace.roles import CallRecord, GeneratorAnswer, RoleResult
 from ace.tasks import Environment, InteractiveTask, abilities_of
 from ace.types import Sample, Score
@@ -61,10 +62,11 @@ async def attempt(
         return Attempt((), error=f"{type(error).__name__}: {error}")
     if result.value is None:
         return Attempt(result.calls, error=f"ParseError: {result.error}")
-    if abilities_of(context.task).threads:
-        score = await context.blocking_pool.run(context.task.grade, sample, result.value.final_answer)
-    else:
-        score = context.task.grade(sample, result.value.final_answer)
+    with naming_sample("grade", sample.id):
+        if abilities_of(context.task).threads:
+            score = await context.blocking_pool.run(context.task.grade, sample, result.value.final_answer)
+        else:
+            score = context.task.grade(sample, result.value.final_answer)
     return Attempt(result.calls, output=result.value, score=score)
 
 
@@ -83,11 +85,13 @@ async def _interact(context: RunContext, task: InteractiveTask, sample: Sample, 
                     return Attempt(tuple(calls), error=f"ParseError: {result.error}")
                 output = result.value
                 cited.update(dict.fromkeys(output.bullet_ids))
-                observation = await context.blocking_pool.run(environment.step, output.final_answer)
+                with naming_sample("step", sample.id):
+                    observation = await context.blocking_pool.run(environment.step, output.final_answer)
                 steps.append((output.final_answer, observation.text))
                 if environment.done:
                     break
-            score = await context.blocking_pool.run(environment.grade)
+            with naming_sample("grade", sample.id):
+                score = await context.blocking_pool.run(environment.grade)
     except SAMPLE_ERRORS as error:
         return Attempt(tuple(calls), error=f"{type(error).__name__}: {error}")
     assert output is not None  # max_steps is at least 1
