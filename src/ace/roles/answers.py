@@ -96,19 +96,19 @@ def _filled(value: str) -> str:
 
 
 def _bullet_id(value: Any) -> Any:
-    found = _ID.search(value) if isinstance(value, str) else None
-    return found.group() if found else value
+    match = _ID.search(value) if isinstance(value, str) else None
+    return match.group() if match else value
 
 
 def _bullet_ids(value: Any, info: ValidationInfo) -> list[str]:
     """Every id in a list, or in one text that names several."""
-    found: dict[str, None] = {}
+    every: dict[str, None] = {}
     for item in value if isinstance(value, list) else [] if not value or isinstance(value, PythonNone) else [value]:
         ids = _ID.findall(item["id"] if isinstance(item, dict) and isinstance(item.get("id"), str) else str(item))
-        found.update(dict.fromkeys(ids))
+        every.update(dict.fromkeys(ids))
         if not ids:
             _leave_out(info, "bullet id", item, "not an id")
-    return list(found)
+    return list(every)
 
 
 def _readable(

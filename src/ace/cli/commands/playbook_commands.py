@@ -201,10 +201,10 @@ def credit(
 
     if json_path is not None:
         replaceable(json_path)
-    found = _credit(ctx, source, version, config, store, split, samples, group, measure)
+    credit_of_groups = _credit(ctx, source, version, config, store, split, samples, group, measure)
     if json_path is not None:
-        replace_file(json_path, json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
-    show(credit_view(found))
+        replace_file(json_path, json.dumps(credit_of_groups.to_json(), indent=2, ensure_ascii=False) + "\n")
+    show(credit_view(credit_of_groups))
 
 
 @app.command("bisect")
