@@ -65,7 +65,7 @@ Work = Callable[[RunContext, Clock], Awaitable[None]]
 
 async def run_session(
     settings: RunSettings,
-    parts: RunInputs,
+    inputs: RunInputs,
     work: Work,
     *,
     listener: Listener = null_listener,
@@ -80,17 +80,20 @@ async def run_session(
     with RunStore.open(settings.store) as store:
         run_id = None
         if resume is not None:
-            run_id, parts = _reopen(store, parts, resume)
+            run_id, inputs = _reopen(store, inputs, resume)
         status: RunStatus
         try:
-            async with _engines(settings, parts, backends, store, listener) as live:
+            async with _engines(settings, inputs, backends, store, listener) as live:
                 if run_id is None:
                     run_id = store.create_run(
-                        settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
+                        settings,
+                        task_digest=inputs.task_digest,
+                        pack_digest=inputs.pack.digest,
+                        playbook=inputs.playbook,
                     )
                 clock = Clock(partial(metered, live.engines))
-                with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
-                    context = _context(run_id, settings, parts, store, live, embedder, blocking_pool, listener)
+                with contextlib.closing(BlockingPool(inputs.task)) as blocking_pool, _cancel_on_sigterm():
+                    context = _context(run_id, settings, inputs, store, live, embedder, blocking_pool, listener)
                     status, reason = await _within_budget(context, work, clock)
             info = context.bindings.get("generator").backend.info
             version = best_version(context)
@@ -145,14 +148,20 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {mask(str(error))}"
 
 
-def _reopen(store: RunStore, parts: RunInputs, resume: str) -> tuple[str, RunInputs]:
+def _create(store: RunStore, settings: RunSettings, inputs: RunInputs) -> str:
+    return store.create_run(
+        settings, task_digest=inputs.task_digest, pack_digest=inputs.pack.digest, playbook=inputs.playbook
+    )
+
+
+def _reopen(store: RunStore, inputs: RunInputs, resume: str) -> tuple[str, RunInputs]:
     """Acquire the run to resume. Task data and prompts must be unchanged; a packaged pack gets its old version."""
     run_id = store.resolve(resume)
     stored = store.run(run_id)
-    parts = with_stored_pack(parts, stored.pack_digest)
+    inputs = with_stored_pack(inputs, stored.pack_digest)
     for what, then, now in (
-        ("task data", stored.task_digest, parts.task_digest),
-        ("prompt pack", stored.pack_digest, parts.pack.digest),
+        ("task data", stored.task_digest, inputs.task_digest),
+        ("prompt pack", stored.pack_digest, inputs.pack.digest),
     ):
         if then != now:
             raise StoreVersionError(
@@ -160,13 +169,13 @@ def _reopen(store: RunStore, parts: RunInputs, resume: str) -> tuple[str, RunInp
                 hint=f"restore the {what}, or start a new run",
             )
     store.acquire(run_id)
-    return run_id, parts
+    return run_id, inputs
 
 
 def _context(
     run_id: str,
     settings: RunSettings,
-    parts: RunInputs,
+    inputs: RunInputs,
     store: RunStore,
     bindings: Bindings,
     embedder: Embedder,
@@ -178,12 +187,12 @@ def _context(
     return RunContext(
         run=run_id,
         settings=settings,
-        task=parts.task,
-        pack=parts.pack,
+        task=inputs.task,
+        pack=inputs.pack,
         bindings=bindings,
         store=store,
         calls=calls,
-        roles=RoleRunner(settings, parts.task, parts.pack, bindings, calls, embedder, listener),
+        roles=RoleRunner(settings, inputs.task, inputs.pack, bindings, calls, embedder, listener),
         embedder=embedder,
         blocking_pool=blocking_pool,
         listener=listener,
@@ -192,7 +201,7 @@ def _context(
 
 @contextlib.asynccontextmanager
 async def _engines(
-    settings: RunSettings, parts: RunInputs, backends: Backends | None, store: RunStore, listener: Listener
+    settings: RunSettings, inputs: RunInputs, backends: Backends | None, store: RunStore, listener: Listener
 ) -> AsyncIterator[Bindings]:
     """Bind `backends`, which stay open, or the settings' own models.
 
@@ -204,7 +213,7 @@ async def _engines(
         listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
 
     if backends is None:
-        check_contexts(settings, parts)
+        check_contexts(settings, inputs)
     own = open_backends(settings, deferred=ready if has_answers(settings, store) else None)
     async with own if backends is None else contextlib.nullcontext(backends) as live:
         bindings = bind(settings, live)
