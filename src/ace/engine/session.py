@@ -78,43 +78,21 @@ async def run_session(
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
     embedder = create_embedder(settings.playbook.dedup)
     with RunStore.open(settings.store) as store:
-        run_id = None
+        run_id: str | None = None
         if resume is not None:
             run_id, inputs = _reopen(store, inputs, resume)
         status: RunStatus
         try:
             async with _engines(settings, inputs, backends, store, listener) as live:
-                if run_id is None:
-                    run_id = store.create_run(
-                        settings,
-                        task_digest=inputs.task_digest,
-                        pack_digest=inputs.pack.digest,
-                        playbook=inputs.playbook,
-                    )
+                run_id = run_id or _create(store, settings, inputs)
                 clock = Clock(partial(metered, live.engines))
                 with contextlib.closing(BlockingPool(inputs.task)) as blocking_pool, _cancel_on_sigterm():
                     context = _context(run_id, settings, inputs, store, live, embedder, blocking_pool, listener)
                     status, reason = await _within_budget(context, work, clock)
-            info = context.bindings.get("generator").backend.info
-            version = best_version(context)
-            summary = summarise(
-                store,
-                run_id,
-                status=status,
-                provider=info.provider,
-                model=info.name,
-                version=version,
-                timing=Timing(
-                    engine_start_s=sum(backend.info.start_s for backend in live.engines),
-                    adapt_s=clock.seconds["adapt"],
-                    engine_s=clock.engine_s.get("adapt"),
-                    evaluate_s=clock.seconds["evaluate"],
-                    wall_s=time.perf_counter() - started,
-                ),
-                engines={backend.info.name: backend.info.reason for backend in live.engines},
-                reason=reason,
+            summary = _summarise(context, clock, started, status, reason)
+            store.finish_run(
+                run_id, status, summary=summary.to_json(), best_version=summary.playbook_version, error=reason
             )
-            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version, error=reason)
         except BaseException as error:  # every end is recorded
             if run_id is None:
                 raise
@@ -128,6 +106,34 @@ async def run_session(
             ) from None
     listener(RunFinished(run_id, status))
     return summary
+
+
+def _create(store: RunStore, settings: RunSettings, inputs: RunInputs) -> str:
+    return store.create_run(
+        settings, task_digest=inputs.task_digest, pack_digest=inputs.pack.digest, playbook=inputs.playbook
+    )
+
+
+def _summarise(context: RunContext, clock: Clock, started: float, status: RunStatus, reason: str | None) -> RunSummary:
+    engines = [engine.info for engine in context.bindings.engines]
+    generator = context.bindings.get("generator").backend.info
+    return summarise(
+        context.store,
+        context.run,
+        status=status,
+        provider=generator.provider,
+        model=generator.name,
+        version=best_version(context),
+        timing=Timing(
+            engine_start_s=sum(info.start_s for info in engines),
+            adapt_s=clock.seconds["adapt"],
+            engine_s=clock.engine_s.get("adapt"),
+            evaluate_s=clock.seconds["evaluate"],
+            wall_s=time.perf_counter() - started,
+        ),
+        engines={info.name: info.reason for info in engines},
+        reason=reason,
+    )
 
 
 async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple[RunStatus, str | None]:
@@ -146,12 +152,6 @@ async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple
 def _cause(error: BaseException) -> str:
     """The error that ended a run, for the store."""
     return f"{type(error).__name__}: {mask(str(error))}"
-
-
-def _create(store: RunStore, settings: RunSettings, inputs: RunInputs) -> str:
-    return store.create_run(
-        settings, task_digest=inputs.task_digest, pack_digest=inputs.pack.digest, playbook=inputs.playbook
-    )
 
 
 def _reopen(store: RunStore, inputs: RunInputs, resume: str) -> tuple[str, RunInputs]:
