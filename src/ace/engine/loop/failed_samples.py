@@ -1,7 +1,7 @@
-"""Asking the samples again that failed, once their run has done its work.
+"""Retries of failed samples at the end of a run.
 
-What was learned stays: failed samples of batches are worked off in further batches behind the newest playbook, failed
-samples of an evaluation with its own playbook, and in their places.
+Failed samples of batches make up further batches behind the newest playbook. Failed samples of an evaluation are
+answered with the playbook of that evaluation, and take their places in it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ace.store.records import EvaluationAmendment, EvaluationInfo, OutcomeRecord
 
 
 def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
-    """Batches, after the committed ones, of the training samples that failed; each sample once."""
+    """Plan batches, after the committed ones, of the training samples that failed, each sample once."""
     store, run = context.store, context.run
     committed = store.batches(run)
     failed: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -35,13 +35,13 @@ def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
     settings = context.settings
     size = settings.adaptation.batch_size
     plans = plan_batches(samples, epochs=1, batch_size=size, shuffle=False, seed=settings.seed, bullets=1)
-    begins = len(committed)
+    start = len(committed)
     return tuple(
         replace(
             plan,
-            index=begins + plan.index,
+            index=start + plan.index,
             epoch=committed[-1].epoch,
-            begins=begins,
+            begins=start,
             retries=tuple(place for sample in plan.samples for place in failed[sample.id]),
         )
         for plan in plans
@@ -49,7 +49,7 @@ def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
 
 
 async def retry_evaluations(context: RunContext, best: int) -> None:
-    """Answer the failed samples of each evaluation again; not of one that a better playbook than its own replaces."""
+    """Answer the failed samples of each evaluation again, except of an `after` of another playbook than the best."""
     for evaluation in context.store.evaluations(context.run):
         if evaluation.failed and (evaluation.label != "after" or evaluation.playbook_version == best):
             await _retry(context, evaluation)
@@ -68,17 +68,17 @@ async def _retry(context: RunContext, evaluation: EvaluationInfo) -> None:
 
     async def answer(position: int) -> tuple[OutcomeRecord, tuple[CallRecord, ...]]:
         nonlocal done, correct
-        attempted = await attempt(context, prefix, samples[position], purpose=evaluation.label)
-        outcome = outcome_of(position, samples[position], attempted)
+        answered = await attempt(context, prefix, samples[position], purpose=evaluation.label)
+        outcome = outcome_of(position, samples[position], answered)
         done, correct = done + 1, correct + (outcome.correct is True)
         context.listener(EvaluationProgress(evaluation.label, done, len(failed), correct))
-        return outcome, attempted.calls
+        return outcome, answered.calls
 
-    answered = await gather_all(answer(position) for position in failed)
-    amended = {outcome.position: outcome for outcome, _ in answered}
+    retried = await gather_all(answer(position) for position in failed)
+    amended = {outcome.position: outcome for outcome, _ in retried}
     every = [amended.get(position, outcome) for position, outcome in enumerate(outcomes)]
     metrics = await measure(context, samples, every)
-    calls = tuple(call for _, attempted in answered for call in attempted)
+    calls = tuple(call for _, calls in retried for call in calls)
     store.amend_evaluation(run, evaluation.index, EvaluationAmendment(tuple(amended.values()), calls, metrics))
     context.listener(_finished(evaluation, every))
 
