@@ -22,7 +22,11 @@ from ace.playbook.io.playbook_files import Format
 from ace.prompts.template import PromptTemplate
 from ace.roles import Curation, GeneratorAnswer, Reflection, to_delta
 from ace.roles.parsing import parse
+from ace.tasks.builtin.program_text import complete_program, find_program
+from ace.tasks.data.numbers_in_text import numbers
+from ace.tasks.data.option_letters import option_letter
 from ace.tasks.data.sample_loader import load_samples
+from ace.tasks.data.text_folding import normal_text
 
 EXPECTED = (AceError, YamlProblem)
 FOLDER = tempfile.TemporaryDirectory(prefix="ace-fuzz-data-")
@@ -85,6 +89,20 @@ def _data(form: str) -> Callable[[str], None]:
     return read
 
 
+def program(text: str) -> None:
+    """An answer with a program in it; what is found is found again."""
+    found = find_program(text)
+    complete_program(found, "import re\n\ndef f(a):\n", "f")
+
+
+def grading(text: str) -> None:
+    """An answer that is graded by itself, as a number, a letter and a text."""
+    assert all(number == number for number in numbers(text))
+    letter = option_letter(text)
+    assert letter is None or option_letter(letter) == letter
+    assert normal_text(f" {text}\n") == normal_text(text)
+
+
 def template(text: str) -> None:
     """A prompt's text, and a value in one."""
     PromptTemplate(text, source="x", allowed=("question", "context")).fill({"question": text, "context": text})
@@ -107,6 +125,8 @@ TARGETS: dict[str, Callable[[str], None]] = {
     "json": _file("json"),
     "jsonl": _data("jsonl"),
     "csv": _data("csv"),
+    "program": program,
+    "grading": grading,
     "template": template,
     "guard": guard,
 }

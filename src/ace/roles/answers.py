@@ -56,7 +56,7 @@ _SCHEMA_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "o
 _SCHEMA_KEYS = frozenset({"type", "title", "description", "pattern", "enum", "default", "items", "properties"})
 _NOT_A_KEY = re.compile(r"[^a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_ID = re.compile(r"(?<![a-z0-9])[a-z]{2,6}-[0-9]{5}(?![0-9])")
+_ID = re.compile(r"(?<![a-z0-9])[a-z]{2,6}[-_][0-9]{5}(?![0-9])", re.IGNORECASE)
 
 
 def _text(value: Any) -> Any:
@@ -96,15 +96,19 @@ def _filled(value: str) -> str:
 
 
 def _bullet_id(value: Any) -> Any:
-    found = _ID.search(value) if isinstance(value, str) else None
-    return found.group() if found else value
+    return next(iter(_ids_in(value)), value) if isinstance(value, str) else value
+
+
+def _ids_in(text: str) -> list[str]:
+    """The ids that a text names; `STR_00012` means `str-00012`."""
+    return [found.lower().replace("_", "-") for found in _ID.findall(text)]
 
 
 def _bullet_ids(value: Any, info: ValidationInfo) -> list[str]:
     """Every id in a list, or in one text that names several."""
     found: dict[str, None] = {}
     for item in value if isinstance(value, list) else [] if not value or isinstance(value, PythonNone) else [value]:
-        ids = _ID.findall(item["id"] if isinstance(item, dict) and isinstance(item.get("id"), str) else str(item))
+        ids = _ids_in(item["id"] if isinstance(item, dict) and isinstance(item.get("id"), str) else str(item))
         found.update(dict.fromkeys(ids))
         if not ids:
             _leave_out(info, "bullet id", item, "not an id")
@@ -219,7 +223,7 @@ class AddOp(_Answer):
 
     type: Literal["ADD"]
     reason: Text = ""
-    section: Text
+    section: Text = ""
     content: FilledText
 
 

@@ -45,7 +45,6 @@ class FoundObject(NamedTuple):
 # strict=False forgives raw newlines inside strings.
 _DECODER = json.JSONDecoder(strict=False, parse_int=Number, parse_float=Number, parse_constant=Number)
 _OBJECT = re.compile(r'\{\s*["}]')
-_FENCED = re.compile(r"\s*(?:```|~~~)[^\n`]*\n(.*?)\n?\s*(?:```|~~~)?\s*", re.DOTALL)
 _QUOTE = re.compile(r"(?<!\\)((?:\\\\)*)\\'")
 _CONSTANTS: Final = {"None": "null", "True": "true", "False": "false", "undefined": "null"}
 _SCALAR = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null|NaN|-?Infinity")
@@ -64,9 +63,14 @@ _NO_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"\s*:\s*(?:,|(?=\}))')
 
 def decode(text: str) -> Any:
     """The JSON value that `text` is, a fence around it aside. ValueError or RecursionError where it is none."""
-    fenced = _FENCED.fullmatch(text)
-    body = (fenced.group(1) if fenced else text).strip()
-    return _DECODER.decode(_QUOTE.sub(r"\1'", body))
+    return _DECODER.decode(_QUOTE.sub(r"\1'", _without_fence(text.strip())))
+
+
+def _without_fence(text: str) -> str:
+    """What stands in the fence that `text` begins with, closed or not."""
+    if not text.startswith(("```", "~~~")):
+        return text
+    return text.partition("\n")[2].rstrip().removesuffix(text[:3]).strip()
 
 
 def find_objects(text: str) -> Iterator[FoundObject]:
