@@ -34,6 +34,7 @@ check: $(VENV)/.ready-dev ## lint, types and room imports, beside each other
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/check_words.py
 
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy
@@ -51,8 +52,9 @@ format: $(VENV)/.ready-dev ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.ready-dev ## write the help texts of the commands to docs/cli.md
+docs: $(VENV)/.ready-dev ## write the help texts and the source tree into the docs
 	$(BIN)/python scripts/help_texts.py
+	$(BIN)/python scripts/source_tree.py
 
 bench: $(VENV)/.ready-run ## measure on this machine (ARGS="latency" ...)
 	@$(BIN)/ace bench $(ARGS)

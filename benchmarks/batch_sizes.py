@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ace.bench.adaptation_runs.measured_run import Adaptation, Work, answers, measure_adaptations
 from ace.bench.adaptation_runs.run_comparison import RunRow, run_row
 from ace.bench.adaptation_runs.run_modes import Mode
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, ignore_partial
 from ace.experiments.statistics import PairedTest, paired_test

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.playbook import (
@@ -137,6 +137,7 @@ class _Versions:
 
 
 def make_operations(size: int, rng: random.Random) -> Mapping[str, _Operation]:
+    """What is timed on a playbook of `size` bullets, by the names of the rows."""
     usual, plain = _Versions(size, rng, plain=False), _Versions(size, rng, plain=True)
 
     def dedup(versions: _Versions) -> Callable[[Playbook], object]:

@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 from ace.bench.adaptation_runs.micro_settings import micro_run
 from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.config import ModelSettings, RunSettings

@@ -17,7 +17,7 @@ from ace.bench.adaptation_runs.micro_prompts import reflector_calls
 from ace.bench.adaptation_runs.run_comparison import threads_text
 from ace.bench.hardware.engine_threads import threads_of
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import build_shape, weight_bytes
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, ignore_partial

@@ -26,7 +26,7 @@ from ace.bench.adaptation_runs.run_comparison import divided_threads_text
 from ace.bench.adaptation_runs.run_modes import BATCH, EARLY, TIERED, Mode, choice, together
 from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import SHAPES, SMALLER, build_shape, weight_bytes
 from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware
 from ace.bench.markdown_tables import report, table
@@ -81,8 +81,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRow:
-    """One mode: `seconds` is the median over the repetitions, `speedup` against the first, `bound` that of the
-    repetition in the middle; the rest is the trace's."""
+    """One mode.
+
+    `seconds` is the median over the repetitions, `speedup` against the first, `bound` that of the repetition in the
+    middle; the rest is the trace's.
+    """
 
     mode: str
     seconds: float
@@ -183,8 +186,10 @@ def measure_replay(
     modes: Sequence[ReplayMode] = REPLAY_MODES,
     partial: Partial = ignore_partial,
 ) -> ReplayReport:
-    """Record (or read) the traces that `modes` need, then play them. ConfigError, DataError, and what starting a
-    provider raises."""
+    """Record (or read) the traces that `modes` need, then play them.
+
+    ConfigError, DataError, and what starting a provider raises.
+    """
     small_shape = small_shape or SMALLER.get(shape, "micro")
     with TemporaryDirectory(prefix="ace-bench-") as scratch:
         folders: dict[Tier, Path] = {

@@ -28,9 +28,7 @@ def adapt(store: str, name: str, model: ScriptedMicroModel) -> str:
             "adaptation": {"batch_size": 8, "epochs": 1},
         }
     )
-    backend = ScriptedBackend(model)
-    backends = {"generator": backend, "reflector": backend, "curator": backend}
-    return asyncio.run(run(settings, backends=backends)).run
+    return asyncio.run(run(settings, backends={"main": ScriptedBackend(model)})).run
 
 
 def main(store: str) -> None:

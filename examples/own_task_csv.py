@@ -36,9 +36,7 @@ def main(store: str) -> None:
             "adaptation": {"batch_size": 4, "epochs": 1},
         }
     )
-    model = ScriptedBackend(answer)
-    backends = {"generator": model, "reflector": model, "curator": model}
-    summary = asyncio.run(run(settings, backends=backends))
+    summary = asyncio.run(run(settings, backends={"main": ScriptedBackend(answer)}))
     print(f"{summary.accuracy_before:.0%} -> {summary.accuracy_after:.0%} of the test split")
     with RunStore.open(store) as opened:
         for bullet in opened.playbook(summary.run).bullets:

@@ -29,7 +29,7 @@ def test_the_python_of_the_readme_runs(
 
 
 def test_the_readme_shows_python() -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 def test_the_csv_and_its_config(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_the_csv_and_its_config(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text, encoding="utf-8")
     result = CliRunner().invoke(app, ["task", "check", str(tmp_path / "tickets.yaml")])
     assert result.exit_code == 0, result.output
-    assert "Q17" in result.output
+    assert "train 4" in result.output
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ace.api import Result, aadapt, adapt, aevaluate, evaluate
     from ace.config import RunSettings, load_settings, settings_from
     from ace.engine import Event, Listener, RunSummary, run
     from ace.errors import (
@@ -71,6 +72,7 @@ __all__ = [
     "Request",
     "RequestQuarantinedError",
     "RequestRejectedError",
+    "Result",
     "RunLockedError",
     "RunNotFoundError",
     "RunSettings",
@@ -88,8 +90,12 @@ __all__ = [
     "TransientError",
     "Usage",
     "__version__",
+    "aadapt",
+    "adapt",
+    "aevaluate",
     "apply",
     "create_backend",
+    "evaluate",
     "load_settings",
     "read_playbook",
     "run",
@@ -98,6 +104,13 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "ace.api": (
+        "Result",
+        "aadapt",
+        "adapt",
+        "aevaluate",
+        "evaluate",
+    ),
     "ace.config": (
         "RunSettings",
         "load_settings",

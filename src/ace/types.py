@@ -159,6 +159,8 @@ class Completion:
     """Whether the completion cache answered, so that no engine was asked; `usage` is then that of no call."""
     reasoning: str = ""
     """What the model thought, where its server keeps that apart from the answer."""
+    finish_detail: str = ""
+    """The server's own word where `finish_reason` is "error", such as `content_filter`."""
     notes: tuple[str, ...] = ()
     """What the backend changed in its requests, because the server refused it; each change is told once."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from ace.bench.adaptation_runs.role_clock import RoleClock
 from ace.bench.adaptation_runs.run_modes import MODES, choice, chosen
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import SHAPES, build_shape, weight_bytes
 from ace.bench.kv_memory import KvUsage, MemoryReport, MemoryRow, fitting
 from ace.bench.registry import BENCHMARKS, Benchmark, Part, measure_all

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.speculative_methods import SpeculativeReport, Trial, measure_trials, recorded_requests, speculative_row
 from ace.config import SpeculativeSettings
 from ace.inference import ScriptedBackend

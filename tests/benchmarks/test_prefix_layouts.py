@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from benchmarks.prefix_layouts import LAYOUTS, PrefixReport, PrefixRow, record
 
 

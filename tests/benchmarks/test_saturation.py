@@ -9,7 +9,7 @@ import pytest
 from players import perfect
 
 from ace.bench.adaptation_runs.request_recorder import RequestRecorder
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.errors import ConfigError
 from benchmarks.saturation import (
     Pass,

@@ -18,6 +18,7 @@ from ace.playbook import Delta, NgramEmbedder, Playbook, Section, apply, dedup_d
 from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add
 from ace.playbook.guard.content_scan import scan
+from ace.playbook.io.playbook_files import Format
 from ace.prompts.template import PromptTemplate
 from ace.roles import Curation, GeneratorAnswer, Reflection, to_delta
 from ace.roles.parsing import parse
@@ -60,11 +61,12 @@ def curation(text: str) -> None:
     assert len({bullet.number for bullet in after.bullets}) == len(after)
     assert Playbook.from_json(json.loads(json.dumps(after.to_json()))) == after
     contents = [(bullet.id, bullet.content) for bullet in after.bullets]
-    for form in ("text", "markdown", "json"):
+    forms: tuple[Format, ...] = ("text", "markdown", "json")
+    for form in forms:
         assert [(bullet.id, bullet.content) for bullet in loads(dumps(after, form), form).bullets] == contents
 
 
-def _file(form: str) -> Callable[[str], None]:
+def _file(form: Format) -> Callable[[str], None]:
     def read(text: str) -> None:
         """A playbook's file: what is read is written and read again without a change."""
         playbook = loads(text, form)

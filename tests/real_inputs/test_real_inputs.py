@@ -1,5 +1,7 @@
-"""What real models, people and programs send. One line of a data file is one input, its right value and where it was
-seen; a new one needs no code."""
+"""What real models, people and programs send.
+
+One line of a data file is one input, its right value and where it was seen; a new one needs no code.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ace.bench.adaptation_runs.measured_run import Work
 from ace.bench.adaptation_runs.run_comparison import RunReport, compare_modes
 from ace.bench.adaptation_runs.run_modes import choice, chosen
 from ace.bench.hardware.engine_threads import threads_of
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.latency import ROWS, LatencyReport, LatencyRow, latency_row
 from ace.bench.markdown_tables import report
 from ace.bench.report import Chart, Partial, Report, ignore_partial

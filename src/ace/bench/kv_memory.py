@@ -18,7 +18,7 @@ from typing import Any
 from ace.bench.adaptation_runs.micro_prompts import generator_prompts
 from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import build_shape, weight_bytes
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, ignore_partial

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 
 
 def report(command: str, machine: Machine, *parts: str) -> str:

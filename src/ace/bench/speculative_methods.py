@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.config import ModelSettings, SpeculativeSettings
@@ -157,6 +157,7 @@ def measure_method(settings: ModelSettings, work: dict[int, list[list[Request]]]
 
 
 async def measure_trials(backend: Backend, work: dict[int, list[list[Request]]]) -> list[Trial]:
+    """Answer the requests of each batch size: a warm-up that is not counted, then every repetition."""
     try:
         trials = []
         for batch, (warm_up, *repetitions) in work.items():
@@ -197,6 +198,7 @@ def _methods(draft: str | None) -> list[SpeculativeSettings]:
 
 
 def speculative_row(method: SpeculativeSettings, trial: Trial, base: Trial) -> SpeculativeRow:
+    """One method at one batch size, against `base` without speculation."""
     usage = RoleTokens.of(sum(trial.usages, Usage()))
     pairs = [
         (mine, theirs)

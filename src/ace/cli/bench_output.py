@@ -73,7 +73,7 @@ def measure_page(
 
     from ace._util.files import replace_file
     from ace.bench import Part, measure_all
-    from ace.bench.hardware.machine import Machine
+    from ace.bench.hardware.measured_machine import Machine
     from ace.errors import ConfigError
     from ace.reporting.benchmark_pages import benchmarks_html, benchmarks_markdown
 

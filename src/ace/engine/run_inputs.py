@@ -1,4 +1,4 @@
-"""What a run is made of besides engines: its task, its prompts and the playbook that it begins with."""
+"""Inputs of a run: its task, its prompt pack and its first playbook."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ace.engine.feedback.task_calls import naming_sample
 from ace.errors import ConfigError
 from ace.playbook import Playbook, read_playbook
 from ace.prompts import PromptPack, find_pack, load_pack
-from ace.tasks import InstructedTask, Task, load_task
+from ace.tasks import InstructedTask, Task, check_task, load_task
 from ace.types import Sample
 
 
 @dataclass(frozen=True, slots=True)
 class RunInputs:
-    """What a run is made of, loaded and checked before any engine."""
+    """Task, prompt pack and first playbook, loaded and checked before any engine."""
 
     task: Task
     pack: PromptPack
@@ -33,26 +33,30 @@ class RunInputs:
         return "sha256:" + digest.hexdigest()
 
 
-def load_inputs(settings: RunSettings) -> RunInputs:
-    """Load and check task, prompts and playbook. ConfigError, DataError, PromptPackError, PlaybookFormatError."""
-    task = load_task(settings.task, labels=settings.adaptation.labels)
+def load_inputs(settings: RunSettings, *, task: Task | None = None, playbook: Playbook | None = None) -> RunInputs:
+    """Load and check task, prompts and playbook. ConfigError, DataError, PromptPackError, PlaybookFormatError.
+
+    `task` and `playbook` are used in the place of what the settings name.
+    """
+    task = check_task(task) if task is not None else load_task(settings.task, labels=settings.adaptation.labels)
     pack = load_pack(settings.prompts).for_task(_instructions(task))
     most = settings.adaptation.reflect_together
     if most > 1 and pack.together is None:
         raise ConfigError.at("adaptation.reflect_together", most, f"1, with prompts '{settings.prompts}'")
     initial = settings.playbook.initial
-    playbook = read_playbook(initial) if initial else Playbook.empty(sections=pack.sections)
+    if playbook is None:
+        playbook = read_playbook(initial) if initial else Playbook.empty(sections=pack.sections)
     return RunInputs(task, pack, playbook)
 
 
 def with_stored_pack(inputs: RunInputs, digest: str) -> RunInputs:
-    """`inputs` with the version of its prompts that has `digest`, where ace still brings it; else as they are."""
+    """Replace the prompt pack by its packaged version with `digest`, if there is one."""
     stored = None if inputs.pack.digest == digest else find_pack(inputs.pack.name, digest)
     return inputs if stored is None else replace(inputs, pack=stored.for_task(_instructions(inputs.task)))
 
 
 def sample_prompt(task: Task, pack: PromptPack, sample: Sample) -> tuple[str, str]:
-    """The question and the context that `pack` shows of `sample`, which comes without its target.
+    """Return question and context of `sample`, which has no target, as `pack` shows them.
 
     The task's instructions are part of the context where the pack does not show them before the playbook.
     """

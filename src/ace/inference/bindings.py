@@ -43,7 +43,7 @@ class ModelBinding:
         identity = {
             "provider": info.provider,
             "model": info.model,
-            "base_url": self.settings.base_url,
+            "base_url": self.settings.base_url or (info.device if info.provider == "openai" else None),
             "dtype": effective_dtype(self.settings),
             "engine_args": self.settings.engine_args,
             "files": _file_states(Path(model_path(info.model))) if local else [],
@@ -104,7 +104,7 @@ def bind(settings: RunSettings, backends: Backends) -> Bindings:
     def binding(role: RoleName, tier: Tier, model: str) -> ModelBinding:
         if model not in backends:
             found = ", ".join(backends) or "none"
-            raise ConfigError.at("backends", found, f"backends by model, with one for '{model}' of roles.{role}")
+            raise ConfigError.at("backends", found, f"a backend for each model of a role, with model '{model}'")
         return ModelBinding(role, tier, model, settings.models[model], backends[model])
 
     roles = {role: settings.roles.of(role) for role in ROLES}

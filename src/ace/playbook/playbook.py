@@ -136,6 +136,21 @@ class Playbook:
                 said[line.id] = line.content
         return said == {bullet.id: bullet.content for bullet in self.bullets}
 
+    def advice(self, heading: str = "#") -> str:
+        """The bullets by section as Markdown, without ids and counters; "" where there are none."""
+        parts = []
+        for section in self.sections:
+            contents = [bullet.content for bullet in self.bullets if bullet.section == section.slug]
+            if contents:
+                items = "\n".join("- " + content.replace("\n", "\n  ") for content in contents)
+                parts.append(f"{heading} {section.title}\n\n{items}\n")
+        return "\n".join(parts)
+
+    def as_system_prompt(self) -> str:
+        """The bullets as text that can stand in any system prompt; "" where there are none."""
+        advice = self.advice()
+        return f"Advice from earlier work on this task:\n\n{advice}" if advice else ""
+
     def compacted(self) -> Playbook:
         """The same playbook with its log written anew: one line for each live bullet, in creation order."""
         return self._derived(prefix=_lines(self.bullets))

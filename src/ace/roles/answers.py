@@ -1,4 +1,4 @@
-"""What each role answers. The declaration order of the fields is the order in which an engine writes them.
+"""Answers of the roles. The declaration order of the fields is the order in which an engine writes them.
 
 Validation forgives form (an id in brackets, a lower-case type, a number for a text), never content: what cannot be read
 is left out of a list and named in the validation context, or fails the answer.
@@ -123,18 +123,18 @@ def _readable(
     def read(value: Any, info: ValidationInfo) -> list[Item]:
         nothing = value is None or isinstance(value, PythonNone)
         items = value if isinstance(value, list) else [] if nothing else [value]
-        kept: list[Item] = []
+        readable: list[Item] = []
         problem = ""
         for item in items:
             try:
-                kept.append(model().validate_python(item))
+                readable.append(model().validate_python(item))
             except ValidationError as error:
                 first = error.errors(include_url=False, include_input=False)[0]
                 problem = ": ".join([*(str(part) for part in first["loc"]), first["msg"]])
                 _leave_out(info, what, item, problem)
-        if items and not kept and required:
+        if items and not readable and required:
             raise ValueError(f"no {what} can be read ({problem})")
-        return kept
+        return readable
 
     return read
 
@@ -206,7 +206,7 @@ def _tag_items(value: Any) -> Any:
 
 
 class Reflection(_Answer):
-    """What the reflector found. `key_insight` is empty where there is nothing to learn."""
+    """The reflector's answer. `key_insight` is empty where there is nothing to learn."""
 
     reasoning: Text = ""
     error_identification: Text = ""
@@ -271,7 +271,7 @@ _TAG = TypeAdapter(BulletTag)
 
 
 class Curation(_Answer):
-    """What the curator proposes. A bare list is read as its operations."""
+    """The curator's answer. A bare list is read as its operations."""
 
     reasoning: Text = ""
     operations: Annotated[

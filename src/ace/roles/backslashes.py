@@ -69,7 +69,7 @@ def double_backslashes(text: str) -> str:
 
 
 def _double_path(match: re.Match[str]) -> str:
-    """A path like `C:\\Users\\new`, told from lines after `A:` by a name that is no escape, or by a file's ending."""
+    r"""A path like `C:\Users\new`, told from lines after `A:` by a name that is no escape, or by a file's ending."""
     path = match.group()
     return path.replace("\\", "\\\\") if _PATH_FOR_SURE.search(path) else path
 
@@ -82,14 +82,14 @@ def restore_commands(text: str) -> str:
     def command(match: re.Match[str]) -> str:
         letter = _LETTERS[match.group()[0]]
         rest = match.group(1) or ""
-        known = letter in "bf" or _is_command(letter + rest, text, match.span(), doubled=True)
-        return f"\\{letter}{rest}" if known else match.group()
+        is_command = letter in "bf" or _is_command(letter + rest, text, match.span(), doubled=True)
+        return f"\\{letter}{rest}" if is_command else match.group()
 
     return _CONTROL.sub(command, text)
 
 
 def _is_command(word: str, text: str, span: tuple[int, int], *, doubled: bool) -> bool:
-    """Whether the escape at `span` of `text`, which begins with `word`'s first letter, is the LaTeX command `word`.
+    """Return True if the escape at `span` of `text`, with the first letter of `word`, is the LaTeX command `word`.
 
     `doubled` says that the text writes line breaks with one backslash and commands with two.
     """

@@ -111,7 +111,7 @@ class ObjectEnds:
 
 
 def repaired(text: str, keys: Collection[str]) -> Iterator[Any]:
-    """What the one broken object in `text` may say, likeliest first; `keys` are those that it may have.
+    """Repair the one broken object in `text`, most likely readings first; `keys` are those that it may have.
 
     Nothing where it stops inside a string or a word: that is half an answer.
     """
@@ -146,7 +146,7 @@ def _repairable(body: str) -> str:
 
 
 def _ends_with_a_value(body: str) -> bool:
-    """Whether the last thing is a whole, non-empty string after a colon: then only the closing brackets are missing."""
+    """Return True if `body` ends with a non-empty string after a colon: only closing brackets are missing."""
     if not body.endswith('"') or body.endswith('\\"'):
         return False
     opening = body.rfind('"', 0, -1)
@@ -179,7 +179,7 @@ def _escape_quotes(text: str, keys: Collection[str]) -> str:
 
 
 def _python_literal(source: str) -> Any:
-    """What a literal of Python says, or of JavaScript as far as that is one. ValueError."""
+    """Evaluate a literal of Python, or of JavaScript as far as it is one. ValueError."""
     tree = parse_python(source, "eval")
     if not isinstance(tree, ast.Expression):
         raise ValueError("no expression")

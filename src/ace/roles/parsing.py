@@ -111,7 +111,7 @@ class _Reader(Generic[Answer]):
             return None
 
     def _many(self, text: str) -> bool:
-        """Whether `text` is one JSON list of several objects: none of them is the answer."""
+        """Return True if `text` is one JSON list of several objects: none of them is the answer."""
         try:
             value = decode(text)
         except (ValueError, RecursionError):
@@ -205,7 +205,7 @@ def _inner(value: Any) -> Iterator[Any]:
 
 
 def _called_with(value: Mapping[str, Any]) -> Iterator[Any]:
-    """What a tool call in the format of OpenAI's API was called with: `{"tool_calls": [{"function": {...}}]}`."""
+    """Yield the arguments of tool calls in the format of OpenAI's API: `{"tool_calls": [{"function": {...}}]}`."""
     calls = value.get("tool_calls")
     for call in calls if isinstance(calls, list) else [value]:
         function = call.get("function") if isinstance(call, Mapping) else None

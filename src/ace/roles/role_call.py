@@ -23,7 +23,7 @@ Complete = Callable[[Request], Awaitable[Completion]]
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """What is kept of one call. `sample_id` is None for a curator, whose call serves many samples.
+    """The record of one call. `sample_id` is None for a curator, whose call serves many samples.
 
     `error` says why the text could not be parsed, or, where `parsed` is true, what had to be left out of it;
     `escalated` is why the role's larger model was asked (`engine.calls.escalation.Escalation`), None where its own was.
@@ -112,7 +112,8 @@ async def _call(
     try:
         value = parse(completion.text, answer, truncated=completion.finish_reason == "length", left_out=left_out)
     except ParseError as problem:
-        error = ParseError(problem.message, hint=problem.hint, **{**problem.facts, "role": role})
+        message = _cause(completion) + problem.message
+        error = ParseError(message, hint=problem.hint, **{**problem.facts, "role": role})
     record = CallRecord(
         role=role,
         sample_id=sample_id,
@@ -127,3 +128,12 @@ async def _call(
         from_cache=completion.from_cache,
     )
     return RoleResult(value, error, record)
+
+
+def _cause(completion: Completion) -> str:
+    """The server's reason for an unreadable answer, as a prefix of the parser's message."""
+    if completion.finish_reason == "error":
+        return f"the server ended the answer with '{completion.finish_detail or 'error'}': "
+    if completion.finish_reason == "length" and completion.reasoning and not completion.text.strip():
+        return "cut off while thinking: "
+    return ""

@@ -11,7 +11,7 @@ from ace.tasks.task import (
     Splits,
     Task,
 )
-from ace.tasks.task_loader import load_task
+from ace.tasks.task_loader import check_task, load_task
 
 __all__ = [
     "ComparingTask",
@@ -23,5 +23,6 @@ __all__ = [
     "SchemaTask",
     "Splits",
     "Task",
+    "check_task",
     "load_task",
 ]

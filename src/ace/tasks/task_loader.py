@@ -35,11 +35,17 @@ def load_task(settings: TaskSettings, *, labels: Labels = "given") -> Task:
         task = load_appworld(settings.appworld, settings.limit)
     else:
         task = load_data_task(settings)
+    check_task(task)
+    if labels == "forbidden":
+        _refuse_labels(settings, task)
+    return task
+
+
+def check_task(task: Task) -> Task:
+    """`task`, which has at least one sample and none in two splits; DataError otherwise."""
     splits = check_splits(task.splits)
     if not (splits.train or splits.validation or splits.test):
         raise DataError(f"task '{task.name}' has no samples")
-    if labels == "forbidden":
-        _refuse_labels(settings, task)
     return task
 
 

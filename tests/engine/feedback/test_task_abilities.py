@@ -333,7 +333,7 @@ class TestSignals:
         assert stops == ["rounds", "rounds"]
 
     def test_between_the_thresholds_nothing_is_known(self, tmp_path: Path) -> None:
-        assert self.signals(tmp_path, ["a", "B"])[2] == ["unheard", "unheard"]
+        assert self.signals(tmp_path, ["a", "B"])[2] == ["no_signal", "no_signal"]
 
     def test_no_target_and_no_verdict_is_in_a_prompt(self, tmp_path: Path) -> None:
         _, requests, _ = self.signals(tmp_path, ["B", "C"])

@@ -8,7 +8,7 @@ from hostile_corpus import CORPUS
 
 from ace.errors import PlaybookFormatError
 from ace.playbook import Bullet, Playbook, Section
-from ace.playbook.io.agent_files import BEGIN, END, dump_skill, dump_system_prompt, update_agents_file
+from ace.playbook.io.agent_files import BEGIN, END, dump_skill, update_agents_file
 
 PLAYBOOK = Playbook.of(
     [Bullet("str-00001", "str", "First line.\nSecond line."), Bullet("calc-00002", "calc", "NPV = C / (1 + r)^t")],
@@ -17,9 +17,10 @@ PLAYBOOK = Playbook.of(
 
 
 def test_a_system_prompt_has_the_bullets_by_section_without_ids() -> None:
-    text = dump_system_prompt(PLAYBOOK)
-    assert text.endswith("# Strategies\n\n- First line.\n  Second line.\n\n# Formulas\n\n- NPV = C / (1 + r)^t\n\n")
+    text = PLAYBOOK.as_system_prompt()
+    assert text.endswith("# Strategies\n\n- First line.\n  Second line.\n\n# Formulas\n\n- NPV = C / (1 + r)^t\n")
     assert "str-00001" not in text and "Empty" not in text
+    assert Playbook.empty().as_system_prompt() == ""
 
 
 @pytest.mark.parametrize("description", ['Use it: "always" #1', "- not: a list", "{a: b}"])

@@ -27,8 +27,8 @@ class ConfigSource:
 
     @property
     def options(self) -> str:
-        """What names it on a command line; a path as its file's name."""
-        return f"--config {Path(self.path).name}" + "".join(f" --set {override}" for override in self.overrides)
+        """What names it on a command line; paths as the names of their files and folders."""
+        return f"--config {Path(self.path).name}" + "".join(f" --set {_without_folder(one)}" for one in self.overrides)
 
     def load(self) -> RunSettings:
         """The settings, with models as folders on this machine. ConfigError without a model `main`."""
@@ -47,6 +47,11 @@ class ConfigSource:
             if not getattr(inputs.task.splits, split):
                 raise ConfigError.at(f"task.{split}", "no samples", "at least one to measure with")
         return inputs
+
+
+def _without_folder(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f"{key}={Path(value).name}" if value.startswith(("/", "~", "./", "../")) else override
 
 
 def config_modes(settings: RunSettings) -> tuple[Mode, ...]:

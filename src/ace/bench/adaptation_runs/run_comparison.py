@@ -1,5 +1,6 @@
-"""The whole adaptation run, mode by mode: transformers and vLLM, one call at a time and at full width, and what each
-further saving brings.
+"""The whole adaptation run, mode by mode.
+
+Transformers and vLLM, one call at a time and at full width, and what each further saving brings.
 
 Every mode works the same samples of the same worlds (one a repetition, so that no prefix cache is warm from before)
 with the same batch size, prompts, threads, precision and greedy sampling, each in a process of its own. What cannot be
@@ -25,7 +26,7 @@ from ace.bench.adaptation_runs.measured_run import (
 )
 from ace.bench.adaptation_runs.run_modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, Mode, choice
 from ace.bench.hardware.engine_threads import threads_of
-from ace.bench.hardware.machine import Machine
+from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.roofline import Bound, Ceiling, Roofline, against_hardware
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, ignore_partial

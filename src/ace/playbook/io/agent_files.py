@@ -1,4 +1,4 @@
-"""Playbooks as files that agents read: a SKILL.md, a section of AGENTS.md, a system prompt.
+"""Playbooks as files that agents read: a SKILL.md and a section of AGENTS.md.
 
 Ids and counters are left out: these files are read by a model that only applies the advice. Quarantined bullets are
 left out, too. The formats have no way back into a playbook.
@@ -19,11 +19,6 @@ END = "<!-- ace playbook: end -->"
 _SKILL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 MAX_SKILL_NAME = 64
 MAX_DESCRIPTION = 1024
-
-
-def dump_system_prompt(playbook: Playbook) -> str:
-    """The bullets by section, as text that can stand in any system prompt."""
-    return f"Advice from earlier work on this task:\n\n{_advice(playbook, '#')}"
 
 
 def dump_skill(playbook: Playbook, *, name: str, description: str) -> str:
@@ -62,16 +57,5 @@ def update_agents_file(existing: str, playbook: Playbook) -> str:
 
 
 def _advice(playbook: Playbook, heading: str) -> str:
-    lines: list[str] = []
-    for section in playbook.sections:
-        contents = [bullet.content for bullet in playbook.bullets if bullet.section == section.slug]
-        if contents:
-            lines += [f"{heading} {section.title}", ""]
-            lines += ["- " + "\n  ".join(_without_markers(content).split("\n")) for content in contents]
-            lines.append("")
-    return "\n".join(lines) + "\n" if lines else "No advice yet.\n"
-
-
-def _without_markers(content: str) -> str:
-    """No bullet can end the section of an AGENTS.md: comments are shown as text."""
-    return content.replace("<!--", "&lt;!--")
+    """The bullets by section. No bullet can end the section of an AGENTS.md: comments are shown as text."""
+    return playbook.advice(heading).replace("<!--", "&lt;!--") or "No advice yet.\n"

@@ -1,4 +1,4 @@
-"""The text format of the original ACE release (github.com/ace-agent/ace): `## SECTION` headers over lines
+"""The text format of the original ACE release (github.com/ace-agent/ace): `## SECTION` headers over lines.
 
     [str-00001] helpful=5 harmful=0 :: content
 

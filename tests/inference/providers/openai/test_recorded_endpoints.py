@@ -61,6 +61,7 @@ def assert_right(completion: Completion, right: dict[str, Any]) -> None:
     text = right.get("text", TEXT)
     assert completion.text.endswith(text) if right.get("ends_with_text") else completion.text == text
     assert completion.finish_reason == right.get("finish", "stop")
+    assert completion.finish_detail == right.get("detail", "")
     for name, value in (("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)):
         assert value == right.get(name, value) and value > 0
     assert usage.cached_tokens == right.get("cached", usage.cached_tokens)

@@ -104,6 +104,11 @@ class StreamedAnswer:
             return "error"
         return _FINISH.get(self.finish, "error") if self.finish else "stop"
 
+    @property
+    def finish_detail(self) -> str:
+        """The server's own word for how the answer ended."""
+        return "refusal" if self.refusal and not self.content else re.sub(r"[^a-z_]+", " ", self.finish)[:40].strip()
+
     def check(self) -> None:
         """TransientError where the answer is not whole."""
         if self.finish in _BROKEN_OFF:

@@ -150,6 +150,7 @@ class OpenAIBackend:
             usage=self._usage(request, answer, ttft_s, time.perf_counter() - started),
             model=self.info.model,
             reasoning="" if text == reasoning else reasoning,
+            finish_detail=answer.finish_detail if answer.finish_reason == "error" else "",
         )
 
     def _estimate(self, request: Request) -> int:

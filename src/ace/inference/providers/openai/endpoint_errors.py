@@ -28,8 +28,16 @@ MOST_SHOWN = 500
 _SPENT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
 """Codes of an account that has no money left. The same words without the code may be about a limit that passes."""
 _SPENT_QUOTED = re.compile(rf"""["']?(?:code|type)["']?\s*[:=]\s*["'](?:{"|".join(_SPENT)})["']""")
+_PASSING = re.compile(r"(?i)concurren|simultaneous|parallel|per (?:minute|second|hour|day)|at the same time|try again")
 _UNPAID = re.compile(
     r"(?i)insufficient[_ ](?:account[_ ])?(?:balance|credits?|funds)|credit balance is too low|out of credits"
+)
+_BAD_KEY = re.compile(
+    r"(?i)\b(?:invalid|incorrect|wrong|expired)[ _]api[ _]key|api[ _]key[ _](?:is )?(?:not valid|invalid|expired)"
+)
+_NO_MODEL = re.compile(
+    r"(?i)model[ _]not[ _]found|not a valid model|invalid model\b|unknown model|no models? (?:is |are )?loaded"
+    r"|model\b.{0,80}\b(?:does not exist|doesn't exist|not found)"
 )
 _MODERATED = re.compile(r"(?i)moderation|content[_ ]?(?:filter|policy|management)|safety system|responsibleai|flagged")
 _TOO_LONG = re.compile(
@@ -56,34 +64,33 @@ class Endpoint:
         status = status if status is not None else fields.status
         said = ": ".join(filter(None, (f"HTTP {status}" if status else "", words))) or "an error without a reason"
         shown = f"{self.address}: {said}"
-        kinds = {kind.lower() for kind in (fields.code, fields.type) if kind}
-        code = (fields.code if fields.code and not fields.code.isdigit() else fields.type).lower()
-        client_error = status is not None and 400 <= status < 500
-        if status == 402 or code in _SPENT or _SPENT_QUOTED.search(fields.message):
+        if _is_spent(fields, status):
             return ProviderStartError(shown, hint=_ACCOUNT)
-        if client_error and _UNPAID.search(fields.message):
-            return ProviderStartError(shown, hint=_ACCOUNT)
-        if _TOO_LONG.search(f"{fields.message} {fields.code}") and status not in (401, 403, 404, 429):
+        too_long = _TOO_LONG.search(f"{fields.message} {fields.code}") and status not in (401, 403, 404, 429)
+        if too_long or status == 413:
             return PromptTooLongError(shown, prompt_tokens=None, max_model_len=None)
-        if status == 413:
-            return PromptTooLongError(shown, prompt_tokens=None, max_model_len=None)
-        if status == 401:
-            return ProviderStartError(
-                f"{self.address}: the API key is not accepted: {said}", hint="see models.*.api_key_env"
-            )
-        if status == 403 and not _MODERATED.search(f"{fields.message} {fields.code}"):
+        if (unusable := self._unusable(fields, status, said)) is not None:
+            return unusable
+        if _is_refused_for_good(fields, status):
+            return RequestRejectedError(shown, status=status, parameter=fields.parameter, words=words)
+        wait = requested_wait(headers or {}, fields.message)
+        return TransientError(shown, status=status, retry_after_s=wait, words=words)
+
+    def _unusable(self, fields: ErrorFields, status: int | None, said: str) -> ProviderStartError | None:
+        """The error of a key, a model or an address with which no call will succeed."""
+        told = f"{fields.message} {fields.code}"
+        if status == 401 or (status == 400 and _BAD_KEY.search(told)):
+            refused = f"{self.address}: the API key is not accepted: {said}"
+            return ProviderStartError(refused, hint="see models.*.api_key_env")
+        if status == 403 and not _MODERATED.search(told):
             return ProviderStartError(f"{self.address}: the API key may not use '{self.model}': {said}")
-        if status in (404, 405):
+        if status in (404, 405) or (status in (400, 422) and _NO_MODEL.search(told)):
             return ModelNotFoundError(
                 f"{self.address}: no model '{self.model}', or no chat endpoint there: {said}",
                 hint="see models.*.model and models.*.base_url, which ends in /v1 with most servers",
                 model=self.model,
             )
-        for_good = client_error and status not in (408, 409, 425, 429)
-        if for_good or (status is None and {"invalid_request_error", "badrequesterror", "validation"} & kinds):
-            return RequestRejectedError(shown, status=status, parameter=fields.parameter, words=words)
-        wait = requested_wait(headers or {}, fields.message)
-        return TransientError(shown, status=status, retry_after_s=wait, words=words)
+        return None
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -98,7 +105,9 @@ class Endpoint:
             headers = {name.lower(): value for name, value in error.response.headers.items()}
             raise self.failure(error.status_code, error.response.text, headers) from error
         except UnicodeEncodeError as error:
-            raise RequestRejectedError(f"a message holds a lone surrogate at character {error.start}") from None
+            if error.encoding == "utf-8":
+                raise RequestRejectedError(f"a message holds a lone surrogate at character {error.start}") from None
+            raise RequestRejectedError(f"a header holds a character that is not {error.encoding}") from None
         except (openai.OpenAIError, json.JSONDecodeError) as error:
             raise TransientError(
                 f"{self.address}: the answer cannot be read: {mask(str(error), (self.key,))}"
@@ -121,6 +130,28 @@ class ErrorFields:
     type: str = ""
     parameter: str = ""
     status: int | None = None
+
+
+def _is_spent(fields: ErrorFields, status: int | None) -> bool:
+    """Whether the account has no money left, by a code or by words that mean nothing else."""
+    code = fields.code.lower()
+    if (not code or code.isdigit()) and not _PASSING.search(fields.message):
+        code = fields.type.lower() or fields.message.strip().lower()
+    if status == 402 or code in _SPENT or _SPENT_QUOTED.search(fields.message):
+        return True
+    return _is_client_error(status) and _UNPAID.search(fields.message) is not None
+
+
+def _is_refused_for_good(fields: ErrorFields, status: int | None) -> bool:
+    if status is None:
+        return bool(
+            {"invalid_request_error", "badrequesterror", "validation"} & {fields.code.lower(), fields.type.lower()}
+        )
+    return _is_client_error(status) and status not in (408, 409, 425, 429)
+
+
+def _is_client_error(status: int | None) -> bool:
+    return status is not None and 400 <= status < 500
 
 
 def error_fields(body: object) -> ErrorFields:

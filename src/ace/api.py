@@ -1,0 +1,190 @@
+"""Adaptation and evaluation from Python, without a config file."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Required, TypedDict, TypeVar, Unpack
+
+from ace.config import RunSettings, merged, settings_from
+from ace.engine import Listener, RunSummary, run
+from ace.engine.events import null_listener
+from ace.inference import Backend
+from ace.playbook import Playbook
+from ace.store import RunStore
+from ace.tasks import Task
+from ace.tasks.sample_task import Grade, SampleLike, make_sample_task
+
+STORE = "sqlite:///runs/ace.db"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an adaptation or an evaluation led to. `store` and `summary.run` find everything else about it."""
+
+    playbook: Playbook
+    summary: RunSummary
+    store: str
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right answers on the test samples at the end; None where there were none."""
+        return self.summary.accuracy_after
+
+    def save(self, path: str | Path) -> None:
+        """Write the playbook to a .json, .md or .txt file."""
+        from ace.playbook import write_playbook
+
+        write_playbook(self.playbook, path)
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        from ace.reporting.text import percent, visible_lines
+
+        rows = "".join(
+            f"<tr><td><code>{bullet.id}</code></td><td>{escape(visible_lines(bullet.content))}</td></tr>"
+            for bullet in self.playbook.bullets
+        )
+        accuracy = f"{percent(self.summary.accuracy_before)} → {percent(self.summary.accuracy_after)}"
+        return f"<p>Accuracy {accuracy}, {len(self.playbook)} bullets.</p><table>{rows}</table>"
+
+
+class Options(TypedDict, total=False):
+    """What `adapt` and `evaluate` share. Only `model` is required.
+
+    `model` is a name, a folder, or a live backend, which is left open. `grade` is the name of a grader or a function
+    of sample and answer. `instructions` say to every sample what to do; a task has its own. `settings` are any further
+    keys of a config, such as `{"adaptation": {"max_rounds": 2}}`.
+    """
+
+    model: Required[str | Backend]
+    provider: str
+    grade: Grade
+    instructions: str
+    seed: int
+    store: str
+    settings: Mapping[str, Any]
+    listener: Listener
+
+
+def adapt(
+    task: Task | Iterable[SampleLike],
+    *,
+    validation: Iterable[SampleLike] = (),
+    test: Iterable[SampleLike] = (),
+    playbook: Playbook | None = None,
+    epochs: int = 1,
+    batch_size: int = 16,
+    **options: Unpack[Options],
+) -> Result:
+    """Grow a playbook on the training samples and report the accuracy on `test` before and after.
+
+    `task` is a task with splits of its own, or the training samples. `playbook` is where it starts. Works inside a
+    running event loop, too, as in a notebook. Raises ConfigError and DataError before a model is loaded.
+    """
+    return _blocking(
+        aadapt(
+            task,
+            validation=validation,
+            test=test,
+            playbook=playbook,
+            epochs=epochs,
+            batch_size=batch_size,
+            **options,
+        )
+    )
+
+
+async def aadapt(
+    task: Task | Iterable[SampleLike],
+    *,
+    validation: Iterable[SampleLike] = (),
+    test: Iterable[SampleLike] = (),
+    playbook: Playbook | None = None,
+    epochs: int = 1,
+    batch_size: int = 16,
+    **options: Unpack[Options],
+) -> Result:
+    """`adapt` for async code."""
+    if isinstance(task, Iterable):
+        task = _task(options, train=task, validation=validation, test=test)
+    return await _run(task, {"adaptation": {"epochs": epochs, "batch_size": batch_size}}, playbook, options)
+
+
+def evaluate(playbook: Playbook, task: Task | Iterable[SampleLike], **options: Unpack[Options]) -> Result:
+    """Answer the test samples of `task`, or these samples, with `playbook`, and grade the answers. See `adapt`."""
+    return _blocking(aevaluate(playbook, task, **options))
+
+
+async def aevaluate(playbook: Playbook, task: Task | Iterable[SampleLike], **options: Unpack[Options]) -> Result:
+    """`evaluate` for async code."""
+    if isinstance(task, Iterable):
+        task = _task(options, test=task)
+    return await _run(task, {"mode": "evaluate"}, playbook, options)
+
+
+def _task(
+    options: Options,
+    *,
+    train: Iterable[SampleLike] = (),
+    validation: Iterable[SampleLike] = (),
+    test: Iterable[SampleLike] = (),
+) -> Task:
+    return make_sample_task(
+        train=train,
+        validation=validation,
+        test=test,
+        grade=options.get("grade", "normalized"),
+        instructions=options.get("instructions", ""),
+    )
+
+
+async def _run(task: Task, values: Mapping[str, Any], playbook: Playbook | None, options: Options) -> Result:
+    model = options["model"]
+    backends = None if isinstance(model, str) else {"main": model}
+    provider, name = (options.get("provider", "auto"), model) if isinstance(model, str) else ("scripted", "given")
+    settings: RunSettings = settings_from(
+        merged(
+            {
+                "name": "adapt",
+                "models": {"main": {"provider": provider, "model": name}},
+                "task": {"name": "python", "path": f"memory:{task.name}"},
+                "seed": options.get("seed", 0),
+                "store": options.get("store", STORE),
+                **values,
+            },
+            options.get("settings", {}),
+        )
+    )
+    listener = options.get("listener", null_listener)
+    summary = await run(settings, task=task, playbook=playbook, backends=backends, listener=listener)
+    with RunStore.open(settings.store, create=False) as opened:
+        return Result(opened.playbook(summary.run), summary, settings.store)
+
+
+def _blocking(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, on a thread of its own where this one runs an event loop already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    outcome: list[T] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            outcome.append(asyncio.run(work))
+        except BaseException as error:  # whatever it is belongs to the caller
+            errors.append(error)
+
+    thread = threading.Thread(target=target, name="ace-adapt")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return outcome[0]
