@@ -41,7 +41,7 @@ __all__ = [
 
 Item = TypeVar("Item", bound=BaseModel)
 _PLACEHOLDER = re.compile(
-    r"\s*(?:\.{2,}|…+|_{2,}|\?{3,}"
+    r"\s*(?:\.{3,}|…+|_{2,}|\?{3,}"
     r"|(?P<open>[<\[{(]+)?\s*(?:(?:your|my|the|a|an|final|insert|put|write|fill|short|new|one|in|own)[\s_-]+)*"
     r"(?:answers?|final[\s_-]answer|text|string|value|number|result|letter|content|insight|section|reasoning"
     r"|explanation|bullet|slug|response|option|placeholder|todo)(?:[\s_-]+(?:here|goes here|text|string|of .{1,40}))*"
