@@ -185,7 +185,7 @@ class TestBaselines:
 
     def test_examples_need_no_sections(self, tmp_path: Path) -> None:
         pack = tmp_path / "pack"
-        shutil.copytree(resources.files("ace.prompts") / "packs" / "micro", pack)
+        shutil.copytree(Path(str(resources.files("ace.prompts"))) / "packs" / "micro", pack)
         manifest = (pack / "pack.yaml").read_text()
         (pack / "pack.yaml").write_text(manifest[: manifest.index("sections:")])
         summary, store = learn(tmp_path, perfect(), adaptation__method="icl", prompts=str(pack))
@@ -346,7 +346,7 @@ class TestHistory:
             adaptation__validate_each_epoch=False,
         )
         base = settings(tmp_path, adaptation__epochs=3, adaptation__batch_size=1, adaptation__validate_each_epoch=False)
-        turned = []
+        turned: list[Any] = []
         with store:
             train = [outcome.sample_id for outcome in store.outcomes(summary.run)][:6]
         for sample in train:
@@ -354,7 +354,7 @@ class TestHistory:
                 trace_sample(base, summary.run, sample, backends=cast(ScriptedBackend(ScriptedMicroModel())))
             )
             assert history.answers[0].outcome.correct is False
-            turned += history.turns
+            turned += history.regressions
         assert turned
         for turn in turned:
             assert turn.before.outcome.correct and not turn.after.outcome.correct

@@ -81,7 +81,9 @@ def test_plain_lines_tell_the_story() -> None:
         for event in [*STORY, RunFinished("r-1", "done")]:
             view(event)
     deferred, *lines = out.getvalue().splitlines()
-    assert deferred.startswith("engine: vllm with micro-target starts when it is asked")
+    assert deferred.startswith(
+        "engine: vllm with micro-target starts with the first call that the completion cache cannot answer"
+    )
     assert lines[0] == (
         "engine: vllm with micro-target on cpu, started in 2.5 s, 1.50 GiB of weights and KV cache (no GPU)"
     )

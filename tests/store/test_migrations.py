@@ -37,7 +37,7 @@ def test_queries_and_migrations_agree(store: RunStore) -> None:
 def test_postgresql_has_the_same_types() -> None:
     statements = " ".join(" ".join(step.statements) for step in MIGRATIONS)
     for table in metadata.tables.values():
-        ddl = str(CreateTable(table).compile(dialect=postgresql.dialect()))
+        ddl = str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
         for word in ("TEXT", "INTEGER", "DOUBLE PRECISION", "BOOLEAN"):
             assert word not in ddl or word in statements
     assert "AUTOINCREMENT" not in statements

@@ -336,7 +336,7 @@ def test_threads_share_a_store(store: RunStore) -> None:
     assert [store.run(run).batches for run in runs] == [5] * 4
 
 
-@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=["sqlite", "postgresql"])
+@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=["sqlite", "postgresql"])  # type: ignore[no-untyped-call]
 def test_each_database_passes_over_what_the_journal_has(dialect: Dialect) -> None:
     assert str(insert_new(dialect, journal).compile(dialect=dialect)).endswith("ON CONFLICT DO NOTHING")
 

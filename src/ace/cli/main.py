@@ -50,8 +50,8 @@ app.add_typer(playbook_commands.app, name="playbook")
 app.add_typer(bench_commands.app, name="bench")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         import ace
 
         typer.echo(f"ace {ace.__version__}")

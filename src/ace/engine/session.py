@@ -1,6 +1,6 @@
-"""What every run has around its work: a stored record, live engines, signals that stop it, and an end that is told.
+"""The lifecycle of a run: its record in the store, its engines, signals that stop it, and its final status.
 
-Whatever ends the work, what was committed stays, and the engines are closed.
+Whatever ends the work, its commits stay, and its engines are closed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from ace._util.masking import mask
 from ace.config import RunSettings
@@ -30,7 +29,7 @@ from ace.engine.run_inputs import RunInputs, with_stored_pack
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, Backends, Bindings, bind, open_backends
-from ace.inference.backend import EngineMeter, metered
+from ace.inference.backend import EngineMeter
 from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.playbook import Embedder, create_embedder
 from ace.playbook.guard import scan
@@ -42,7 +41,7 @@ _INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt)
 
 @dataclass(slots=True)
 class Clock:
-    """Wall-clock seconds of `adapt` and `evaluate`, added up, and those of them in which an engine was stepping."""
+    """Total wall-clock seconds of `adapt` and `evaluate`, and those in which an engine was stepping."""
 
     meter: Callable[[], EngineMeter | None] = lambda: None
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -60,59 +59,40 @@ class Clock:
 
 
 Work = Callable[[RunContext, Clock], Awaitable[None]]
-"""What a run does between its opening and its closing."""
+"""The work of a run between its start and its end."""
 
 
 async def run_session(
     settings: RunSettings,
-    parts: RunInputs,
+    inputs: RunInputs,
     work: Work,
     *,
     listener: Listener = null_listener,
     resume: str | None = None,
     backends: Backends | None = None,
 ) -> RunSummary:
-    """Open the run, do `work`, and close it, however it ends. See `ace.engine.run`."""
+    """Open the run, do `work`, and record how it ended. See `ace.engine.run`."""
     started = time.perf_counter()
     if settings.playbook.guard.policy != "off":
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
     embedder = create_embedder(settings.playbook.dedup)
     with RunStore.open(settings.store) as store:
-        run_id = None
+        run_id: str | None = None
         if resume is not None:
-            run_id, parts = _reopen(store, parts, resume)
+            run_id, inputs = _reopen(store, inputs, resume)
         status: RunStatus
         try:
-            async with _engines(settings, parts, backends, store, listener) as live:
-                if run_id is None:
-                    run_id = store.create_run(
-                        settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
-                    )
-                clock = Clock(partial(metered, live.engines))
-                with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
-                    context = _context(run_id, settings, parts, store, live, embedder, blocking_pool, listener)
+            async with _engines(settings, inputs, backends, store, listener) as live:
+                run_id = run_id or _create(store, settings, inputs)
+                clock = Clock(lambda: EngineMeter.total(engine.meter() for engine in live.engines))
+                with contextlib.closing(BlockingPool(inputs.task)) as blocking_pool, _cancel_on_sigterm():
+                    context = _context(run_id, settings, inputs, store, live, embedder, blocking_pool, listener)
                     status, reason = await _within_budget(context, work, clock)
-            info = context.bindings.get("generator").backend.info
-            version = best_version(context)
-            summary = summarise(
-                store,
-                run_id,
-                status=status,
-                provider=info.provider,
-                model=info.name,
-                version=version,
-                timing=Timing(
-                    engine_start_s=sum(backend.info.start_s for backend in live.engines),
-                    adapt_s=clock.seconds["adapt"],
-                    engine_s=clock.engine_s.get("adapt"),
-                    evaluate_s=clock.seconds["evaluate"],
-                    wall_s=time.perf_counter() - started,
-                ),
-                engines={backend.info.name: backend.info.reason for backend in live.engines},
-                reason=reason,
+            summary = _summarise(context, clock, started, status, reason)
+            store.finish_run(
+                run_id, status, summary=summary.to_json(), best_version=summary.playbook_version, error=reason
             )
-            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version, error=reason)
-        except BaseException as error:  # however it ends, the store is told
+        except BaseException as error:  # every end is recorded
             if run_id is None:
                 raise
             status = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
@@ -127,8 +107,36 @@ async def run_session(
     return summary
 
 
+def _create(store: RunStore, settings: RunSettings, inputs: RunInputs) -> str:
+    return store.create_run(
+        settings, task_digest=inputs.task_digest, pack_digest=inputs.pack.digest, playbook=inputs.playbook
+    )
+
+
+def _summarise(context: RunContext, clock: Clock, started: float, status: RunStatus, reason: str | None) -> RunSummary:
+    engines = [engine.info for engine in context.bindings.engines]
+    generator = context.bindings.get("generator").backend.info
+    return summarise(
+        context.store,
+        context.run,
+        status=status,
+        provider=generator.provider,
+        model=generator.name,
+        version=best_version(context),
+        timing=Timing(
+            engine_start_s=sum(info.start_s for info in engines),
+            adapt_s=clock.seconds["adapt"],
+            engine_s=clock.engine_s.get("adapt"),
+            evaluate_s=clock.seconds["evaluate"],
+            wall_s=time.perf_counter() - started,
+        ),
+        engines={info.name: info.reason for info in engines},
+        reason=reason,
+    )
+
+
 async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple[RunStatus, str | None]:
-    """Do `work`, and say how it ended and why; where the budget ends it, what is under way is still kept."""
+    """Do `work` and return its status and reason. Where the budget ends it, the calls in flight are still stored."""
     try:
         await work(context, clock)
     except BudgetReachedError as error:
@@ -141,32 +149,32 @@ async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple
 
 
 def _cause(error: BaseException) -> str:
-    """What ended a run, as the store keeps it."""
+    """The error that ended a run, for the store."""
     return f"{type(error).__name__}: {mask(str(error))}"
 
 
-def _reopen(store: RunStore, parts: RunInputs, resume: str) -> tuple[str, RunInputs]:
-    """Own the run to resume, whose task and prompts must be what they were; of a packaged pack, the same version."""
+def _reopen(store: RunStore, inputs: RunInputs, resume: str) -> tuple[str, RunInputs]:
+    """Acquire the run to resume. Task data and prompts must be unchanged; a packaged pack gets its old version."""
     run_id = store.resolve(resume)
-    known = store.run(run_id)
-    parts = with_stored_pack(parts, known.pack_digest)
+    stored = store.run(run_id)
+    inputs = with_stored_pack(inputs, stored.pack_digest)
     for what, then, now in (
-        ("task data", known.task_digest, parts.task_digest),
-        ("prompt pack", known.pack_digest, parts.pack.digest),
+        ("task data", stored.task_digest, inputs.task_digest),
+        ("prompt pack", stored.pack_digest, inputs.pack.digest),
     ):
         if then != now:
             raise StoreVersionError(
-                f"run {run_id} cannot go on: its {what} was {then}, and is {now} now",
+                f"run {run_id} cannot be resumed: its {what} had {then}, and has {now} now",
                 hint=f"restore the {what}, or start a new run",
             )
     store.acquire(run_id)
-    return run_id, parts
+    return run_id, inputs
 
 
 def _context(
     run_id: str,
     settings: RunSettings,
-    parts: RunInputs,
+    inputs: RunInputs,
     store: RunStore,
     bindings: Bindings,
     embedder: Embedder,
@@ -178,12 +186,12 @@ def _context(
     return RunContext(
         run=run_id,
         settings=settings,
-        task=parts.task,
-        pack=parts.pack,
+        task=inputs.task,
+        pack=inputs.pack,
         bindings=bindings,
         store=store,
         calls=calls,
-        roles=RoleRunner(settings, parts.task, parts.pack, bindings, calls, embedder, listener),
+        roles=RoleRunner(settings, inputs.task, inputs.pack, bindings, calls, embedder, listener),
         embedder=embedder,
         blocking_pool=blocking_pool,
         listener=listener,
@@ -192,21 +200,22 @@ def _context(
 
 @contextlib.asynccontextmanager
 async def _engines(
-    settings: RunSettings, parts: RunInputs, given: Backends | None, store: RunStore, listener: Listener
+    settings: RunSettings, inputs: RunInputs, backends: Backends | None, store: RunStore, listener: Listener
 ) -> AsyncIterator[Bindings]:
-    """The roles' backends: those given, which stay open, or the settings' own. Those are started when they are first
-    asked where the completion cache can be expected to answer everything.
+    """Bind `backends`, which stay open, or the settings' own models.
+
+    The engines of these start with their first call where the completion cache probably answers everything.
     """
 
     def ready(backend: Backend) -> None:
         info = backend.info
         listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
 
-    if given is None:
-        check_contexts(settings, parts)
+    if backends is None:
+        check_contexts(settings, inputs)
     own = open_backends(settings, deferred=ready if has_answers(settings, store) else None)
-    async with own if given is None else contextlib.nullcontext(given) as backends:
-        bindings = bind(settings, backends)
+    async with own if backends is None else contextlib.nullcontext(backends) as live:
+        bindings = bind(settings, live)
         for backend in bindings.engines:
             if isinstance(backend, LazyBackend):
                 listener(EngineStartDeferred(backend.info.provider, backend.info.model))
@@ -217,7 +226,7 @@ async def _engines(
 
 @contextlib.contextmanager
 def _cancel_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM cancel the running task, as `asyncio.run` lets Ctrl-C; only the main thread can."""
+    """Let SIGTERM cancel the running task, as Ctrl-C does in `asyncio.run`. Only the main thread can."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is None or threading.current_thread() is not threading.main_thread():
         yield

@@ -83,7 +83,7 @@ def _identity(run: Run) -> Table:
         ("ace", cell(run.ace_version)),
     ):
         table.add_row(name, value)
-    if run.error and run.summary is None:
+    if run.error and (run.summary is None or run.status == "failed"):
         table.add_row("ended because", cell(run.error))
     if run.status in ("interrupted", "failed") or run.abandoned:
         table.add_row("resume with", cell(f"ace resume {run.id}"))

@@ -41,10 +41,10 @@ def _outcome(summary: RunSummary) -> Table:
         ("evaluated on", Text(f"{summary.evaluated_samples} samples of the test split")),
         ("adapted on", Text(f"{summary.samples} samples, counted each epoch")),
         *([("ended because", cell(summary.reason))] if summary.reason else []),
-        ("failed samples", _alarming(summary.failed_samples)),
+        ("failed samples", _warning_if_positive(summary.failed_samples)),
         *failure_rows(summary.failures),
         *_retry(summary),
-        ("parse failures", _alarming(summary.parse_failures)),
+        ("parse failures", _warning_if_positive(summary.parse_failures)),
         ("playbook", Text(f"version {summary.playbook_version}, {summary.playbook_bullets} bullets")),
         ("reflection ended", Text(by_type(summary.stops))),
         *_tiers(summary),
@@ -107,11 +107,11 @@ def _prefix(summary: RunSummary) -> str:
 
 def metrics_text(metrics: Mapping[str, float], *, most: int = 8) -> str:
     """A task's own numbers, which are shares: `token_accuracy 91.2%, span_f1 40.0%`."""
-    shown = [f"{name} {percent(value)}" for name, value in list(metrics.items())[:most]]
-    return ", ".join(shown + ([f"and {len(metrics) - most} more"] if len(metrics) > most else []))
+    texts = [f"{name} {percent(value)}" for name, value in list(metrics.items())[:most]]
+    return ", ".join(texts + ([f"and {len(metrics) - most} more"] if len(metrics) > most else []))
 
 
-def _alarming(number: int) -> Text:
+def _warning_if_positive(number: int) -> Text:
     return Text(str(number), style="yellow" if number else "")
 
 

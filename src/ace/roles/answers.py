@@ -1,4 +1,4 @@
-"""What each role answers. The declaration order of the fields is the order in which an engine writes them.
+"""Answers of the roles. The declaration order of the fields is the order in which an engine writes them.
 
 Validation forgives form (an id in brackets, a lower-case type, a number for a text), never content: what cannot be read
 is left out of a list and named in the validation context, or fails the answer.
@@ -41,7 +41,7 @@ __all__ = [
 
 Item = TypeVar("Item", bound=BaseModel)
 _PLACEHOLDER = re.compile(
-    r"\s*(?:\.{2,}|…+|_{2,}|\?{3,}"
+    r"\s*(?:\.{3,}|…+|_{2,}|\?{3,}"
     r"|(?P<open>[<\[{(]+)?\s*(?:(?:your|my|the|a|an|final|insert|put|write|fill|short|new|one|in|own)[\s_-]+)*"
     r"(?:answers?|final[\s_-]answer|text|string|value|number|result|letter|content|insight|section|reasoning"
     r"|explanation|bullet|slug|response|option|placeholder|todo)(?:[\s_-]+(?:here|goes here|text|string|of .{1,40}))*"
@@ -56,7 +56,7 @@ _SCHEMA_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "o
 _SCHEMA_KEYS = frozenset({"type", "title", "description", "pattern", "enum", "default", "items", "properties"})
 _NOT_A_KEY = re.compile(r"[^a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_ID = re.compile(r"(?<![a-z0-9])[a-z]{2,6}-[0-9]{5}(?![0-9])")
+_ID = re.compile(r"(?<![a-z0-9])[a-z]{2,6}[-_][0-9]{5}(?![0-9])", re.IGNORECASE)
 
 
 def _text(value: Any) -> Any:
@@ -96,19 +96,23 @@ def _filled(value: str) -> str:
 
 
 def _bullet_id(value: Any) -> Any:
-    found = _ID.search(value) if isinstance(value, str) else None
-    return found.group() if found else value
+    return next(iter(_ids_in(value)), value) if isinstance(value, str) else value
+
+
+def _ids_in(text: str) -> list[str]:
+    """The ids that a text names; `STR_00012` means `str-00012`."""
+    return [name.lower().replace("_", "-") for name in _ID.findall(text)]
 
 
 def _bullet_ids(value: Any, info: ValidationInfo) -> list[str]:
     """Every id in a list, or in one text that names several."""
-    found: dict[str, None] = {}
+    every: dict[str, None] = {}
     for item in value if isinstance(value, list) else [] if not value or isinstance(value, PythonNone) else [value]:
-        ids = _ID.findall(item["id"] if isinstance(item, dict) and isinstance(item.get("id"), str) else str(item))
-        found.update(dict.fromkeys(ids))
+        ids = _ids_in(item["id"] if isinstance(item, dict) and isinstance(item.get("id"), str) else str(item))
+        every.update(dict.fromkeys(ids))
         if not ids:
             _leave_out(info, "bullet id", item, "not an id")
-    return list(found)
+    return list(every)
 
 
 def _readable(
@@ -119,18 +123,18 @@ def _readable(
     def read(value: Any, info: ValidationInfo) -> list[Item]:
         nothing = value is None or isinstance(value, PythonNone)
         items = value if isinstance(value, list) else [] if nothing else [value]
-        kept: list[Item] = []
+        readable: list[Item] = []
         problem = ""
         for item in items:
             try:
-                kept.append(model().validate_python(item))
+                readable.append(model().validate_python(item))
             except ValidationError as error:
                 first = error.errors(include_url=False, include_input=False)[0]
                 problem = ": ".join([*(str(part) for part in first["loc"]), first["msg"]])
                 _leave_out(info, what, item, problem)
-        if items and not kept and required:
+        if items and not readable and required:
             raise ValueError(f"no {what} can be read ({problem})")
-        return kept
+        return readable
 
     return read
 
@@ -202,7 +206,7 @@ def _tag_items(value: Any) -> Any:
 
 
 class Reflection(_Answer):
-    """What the reflector found. `key_insight` is empty where there is nothing to learn."""
+    """The reflector's answer. `key_insight` is empty where there is nothing to learn."""
 
     reasoning: Text = ""
     error_identification: Text = ""
@@ -219,7 +223,7 @@ class AddOp(_Answer):
 
     type: Literal["ADD"]
     reason: Text = ""
-    section: Text
+    section: Text = ""
     content: FilledText
 
 
@@ -267,7 +271,7 @@ _TAG = TypeAdapter(BulletTag)
 
 
 class Curation(_Answer):
-    """What the curator proposes. A bare list is read as its operations."""
+    """The curator's answer. A bare list is read as its operations."""
 
     reasoning: Text = ""
     operations: Annotated[

@@ -57,19 +57,19 @@ def double_backslashes(text: str) -> str:
     doubled = _DOUBLED.search(text) is not None
 
     def escape(match: re.Match[str]) -> str:
-        found = match.group()
-        word = found[1:]
+        written = match.group()
+        word = written[1:]
         if word in ("\\", '"', "/", "'", "f") or _UNICODE.fullmatch(word):
-            return found
+            return written
         if word[0] in "nrt":
-            return f"\\{found}" if _is_command(word, text, match.span(), doubled=doubled) else found
-        return f"\\{found}"
+            return f"\\{written}" if _is_command(word, text, match.span(), doubled=doubled) else written
+        return f"\\{written}"
 
     return _ESCAPE.sub(escape, _PATH.sub(_double_path, text))
 
 
 def _double_path(match: re.Match[str]) -> str:
-    """A path like `C:\\Users\\new`, told from lines after `A:` by a name that is no escape, or by a file's ending."""
+    r"""A path like `C:\Users\new`, told from lines after `A:` by a name that is no escape, or by a file's ending."""
     path = match.group()
     return path.replace("\\", "\\\\") if _PATH_FOR_SURE.search(path) else path
 
@@ -82,14 +82,14 @@ def restore_commands(text: str) -> str:
     def command(match: re.Match[str]) -> str:
         letter = _LETTERS[match.group()[0]]
         rest = match.group(1) or ""
-        known = letter in "bf" or _is_command(letter + rest, text, match.span(), doubled=True)
-        return f"\\{letter}{rest}" if known else match.group()
+        is_command = letter in "bf" or _is_command(letter + rest, text, match.span(), doubled=True)
+        return f"\\{letter}{rest}" if is_command else match.group()
 
     return _CONTROL.sub(command, text)
 
 
 def _is_command(word: str, text: str, span: tuple[int, int], *, doubled: bool) -> bool:
-    """Whether the escape at `span` of `text`, which begins with `word`'s first letter, is the LaTeX command `word`.
+    """Return True if the escape at `span` of `text`, with the first letter of `word`, is the LaTeX command `word`.
 
     `doubled` says that the text writes line breaks with one backslash and commands with two.
     """

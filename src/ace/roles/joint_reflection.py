@@ -36,12 +36,12 @@ async def reflect_together(
     The call is recorded with the first sample.
     """
     first = samples[0].sample
-    shown = [
+    entries = [
         {"question": question, "context": context, "answer": answered.answer}
         for (question, context), answered in zip(prompts, samples, strict=True)
     ]
     request = Request(
-        messages=pack.joint_messages(playbook, shown, target=first.target or ""),
+        messages=pack.joint_messages(playbook, entries, target=first.target or ""),
         sampling=sampling,
         schema=pack_schema(pack, Reflection, "") if guided else None,
         layout=pack.layout,

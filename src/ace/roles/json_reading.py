@@ -45,7 +45,6 @@ class FoundObject(NamedTuple):
 # strict=False forgives raw newlines inside strings.
 _DECODER = json.JSONDecoder(strict=False, parse_int=Number, parse_float=Number, parse_constant=Number)
 _OBJECT = re.compile(r'\{\s*["}]')
-_FENCED = re.compile(r"\s*(?:```|~~~)[^\n`]*\n(.*?)\n?\s*(?:```|~~~)?\s*", re.DOTALL)
 _QUOTE = re.compile(r"(?<!\\)((?:\\\\)*)\\'")
 _CONSTANTS: Final = {"None": "null", "True": "true", "False": "false", "undefined": "null"}
 _SCALAR = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null|NaN|-?Infinity")
@@ -64,9 +63,14 @@ _NO_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"\s*:\s*(?:,|(?=\}))')
 
 def decode(text: str) -> Any:
     """The JSON value that `text` is, a fence around it aside. ValueError or RecursionError where it is none."""
-    fenced = _FENCED.fullmatch(text)
-    body = (fenced.group(1) if fenced else text).strip()
-    return _DECODER.decode(_QUOTE.sub(r"\1'", body))
+    return _DECODER.decode(_QUOTE.sub(r"\1'", _without_fence(text.strip())))
+
+
+def _without_fence(text: str) -> str:
+    """Take the text out of the fence that `text` begins with, closed or not."""
+    if not text.startswith(("```", "~~~")):
+        return text
+    return text.partition("\n")[2].rstrip().removesuffix(text[:3]).strip()
 
 
 def find_objects(text: str) -> Iterator[FoundObject]:
@@ -107,7 +111,7 @@ class ObjectEnds:
 
 
 def repaired(text: str, keys: Collection[str]) -> Iterator[Any]:
-    """What the one broken object in `text` may say, likeliest first; `keys` are those that it may have.
+    """Repair the one broken object in `text`, most likely readings first; `keys` are those that it may have.
 
     Nothing where it stops inside a string or a word: that is half an answer.
     """
@@ -142,7 +146,7 @@ def _repairable(body: str) -> str:
 
 
 def _ends_with_a_value(body: str) -> bool:
-    """Whether the last thing is a whole, non-empty string after a colon: then only the closing brackets are missing."""
+    """Return True if `body` ends with a non-empty string after a colon: only closing brackets are missing."""
     if not body.endswith('"') or body.endswith('\\"'):
         return False
     opening = body.rfind('"', 0, -1)
@@ -175,7 +179,7 @@ def _escape_quotes(text: str, keys: Collection[str]) -> str:
 
 
 def _python_literal(source: str) -> Any:
-    """What a literal of Python says, or of JavaScript as far as that is one. ValueError."""
+    """Evaluate a literal of Python, or of JavaScript as far as it is one. ValueError."""
     tree = parse_python(source, "eval")
     if not isinstance(tree, ast.Expression):
         raise ValueError("no expression")

@@ -10,7 +10,7 @@ import pytest
 from ace.bench.adaptation_runs.one_by_one import SerialBackend
 from ace.bench.adaptation_runs.run_comparison import measure_runs
 from ace.bench.adaptation_runs.run_modes import EARLY, ESCALATING, TIERED, TWO, Mode, together
-from ace.inference import BackendInfo
+from ace.inference import BackendInfo, EngineMeter
 from ace.types import Completion, Message, Request, Usage
 
 
@@ -31,6 +31,9 @@ class Counting:
 
     def count_tokens(self, text: str) -> int:
         return len(text)
+
+    def meter(self) -> EngineMeter | None:
+        return None
 
     async def close(self) -> None:
         """Nothing to free."""

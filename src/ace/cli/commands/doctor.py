@@ -21,7 +21,6 @@ PACKAGES = (
     ("transformers", "hf", "the provider huggingface"),
     ("xgrammar", "cpu", "structured outputs in the engine"),
     ("openai", "openai", "the provider openai: any compatible server"),
-    ("ray", "ray", "a pool of engines on a cluster"),
 )
 """A distribution, the extra that brings it, and its purpose."""
 
@@ -84,7 +83,7 @@ def _packages() -> Table:
 
 
 def _commands() -> list[tuple[str, str]]:
-    """What this machine could have besides, and the whole command for each."""
+    """Packages that this machine lacks, with the command that installs each."""
     from ace.inference.provider_choice import installed, provider_command
 
     missing = []

@@ -1,6 +1,6 @@
-"""What ACE is measured against, in the same harness: examples in the prompt, and a playbook that is written anew.
+"""Baselines in the same harness: examples in the prompt, and a full rewrite of the playbook.
 
-Both fill the playbook in other ways; rendering, budgets, evaluation and the store are the same for all methods.
+Both fill the playbook in other ways. Rendering, budgets, evaluation and the store are the same for all methods.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ EXAMPLES = "shots"
 
 
 def few_shot(context: RunContext, playbook: Playbook, samples: Sequence[Sample], *, batch: int) -> CuratedBatch:
-    """Examples in the prompt (in-context learning): questions with their answers, as many as the token budget allows.
+    """Fill the playbook with questions and their answers (in-context learning), as many as the token budget allows.
 
-    No model is asked. Which samples come first is decided by the run's seed.
+    No model is called. The run's seed decides the order of the samples.
     """
     order = [sample for sample in samples if sample.target is not None]
     random.Random(derive_seed(context.settings.seed, "examples")).shuffle(order)
-    asked = [context.task.prompt(sample) for sample in order]
-    shared = len({material for _, material in asked}) == 1  # what all have in common is no part of an example
+    prompts = [context.task.prompt(sample) for sample in order]
+    shared = len({material for _, material in prompts}) == 1  # what all samples share is not part of an example
     texts = [
         " ".join(f"{question if shared or not material else f'{material} {question}'} => {sample.target}".split())
-        for sample, (question, material) in zip(order, asked, strict=True)
+        for sample, (question, material) in zip(order, prompts, strict=True)
     ]
     operations: list[Add] = []
     section = playbook.sections[-1].slug if playbook.sections else EXAMPLES
@@ -43,7 +43,7 @@ def few_shot(context: RunContext, playbook: Playbook, samples: Sequence[Sample],
 
 
 def _as_many_as_fit(context: RunContext, playbook: Playbook, operations: Sequence[Add]) -> CuratedBatch:
-    """The most of `operations`, from the first, that the budget holds."""
+    """Apply as many of `operations`, from the first, as the token budget allows."""
     budget = context.settings.playbook.token_budget
 
     def fits(count: int) -> bool:

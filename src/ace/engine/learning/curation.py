@@ -12,7 +12,7 @@ from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
-from ace.engine.feedback.signals import shown
+from ace.engine.feedback.signals import permitted_samples
 from ace.engine.learning.bullet_trials import try_bullets
 from ace.engine.learning.lessons import Lesson, collect_lessons
 from ace.engine.loop.sample_loop import SampleResult
@@ -69,8 +69,8 @@ class Curator:
         settings = context.settings
         self.guard = Guard(
             settings.playbook.guard,
-            shown(settings, [result.sample for result in results]),
-            shown(settings, context.task.splits.train),
+            permitted_samples(settings, [result.sample for result in results]),
+            permitted_samples(settings, context.task.splits.train),
         )
         self._calls: dict[int, tuple[CallRecord, ...]] = {}  # in order of their keys: groups finish in any order
 

@@ -117,7 +117,7 @@ class SampleLoop:
     async def _attempt(self, *, round: int, reflection: str = "") -> Attempt:
         """Answer the sample and collect feedback. An attempt that failed leaves the answer before it in place."""
         context, grade = self._context, self._grade()
-        made = await attempt(
+        answered = await attempt(
             context,
             self._prefix,
             self._sample,
@@ -126,16 +126,16 @@ class SampleLoop:
             round=round,
             grade=grade,
         )
-        self._calls.extend(made.calls)
-        if made.score is None:
-            self._error = made.error
-            return made
-        self._last = made
+        self._calls.extend(answered.calls)
+        if answered.score is None:
+            self._error = answered.error
+            return answered
+        self._last = answered
         self._signal, votes = await collect_feedback(
-            context, self._prefix, self._sample, made, purpose=self._purpose, round=round
+            context, self._prefix, self._sample, answered, purpose=self._purpose, round=round
         )
         self._calls.extend(votes)
-        return made
+        return answered
 
     async def _reflect(self, *, round: int) -> Reflection | None:
         """Reflect on the last answer. None, with the error recorded, where no reflection could be parsed."""

@@ -111,9 +111,15 @@ class _Reader:
     open: bool = False
     """Whether a bullet has begun under the last header."""
     level_two: bool = field(init=False)
+    next_is_bullet: list[bool] = field(init=False)
+    """For every place: whether the first line from there on that is not blank begins a bullet."""
 
     def __post_init__(self) -> None:
         self.level_two = any(line.startswith("##") and not line.startswith("###") for line in self.lines)
+        self.next_is_bullet = [False] * (len(self.lines) + 1)
+        for place in range(len(self.lines) - 1, -1, -1):
+            line, after = self.lines[place], self.next_is_bullet[place + 1]
+            self.next_is_bullet[place] = read_bullet_line(line) is not None if line.strip() else after
 
     def read(self, number: int, line: str) -> None:
         if self.open and line.startswith(_MORE.rstrip()):
@@ -138,8 +144,7 @@ class _Reader:
             return line.startswith("##") and not line.startswith("###")
         if _NEXT.fullmatch(line) or _SLUG.fullmatch(line) or not is_heading(line):
             return False
-        following = next((line for line in self.lines[number:] if line.strip()), "")
-        return read_bullet_line(following) is not None
+        return self.next_is_bullet[number]
 
     def _bullet_line(self, line: str) -> BulletLine | None:
         bullet = read_bullet_line(line)
@@ -187,13 +192,16 @@ class _Reader:
         taken = {prefix for title in self.titles for prefix in title.prefixes if SLUG.fullmatch(prefix)}
         taken |= {title.slug for title in self.titles}
         numbers: dict[str, set[int]] = {}
+        under: dict[tuple[int, str], set[int]] = {}
+        for place, prefix, number in self.seen:
+            under.setdefault((place, prefix), set()).add(number)
         slugs: dict[tuple[int, str], str] = {}
         for place, title in enumerate(self.titles):
             own = title.slug
             for prefix in title.prefixes or ("",):
-                under = {key[2] for key in self.seen if key[:2] == (place, prefix)}
-                anew = not under.isdisjoint(numbers.setdefault(prefix, set()))
-                numbers[prefix] |= under
+                own_numbers = under.get((place, prefix), set())
+                anew = not own_numbers.isdisjoint(numbers.setdefault(prefix, set()))
+                numbers[prefix] |= own_numbers
                 valid = SLUG.fullmatch(prefix) is not None and not anew
                 slugs[place, prefix] = prefix if valid else own or slug_for(title.text, taken)
                 own = own or slugs[place, prefix]

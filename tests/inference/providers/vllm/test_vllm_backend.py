@@ -147,9 +147,8 @@ def test_an_answer_ends_with_the_context(tiny_engine: VllmBackend) -> None:
 )
 def test_what_the_engine_refuses_is_an_error_of_that_request_alone(tiny_engine: VllmBackend, request_: Request) -> None:
     async def both() -> list[Any]:
-        return await asyncio.gather(
-            tiny_engine.complete(request_), tiny_engine.complete(ask("fine")), return_exceptions=True
-        )
+        calls = (tiny_engine.complete(request_), tiny_engine.complete(ask("fine")))
+        return list(await asyncio.gather(*calls, return_exceptions=True))
 
     bad, good = asyncio.run(both())
     assert isinstance(bad, RequestRejectedError)
