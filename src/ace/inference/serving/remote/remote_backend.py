@@ -12,6 +12,7 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import replace
 from typing import ClassVar, TypeVar
 
+from ace._util.futures import settle
 from ace.errors import AceError, EngineDeadError
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.serving.remote.wire_protocol import (
@@ -164,10 +165,7 @@ class RemoteBackend:
         if future is None:
             return
         with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
-            if isinstance(reply, AceError):
-                future.set_exception(reply)
-            else:
-                future.set_result(reply)
+            settle(future, reply)
 
     def _fail(self, how: str) -> None:
         with self._guard:
