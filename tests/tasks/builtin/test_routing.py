@@ -76,6 +76,9 @@ class TestTexts:
             for sample in samples_of(make(level).splits):
                 assert not any(code in sample.question for code in TEXTS["codes"])
 
+    def test_the_plain_topics_are_enough_for_many_houses(self) -> None:
+        assert len([topic for topic in TEXTS["topics"].values() if topic.get("plain")]) > LEVELS["easy"].topics
+
 
 class TestRules:
     @every_level
@@ -136,6 +139,14 @@ class TestTickets:
         assert not seen["train"] & seen["validation"]
         assert not seen["validation"] & seen["test"]
 
+    def test_easy_tickets_come_to_the_point(self) -> None:
+        remarks = TEXTS["remarks"]
+        assert not any(found_in(sample.question, remarks) for sample in samples_of(make("easy").splits))
+        assert any(found_in(sample.question, remarks) for sample in samples_of(make("medium").splits))
+        plain = {name for name, topic in TEXTS["topics"].items() if topic.get("plain")}
+        for seed in range(10):
+            assert {rule.topic for rule in make_rules(seed, "easy")} <= plain
+
     @every_level
     def test_hundreds_of_tickets_and_none_twice(self, level: RoutingLevel) -> None:
         questions = [sample.question for sample in samples_of(make(level, train=300, validation=50, test=300).splits)]
@@ -160,8 +171,7 @@ class TestTickets:
         sample = make("easy").splits.test[0]
         assert (sample.id, sample.target) == ("test-easy-0-000", "R78")
         assert sample.question == (
-            "Good day, How long must the toaster be charged before I use it for the first "
-            "time? Please excuse my spelling. Cheers, Paul Lindqvist"
+            "Dear Sir or Madam, We have been looking out of the window for the bread maker since Friday."
         )
 
     def test_as_many_tickets_as_the_settings_allow(self) -> None:
