@@ -56,11 +56,11 @@ def parse(text: str, model: type[Answer], *, truncated: bool = False, left_out: 
     because half an answer is not one. What was left out is appended to `left_out`. ParseError is the only error.
     """
     reader = _Reader(model)
-    found = reader.read(double_backslashes(text), repair=not truncated)
-    if found is not None:
+    fit = reader.read(double_backslashes(text), repair=not truncated)
+    if fit is not None:
         if left_out is not None:
-            left_out.extend(found.left_out)
-        return found.answer
+            left_out.extend(fit.left_out)
+        return fit.answer
     problem = reader.problem or ("no JSON object in it" if text.strip() else "it is empty")
     message = f"the answer does not fit {model.__name__}: {problem}"
     if truncated:
@@ -86,8 +86,8 @@ class _Reader(Generic[Answer]):
             self.problem = f"a list of several objects ({self.problem})"
             return None
         for body in _bodies(spoken.text):
-            if (found := self._read_body(body, repair=repair)) is not None:
-                return found
+            if (fit := self._read_body(body, repair=repair)) is not None:
+                return fit
         if '{\\"' in spoken.text and (whole := self._whole(f'"{spoken.text.strip()}"')) is not None:
             return whole
         if spoken.unfinished:
@@ -119,14 +119,14 @@ class _Reader(Generic[Answer]):
         return isinstance(value, list) and len(value) > 1
 
     def _fits_in(self, body: str) -> Iterator[_Fit[Answer]]:
-        found = list(find_objects(body))
+        objects = list(find_objects(body))
         join = getattr(self._model, "join", None)
-        items = join([item.value for item in found]) if join else None
+        items = join([item.value for item in objects]) if join else None
         if items is not None:
-            if (fit := self._fit(items, found[0].start, found[-1].end)) is not None:
+            if (fit := self._fit(items, objects[0].start, objects[-1].end)) is not None:
                 yield fit
             return
-        for item in found:
+        for item in objects:
             if (fit := self._fit(item.value, item.start, item.end)) is not None:
                 yield fit
 
@@ -201,7 +201,7 @@ def _inner(value: Any) -> Iterator[Any]:
             try:
                 yield decode(text)
             except (ValueError, RecursionError):
-                yield from (found.value for found in find_objects(text))
+                yield from (each.value for each in find_objects(text))
 
 
 def _called_with(value: Mapping[str, Any]) -> Iterator[Any]:

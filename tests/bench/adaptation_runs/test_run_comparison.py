@@ -50,6 +50,7 @@ def test_one_by_one_never_asks_two_at_once() -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.nightly
 def test_modes_work_the_same_samples() -> None:
     pytest.importorskip("transformers")
     on_transformers = {"models": {"small": {"provider": "huggingface"}}}
@@ -80,6 +81,7 @@ def test_modes_work_the_same_samples() -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.nightly
 def test_engines_side_by_side_are_told_apart_from_one() -> None:
     pytest.importorskip("transformers")
     modes = (

@@ -38,8 +38,10 @@ COUNT_S = 60.0
 
 
 def greeting(connection: socket.socket) -> Handshake:
-    """What the server at the other end of a new connection says first. OSError where it says nothing; WireError where
-    it is another version's; the error that kept its engine from starting.
+    """What the server at the other end of a new connection says first.
+
+    OSError where it says nothing; WireError where it is another version's; the error that kept its engine from
+    starting.
     """
     said = from_server(read_frame(connection))
     if isinstance(said, Failure):
