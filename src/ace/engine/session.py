@@ -13,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from ace._util.masking import mask
 from ace.config import RunSettings
@@ -30,7 +29,7 @@ from ace.engine.run_inputs import RunInputs, with_stored_pack
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, Backends, Bindings, bind, open_backends
-from ace.inference.backend import EngineMeter, metered
+from ace.inference.backend import EngineMeter
 from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.playbook import Embedder, create_embedder
 from ace.playbook.guard import scan
@@ -85,7 +84,7 @@ async def run_session(
         try:
             async with _engines(settings, inputs, backends, store, listener) as live:
                 run_id = run_id or _create(store, settings, inputs)
-                clock = Clock(partial(metered, live.engines))
+                clock = Clock(lambda: EngineMeter.total(engine.meter() for engine in live.engines))
                 with contextlib.closing(BlockingPool(inputs.task)) as blocking_pool, _cancel_on_sigterm():
                     context = _context(run_id, settings, inputs, store, live, embedder, blocking_pool, listener)
                     status, reason = await _within_budget(context, work, clock)

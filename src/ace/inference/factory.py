@@ -8,10 +8,11 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
+from ace._util.extras import missing_package
 from ace._util.gc_control import gc_disabled
 from ace._util.torch_addons import hide_unusable_addons
 from ace.config import ModelSettings, RunSettings
-from ace.errors import ConfigError, ProviderMissingError, ProviderStartError
+from ace.errors import ConfigError, ProviderStartError
 from ace.inference.backend import Backend
 from ace.inference.memory.engine_shares import memory_shares
 from ace.inference.model_files.lora_adapter import Adapter, read_adapter
@@ -178,13 +179,8 @@ def _load(provider: str) -> _Factory:
         factory: _Factory = import_module(_MODULES[provider]).create
     except ModuleNotFoundError as error:
         command = provider_command(provider)
-        raise ProviderMissingError(
-            f"provider '{provider}' needs the package '{error.name}', which is not installed",
-            hint=command,
-            provider=provider,
-            package=error.name,
-            command=command,
-        ) from error
+        package = error.name or provider
+        raise missing_package(f"provider '{provider}' needs", package, provider=provider, command=command) from error
     except (ImportError, OSError) as error:
         raise ProviderStartError(f"provider '{provider}' is installed but cannot be imported: {error}") from error
     return factory

@@ -16,7 +16,7 @@ import openai
 from ace._util.masking import mask_values
 from ace.config import ModelSettings
 from ace.errors import ConfigError, ProviderStartError, RequestRejectedError, TransientError
-from ace.inference.backend import BackendInfo
+from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.providers.api_keys import api_key
 from ace.inference.providers.openai.answer_stream import StreamedAnswer, read_answer
 from ace.inference.providers.openai.dialect import Dialect
@@ -95,6 +95,9 @@ class OpenAIBackend:
     def count_tokens(self, text: str) -> int:
         """An estimate: the endpoint's tokenizer is not known. One token for every four bytes, rounded up."""
         return math.ceil(len(text.encode("utf-8", "surrogatepass")) / _BYTES_PER_TOKEN)
+
+    def meter(self) -> EngineMeter | None:
+        return None
 
     async def close(self) -> None:
         await self._client.close()

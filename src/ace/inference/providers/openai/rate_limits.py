@@ -27,8 +27,9 @@ _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 
 def requested_wait(headers: Mapping[str, str], text: str = "", *, now: float | None = None) -> float | None:
-    """Seconds to wait, at most LONGEST_S, by the headers of a refusal (in lower case), else by its text; None if
-    neither tells. `now` is seconds since 1970, by default the server's own clock, else ours.
+    """Seconds to wait, at most LONGEST_S, by the headers of a refusal (in lower case), else by its text.
+
+    None if neither tells. `now` is seconds since 1970, by default the server's own clock, else ours.
     """
     now = now if now is not None else _date(headers.get("date", "")) or time.time()
     waits = (

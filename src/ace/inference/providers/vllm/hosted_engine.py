@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ace._util.futures import settle_from_thread
 from ace.errors import AceError, EngineDeadError
 from ace.inference.backend import EngineMeter
 from ace.inference.providers.vllm.engine_environment import quiet
@@ -39,16 +40,7 @@ class ResponseHandle:
 
     def give(self, result: Finished | AceError) -> None:
         """Settle the future on its own loop, from any thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits any more
-            self.loop.call_soon_threadsafe(self._settle, result)
-
-    def _settle(self, result: Finished | AceError) -> None:
-        if self.future.done():
-            return
-        if isinstance(result, AceError):
-            self.future.set_exception(result)
-        else:
-            self.future.set_result(result)
+        settle_from_thread(self.loop, self.future, result)
 
 
 @dataclass(frozen=True, slots=True)
