@@ -14,6 +14,7 @@ from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.feedback.signals import shown
 from ace.engine.learning.bullet_trials import try_bullets
+from ace.engine.learning.early_stopping import insight_parts
 from ace.engine.learning.lessons import Lesson, collect_lessons
 from ace.engine.loop.sample_loop import SampleResult
 from ace.playbook import (
@@ -66,9 +67,13 @@ async def curate_batch(
     visible = playbook if visible is None else visible
     lessons, reflected = await collect_lessons(context, prefix, results, batch=batch)
     groups = split_groups(lessons, context.settings.adaptation.curator_groups)
-    curated = await gather_all(
-        _curate(context, playbook, prefix, group, batch=batch, number=number) for number, group in enumerate(groups)
-    )
+    curated: Sequence[tuple[Delta, tuple[CallRecord, ...]]]
+    if context.settings.adaptation.curation == "append":
+        curated = [(_append(context, playbook, lessons, batch=batch), ())]
+    else:
+        curated = await gather_all(
+            _curate(context, playbook, prefix, group, batch=batch, number=n) for n, group in enumerate(groups)
+        )
     deltas = [visible_playbook(delta, playbook, visible) for delta, _ in curated]
     calls = reflected + tuple(call for _, calls in curated for call in calls)
     if context.settings.adaptation.curator_reduce and sum(1 for delta in deltas if delta.operations) > 1:
@@ -115,6 +120,28 @@ async def _curate(
         samples=[result.sample for lesson in group for result in lesson.results],
         batch=batch,
         number=number,
+    )
+
+
+def _append(context: RunContext, playbook: Playbook, lessons: Sequence[Lesson], *, batch: int) -> Delta:
+    """Each insight as a bullet of the first section."""
+    section = playbook.sections[0].slug if playbook.sections else "note"
+    separator = context.pack.insight_separator
+    return Delta(
+        tuple(
+            Add(
+                section=section,
+                content=" ".join(part.split()),
+                provenance=Provenance(
+                    run=context.run,
+                    batch=batch,
+                    sample=", ".join(result.sample.id for result in lesson.results),
+                    role="reflector",
+                ),
+            )
+            for lesson in lessons
+            for part in insight_parts(lesson.reflection.key_insight, separator)
+        )
     )
 
 
