@@ -134,7 +134,7 @@ def test_insights_can_become_bullets_without_a_curator(tmp_path: Path) -> None:
     with store:
         bullets = store.playbook(summary.run).bullets
     assert [bullet.content for bullet in bullets] == [f"{name} things are {code}" for name, code in COLOURS.items()]
-    assert {bullet.created_by.role for bullet in bullets} == {"reflector"}
+    assert {bullet.created.role for bullet in bullets} == {"reflector"}
     assert not asked(backend, "operations")
 
 
