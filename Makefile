@@ -34,6 +34,7 @@ check: $(VENV)/.ready-dev ## lint, types and room imports, beside each other
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/check_words.py
 
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy

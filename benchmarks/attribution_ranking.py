@@ -43,9 +43,12 @@ Backends = Mapping[str, Backend]
 
 @dataclass(frozen=True, slots=True)
 class CreditReport(Report):
-    """`last` counts the trials in which the planted bullets took the last places, `negative` those in which all of them
+    """All trials together.
+
+    `last` counts the trials in which the planted bullets took the last places, `negative` those in which all of them
     had a negative effect. `rejected` counts, over all trials, the candidates that did not harm. `accuracy` is the mean
-    on the test split with the planted bullets in, `seconds` that of one trial."""
+    on the test split with the planted bullets in, `seconds` that of one trial.
+    """
 
     trials: int
     planted: int
@@ -176,6 +179,7 @@ async def _harms(
 
 
 def attribution_settings(folder: Path, seed: int) -> RunSettings:
+    """A greedy run of the micro target on the world of `seed`."""
     return micro_run(
         folder / "ace.db",
         {"seed": seed, "terms": TERMS, "modifiers": MODIFIERS, **SPLITS},

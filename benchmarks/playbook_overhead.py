@@ -137,6 +137,7 @@ class _Versions:
 
 
 def make_operations(size: int, rng: random.Random) -> Mapping[str, _Operation]:
+    """What is timed on a playbook of `size` bullets, by the names of the rows."""
     usual, plain = _Versions(size, rng, plain=False), _Versions(size, rng, plain=True)
 
     def dedup(versions: _Versions) -> Callable[[Playbook], object]:

@@ -81,8 +81,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRow:
-    """One mode: `seconds` is the median over the repetitions, `speedup` against the first, `bound` that of the
-    repetition in the middle; the rest is the trace's."""
+    """One mode.
+
+    `seconds` is the median over the repetitions, `speedup` against the first, `bound` that of the repetition in the
+    middle; the rest is the trace's.
+    """
 
     mode: str
     seconds: float
@@ -183,8 +186,10 @@ def measure_replay(
     modes: Sequence[ReplayMode] = REPLAY_MODES,
     partial: Partial = ignore_partial,
 ) -> ReplayReport:
-    """Record (or read) the traces that `modes` need, then play them. ConfigError, DataError, and what starting a
-    provider raises."""
+    """Record (or read) the traces that `modes` need, then play them.
+
+    ConfigError, DataError, and what starting a provider raises.
+    """
     small_shape = small_shape or SMALLER.get(shape, "micro")
     with TemporaryDirectory(prefix="ace-bench-") as scratch:
         folders: dict[Tier, Path] = {

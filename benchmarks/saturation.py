@@ -117,8 +117,11 @@ def measure_saturation(
     shape: str | None = None,
     partial: Partial = ignore_partial,
 ) -> SaturationReport:
-    """Measure each setting, each repetition with a world of its own: with the micro model, or with random weights of
-    `shape`. ConfigError for a shape that is none, and what starting an engine raises."""
+    """Measure each setting, each repetition with a world of its own.
+
+    With the micro model, or with random weights of `shape`. ConfigError for a shape that is none, and what starting an
+    engine raises.
+    """
     rows: list[SaturationRow] = []
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         model = _model(shape, Path(folder))
@@ -167,6 +170,7 @@ def _run_all(
 async def run_once(
     backend: RequestRecorder, pipeline: Literal[0, 1], samples: int, batch: int, world: int
 ) -> tuple[Pass, list[Request]]:
+    """A run of one world, and the requests that it made."""
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", pipeline, samples, batch, world)
         summary = await run(settings, backends={"main": backend}, listener=backend.hear)
@@ -188,6 +192,7 @@ def _replay_all(model: ModelSettings, recorded: Sequence[Sequence[Request]]) -> 
 
 
 async def complete_at_once(backend: RequestRecorder, requests: Sequence[Request]) -> Pass:
+    """Answer all requests at the same time."""
     before, started = backend.meter(), time.perf_counter()
     answers = await asyncio.gather(*(backend.complete(request) for request in requests))
     seconds, spent = time.perf_counter() - started, backend.meter() - before
@@ -197,6 +202,7 @@ async def complete_at_once(backend: RequestRecorder, requests: Sequence[Request]
 def saturation_row(
     pipeline: int, recorded: Sequence[tuple[Pass, list[Request]]], at_once: Sequence[Pass]
 ) -> SaturationRow:
+    """The medians over the repetitions of one setting."""
     runs = [one for one, _ in recorded]
     return SaturationRow(
         pipeline=pipeline,

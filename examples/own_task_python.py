@@ -1,21 +1,20 @@
 """A task in Python: samples, a prompt, and a grade whose feedback the reflector learns from.
 
 A house style that no model can know: dates are written as ISO weeks. The scripted model writes them so once a bullet
-of the playbook says it.
+of the playbook says it; `model="Qwen/Qwen2.5-7B-Instruct"` would ask a real one.
 
     python examples/own_task_python.py
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import tempfile
 from datetime import date, datetime
 from typing import Any
 
-from ace import Request, RunStore, Sample, Score, ScriptedBackend, Splits, run, settings_from
+from ace import Request, Sample, Score, ScriptedBackend, Splits, adapt
 
 RULE = "Write a date as its ISO week, as in 2026-W10."
 
@@ -67,20 +66,10 @@ def scripted_answer(request: Request) -> str:
 
 
 def main(store: str) -> None:
-    settings = settings_from(
-        {
-            "name": "house_dates",
-            "store": store,
-            "task": {"name": "python", "path": f"{__file__}:make"},
-            "models": {"main": {"provider": "auto", "model": "Qwen/Qwen2.5-7B-Instruct"}},
-            "adaptation": {"batch_size": 2, "epochs": 1},
-        }
-    )
-    summary = asyncio.run(run(settings, backends={"main": ScriptedBackend(scripted_answer)}))
-    print(f"{summary.accuracy_before:.0%} -> {summary.accuracy_after:.0%} of the test split")
-    with RunStore.open(store) as opened:
-        for bullet in opened.playbook(summary.run).bullets:
-            print("-", bullet.content)
+    result = adapt(HouseDates(), model=ScriptedBackend(scripted_answer), batch_size=2, store=store)
+    print(f"{result.summary.accuracy_before:.0%} -> {result.accuracy:.0%} of the test split")
+    for bullet in result.playbook.bullets:
+        print("-", bullet.content)
 
 
 if __name__ == "__main__":

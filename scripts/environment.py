@@ -67,7 +67,7 @@ def run(*command: str | Path, environment: dict[str, str] | None = None) -> None
 
 
 def pip_settings(python: Path) -> dict[str, str]:
-    """pip's own settings from its files and environment, the strongest source last: global, install, environment."""
+    """Read pip's own settings, the strongest source last: global, install, environment."""
     listed = subprocess.run(
         [str(python), "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
     ).stdout

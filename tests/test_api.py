@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,10 @@ from ace.config import MicroSettings
 from ace.tasks.micro.micro_task import MicroTask
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
 
-TRAIN = [("Desk for invoices?", "Q17"), {"question": "Desk for parcels?", "target": "X59", "context": "house rules"}]
+TRAIN: list[Any] = [
+    ("Desk for invoices?", "Q17"),
+    {"question": "Desk for parcels?", "target": "X59", "context": "house rules"},
+]
 TEST = [Sample("t1", "Who handles invoices?", "Q17"), Sample("t2", "Who handles parcels?", "X59")]
 
 

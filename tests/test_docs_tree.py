@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -30,3 +31,10 @@ def test_no_two_files_have_one_name() -> None:
     folders = (PACKAGE, ROOT / "benchmarks", ROOT / "training")
     names = Counter(path.name for folder in folders for path in folder.rglob("*.py"))
     assert [name for name, count in names.items() if count > 1 and not name.startswith("__")] == []
+
+
+def test_the_tests_that_the_docs_name_are_there() -> None:
+    pages = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
+    named = {path for page in pages for path in re.findall(r"`(tests/[\w./-]+)", page.read_text(encoding="utf-8"))}
+    assert named
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []

@@ -29,7 +29,7 @@ def test_the_python_of_the_readme_runs(
 
 
 def test_the_readme_shows_python() -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 def test_the_csv_and_its_config(tmp_path: Path) -> None:

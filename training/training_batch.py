@@ -15,8 +15,11 @@ Row = tuple[list[int], list[int], list[int], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """ids, positions: (rows, length); mask: (rows, 1, length, length), additive; where: flat positions whose
-    next token is learned; targets: those next tokens."""
+    """Token ids of several sequences, ready for the model.
+
+    ids, positions: (rows, length); mask: (rows, 1, length, length), additive; where: flat positions whose next token is
+    learned; targets: those next tokens.
+    """
 
     ids: Tensor
     positions: Tensor

@@ -3,6 +3,7 @@
     AceError
     +-- ConfigError               a key or value of the settings is wrong
     +-- DataError                 a sample, data file or split is wrong
+    +-- TaskError                 a task's own code failed
     +-- PlaybookError             a playbook or a delta is malformed
     |   +-- PlaybookFormatError   a playbook file cannot be read
     +-- PromptPackError           a prompt pack is missing or malformed
@@ -82,6 +83,12 @@ class ConfigError(AceError):
 
 class DataError(AceError):
     """A data file, sample or split is wrong. Facts: `path`, `line` (1-based), `field`."""
+
+
+class TaskError(AceError):
+    """A function of a task raised something else than our errors. Facts: `sample`, `call`."""
+
+    hint = "what was answered is kept: mend the task, then ace resume"
 
 
 class PlaybookError(AceError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ace._util.install_commands import Installer, install_command
+from ace._util.install_commands import Installer, TorchBuild, install_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", ROOT / "configs" / "vllm" / "README.md")
@@ -42,6 +42,7 @@ def test_a_gpu_gets_the_cuda_build() -> None:
 def test_the_pages_give_the_same_commands(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     shown = {line.partition("   #")[0].strip() for line in re.findall(r"^(?:\$ )?(.*install 'ace-vllm.*)$", text, re.M)}
-    for extra, torch in (("cpu", "cpu"), ("vllm", "cuda")):
+    builds: tuple[tuple[str, TorchBuild], ...] = (("cpu", "cpu"), ("vllm", "cuda"))
+    for extra, torch in builds:
         assert install_command(extra, torch=torch, installer="pip") in shown
         assert install_command(extra, torch=torch, installer="uv") in shown

@@ -123,6 +123,8 @@ def test_playbooks_go_out_and_come_back(ace: Invoke, config: Path) -> None:
     assert ace("playbook", "diff", "latest", "latest").stdout == "no difference\n"
     assert ace("playbook", "export", "latest", "book.txt").exit_code == 0
     assert ace("playbook", "import", "book.txt", "book.json").exit_code == 0
+    Path("old.txt").write_text("## A\n[aa-00001] a\n## B\n[bb-00001] b\n")
+    assert "[bb-00001] is read as [bb-00002]" in ace("playbook", "import", "old.txt", "old.json").output
     assert "The sky is blue." in ace("playbook", "show", "book.json").stdout
     assert ace("playbook", "export", "latest", "book.doc").exit_code == 2
     assert ace("playbook", "show", "book.json", "--version", "1").exit_code == 2

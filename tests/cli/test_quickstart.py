@@ -52,7 +52,7 @@ def test_a_model_of_ones_own_learns_the_support_tickets(tmp_path: Path, monkeypa
     assert result.exit_code == 0, result.output
     lines = result.stderr.splitlines()
     assert lines[0].startswith("ACE on support tickets: mine")
-    assert "40 tickets to learn from in batches of 10, 40 others to be judged by; prompts: standard" in result.stderr
+    assert "40 tickets to learn from in batches of 20, 40 others to be judged by; prompts: standard" in result.stderr
     assert "before: 0.0% (0/40 of test) with playbook v0" in lines
     for rule in make_rules(0, "easy"):
         assert f"  + {rule.content}" in lines

@@ -155,6 +155,16 @@ def test_a_token_budget_holds_without_reported_usage(config: Callable[..., str])
     assert len(server.bodies) <= 2
 
 
+def first_turns(bodies: list[Body]) -> set[str]:
+    """The conversations of these requests in which nothing was answered yet."""
+    conversations = ([message["role"] for message in body["messages"]] for body in bodies)
+    return {
+        json.dumps(body["messages"])
+        for body, roles in zip(bodies, conversations, strict=True)
+        if "assistant" not in roles
+    }
+
+
 GREEDY = {"roles": {role: {"temperature": 0.0} for role in ("generator", "reflector", "curator")}}
 
 
@@ -169,10 +179,10 @@ def test_what_could_not_be_read_is_asked_again(body: str, config: Callable[..., 
     with serving(respond) as server:
         path = config(server.url, train=2, cache="all", **GREEDY)
         assert invoke("run", path).exit_code == 4
-        port, broken = server.server_address[1], len(server.bodies)
+        port, unread = server.server_address[1], first_turns(server.bodies)
     with serving(right, port=port) as server:
         assert invoke("run", path, "--json", "summary.json").exit_code == 0
-        assert len(server.bodies) >= broken
+        assert unread and unread <= first_turns(server.bodies)
         assert summary()["accuracy_after"] == 1.0
     with serving(right, port=port) as server:
         assert invoke("run", path).exit_code == 0
@@ -230,3 +240,17 @@ def test_samples_that_fail_again_can_be_asked_once_more(config: Callable[..., st
     with serving(right, port=port):
         assert invoke("resume", "latest", "--retry-failed", "--json", "summary.json").exit_code == 0
     assert summary()["failed_samples"] == 0 and summary()["samples"] == 2
+
+
+def test_an_evaluation_of_a_run_can_be_asked_again(config: Callable[..., str]) -> None:
+    with serving(right) as server:
+        path = config(server.url, train=2, test=3, model={"max_retries": 0})
+        assert invoke("run", path).exit_code == 0
+        port = server.server_address[1]
+    with serving(lambda handler, _: handler.fail(500), port=port):
+        assert invoke("eval", "latest", "--set", "cache=none").exit_code == 4
+    with serving(right, port=port) as server:
+        result = invoke("resume", "latest", "--retry-failed", "--json", "summary.json")
+        assert result.exit_code == 0, result.output
+        assert len(server.bodies) == 3
+    assert summary()["accuracy_after"] == 1.0 and summary()["failed_samples"] == 0

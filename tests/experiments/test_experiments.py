@@ -137,7 +137,7 @@ class TestCells:
         other = tmp_path / "other"
         other.mkdir()
         run_all(grid(settings(other, cache="none"), {}), whole)
-        assert known.summary["status"] == "done"
+        assert known.summary.status == "done"
         assert len(backend.requests) < len(whole.requests)
 
     def test_the_table(self, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ class TestBaselines:
 
     def test_examples_need_no_sections(self, tmp_path: Path) -> None:
         pack = tmp_path / "pack"
-        shutil.copytree(resources.files("ace.prompts") / "packs" / "micro", pack)
+        shutil.copytree(Path(str(resources.files("ace.prompts"))) / "packs" / "micro", pack)
         manifest = (pack / "pack.yaml").read_text()
         (pack / "pack.yaml").write_text(manifest[: manifest.index("sections:")])
         summary, store = learn(tmp_path, perfect(), adaptation__method="icl", prompts=str(pack))
@@ -346,7 +346,7 @@ class TestHistory:
             adaptation__validate_each_epoch=False,
         )
         base = settings(tmp_path, adaptation__epochs=3, adaptation__batch_size=1, adaptation__validate_each_epoch=False)
-        turned = []
+        turned: list[Any] = []
         with store:
             train = [outcome.sample_id for outcome in store.outcomes(summary.run)][:6]
         for sample in train:

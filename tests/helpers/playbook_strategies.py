@@ -21,6 +21,7 @@ from ace.playbook import (
     Update,
     apply,
 )
+from ace.playbook.delta import TagName
 
 SLUGS = ("str", "api", "misc", "rules")
 SECTIONS = (Section("str", "STRATEGIES AND INSIGHTS"), Section("api", "APIs TO USE FOR SPECIFIC INFORMATION"))
@@ -115,7 +116,11 @@ def tagged(playbook: Playbook, **counts: Counters) -> Playbook:
     def tag(held: Playbook, item: tuple[str, Counters]) -> Playbook:
         bullet = next(b for b in held.bullets if b.number == int(item[0][1:]))
         known = item[1]
-        pairs = (("helpful", known.helpful), ("harmful", known.harmful), ("used", known.uses))
+        pairs: tuple[tuple[TagName, int], ...] = (
+            ("helpful", known.helpful),
+            ("harmful", known.harmful),
+            ("used", known.uses),
+        )
         return apply(held, Delta(tuple(Tag(bullet.id, name, n) for name, n in pairs if n))).playbook
 
     return reduce(tag, counts.items(), playbook)

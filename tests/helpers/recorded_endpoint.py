@@ -56,7 +56,8 @@ def playing(recording: Recording, say: Callable[[Body], str]) -> Callable[[Handl
     def respond(handler: Handler, body: Body) -> None:
         with lock:
             number = next(n for n, response in enumerate(recording.responses) if _applies(response, body, left[n]))
-            left[number] = None if left[number] is None else left[number] - 1
+            remaining = left[number]
+            left[number] = None if remaining is None else remaining - 1
         _send(handler, recording, recording.responses[number], say(body))
 
     return respond

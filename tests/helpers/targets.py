@@ -18,10 +18,15 @@ from ace.playbook import Delta, NgramEmbedder, Playbook, Section, apply, dedup_d
 from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add
 from ace.playbook.guard.content_scan import scan
+from ace.playbook.io.playbook_files import Format
 from ace.prompts.template import PromptTemplate
 from ace.roles import Curation, GeneratorAnswer, Reflection, to_delta
 from ace.roles.parsing import parse
+from ace.tasks.builtin.program_text import complete_program, find_program
+from ace.tasks.data.numbers_in_text import numbers
+from ace.tasks.data.option_letters import option_letter
 from ace.tasks.data.sample_loader import load_samples
+from ace.tasks.data.text_folding import normal_text
 
 EXPECTED = (AceError, YamlProblem)
 FOLDER = tempfile.TemporaryDirectory(prefix="ace-fuzz-data-")
@@ -56,11 +61,12 @@ def curation(text: str) -> None:
     assert len({bullet.number for bullet in after.bullets}) == len(after)
     assert Playbook.from_json(json.loads(json.dumps(after.to_json()))) == after
     contents = [(bullet.id, bullet.content) for bullet in after.bullets]
-    for form in ("text", "markdown", "json"):
+    forms: tuple[Format, ...] = ("text", "markdown", "json")
+    for form in forms:
         assert [(bullet.id, bullet.content) for bullet in loads(dumps(after, form), form).bullets] == contents
 
 
-def _file(form: str) -> Callable[[str], None]:
+def _file(form: Format) -> Callable[[str], None]:
     def read(text: str) -> None:
         """A playbook's file: what is read is written and read again without a change."""
         playbook = loads(text, form)
@@ -81,6 +87,20 @@ def _data(form: str) -> Callable[[str], None]:
         assert len({sample.id for sample in samples}) == len(samples)
 
     return read
+
+
+def program(text: str) -> None:
+    """An answer with a program in it; what is found is found again."""
+    found = find_program(text)
+    complete_program(found, "import re\n\ndef f(a):\n", "f")
+
+
+def grading(text: str) -> None:
+    """An answer that is graded by itself, as a number, a letter and a text."""
+    assert all(number == number for number in numbers(text))
+    letter = option_letter(text)
+    assert letter is None or option_letter(letter) == letter
+    assert normal_text(f" {text}\n") == normal_text(text)
 
 
 def template(text: str) -> None:
@@ -105,6 +125,8 @@ TARGETS: dict[str, Callable[[str], None]] = {
     "json": _file("json"),
     "jsonl": _data("jsonl"),
     "csv": _data("csv"),
+    "program": program,
+    "grading": grading,
     "template": template,
     "guard": guard,
 }

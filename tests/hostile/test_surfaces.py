@@ -22,6 +22,7 @@ from ace.errors import AceError, ConfigError, DataError, ParseError, RequestReje
 from ace.playbook import Add, Bullet, Delta, Playbook, Section, Update, apply, dedup_delta, diff, dumps, loads, render
 from ace.playbook.bullet import clean_text
 from ace.playbook.guard.content_scan import scan
+from ace.playbook.io.playbook_files import Format
 from ace.playbook.similarity.embedders import NgramEmbedder
 from ace.prompts import PromptPack, load_pack
 from ace.prompts.prompt_pack import PLACEHOLDERS
@@ -101,7 +102,7 @@ def hostile_playbook(hostile: Hostile) -> Playbook:
 
 @with_each_input
 @pytest.mark.parametrize("form", ["json", "markdown", "text"])
-def test_contents_and_titles_come_back_from_a_file_as_they_were(form: str, hostile: Hostile) -> None:
+def test_contents_and_titles_come_back_from_a_file_as_they_were(form: Format, hostile: Hostile) -> None:
     title = " ".join(clean_text(hostile.text).split())[:200] or "Empty"
     bullets = [Bullet("str-00001", "str", HONEST), Bullet("mod-00002", "mod", f"a{hostile.text}b")]
     playbook = Playbook.of(bullets, (Section("str", "Strategies"), Section("mod", title)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from endpoint import Body, Endpoint, Handler, serving
@@ -32,7 +33,7 @@ def server() -> Iterator[Endpoint]:
         yield endpoint
 
 
-def client(server: Endpoint, **settings: object) -> LLMClient:
+def client(server: Endpoint, **settings: Any) -> LLMClient:
     return LLMClient("openai", "m", base_url=server.url, max_retries=0, **settings)
 
 
@@ -49,11 +50,12 @@ def test_prompts_come_back_in_order_with_their_usage(server: Endpoint) -> None:
 
 def test_a_string_a_conversation_and_several_of_them(server: Endpoint) -> None:
     turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
+    mixed: list[Any] = ["one", turns, (Message("user", "v"),)]
     with client(server) as llm:
         assert [a.text for a in llm.generate("one")] == ["said one"]
         assert [a.text for a in llm.generate(turns)] == ["said u"]
         assert [a.text for a in llm.generate([Message("user", "v")])] == ["said v"]
-        assert [a.text for a in llm.generate(["one", turns, (Message("user", "v"),)])] == [
+        assert [a.text for a in llm.generate(mixed)] == [
             "said one",
             "said u",
             "said v",

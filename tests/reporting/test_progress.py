@@ -81,7 +81,9 @@ def test_plain_lines_tell_the_story() -> None:
         for event in [*STORY, RunFinished("r-1", "done")]:
             view(event)
     deferred, *lines = out.getvalue().splitlines()
-    assert deferred.startswith("engine: vllm with micro-target starts when it is asked")
+    assert deferred.startswith(
+        "engine: vllm with micro-target starts with the first call that the completion cache cannot answer"
+    )
     assert lines[0] == (
         "engine: vllm with micro-target on cpu, started in 2.5 s, 1.50 GiB of weights and KV cache (no GPU)"
     )
@@ -92,6 +94,14 @@ def test_plain_lines_tell_the_story() -> None:
     assert lines[4].startswith(told)
     assert lines[5] == "run r-1: done"
     assert "\x1b" not in out.getvalue()
+
+
+def test_what_was_not_carried_out_is_counted_and_named() -> None:
+    out = io.StringIO()
+    skipped = {"ADD: str-00001 says the same": 2, "operation left out: id: not an id": 1}
+    with PlainView(Console(file=out, width=80)) as view:
+        view(BatchCommitted(0, 0, 1, 0, 0, 1, 1, 3, {"ADD": 1}, skipped))
+    assert "3 bullets (1 ADD), 3 not carried out: 2 x ADD: str-00001 says the same; 1 x operation" in out.getvalue()
 
 
 def test_a_long_evaluation_gives_signs_of_life() -> None:

@@ -37,7 +37,7 @@ def test_queries_and_migrations_agree(store: RunStore) -> None:
 def test_postgresql_has_the_same_types() -> None:
     statements = " ".join(" ".join(step.statements) for step in MIGRATIONS)
     for table in metadata.tables.values():
-        ddl = str(CreateTable(table).compile(dialect=postgresql.dialect()))
+        ddl = str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
         for word in ("TEXT", "INTEGER", "DOUBLE PRECISION", "BOOLEAN"):
             assert word not in ddl or word in statements
     assert "AUTOINCREMENT" not in statements
@@ -91,7 +91,7 @@ def test_a_store_of_schema_1_stays_readable(path: Path) -> None:
         assert store.run(run).summary == {"accuracy": 0.75}
         assert [batch.samples for batch in store.batches(run)] == [4, 4]
         assert len(store.playbook(run)) == 2
-        assert [entry.operations for entry in store.playbook_versions(run)] == [{}, *[{"ADD": 1, "REMOVE": 1}] * 2]
+        assert [entry.operations for entry in store.playbook_versions(run)] == [{}, {"ADD": 1}, {"ADD": 1}]
         assert [entry.label for entry in store.evaluations(run)] == ["before"]
         assert {role: used.calls for role, used in store.usage_by_role(run).items()} == {
             "generator": 8,
@@ -99,9 +99,6 @@ def test_a_store_of_schema_1_stays_readable(path: Path) -> None:
             "curator": 2,
         }
         assert store.calls(run, batch=1)[0].text == "answer \x00 0"
-        assert all(
-            used.usage.drafted_tokens == used.usage.draft_steps == 0 for used in store.usage_by_role(run).values()
-        )
 
 
 def test_without_create_an_empty_database_stays_empty(tmp_path: Path) -> None:

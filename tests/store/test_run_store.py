@@ -135,7 +135,8 @@ def test_every_kind_of_operation_comes_back(store: RunStore) -> None:
     store.commit_batch(record)
     (info,) = store.deltas(run)
     assert (info.delta, info.skipped) == (record.delta, skipped)
-    assert store.playbook_versions(run)[1].operations == {"ADD": 1, "UPDATE": 1, "MERGE": 1, "REMOVE": 1, "TAG": 1}
+    version = store.playbook_versions(run)[1]
+    assert (version.operations, version.skipped) == ({}, 5), "what was skipped is not counted as carried out"
 
 
 def test_a_batch_that_changes_nothing_keeps_the_version(store: RunStore) -> None:
@@ -335,7 +336,7 @@ def test_threads_share_a_store(store: RunStore) -> None:
     assert [store.run(run).batches for run in runs] == [5] * 4
 
 
-@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=["sqlite", "postgresql"])
+@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=["sqlite", "postgresql"])  # type: ignore[no-untyped-call]
 def test_each_database_passes_over_what_the_journal_has(dialect: Dialect) -> None:
     assert str(insert_new(dialect, journal).compile(dialect=dialect)).endswith("ON CONFLICT DO NOTHING")
 

@@ -11,7 +11,8 @@ from ace.roles import GeneratorAnswer, Reflection, curate, generate, reflect
 from ace.tasks.micro.lexicon import AMOUNTS, FRAMES, MODIFIER_SECTION, TERM_SECTION
 from ace.tasks.micro.micro_world import Rule, feedback, question_text
 from ace.types import Completion, Request, Sample, Sampling, Usage
-from training.training_data import Source, Turn, curator_turn, generator_turn, reflector_turn
+from training.role_turns import Turn, curator_turn, generator_turn, reflector_turn
+from training.training_data import Source
 
 PACK = load_pack("micro")
 SECTIONS = (Section(TERM_SECTION, "Terms"), Section(MODIFIER_SECTION, "Modifiers"))

@@ -157,6 +157,7 @@ def measure_method(settings: ModelSettings, work: dict[int, list[list[Request]]]
 
 
 async def measure_trials(backend: Backend, work: dict[int, list[list[Request]]]) -> list[Trial]:
+    """Answer the requests of each batch size: a warm-up that is not counted, then every repetition."""
     try:
         trials = []
         for batch, (warm_up, *repetitions) in work.items():
@@ -197,6 +198,7 @@ def _methods(draft: str | None) -> list[SpeculativeSettings]:
 
 
 def speculative_row(method: SpeculativeSettings, trial: Trial, base: Trial) -> SpeculativeRow:
+    """One method at one batch size, against `base` without speculation."""
     usage = RoleTokens.of(sum(trial.usages, Usage()))
     pairs = [
         (mine, theirs)

@@ -19,6 +19,7 @@ from ace.cli.commands import (
     serve_engine,
     show_commands,
     task_commands,
+    ui_command,
 )
 from ace.cli.terminal import Commands
 
@@ -38,6 +39,7 @@ app.command("resume")(run_commands.resume)
 app.command("runs")(show_commands.runs)
 app.command("show")(show_commands.show_run)
 app.command("report")(report_command.report)
+app.command("ui")(ui_command.ui)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
 app.command("baselines")(experiment_commands.baselines)
@@ -48,8 +50,8 @@ app.add_typer(playbook_commands.app, name="playbook")
 app.add_typer(bench_commands.app, name="bench")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         import ace
 
         typer.echo(f"ace {ace.__version__}")

@@ -1,4 +1,4 @@
-"""What all commands that run something share: run with progress, print the summary, write it, choose the exit code."""
+"""Execution of a run by a command: progress, summary on stdout and in a file, exit code."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def work(
         write({"status": "failed", "reason": f"{type(error).__name__}: {error.message}", "hint": error.hint})
         raise
     write(summary.to_json())
-    show(summary_view(summary.to_json()))
+    show(summary_view(summary))
     return summary
 
 
@@ -68,7 +68,7 @@ def finish(summary: RunSummary) -> None:
 
 
 def stored_settings(stored: object, store: str) -> RunSettings:
-    """Settings as the store keeps them. It keeps its own URL without the password: the one given now is put in."""
+    """Read stored settings. The store keeps its URL without the password, so that `store` takes its place."""
     from ace.config import settings_from
 
     assert isinstance(stored, dict)

@@ -1,4 +1,4 @@
-"""Where commands write: results to stdout, progress and errors to stderr. And the one place that makes exit codes.
+"""Output of commands: results on stdout, progress and errors on stderr, and the exit codes.
 
 0 done; 2 wrong usage, settings, data or store; 3 a provider cannot do its work; 4 finished, with failed samples;
 5 ended because its budget is spent; 130 interrupted.
@@ -20,11 +20,11 @@ FAILED_SAMPLES = 4
 BUDGET_REACHED = 5
 INTERRUPTED = 130
 PIPE_WIDTH = 160
-"""Columns of a table that goes to a file or a pipe, where nothing says how wide it may be."""
+"""Columns of a table in a file or a pipe, which has no width of its own."""
 
 
 class Commands(TyperGroup):
-    """Turns what a command raises into a red line and an exit code. Only a bug in ace shows a traceback."""
+    """Turns errors of a command into a red line and an exit code. Only a bug in ace shows a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -40,7 +40,7 @@ class Commands(TyperGroup):
 
 
 def report(error: AceError) -> None:
-    """One red line with what is wrong, and one with what to do about it."""
+    """Print the error in a red line, and its hint in another."""
     from rich.text import Text
 
     from ace.reporting.text import visible_lines
@@ -52,7 +52,7 @@ def report(error: AceError) -> None:
 
 
 def message_console() -> Console:
-    """For progress, messages and errors."""
+    """Make a console for progress, messages and errors."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)

@@ -43,8 +43,10 @@ class RoleSettings(Settings):
 
 
 class GeneratorSettings(RoleSettings):
-    """The generator. Without `reasoning` it names the bullets that decide and answers at once: far fewer tokens, and
-    small models answer questions of choice better so."""
+    """How the generator answers.
+
+    Without `reasoning` it names the bullet that decides and answers at once, for far fewer tokens.
+    """
 
     reasoning: bool = True
 

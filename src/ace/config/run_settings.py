@@ -176,8 +176,10 @@ class RunSettings(Settings):
 
     @property
     def digest(self) -> str:
-        """`sha256:` and the hash of the resolved settings' canonical JSON, but for the budget: it decides how far a run
-        goes, not where to."""
+        """`sha256:` and the hash of the resolved settings' canonical JSON, but for the budget.
+
+        It decides how far a run goes, not where to.
+        """
         body = json.dumps(self.model_dump(mode="json", exclude={"budget"}), sort_keys=True, ensure_ascii=False)
         return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -32,6 +32,8 @@ def parse_yaml(text: str) -> Any:
 
 
 class PlainLoader(yaml.SafeLoader):
+    """The safe loader with a limit on what aliases expand to."""
+
     def get_single_node(self) -> yaml.Node | None:
         node: yaml.Node | None = super().get_single_node()
         if node is not None:

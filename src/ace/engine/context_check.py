@@ -1,4 +1,4 @@
-"""Whether what every prompt of a run holds fits into its models' contexts, found out before an engine is loaded."""
+"""Check, before an engine is loaded, that prompts without a sample fit into the models' contexts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_contexts(settings: RunSettings, inputs: RunInputs) -> None:
             continue
         try:
             folder = local_folder(model)
-        except ImportError:  # whoever starts the engine says what is not installed
+        except ImportError:  # the start of the engine reports what is not installed
             continue
         limit = context_limit(folder, model)
         if limit is not None:
@@ -66,7 +66,7 @@ class _Counter:
         self._file = Path(model.engine_args.get("tokenizer", folder)) / "tokenizer.json"
 
     def fills(self, text: str, limit: int) -> bool:
-        """Whether `text` leaves nothing of a context of `limit` tokens. A token has at least one byte."""
+        """Return True if `text` fills a context of `limit` tokens. A token has at least one byte."""
         return len(text.encode("utf-8", "replace")) >= limit and self._file.is_file() and self.count(text) >= limit
 
     def count(self, text: str) -> int:

@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it. Views read these; nothing in the loop depends on a listener."""
+"""Events of a run, for progress displays. The loop does not depend on a listener."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ace.types import RoleName, Usage
 
 @dataclass(frozen=True, slots=True)
 class EngineReady:
-    """A backend is up. `start_s` is its own start-up time in seconds; `reason` says why it was chosen.
+    """A backend is up. `start_s` is its own start-up time in seconds; `reason` is why it was chosen.
 
-    `memory_bytes` is what weights and KV cache of an engine in this process take.
+    `memory_bytes` is the size of weights and KV cache of an engine in this process.
     """
 
     provider: str
@@ -25,7 +25,7 @@ class EngineReady:
 
 @dataclass(frozen=True, slots=True)
 class EngineStartDeferred:
-    """An engine is not started before it is asked: the completion cache has a finished run of these settings."""
+    """An engine starts with its first call: the completion cache probably answers this run."""
 
     provider: str
     model: str
@@ -53,7 +53,7 @@ class CallFinished:
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
-    """One model call came to nothing: its backend raised `error`, or the answer could not be read."""
+    """One model call failed: its backend raised `error`, or its answer could not be parsed."""
 
     role: RoleName
     error: str
@@ -61,16 +61,16 @@ class CallFailed:
 
 @dataclass(frozen=True, slots=True)
 class BackendAdjusted:
-    """A server refused a request's form, and is asked in another one from now on."""
+    """A server refused the form of a request, and gets another form from now on."""
 
     note: str
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStarted:
-    """A batch is admitted: its samples begin from playbook version `playbook_version`.
+    """The samples of a batch start, behind playbook version `playbook_version`.
 
-    The batch before it may still be on its way to the disk; with `adaptation.pipeline: 1` it is still under way.
+    The commit of the previous batch may still be in flight; with `adaptation.pipeline: 1` its samples may be, too.
     """
 
     index: int
@@ -81,7 +81,7 @@ class BatchStarted:
 
 @dataclass(frozen=True, slots=True)
 class SampleFinished:
-    """A sample of a batch under way is done. `correct` is None where the sample failed."""
+    """A sample is done. `correct` is None where it failed."""
 
     batch: int
     sample: str
@@ -92,7 +92,7 @@ class SampleFinished:
 
 @dataclass(frozen=True, slots=True)
 class CurationFailed:
-    """One curator call failed while the engine is well: its group's insights are lost, and nothing else."""
+    """One curator call failed while the engine is well. The insights of its group are lost, and no others."""
 
     batch: int
     group: int
@@ -101,7 +101,7 @@ class CurationFailed:
 
 @dataclass(frozen=True, slots=True)
 class BulletFlagged:
-    """The guard found something in a new wording: `bullet` has it now, or is `quarantined` with it.
+    """The guard flagged a new wording of `bullet`, which is in the playbook or `quarantined`.
 
     The reasons never repeat a secret.
     """
@@ -114,10 +114,10 @@ class BulletFlagged:
 
 @dataclass(frozen=True, slots=True)
 class BatchCommitted:
-    """The batch is in the store. Nothing of it can be lost any more.
+    """The batch is on disk.
 
-    `first_correct` answers were right without a reflection, `corrected` ones after; `operations` counts by type what was
-    carried out. `skipped` counts by reason what was proposed and was not, or could not be read.
+    `first_correct` answers were right without a reflection, `corrected` ones after it. `operations` counts applied
+    operations by type; `skipped` counts by reason those that were not applied or not parsed.
     """
 
     index: int
@@ -167,7 +167,7 @@ class EvaluationFinished:
 
 @dataclass(frozen=True, slots=True)
 class BudgetReached:
-    """The run ends before its work is done, because a limit is reached; what was paid for is in the store."""
+    """The run ends early, because a limit is reached. All answered calls are in the store."""
 
     run: str
     reason: str

@@ -1,4 +1,4 @@
-"""Why calls, samples and insights of a run were lost, with how often."""
+"""Counts of the errors of a run, by kind."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _VARYING = re.compile(r"\b(?=\w*\d)[\w-]{6,}\b|\d+(?:\.\d+)?")
-"""Numbers, and identifiers of requests: what differs between two failures of one kind."""
+"""Numbers and identifiers of requests, which differ between errors of one kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureCount:
-    """An error's text, as it was first met, and how often its kind occurred."""
+    """The first error of a kind, and the number of errors of that kind."""
 
     error: str
     count: int
 
 
 def failure_kind(error: str) -> str:
-    """What all errors of a kind have in common."""
+    """Reduce an error to its kind: the text without varying parts."""
     return _VARYING.sub("#", error)
 
 
 def count_failures(errors: Iterable[str]) -> tuple[FailureCount, ...]:
-    """`errors` by kind, the most frequent first."""
+    """Count `errors` by kind, the most frequent first."""
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for error in errors:

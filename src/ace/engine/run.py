@@ -1,7 +1,7 @@
-"""A whole run: evaluate, adapt, evaluate, between the opening and the closing of its store and engines.
+"""A whole run: evaluate, adapt, evaluate.
 
-What is wrong with the settings, the data, the prompts or the store is found before an engine is loaded. Whatever ends
-the run, what was committed stays, and the engines are closed.
+Errors in settings, data, prompts and store are raised before an engine is loaded. Whatever ends the run, its commits
+stay, and its engines are closed.
 """
 
 from __future__ import annotations
@@ -32,25 +32,26 @@ async def run(
     task: Task | None = None,
     playbook: Playbook | None = None,
 ) -> RunSummary:
-    """Run `settings` from the start, or go on with the stored run `resume` that was made from them.
+    """Run `settings`, or resume the stored run `resume` that was made from them.
 
-    `task` and `playbook` stand in the place of what the settings name.
-
-    With `retry_failed` the samples that failed are asked again: those of batches in further ones at the end, those of
-    evaluations in their places. `backends` given are used and left open; otherwise the settings' models are started and
-    closed. Raises InterruptedRunError, after the run is marked as interrupted, on Ctrl-C, SIGTERM or cancellation.
+    `task` and `playbook` replace those of the settings. With `retry_failed` the samples that failed are retried: those
+    of batches in further batches at the end, those of evaluations in their places. `backends` are used and left open;
+    without them the settings' models are started and closed. Raises InterruptedRunError, after the run is marked as
+    interrupted, on Ctrl-C, SIGTERM or cancellation.
     """
     if settings.mode == "probe":
         raise ConfigError.at(
-            "mode", "probe", "offline, online or evaluate", hint="the command that made a probe takes it up again"
+            "mode", "probe", "offline, online or evaluate", hint="repeat the command that made the probe: it resumes it"
         )
     work = partial(_work, retry_failed=retry_failed)
+    if resume is not None:
+        playbook = Playbook.empty()  # the run's own is in the store, also where the file that it came from is gone
     inputs = load_inputs(settings, task=task, playbook=playbook)
     return await run_session(settings, inputs, work, listener=listener, resume=resume, backends=backends)
 
 
 async def _work(context: RunContext, clock: Clock, *, retry_failed: bool) -> None:
-    """Evaluate the first playbook, adapt, evaluate the best one; ask again what failed."""
+    """Evaluate the first playbook, adapt, evaluate the best one, and retry failed samples."""
     store, settings = context.store, context.settings
     plans = plan(context)
     done = store.last_batch(context.run)
@@ -59,7 +60,7 @@ async def _work(context: RunContext, clock: Clock, *, retry_failed: bool) -> Non
     first = store.playbook(context.run, store.playbook_versions(context.run)[0].version)
     with clock.measure("evaluate"):
         if settings.evaluation.before and plans:
-            await _held_out(context, first, "before", None)
+            await _evaluate_test_split(context, first, "before", None)
     with clock.measure("adapt"):
         version = await adapt(context, plans)
         if retry_failed:
@@ -67,18 +68,20 @@ async def _work(context: RunContext, clock: Clock, *, retry_failed: bool) -> Non
     with clock.measure("evaluate"):
         if retry_failed:
             await retry_evaluations(context, version)
-        if settings.evaluation.after and not (retry_failed and _is_evaluated(context, version)):
+        if settings.evaluation.after and not _is_evaluated(context, version):
             last = store.last_batch(context.run)
-            await _held_out(context, store.playbook(context.run, version), "after", last.index if last else None)
+            await _evaluate_test_split(
+                context, store.playbook(context.run, version), "after", last.index if last else None
+            )
 
 
 def _is_evaluated(context: RunContext, version: int) -> bool:
-    """Whether the held-out samples were answered with this playbook, after whichever batch."""
-    known = context.store.evaluations(context.run)
-    return any(evaluation.label == "after" and evaluation.playbook_version == version for evaluation in known)
+    """Return True if the test split was evaluated with this playbook, after any batch."""
+    evaluations = context.store.evaluations(context.run)
+    return any(evaluation.label == "after" and evaluation.playbook_version == version for evaluation in evaluations)
 
 
-async def _held_out(context: RunContext, playbook: Playbook, label: str, after_batch: int | None) -> None:
-    """Evaluate on the test split, where there is one."""
+async def _evaluate_test_split(context: RunContext, playbook: Playbook, label: str, after_batch: int | None) -> None:
+    """Evaluate on the test split, if there is one."""
     if samples := context.task.splits.test:
         await ensure_evaluation(context, playbook, samples, label=label, split="test", after_batch=after_batch)

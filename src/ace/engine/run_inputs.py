@@ -1,4 +1,4 @@
-"""What a run is made of besides engines: its task, its prompts and the playbook that it begins with."""
+"""Inputs of a run: its task, its prompt pack and its first playbook."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from ace.config import RunSettings
+from ace.engine.feedback.task_calls import naming_sample
 from ace.errors import ConfigError
 from ace.playbook import Playbook, read_playbook
 from ace.prompts import PromptPack, find_pack, load_pack
@@ -15,7 +16,7 @@ from ace.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class RunInputs:
-    """What a run is made of, loaded and checked before any engine."""
+    """Task, prompt pack and first playbook, loaded and checked before any engine."""
 
     task: Task
     pack: PromptPack
@@ -51,17 +52,18 @@ def load_inputs(settings: RunSettings, *, task: Task | None = None, playbook: Pl
 
 
 def with_stored_pack(inputs: RunInputs, digest: str) -> RunInputs:
-    """`inputs` with the version of its prompts that has `digest`, where ace still brings it; else as they are."""
+    """Replace the prompt pack by its packaged version with `digest`, if there is one."""
     stored = None if inputs.pack.digest == digest else find_pack(inputs.pack.name, digest)
     return inputs if stored is None else replace(inputs, pack=stored.for_task(_instructions(inputs.task)))
 
 
 def sample_prompt(task: Task, pack: PromptPack, sample: Sample) -> tuple[str, str]:
-    """The question and the context that `pack` shows of `sample`, which comes without its target.
+    """Return question and context of `sample`, which has no target, as `pack` shows them.
 
     The task's instructions are part of the context where the pack does not show them before the playbook.
     """
-    question, context = task.prompt(sample)
+    with naming_sample("prompt", sample.id):
+        question, context = task.prompt(sample)
     if pack.shows_instructions:
         return question, context
     return question, "\n\n".join(filter(None, (_instructions(task), context)))

@@ -1,6 +1,6 @@
-"""What every run has around its work: a stored record, live engines, signals that stop it, and an end that is told.
+"""The lifecycle of a run: its record in the store, its engines, signals that stop it, and its final status.
 
-Whatever ends the work, what was committed stays, and the engines are closed.
+Whatever ends the work, its commits stay, and its engines are closed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _INTERRUPTS = (asyncio.CancelledError, KeyboardInterrupt)
 
 @dataclass(slots=True)
 class Clock:
-    """Wall-clock seconds of `adapt` and `evaluate`, added up, and those of them in which an engine was stepping."""
+    """Total wall-clock seconds of `adapt` and `evaluate`, and those in which an engine was stepping."""
 
     meter: Callable[[], EngineMeter | None] = lambda: None
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -60,7 +60,7 @@ class Clock:
 
 
 Work = Callable[[RunContext, Clock], Awaitable[None]]
-"""What a run does between its opening and its closing."""
+"""The work of a run between its start and its end."""
 
 
 async def run_session(
@@ -72,7 +72,7 @@ async def run_session(
     resume: str | None = None,
     backends: Backends | None = None,
 ) -> RunSummary:
-    """Open the run, do `work`, and close it, however it ends. See `ace.engine.run`."""
+    """Open the run, do `work`, and record how it ended. See `ace.engine.run`."""
     started = time.perf_counter()
     if settings.playbook.guard.policy != "off":
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
@@ -112,7 +112,7 @@ async def run_session(
                 reason=reason,
             )
             store.finish_run(run_id, status, summary=summary.to_json(), best_version=version, error=reason)
-        except BaseException as error:  # however it ends, the store is told
+        except BaseException as error:  # every end is recorded
             if run_id is None:
                 raise
             status = "interrupted" if isinstance(error, _INTERRUPTS) else "failed"
@@ -128,7 +128,7 @@ async def run_session(
 
 
 async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple[RunStatus, str | None]:
-    """Do `work`, and say how it ended and why; where the budget ends it, what is under way is still kept."""
+    """Do `work` and return its status and reason. Where the budget ends it, the calls in flight are still stored."""
     try:
         await work(context, clock)
     except BudgetReachedError as error:
@@ -141,22 +141,22 @@ async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple
 
 
 def _cause(error: BaseException) -> str:
-    """What ended a run, as the store keeps it."""
+    """The error that ended a run, for the store."""
     return f"{type(error).__name__}: {mask(str(error))}"
 
 
 def _reopen(store: RunStore, parts: RunInputs, resume: str) -> tuple[str, RunInputs]:
-    """Own the run to resume, whose task and prompts must be what they were; of a packaged pack, the same version."""
+    """Acquire the run to resume. Task data and prompts must be unchanged; a packaged pack gets its old version."""
     run_id = store.resolve(resume)
-    known = store.run(run_id)
-    parts = with_stored_pack(parts, known.pack_digest)
+    stored = store.run(run_id)
+    parts = with_stored_pack(parts, stored.pack_digest)
     for what, then, now in (
-        ("task data", known.task_digest, parts.task_digest),
-        ("prompt pack", known.pack_digest, parts.pack.digest),
+        ("task data", stored.task_digest, parts.task_digest),
+        ("prompt pack", stored.pack_digest, parts.pack.digest),
     ):
         if then != now:
             raise StoreVersionError(
-                f"run {run_id} cannot go on: its {what} was {then}, and is {now} now",
+                f"run {run_id} cannot be resumed: its {what} had {then}, and has {now} now",
                 hint=f"restore the {what}, or start a new run",
             )
     store.acquire(run_id)
@@ -192,20 +192,22 @@ def _context(
 
 @contextlib.asynccontextmanager
 async def _engines(
-    settings: RunSettings, parts: RunInputs, given: Backends | None, store: RunStore, listener: Listener
+    settings: RunSettings, parts: RunInputs, backends: Backends | None, store: RunStore, listener: Listener
 ) -> AsyncIterator[Bindings]:
-    """The roles' backends: those given, which stay open, or the settings' own. Those are started when they are first
-    asked where the completion cache can be expected to answer everything."""
+    """Bind `backends`, which stay open, or the settings' own models.
+
+    The engines of these start with their first call where the completion cache probably answers everything.
+    """
 
     def ready(backend: Backend) -> None:
         info = backend.info
         listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
 
-    if given is None:
+    if backends is None:
         check_contexts(settings, parts)
     own = open_backends(settings, deferred=ready if has_answers(settings, store) else None)
-    async with own if given is None else contextlib.nullcontext(given) as backends:
-        bindings = bind(settings, backends)
+    async with own if backends is None else contextlib.nullcontext(backends) as live:
+        bindings = bind(settings, live)
         for backend in bindings.engines:
             if isinstance(backend, LazyBackend):
                 listener(EngineStartDeferred(backend.info.provider, backend.info.model))
@@ -216,7 +218,7 @@ async def _engines(
 
 @contextlib.contextmanager
 def _cancel_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM cancel the running task, as `asyncio.run` lets Ctrl-C; only the main thread can."""
+    """Let SIGTERM cancel the running task, as Ctrl-C does in `asyncio.run`. Only the main thread can."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is None or threading.current_thread() is not threading.main_thread():
         yield

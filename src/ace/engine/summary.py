@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
+from functools import cache
 from typing import Any, Self
+
+from pydantic import TypeAdapter
 
 from ace.engine.failures import FailureCount, count_failures
 from ace.store import RoleUsage, RunStore
@@ -16,9 +19,9 @@ from ace.types import ROLES, RoleName, Usage
 class RoleTokens:
     """Tokens of one role's calls, as the engine counted them; for the last five see `ace.types.Usage`."""
 
-    prompt: int
-    cached: int
-    completion: int
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
     drafted: int = 0
     accepted: int = 0
     draft_steps: int = 0
@@ -27,7 +30,7 @@ class RoleTokens:
 
     @classmethod
     def of(cls, usage: Usage) -> Self:
-        """The tokens of `usage`."""
+        """Take the tokens of `usage`."""
         return cls(
             usage.prompt_tokens,
             usage.cached_tokens,
@@ -39,6 +42,9 @@ class RoleTokens:
             usage.estimated_tokens,
         )
 
+    def __add__(self, other: RoleTokens) -> RoleTokens:
+        return RoleTokens(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
     @property
     def cache_hit_rate(self) -> float | None:
         """Share of the prompt tokens that came from the prefix cache; None without prompt tokens."""
@@ -46,20 +52,20 @@ class RoleTokens:
 
     @property
     def acceptance_rate(self) -> float | None:
-        """Share of the drafted tokens that the model took; None where nothing was drafted."""
+        """Share of the drafted tokens that the model accepted; None where nothing was drafted."""
         return self.accepted / self.drafted if self.drafted else None
 
     @property
     def accepted_length(self) -> float | None:
-        """Mean tokens that a step with a draft brought, the model's own one included, as vLLM counts them."""
+        """Mean tokens of a step with a draft, with the model's own one, as vLLM counts them."""
         return 1 + self.accepted / self.draft_steps if self.draft_steps else None
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Wall-clock seconds of one process: the engine's start, adaptation with validation, evaluations, and all of it.
+    """Wall-clock seconds of one process: engine start, adaptation with validation, evaluations, and the total.
 
-    `engine_s` are those of the adaptation in which an engine was stepping, None where that is not measured.
+    `engine_s` are the seconds of the adaptation in which an engine was stepping; None where they are not measured.
     """
 
     engine_start_s: float = 0.0
@@ -73,15 +79,20 @@ class Timing:
 class RunSummary:
     """The outcome of a run. Accuracies are shares of all samples: a failed sample counts as not right.
 
-    `samples` counts the samples worked off in batches; `accuracy_online` is the share of first answers that were right
-    before their window was learned from. `calls` and `tokens` are the engines'; `cache_hits` counts what the completion
-    cache answered instead; `second_half_hit_rate` is the prefix cache's in the second half of the batches, when the
-    playbook has grown; `metrics` are the task's own numbers, by evaluation; `stops` counts why reflecting on a
-    sample ended, `models` the calls of each role by the model (a key of `models`) that answered, `escalations` why a
-    role's larger model was asked; `engines` says of each model's engine why it is what it is, with what `auto` settings
-    came to; `failures` counts the errors by kind, `notes` are what backends changed in requests that a server refused,
-    and `reason` is why the run ended before its work was done. `engine_s` are the seconds of the adaptation in which an
-    engine of this process was stepping. Rates, accuracies and `engine_s` are None where nothing was measured.
+    Rates, accuracies and `engine_s` are None where nothing was measured.
+
+    - `samples`: samples of all batches. `accuracy_online`: share of first answers that were right before their window
+      was learned from.
+    - `calls`, `tokens`: of the engines, by role. `cache_hits`: calls that the completion cache answered.
+    - `second_half_hit_rate`: prefix-cache hit rate of the second half of the batches, when the playbook has grown.
+    - `metrics`: the task's own numbers, by evaluation.
+    - `stops`: samples by the reason why reflection ended.
+    - `models`: calls of each role by model (a key of `models`). `escalations`: calls of each role's larger model by
+      reason.
+    - `engines`: for each model, the reason for its engine and the values of its `auto` settings.
+    - `failures`: errors by kind. `notes`: changes that backends made to requests which a server had refused.
+    - `reason`: why the run ended before its work was done.
+    - `engine_s`: seconds of the adaptation in which an engine of this process was stepping.
     """
 
     run: str
@@ -119,19 +130,25 @@ class RunSummary:
 
     @property
     def outside_engine(self) -> float | None:
-        """Share of the adaptation in which no engine was stepping."""
-        return outside_engine(self.engine_s, self.adapt_s)
+        """Share of the adaptation in which no engine was stepping: the loop's own work and its waiting."""
+        if self.engine_s is None or self.adapt_s <= 0:
+            return None
+        return max(0.0, 1.0 - self.engine_s / self.adapt_s)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, one key a field."""
+        """Convert to plain JSON values, one key for each field."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunSummary:
+        """Read what `to_json` made, such as the summary of a stored run. ValueError where it does not fit."""
+        summary: RunSummary = _adapter().validate_python(dict(data))
+        return summary
 
-def outside_engine(engine_s: float | None, adapt_s: float) -> float | None:
-    """Share of `adapt_s` that is not in `engine_s`: our own work and its waiting. None where nothing was measured."""
-    if engine_s is None or adapt_s <= 0:
-        return None
-    return max(0.0, 1.0 - engine_s / adapt_s)
+
+@cache
+def _adapter() -> TypeAdapter[RunSummary]:
+    return TypeAdapter(RunSummary)
 
 
 def summarise(
@@ -146,10 +163,10 @@ def summarise(
     engines: Mapping[str, str],
     reason: str | None = None,
 ) -> RunSummary:
-    """Count up run `run`, whose best playbook is `version`."""
-    known = store.run(run)
-    used, tiers = store.usage_by_role(run), store.usage_by_tier(run)
-    tokens: dict[str, RoleTokens] = {role: RoleTokens.of(total.usage) for role, total in used.items()}
+    """Summarise `run`, whose best playbook is `version`."""
+    stored = store.run(run)
+    usage, by_tier = store.usage_by_role(run), store.usage_by_tier(run)
+    tokens: dict[str, RoleTokens] = {role: RoleTokens.of(total.usage) for role, total in usage.items()}
     outcomes = [outcome for outcome in store.outcomes(run) if outcome.retried_in is None]
     evaluations = {evaluation.label: evaluation for evaluation in store.evaluations(run)}
     before, after = evaluations.get("before"), evaluations.get("after")
@@ -161,14 +178,14 @@ def summarise(
     return RunSummary(
         run=run,
         status=status,
-        mode=str(known.settings["mode"]),
+        mode=str(stored.settings["mode"]),
         provider=provider,
         model=model,
         samples=len(outcomes),
         failed_samples=sum(o.status == "failed" for o in outcomes) + sum(e.failed for e in evaluations.values()),
         accuracy_before=before.accuracy if before else None,
         accuracy_after=after.accuracy if after else None,
-        accuracy_online=first_right / len(outcomes) if outcomes and known.settings["mode"] == "online" else None,
+        accuracy_online=first_right / len(outcomes) if outcomes and stored.settings["mode"] == "online" else None,
         evaluated_samples=after.n if after else 0,
         engine_start_s=round(timing.engine_start_s, 3),
         adapt_s=round(timing.adapt_s, 3),
@@ -177,38 +194,39 @@ def summarise(
         wall_s=round(timing.wall_s, 3),
         prefix_cache_hit_rate=sum(t.cached for t in tokens.values()) / prompt if prompt else None,
         second_half_hit_rate=sum(b.cached_tokens for b in later) / later_prompt if later_prompt else None,
-        calls={role: used[role].calls if role in used else 0 for role in ROLES},
-        cache_hits=sum(total.from_cache for total in used.values()),
+        calls={role: usage[role].calls if role in usage else 0 for role in ROLES},
+        cache_hits=sum(total.from_cache for total in usage.values()),
         stops=dict(sorted(Counter(o.stop for o in outcomes if o.stop is not None).items())),
         tokens=tokens,
-        parse_failures=sum(total.parse_failures for total in used.values()),
+        parse_failures=sum(total.parse_failures for total in usage.values()),
         playbook_version=version,
         playbook_bullets=len(store.playbook(run, version)),
-        metrics={label: dict(known.metrics) for label, known in evaluations.items() if known.metrics},
-        models=_models(known.settings["roles"], tiers),
-        escalations=_escalations(tiers),
+        metrics={label: dict(done.metrics) for label, done in evaluations.items() if done.metrics},
+        models=_models(stored.settings["roles"], by_tier),
+        escalations=_escalations(by_tier),
         engines=engines,
         failures=count_failures(store.errors(run)),
-        notes=known.notes,
+        notes=stored.notes,
         reason=reason,
     )
 
 
-Tiers = Mapping[tuple[RoleName, str | None], RoleUsage]
+UsageByTier = Mapping[tuple[RoleName, str | None], RoleUsage]
+"""Usage by role and reason of escalation; None for the role's own model."""
 
 
-def _models(roles: Mapping[str, Any], tiers: Tiers) -> dict[str, dict[str, int]]:
-    asked: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for (role, why), used in tiers.items():
-        settings = roles[role] if why is None else roles[role]["escalate"]
-        asked[role][settings["model"]] += used.calls
-    return {role: dict(sorted(counted.items())) for role, counted in asked.items()}
+def _models(roles: Mapping[str, Any], by_tier: UsageByTier) -> dict[str, dict[str, int]]:
+    calls: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (role, escalation), usage in by_tier.items():
+        settings = roles[role] if escalation is None else roles[role]["escalate"]
+        calls[role][settings["model"]] += usage.calls
+    return {role: dict(sorted(by_model.items())) for role, by_model in calls.items()}
 
 
-def _escalations(tiers: Tiers) -> dict[str, dict[str, int]]:
-    """Asked or answered by the completion cache, by role and reason."""
+def _escalations(by_tier: UsageByTier) -> dict[str, dict[str, int]]:
+    """Escalated calls, and those that the completion cache answered, by role and reason."""
     reasons: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for (role, why), used in tiers.items():
-        if why is not None:
-            reasons[role][why] = used.calls + used.from_cache
+    for (role, escalation), usage in by_tier.items():
+        if escalation is not None:
+            reasons[role][escalation] = usage.calls + usage.from_cache
     return dict(reasons)

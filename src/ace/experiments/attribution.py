@@ -1,4 +1,4 @@
-"""Which bullet earned its place: the playbook with and without each, on samples that it was not learned from."""
+"""Leave-one-out attribution of bullets: the playbook with and without each, on held-out samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ace.engine.run_inputs import RunInputs, load_inputs
 from ace.errors import BudgetReachedError, DataError
 from ace.experiments.comparison import Measure, paired
 from ace.experiments.outcomes import evaluated
-from ace.experiments.reuse import begun, finished
+from ace.experiments.reuse import find_completed, find_resumable
 from ace.experiments.statistics import PairedTest, holm
 from ace.inference import Backends
 from ace.playbook import Bullet, Delta, Playbook, Remove, apply
@@ -29,10 +29,10 @@ WHOLE = "all"
 
 @dataclass(frozen=True, slots=True)
 class BulletCredit:
-    """What a bullet, or all bullets of a section, is worth.
+    """The effect of one bullet, or of all bullets of a section.
 
-    `test` compares without (a) and with (b): a positive difference is what is lost without it. `p_corrected` is Holm's
-    over all groups.
+    `test` compares without (a) and with (b): a positive difference is the loss without it. `p_corrected` is Holm's over
+    all groups.
     """
 
     bullets: tuple[Bullet, ...]
@@ -51,7 +51,7 @@ class BulletCredit:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """All groups, the most useful first. `run` is the probe that holds the evaluations."""
+    """The effects of all groups, the most useful first. `run` is the probe with the evaluations."""
 
     run: str
     split: str
@@ -65,13 +65,13 @@ class Credit:
             **{name: getattr(self, name) for name in ("run", "split", "samples", "measure", "accuracy")},
             "ranking": [
                 {
-                    "ids": [bullet.id for bullet in held.bullets],
-                    "content": [bullet.content for bullet in held.bullets],
-                    "effect": held.effect,
-                    "test": asdict(held.test),
-                    "p_corrected": held.p_corrected,
+                    "ids": [bullet.id for bullet in credit.bullets],
+                    "content": [bullet.content for bullet in credit.bullets],
+                    "effect": credit.effect,
+                    "test": asdict(credit.test),
+                    "p_corrected": credit.p_corrected,
                 }
-                for held in self.ranking
+                for credit in self.ranking
             ],
         }
 
@@ -87,36 +87,37 @@ async def measure_credit(
     listener: Listener = null_listener,
     backends: Backends | None = None,
 ) -> Credit:
-    """Evaluate `playbook` whole and without each group, and rank the groups by what is lost without them.
+    """Evaluate `playbook` whole and without each group, and rank the groups by the loss without them.
 
-    The evaluations are a run in the store: asked again they are found there, broken off they go on. DataError for a
-    split without samples and a playbook without bullets; raises what `ace.engine.run` raises.
+    The evaluations are a run in the store: a second call reads them there, an interrupted one is resumed. DataError for
+    a split without samples and a playbook without bullets; raises what `ace.engine.run` raises.
     """
     whole = playbook.compacted()
     settings = probe_settings(settings, f"credit-{split}-{group}-{limit or 'all'}")
     parts = replace(load_inputs(settings), playbook=whole)
     samples = _samples(parts, split, limit)
     groups = _groups(whole, group)
-    variants = [Variant(WHOLE, whole), *(Variant(label, without(whole, held)) for label, held in groups.items())]
-    run = await recorded(settings, parts, variants, samples, split, listener, backends)
+    variants = [Variant(WHOLE, whole), *(Variant(label, without(whole, bullets)) for label, bullets in groups.items())]
+    run = await evaluate_variants(settings, parts, variants, samples, split, listener, backends)
     with RunStore.open(settings.store, create=False) as store:
-        kept = evaluated(store, run, WHOLE)
-        tests = [paired(evaluated(store, run, label), kept, measure, seed=0) for label in groups]
+        with_all = evaluated(store, run, WHOLE)
+        tests = [paired(evaluated(store, run, label), with_all, measure, seed=0) for label in groups]
     corrected = holm([test.p for test in tests])
     ranking = [
-        BulletCredit(tuple(held), test, p) for held, test, p in zip(groups.values(), tests, corrected, strict=True)
+        BulletCredit(tuple(bullets), test, p)
+        for bullets, test, p in zip(groups.values(), tests, corrected, strict=True)
     ]
-    ranking.sort(key=lambda held: (-held.effect, held.name))
+    ranking.sort(key=lambda credit: (-credit.effect, credit.name))
     return Credit(run, split, len(samples), measure, tests[0].mean_b, tuple(ranking))
 
 
 def without(playbook: Playbook, bullets: Sequence[Bullet]) -> Playbook:
-    """The playbook as if these bullets had never been; the prefix before the first of them stays as it is."""
+    """Remove `bullets` from the playbook. The prefix before the first of them stays as it is."""
     removed = Delta(tuple(Remove(id=bullet.id, reason="left out") for bullet in bullets))
     return apply(playbook, removed).playbook.compacted()
 
 
-async def recorded(
+async def evaluate_variants(
     settings: RunSettings,
     parts: RunInputs,
     variants: Sequence[Variant],
@@ -125,23 +126,23 @@ async def recorded(
     listener: Listener,
     backends: Backends | None,
 ) -> str:
-    """The run that holds these evaluations: the one in the store, taken up where it broke off, or a new one."""
-    known = finished(settings, parts)
-    if known is not None and known.status == "done":
-        return known.id
-    resume = begun(settings, parts)
+    """Evaluate the variants in a run and return its id: a completed run of the store, a resumed one, or a new one."""
+    completed = find_completed(settings, parts)
+    if completed is not None and completed.status == "done":
+        return completed.id
+    resume = find_resumable(settings, parts)
     summary = await probe(
         settings, parts, variants, samples, split=split, listener=listener, resume=resume, backends=backends
     )
     if summary.status == "budget":
         raise BudgetReachedError(
-            f"{summary.run} reached its budget: its evaluations are kept, and go on with a larger one"
+            f"{summary.run} reached its budget: its evaluations are stored, and resume with a larger one"
         )
     return summary.run
 
 
 def probe_settings(settings: RunSettings, name: str) -> RunSettings:
-    """The settings that record a probe; what decides only how a run learns is left at its default."""
+    """Settings of a probe: a run that evaluates variants and adapts nothing."""
     playbook = settings.playbook.model_copy(update={"initial": None})
     return settings.model_copy(update={"mode": "probe", "name": name, "playbook": playbook})
 
@@ -156,7 +157,7 @@ def _samples(parts: RunInputs, split: SplitName, limit: int | None) -> tuple[Sam
 
 
 def _groups(playbook: Playbook, group: Grouping) -> dict[str, list[Bullet]]:
-    """The bullets to leave out, by the label of the evaluation without them."""
+    """Group the bullets by the label of the evaluation without them."""
     groups: dict[str, list[Bullet]] = {}
     for bullet in playbook.bullets:
         name = bullet.id if group == "bullet" else bullet.section

@@ -1,4 +1,4 @@
-"""Which version of a playbook made a sample wrong."""
+"""History of a sample over the versions of a playbook: the versions that made its answer wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ace.engine.events import null_listener
 from ace.engine.loop.variant_evaluation import Variant
 from ace.engine.run_inputs import load_inputs
 from ace.errors import DataError
-from ace.experiments.attribution import probe_settings, recorded
+from ace.experiments.attribution import evaluate_variants, probe_settings
 from ace.experiments.outcomes import evaluated
 from ace.inference import Backends
 from ace.playbook import PlaybookDiff, diff
@@ -22,7 +22,7 @@ from ace.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class VersionAnswer:
-    """What one version of the playbook answered. `batch` led to it; None for the first."""
+    """The answer of one playbook version. `batch` led to the version; None for the first."""
 
     version: int
     batch: int | None
@@ -30,8 +30,8 @@ class VersionAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Two versions in a row of which the first was right and the second not, and what lies between them."""
+class Regression:
+    """Two versions in a row, the first right and the second not, and the difference between them."""
 
     before: VersionAnswer
     after: VersionAnswer
@@ -40,11 +40,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The answers to one sample, version by version. `turns` are the versions that made it wrong."""
+    """The answers to one sample, version by version. `regressions` are the versions that made it wrong."""
 
     sample: Sample
     answers: tuple[VersionAnswer, ...]
-    turns: tuple[Turn, ...]
+    regressions: tuple[Regression, ...]
 
 
 async def trace_sample(
@@ -55,8 +55,9 @@ async def trace_sample(
     listener: Listener = null_listener,
     backends: Backends | None = None,
 ) -> History:
-    """Answer a sample with every version of `run`'s playbook, all at once: that takes no longer than a binary search
-    one version after the other, and finds every turn. DataError for an unknown sample.
+    """Answer a sample with every version of `run`'s playbook, and find all regressions.
+
+    All versions are in flight at once, which takes no longer than a binary search. DataError for an unknown sample.
     """
     with RunStore.open(settings.store, create=False) as store:
         steps: dict[int, VersionInfo] = {}
@@ -67,18 +68,18 @@ async def trace_sample(
     parts = replace(load_inputs(settings), playbook=next(iter(playbooks.values())))
     sample, split = _find(parts.task, sample_id)
     variants = [Variant(f"version {version}", playbook) for version, playbook in playbooks.items()]
-    probed = await recorded(settings, parts, variants, [sample], split, listener, backends)
+    probed = await evaluate_variants(settings, parts, variants, [sample], split, listener, backends)
     with RunStore.open(settings.store, create=False) as store:
         answers = tuple(
             VersionAnswer(version, info.batch, evaluated(store, probed, f"version {version}").outcomes[sample.id])
             for version, info in steps.items()
         )
-    turns = tuple(
-        Turn(one, other, diff(playbooks[one.version], playbooks[other.version]))
+    regressions = tuple(
+        Regression(one, other, diff(playbooks[one.version], playbooks[other.version]))
         for one, other in pairwise(answers)
         if one.outcome.correct is True and other.outcome.correct is not True
     )
-    return History(sample, answers, turns)
+    return History(sample, answers, regressions)
 
 
 def _find(task: Task, sample_id: str) -> tuple[Sample, str]:
@@ -86,5 +87,5 @@ def _find(task: Task, sample_id: str) -> tuple[Sample, str]:
         for sample in getattr(task.splits, split):
             if sample.id == sample_id:
                 return sample, split
-    known = (*task.splits.test, *task.splits.validation, *task.splits.train)[0]  # a task without samples is refused
-    raise DataError(f"no sample {sample_id!r} in task '{task.name}'; its ids look like {known.id!r}")
+    example = (*task.splits.test, *task.splits.validation, *task.splits.train)[0]  # a task without samples is refused
+    raise DataError(f"no sample {sample_id!r} in task '{task.name}'; its ids look like {example.id!r}")

@@ -1,4 +1,4 @@
-"""Two evaluations of the same samples, side by side."""
+"""Comparison of evaluations of the same samples."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Disagreement:
 class Comparison:
     """`b` against `a` on the samples that both evaluated.
 
-    `p_corrected` is Holm's for the number of comparisons made at once. `samples_needed` is how many samples would
-    show a difference of `wanted` (a share) with 80% power at 5%, `detectable` the smallest difference that these
-    would show; both are for right and wrong.
+    `p_corrected` is Holm's for the number of comparisons made at once. `samples_needed` is the number of samples
+    that shows `target_difference` (a share) with 80% power at 5%, `detectable` the smallest difference that these
+    samples show; both are for right and wrong.
     """
 
     measure: Measure
@@ -59,7 +59,7 @@ class Comparison:
     b: Side
     test: PairedTest
     p_corrected: float
-    wanted: float
+    target_difference: float
     samples_needed: int
     detectable: float | None
     disagreements: tuple[Disagreement, ...]
@@ -73,14 +73,14 @@ def compare_evaluations(
     others: Sequence[EvaluatedRun],
     *,
     measure: Measure = "right",
-    wanted: float = 0.05,
+    target: float = 0.05,
     seed: int = 0,
 ) -> tuple[Comparison, ...]:
     """Each of `others` against `base`. DataError where they did not evaluate the same samples."""
     pairs = [(other, paired(base, other, measure, seed=seed)) for other in others]
     corrected = holm([test.p for _, test in pairs])
     return tuple(
-        _comparison(base, other, test, p, measure, wanted, seed)
+        _comparison(base, other, test, p, measure, target, seed)
         for (other, test), p in zip(pairs, corrected, strict=True)
     )
 
@@ -105,7 +105,7 @@ def _of(outcome: OutcomeRecord, measure: Measure) -> float:
 
 
 def _comparison(
-    base: EvaluatedRun, other: EvaluatedRun, test: PairedTest, p: float, measure: Measure, wanted: float, seed: int
+    base: EvaluatedRun, other: EvaluatedRun, test: PairedTest, p: float, measure: Measure, target: float, seed: int
 ) -> Comparison:
     noise = (2 * min(test.only_a, test.only_b) + 1) / (test.n + 2)  # of a small sample, 0 is no estimate
     return Comparison(
@@ -114,8 +114,8 @@ def _comparison(
         b=_side(other, test.mean_b, measure, seed),
         test=test,
         p_corrected=p,
-        wanted=wanted,
-        samples_needed=samples_needed(wanted, noise),
+        target_difference=target,
+        samples_needed=samples_needed(target, noise),
         detectable=detectable_difference(test.n, noise),
         disagreements=tuple(_disagreements(base, other, measure)),
     )
@@ -127,13 +127,13 @@ def _side(side: EvaluatedRun, mean: float, measure: Measure, seed: int) -> Side:
 
 
 def _disagreements(base: EvaluatedRun, other: EvaluatedRun, measure: Measure) -> list[Disagreement]:
-    found = []
+    disagreements = []
     for sample, a in base.outcomes.items():
         b = other.outcomes[sample]
         before, after = _of(a, measure), _of(b, measure)
         if before != after:
-            found.append(Disagreement(sample, "a" if before > after else "b", _answer(a), _answer(b)))
-    return found
+            disagreements.append(Disagreement(sample, "a" if before > after else "b", _answer(a), _answer(b)))
+    return disagreements
 
 
 def _answer(outcome: OutcomeRecord) -> str:

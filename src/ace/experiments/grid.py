@@ -1,4 +1,4 @@
-"""The cells of an experiment: every combination of the varied settings, with every seed."""
+"""Grid of runs: every combination of the varied settings, with every seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_CELLS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class GridRun:
-    """One run of an experiment. Cells of one `row` differ in the seed alone; `varied` is what sets the row apart."""
+    """One run of a grid. Runs of one `row` differ only in the seed; `varied` are the settings of the row."""
 
     row: str
     varied: tuple[tuple[str, Any], ...]
@@ -27,23 +27,23 @@ class GridRun:
 
 def _row_name(varied: Sequence[tuple[str, Any]]) -> str:
     """The last part of each key, with its value: `batch_size=16 max_rounds=3`."""
-    return " ".join(f"{key.rpartition('.')[2]}={_shown(value)}" for key, value in varied) or "as configured"
+    return " ".join(f"{key.rpartition('.')[2]}={_value_text(value)}" for key, value in varied) or "as configured"
 
 
 def parse_vary(text: str, base: RunSettings) -> tuple[str, tuple[Any, ...]]:
-    """`KEY=VALUE,VALUE...`, the values being YAML and the key a dotted one or a unique end of one. ConfigError."""
+    """Parse `KEY=VALUE,VALUE...`: YAML values, and a dotted key or a unique end of one. ConfigError."""
     key, equals, values = text.partition("=")
     if not equals or not key.strip() or not values.strip():
         raise ConfigError.at("--vary", text, "KEY=VALUE,VALUE..., such as adaptation.batch_size=1,16")
     try:
-        found = parse_yaml(f"[{values}]")
+        parsed = parse_yaml(f"[{values}]")
     except YamlProblem as error:
         raise ConfigError.at("--vary", text, f"YAML values with commas between them: {error}") from error
-    return _full_key(key.strip(), base), tuple(found)
+    return _full_key(key.strip(), base), tuple(parsed)
 
 
 def grid(base: RunSettings, vary: Mapping[str, Sequence[Any]], *, seeds: int = 1) -> tuple[GridRun, ...]:
-    """The cells, row by row, the seeds of each from `base.seed` upwards. ConfigError names what does not fit.
+    """Make the runs, row by row, each with seeds from `base.seed` upwards. ConfigError names the key that does not fit.
 
     With the micro task every seed has its own world: a world is one draw of that task.
     """
@@ -64,7 +64,7 @@ BASELINES: Mapping[str, tuple[tuple[str, Any], ...]] = {
     "examples in the prompt": (("adaptation.method", "icl"), ("adaptation.pipeline", 0)),
     "empty playbook": (("adaptation.method", "empty"), ("adaptation.pipeline", 0)),
 }
-"""What `ace baselines` runs: the settings as they are, then what ACE is measured against."""
+"""The rows of `ace baselines`: the settings as they are, then the methods that ACE is compared with."""
 
 
 def baseline_runs(base: RunSettings, *, seeds: int = 1) -> tuple[GridRun, ...]:
@@ -87,17 +87,17 @@ def _settings(base: RunSettings, row: Sequence[tuple[str, Any]], number: int) ->
 
 
 def _full_key(key: str, base: RunSettings) -> str:
-    """The whole key that `key` is the end of. Of several, the one that lies least deep, where it is the only one."""
-    known = list(_leaves(base.model_dump(mode="json")))
-    if key in known or any(name.startswith(f"{key}.") for name in known):
+    """Complete a key from its last parts: the only key that ends with them, or the only one with the fewest parts."""
+    keys = list(_leaves(base.model_dump(mode="json")))
+    if key in keys or any(name.startswith(f"{key}.") for name in keys):
         return key
-    ends = sorted((name for name in known if name.endswith(f".{key}")), key=_depth)
+    ends = sorted((name for name in keys if name.endswith(f".{key}")), key=_depth)
     if len(ends) == 1 or (ends and _depth(ends[0]) < _depth(ends[1])):
         return ends[0]
     if ends:
         raise ConfigError.at("--vary", key, f"a whole key: {', '.join(ends)}")
-    last = {name.rpartition(".")[2]: name for name in known}
-    near = difflib.get_close_matches(key, known, n=1) or difflib.get_close_matches(key.rpartition(".")[2], last, n=1)
+    last = {name.rpartition(".")[2]: name for name in keys}
+    near = difflib.get_close_matches(key, keys, n=1) or difflib.get_close_matches(key.rpartition(".")[2], last, n=1)
     nearest = last.get(near[0], near[0]) if near else None
     raise ConfigError.at("--vary", key, "a key of the config", nearest=nearest)
 
@@ -115,5 +115,5 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
             yield name
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""The rows of an experiment over their seeds: one table, with intervals, every row against the first."""
+"""Leaderboard of a grid: each row over its seeds, with intervals, compared with the first row."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LeaderboardRow:
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """All rows, in the order of the grid."""
+    """The rows in the order of the grid, and the seeds of each."""
 
     rows: tuple[LeaderboardRow, ...]
     seeds: tuple[int, ...]
@@ -54,69 +54,67 @@ class Leaderboard:
 
 
 def leaderboard(runs: Sequence[CompletedGridRun]) -> Leaderboard:
-    """The table of `runs`. DataError where a row evaluated other samples than the first, or none."""
+    """Rank `runs`. DataError where a row has other samples than the first, or none."""
     rows: dict[str, list[CompletedGridRun]] = {}
-    for known in runs:
-        rows.setdefault(known.cell.row, []).append(known)
+    for run in runs:
+        rows.setdefault(run.cell.row, []).append(run)
     scores = {name: _by_sample(cells) for name, cells in rows.items()}
     first, *others = scores.items()
-    tests = [_against(first[1], name, held) for name, held in others]
+    tests = [_against(first[1], name, other) for name, other in others]
     corrected = holm([test.p for test in tests])
     beside: list[tuple[PairedTest | None, float | None]] = [(None, None), *zip(tests, corrected, strict=True)]
-    table = tuple(
-        _standing(cells, scores[name], *pair) for (name, cells), pair in zip(rows.items(), beside, strict=True)
-    )
-    return Leaderboard(table, tuple(dict.fromkeys(known.cell.seed for known in runs)))
+    table = tuple(_row(cells, scores[name], *pair) for (name, cells), pair in zip(rows.items(), beside, strict=True))
+    return Leaderboard(table, tuple(dict.fromkeys(run.cell.seed for run in runs)))
 
 
-def _against(first: Mapping[str, float], name: str, held: Mapping[str, float]) -> PairedTest:
-    if first.keys() != held.keys():
+def _against(first: Mapping[str, float], name: str, other: Mapping[str, float]) -> PairedTest:
+    if first.keys() != other.keys():
         raise DataError(
             f"{name}: its test samples are not those of the first row",
             hint="do not vary what decides the samples, such as task.limit or task.split",
         )
-    return paired_test(list(first.values()), [held[sample] for sample in first])
+    return paired_test(list(first.values()), [other[sample] for sample in first])
 
 
 def _by_sample(cells: Sequence[CompletedGridRun]) -> dict[str, float]:
     """The mean over the seeds of each sample's right answers."""
     grades: defaultdict[str, list[float]] = defaultdict(list)
-    for known in cells:
-        for sample, outcome in _evaluated(known).outcomes.items():
+    for run in cells:
+        for sample, outcome in _evaluated(run).outcomes.items():
             grades[sample].append(right(outcome))
     if not grades:
         raise DataError("the test split is empty: there is nothing to compare by")
     return {sample: statistics.fmean(values) for sample, values in grades.items()}
 
 
-def _evaluated(known: CompletedGridRun) -> EvaluatedRun:
-    with RunStore.open(known.cell.settings.store, create=False) as store:
-        return evaluated(store, known.run)
+def _evaluated(run: CompletedGridRun) -> EvaluatedRun:
+    with RunStore.open(run.cell.settings.store, create=False) as store:
+        return evaluated(store, run.run)
 
 
-def _standing(
+def _row(
     cells: Sequence[CompletedGridRun],
     scores: Mapping[str, float],
     test: PairedTest | None,
     p_corrected: float | None,
 ) -> LeaderboardRow:
-    summaries = [known.summary for known in cells]
+    summaries = [run.summary for run in cells]
     return LeaderboardRow(
         name=cells[0].cell.row,
         varied=cells[0].cell.varied,
-        runs=tuple(known.run for known in cells),
+        runs=tuple(run.run for run in cells),
         samples=len(scores),
         accuracy=statistics.fmean(scores.values()),
         interval=mean_interval(list(scores.values())),
-        by_seed=tuple(summary["accuracy_after"] for summary in summaries),
-        failed=sum(_evaluated(known).failed for known in cells),
+        by_seed=tuple(summary.accuracy_after or 0.0 for summary in summaries),
+        failed=sum(_evaluated(run).failed for run in cells),
         against_first=test,
         p_corrected=p_corrected,
-        calls=statistics.fmean(sum(summary["calls"].values()) for summary in summaries),
+        calls=statistics.fmean(sum(summary.calls.values()) for summary in summaries),
         tokens=statistics.fmean(
-            sum(used["prompt"] + used["completion"] for used in summary["tokens"].values()) for summary in summaries
+            sum(used.prompt + used.completion for used in summary.tokens.values()) for summary in summaries
         ),
-        adapt_s=statistics.fmean(summary["adapt_s"] for summary in summaries),
-        bullets=statistics.fmean(summary["playbook_bullets"] for summary in summaries),
-        reused=sum(known.reused for known in cells),
+        adapt_s=statistics.fmean(summary.adapt_s for summary in summaries),
+        bullets=statistics.fmean(summary.playbook_bullets for summary in summaries),
+        reused=sum(run.reused for run in cells),
     )

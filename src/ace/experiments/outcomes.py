@@ -1,4 +1,4 @@
-"""The scores of an evaluation, sample by sample, as comparisons need them."""
+"""Scores of an evaluation, sample by sample."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def score(outcome: OutcomeRecord) -> float:
 
 
 def evaluated(store: RunReader, run: str, label: str = "after") -> EvaluatedRun:
-    """The last evaluation of `run` with this label. RunNotFoundError names those there are."""
-    known = store.evaluations(run)
-    found = [evaluation for evaluation in known if evaluation.label == label]
-    if not found:
-        labels = ", ".join(dict.fromkeys(evaluation.label for evaluation in known)) or "none"
+    """Read the last evaluation of `run` with this label. RunNotFoundError names the labels of the run."""
+    evaluations = store.evaluations(run)
+    matching = [evaluation for evaluation in evaluations if evaluation.label == label]
+    if not matching:
+        labels = ", ".join(dict.fromkeys(evaluation.label for evaluation in evaluations)) or "none"
         raise RunNotFoundError(f"run {run} has no evaluation '{label}'; it has {labels}", run=run)
-    last = found[-1]
+    last = matching[-1]
     outcomes = store.outcomes(run, evaluation=last.index)
     return EvaluatedRun(run, label, last.split, last.playbook_version, {o.sample_id: o for o in outcomes})

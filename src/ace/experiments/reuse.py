@@ -1,4 +1,4 @@
-"""Runs that the store holds already: what was done once is not done again."""
+"""Reuse of stored runs: completed and resumable runs of the same settings, task data, prompts and first playbook."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from ace.engine.run_inputs import RunInputs
 from ace.store import Run, RunStore
 
 
-def finished(settings: RunSettings, parts: RunInputs) -> Run | None:
-    """The newest run of these settings, task data, prompts and first playbook that came to its end.
+def find_completed(settings: RunSettings, parts: RunInputs) -> Run | None:
+    """Find the newest completed run of these settings and inputs.
 
-    One that a budget ended counts where the budget is still the same.
+    A run that its budget ended counts as completed while the budget is the same.
     """
     budget = settings.budget.model_dump(mode="json")
     for run in _runs_of(settings, parts):
@@ -20,8 +20,8 @@ def finished(settings: RunSettings, parts: RunInputs) -> Run | None:
     return None
 
 
-def begun(settings: RunSettings, parts: RunInputs) -> str | None:
-    """The newest such run that stopped on the way and that no process works on; its id."""
+def find_resumable(settings: RunSettings, parts: RunInputs) -> str | None:
+    """Find the newest run of these settings and inputs that stopped and has no owner, and return its id."""
     stopped = ("interrupted", "failed", "budget")
     return next((run.id for run in _runs_of(settings, parts) if run.status in stopped or run.abandoned), None)
 

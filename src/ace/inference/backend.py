@@ -54,7 +54,8 @@ class EngineMeter:
     @classmethod
     def task_group(cls, meters: Iterable[EngineMeter]) -> EngineMeter:
         """Of engines that step at the same time. Their seconds are those of the busiest: at least so long one of them
-        was stepping."""
+        was stepping.
+        """
         every = tuple(meters)
         return cls(
             sum(meter.steps for meter in every),

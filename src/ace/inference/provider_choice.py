@@ -20,7 +20,7 @@ class Choice(NamedTuple):
 
 
 def resolve_auto() -> Choice:
-    """vllm on a GPU, vllm on a CPU where it is installed, else huggingface.
+    """Vllm on a GPU, vllm on a CPU where it is installed, else huggingface.
 
     ProviderMissingError where none of them is installed.
     """

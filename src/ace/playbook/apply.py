@@ -87,6 +87,7 @@ class _Work:
         self._lines: list[PrefixLine] = []
         self._next = playbook.next_number
         self._said: list[Bullet] = []
+        self._said_as: dict[str, dict[str, None]] = {}
         self._quarantined = {bullet.id: bullet for bullet in playbook.quarantined}
         self._withheld = {normalize_whitespace(bullet.content): bullet.id for bullet in playbook.quarantined}
 
@@ -204,16 +205,14 @@ class _Work:
     def _say(self, bullet: Bullet) -> None:
         self._bullets[bullet.id] = bullet
         self._said.append(bullet)
+        self._said_as.setdefault(normalize_whitespace(bullet.content), {})[bullet.id] = None
 
     def _repeats(self, content: str) -> Iterator[str]:
         """The live bullets that say this, white space aside: two of one content can come from a file."""
         for bullet in self._from.index.repeats(content, self._bullets):
             yield bullet.id
-        for bullet in self._said:
-            held = self._bullets.get(bullet.id)
-            if (
-                held
-                and held.content == bullet.content
-                and normalize_whitespace(held.content) == normalize_whitespace(content)
-            ):
+        plain = normalize_whitespace(content)
+        for identity in self._said_as.get(plain, ()):
+            held = self._bullets.get(identity)
+            if held and normalize_whitespace(held.content) == plain:
                 yield held.id

@@ -1,9 +1,9 @@
-"""The playbook as prompts show it: the prefix log, line by line.
+r"""The playbook as prompts show it: the prefix log, line by line.
 
 Between compactions every next rendering is the last one with lines appended, which is what lets an engine's prefix
 cache serve it. Counters, versions and dates are not in it.
 
-No content can forge a line. An id in brackets inside a content gets a backslash, `\\[str-00012]`; further lines of a
+No content can forge a line. An id in brackets inside a content gets a backslash, `\[str-00012]`; further lines of a
 content are indented or, where the format goes on after `$content`, put on the first.
 """
 

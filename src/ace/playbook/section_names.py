@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from ace.errors import PlaybookError
 from ace.playbook.bullet import SLUG
 from ace.playbook.playbook import Section
 
@@ -48,7 +49,10 @@ def slug_for(title: str, taken: Collection[str]) -> str:
             return slug
     stem = (letters or "sec")[:4].ljust(2, "x")
     endings = (a + b for a in "abcdefghijklmnopqrstuvwxyz" for b in "abcdefghijklmnopqrstuvwxyz")
-    return next(stem + ending for ending in endings if stem + ending not in taken)
+    free = next((stem + ending for ending in endings if stem + ending not in taken), None)
+    if free is None:
+        raise PlaybookError(f"section {title!r}: too many sections of such a title")
+    return free
 
 
 def find_section(name: str, sections: Sequence[Section]) -> Section | None:

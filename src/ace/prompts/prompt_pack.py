@@ -210,7 +210,7 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
 
 
 def _read(folder: Traversable, shown: str, name: str) -> str:
-    """The file's text with newlines as `\\n`, so that a pack has one digest on every system."""
+    r"""The file's text with newlines as `\n`, so that a pack has one digest on every system."""
     try:
         return folder.joinpath(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,1 +1,1 @@
-"""What people see of runs: progress, summaries, tables. Read-only: events and the store in, text out."""
+"""Progress, summaries and tables for people. Read-only: events and the store in, text out."""

@@ -1,4 +1,4 @@
-"""What the events seen so far add up to: the numbers behind any progress display."""
+"""Totals of a run's events, for progress displays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tally:
         self._clock = clock
         self._began = self._adapting_since = clock()
         self._resumed_at = 0
-        self._under_way: dict[int, tuple[int, int]] = {}
+        self._in_flight: dict[int, tuple[int, int]] = {}
         self._prompt = self._cached = 0
         self.batches = self.batches_done = 0
         self.samples_done = self.first_right = self.completion_tokens = 0
@@ -33,7 +33,7 @@ class Tally:
         """Failed calls by kind of error."""
 
     def add(self, event: Event) -> None:
-        """Take note of one event."""
+        """Add one event."""
         match event:
             case RunStarted(batches=batches, resumed_at=resumed_at):
                 self._began = self._adapting_since = self._clock()
@@ -47,22 +47,22 @@ class Tally:
             case BatchStarted(index=index, samples=samples):
                 if index == self._resumed_at:
                     self._adapting_since = self._clock()
-                self._under_way[index] = (0, samples)
+                self._in_flight[index] = (0, samples)
             case SampleFinished(batch=batch, first_correct=first_correct):
-                finished, size = self._under_way[batch]
-                self._under_way[batch] = (finished + 1, size)
+                finished, size = self._in_flight[batch]
+                self._in_flight[batch] = (finished + 1, size)
                 self.samples_done += 1
                 self.first_right += first_correct is True
             case BatchCommitted(index=index):
                 self.batches_done = index + 1
-                self._under_way.pop(index, None)
+                self._in_flight.pop(index, None)
             case _:
                 pass
 
     @property
     def progress(self) -> float:
-        """Batches worked off, counting parts of those under way."""
-        return self.batches_done + sum(finished / (size + 1) for finished, size in self._under_way.values())
+        """Finished batches, with parts of those in flight."""
+        return self.batches_done + sum(finished / (size + 1) for finished, size in self._in_flight.values())
 
     @property
     def accuracy(self) -> float | None:
@@ -82,7 +82,7 @@ class Tally:
 
     @property
     def seconds_left(self) -> float | None:
-        """Of the adaptation, if the rest goes on as fast; None before anything is done."""
+        """Estimated rest of the adaptation at the speed so far. None before anything is done."""
         done = self.progress - self._resumed_at
         if done <= 0 or not self.batches:
             return None

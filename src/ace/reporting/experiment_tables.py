@@ -1,4 +1,4 @@
-"""Experiments as tables: leaderboard, comparisons, what each bullet is worth, and when a sample turned wrong."""
+"""Tables of experiments: leaderboard, comparisons, attribution of bullets, and the history of a sample."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _row(row: LeaderboardRow) -> tuple[str, ...]:
 
 
 def leaderboard_note(table: Leaderboard) -> str:
-    """What the numbers of the table are."""
+    """Explanation of the table's numbers."""
     seeds = ", ".join(map(str, table.seeds))
     return (
         f"Test split, {table.rows[0].samples} samples over the seeds {seeds}. Intervals are over samples (Wilson, or "
@@ -88,7 +88,7 @@ def p_text(p: float | None) -> str:
 
 
 def comparisons_view(comparisons: Sequence[Comparison], *, most: int = 10) -> RenderableType:
-    """All comparisons in one table, then up to `most` samples a side that only one got right."""
+    """All comparisons in one table, then up to `most` samples for each side that only this side got right."""
     first = comparisons[0]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
@@ -121,18 +121,19 @@ def comparisons_view(comparisons: Sequence[Comparison], *, most: int = 10) -> Re
 
 
 def comparison_note(comparisons: Sequence[Comparison]) -> str:
-    """How it was tested, and what so many samples can show."""
+    """The tests of the comparisons, and the differences that their samples can show."""
     first = comparisons[0]
-    how = {
+    tests = {
         "mcnemar": "p: McNemar's exact test",
         "permutation": "p: permutation of the differences' signs",
-    }[first.test.test]
-    notes = [f"{MEASURES[first.measure]} of {first.test.n} samples; {how}; intervals: paired bootstrap."]
+    }
+    test = tests[first.test.test]
+    notes = [f"{MEASURES[first.measure]} of {first.test.n} samples; {test}; intervals: paired bootstrap."]
     for one in comparisons:
-        shown = UNKNOWN if one.detectable is None else f"{one.detectable * 100:.1f} points"
+        detectable = UNKNOWN if one.detectable is None else f"{one.detectable * 100:.1f} points"
         notes.append(
-            f"{one.b.run}: these samples show a difference of {shown} with 80% power; "
-            f"{one.wanted * 100:g} points would need {count(one.samples_needed)} samples."
+            f"{one.b.run}: these samples show a difference of {detectable} with 80% power; "
+            f"{one.target_difference * 100:g} points would need {count(one.samples_needed)} samples."
         )
     return "\n".join(notes)
 
@@ -148,11 +149,11 @@ def _disagreements(one: Comparison, most: int) -> Table:
     table.add_column("answer of the first", ratio=1)
     table.add_column(f"answer of {one.b.run}", ratio=1)
     for better, name in (("a", "first"), ("b", "this")):
-        held = [item for item in one.disagreements if item.better == better]
-        for item in held[:most]:
+        items = [item for item in one.disagreements if item.better == better]
+        for item in items[:most]:
             table.add_row(name, cell(item.sample), cell(item.answer_a, limit=200), cell(item.answer_b, limit=200))
-        if len(held) > most:
-            table.add_row(name, Text(f"... and {len(held) - most} more", style="dim"))
+        if len(items) > most:
+            table.add_row(name, Text(f"... and {len(items) - most} more", style="dim"))
     return table
 
 
@@ -163,53 +164,53 @@ def credit_view(credit: Credit) -> RenderableType:
     table.add_column("bullet", ratio=1)
     for name in ("effect, points", "p (Holm)", "lost", "gained", "helpful", "harmful"):
         table.add_column(name, justify="right")
-    for held in credit.ranking:
-        table.add_row(cell(held.name), _content(held), *_worth(held))
+    for each in credit.ranking:
+        table.add_row(cell(each.name), _content(each), *_effect_cells(each))
     note = (
         f"{percent(credit.accuracy)} ({MEASURES[credit.measure]}) with all bullets, on {credit.samples} samples of the "
-        f"{credit.split} split. Effect: what is lost without the bullet; 'lost' and 'gained' count samples. "
+        f"{credit.split} split. Effect: the loss without the bullet; 'lost' and 'gained' count samples. "
         f"Stored as {credit.run}."
     )
     return Group(table, Text(), cell(note, style="dim"))
 
 
-def _content(held: BulletCredit) -> Text:
-    if len(held.bullets) == 1:
-        return cell(held.bullets[0].content)
-    return cell(f"{len(held.bullets)} bullets, such as: {held.bullets[0].content}")
+def _content(credit: BulletCredit) -> Text:
+    if len(credit.bullets) == 1:
+        return cell(credit.bullets[0].content)
+    return cell(f"{len(credit.bullets)} bullets, such as: {credit.bullets[0].content}")
 
 
-def _worth(held: BulletCredit) -> tuple[str, ...]:
-    counters = [bullet.counters for bullet in held.bullets]
+def _effect_cells(credit: BulletCredit) -> tuple[str, ...]:
+    counters = [bullet.counters for bullet in credit.bullets]
     return (
-        difference_text(held.test),
-        p_text(held.p_corrected),
-        str(held.test.only_b),
-        str(held.test.only_a),
+        difference_text(credit.test),
+        p_text(credit.p_corrected),
+        str(credit.test.only_b),
+        str(credit.test.only_a),
         str(sum(c.helpful for c in counters)),
         str(sum(c.harmful for c in counters)),
     )
 
 
 def history_view(history: History) -> RenderableType:
-    """The answers version by version, then what lies between the versions at which the sample turned wrong."""
+    """The answers version by version, then the differences between versions that made the sample wrong."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("version", "batch", "right", "answer"):
         table.add_column(name, justify="left" if name == "answer" else "right")
     last: str | None = None
     for step in history.answers:
         answer = step.outcome.answer if step.outcome.status == "scored" else f"failed: {step.outcome.error}"
-        seen = f"{step.outcome.correct}{answer}"
-        if seen == last and step is not history.answers[-1]:
-            continue  # nothing new: the table would be as long as the run
-        last = seen
+        result = f"{step.outcome.correct}{answer}"
+        if result == last and step is not history.answers[-1]:
+            continue  # the same answer again: the table would be as long as the run
+        last = result
         right = "yes" if step.outcome.correct else "no"
         batch = UNKNOWN if step.batch is None else str(step.batch + 1)
         table.add_row(f"v{step.version}", batch, right, cell(answer, limit=200))
     parts: list[RenderableType] = [cell(history.sample.question, style="bold", limit=500), Text(), table]
-    for turn in history.turns:
-        title = f"v{turn.before.version} had it right, v{turn.after.version} had not:"
-        parts += [Text(), Text(title, style="bold"), diff_view(turn.difference)]
-    if not history.turns:
+    for regression in history.regressions:
+        title = f"right with v{regression.before.version}, not right with v{regression.after.version}:"
+        parts += [Text(), Text(title, style="bold"), diff_view(regression.difference)]
+    if not history.regressions:
         parts += [Text(), Text("no version that was wrong came after one that was right")]
     return Group(*parts)

@@ -1,4 +1,4 @@
-"""What a run learns, shown while it goes on: each question with its answer, and each bullet as it comes."""
+"""Progress of a run with what it learns: each question with its answer, and each change of the playbook."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ace.store import OutcomeRecord, RunReader, RunStore
 from ace.types import Sample
 
 MOST_CHARACTERS = 96
-"""Of a question: enough to see what it is about."""
+"""Characters of a question or an answer."""
 
 
 class LearningView:
-    """The progress of a run, and after each batch what the store has of it. `samples` are those of the task, by id."""
+    """The progress of a run, and the answers and changes of each committed batch. `samples` are the task's, by id."""
 
     def __init__(self, console: Console, store: str, samples: Mapping[str, Sample]) -> None:
         self._console, self._store, self._samples = console, store, samples
@@ -49,9 +49,9 @@ class LearningView:
     def _show_batch(self, store: RunReader, index: int) -> None:
         for outcome in store.outcomes(self._run, batch=index):
             self._console.print(self._answer(outcome), soft_wrap=True)
-        for known in store.deltas(self._run):
-            if known.batch == index:
-                for operation in known.delta.operations:
+        for committed in store.deltas(self._run):
+            if committed.batch == index:
+                for operation in committed.delta.operations:
                     if (line := describe_change(operation)) is not None:
                         self._console.print(line, soft_wrap=True)
 
@@ -70,7 +70,7 @@ class LearningView:
 
 
 def describe_change(operation: Operation) -> Text | None:
-    """One change of the playbook in a line; None for tags, which change no words."""
+    """Describe one change of the playbook in a line. None for tags, which change no texts."""
     match operation:
         case Add(content=content):
             return Text(f"  + {visible(content)}", style="bold green")

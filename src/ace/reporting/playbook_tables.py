@@ -13,9 +13,9 @@ from ace.reporting.text import cell
 
 
 def playbook_view(playbook: Playbook) -> RenderableType:
-    """Bullets under their sections, with what is known of their worth; then those that no prompt shows, and why."""
-    held = f", {len(playbook.quarantined)} quarantined" if playbook.quarantined else ""
-    parts: list[RenderableType] = [Text(f"version {playbook.version}, {len(playbook)} bullets{held}", style="bold")]
+    """Bullets under their sections, with their counters; then quarantined bullets with their reasons."""
+    others = f", {len(playbook.quarantined)} quarantined" if playbook.quarantined else ""
+    parts: list[RenderableType] = [Text(f"version {playbook.version}, {len(playbook)} bullets{others}", style="bold")]
     for section in playbook.sections:
         bullets = [bullet for bullet in playbook.bullets if bullet.section == section.slug]
         if bullets:
@@ -26,7 +26,7 @@ def playbook_view(playbook: Playbook) -> RenderableType:
 
 
 def diff_view(difference: PlaybookDiff) -> RenderableType:
-    """What was added (+), removed (-), reworded (~), retagged (#) and quarantined (!)."""
+    """Lines for bullets that were added (+), removed (-), reworded (~), retagged (#) and quarantined (!)."""
     if difference.empty:
         return Text("no difference")
     return Group(*_diff_lines(difference))
@@ -39,8 +39,9 @@ def _bullets(bullets: list[Bullet]) -> Table:
     for name in ("helpful", "harmful", "used"):
         table.add_column(name, justify="right")
     for bullet in bullets:
-        known = bullet.counters
-        table.add_row(cell(bullet.id), cell(bullet.content), str(known.helpful), str(known.harmful), str(known.uses))
+        counters = bullet.counters
+        numbers = map(str, (counters.helpful, counters.harmful, counters.uses))
+        table.add_row(cell(bullet.id), cell(bullet.content), *numbers)
     return table
 
 
@@ -69,5 +70,5 @@ def _diff_lines(difference: PlaybookDiff) -> Iterator[Text]:
             f"harmful {before.harmful} -> {after.harmful}, used {before.uses} -> {after.uses}",
             style="dim",
         )
-    for held in difference.quarantined:
-        yield cell(f"! [{held.id}] quarantined: {'; '.join(held.reasons)}", style="yellow")
+    for quarantined in difference.quarantined:
+        yield cell(f"! [{quarantined.id}] quarantined: {'; '.join(quarantined.reasons)}", style="yellow")

@@ -1,4 +1,4 @@
-"""The progress of a run while it goes on: live bars on a terminal, plain lines everywhere else."""
+"""Progress of a run: live bars on a terminal, plain lines everywhere else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MOST_KINDS = 20
 
 
 class View(Protocol):
-    """A listener that is open while the run goes on."""
+    """A listener that is open during the run."""
 
     def __enter__(self) -> Self: ...
 
@@ -58,7 +58,7 @@ def progress_view(console: Console) -> View:
 
 
 class LiveView:
-    """One bar for the adaptation and one for the evaluation under way; finished evaluations become lines above them."""
+    """One bar for the adaptation and one for the current evaluation; finished evaluations become lines above them."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -125,8 +125,8 @@ class LiveView:
 
     def _rates(self) -> str:
         speed = self._tally.tokens_per_s
-        shown = UNKNOWN if speed is None else f"{speed:.0f}"
-        return f"  {shown} tokens/s  cache {percent(self._tally.cache_hit_rate)}"
+        rate = UNKNOWN if speed is None else f"{speed:.0f}"
+        return f"  {rate} tokens/s  cache {percent(self._tally.cache_hit_rate)}"
 
     def _remove(self, task: TaskID | None) -> None:
         if task is not None:
@@ -134,14 +134,14 @@ class LiveView:
 
 
 class PlainView:
-    """One line for each thing that happened, and a sign of life at least every `every_s` seconds of evaluation."""
+    """One line for each event, and at least one line every `every_s` seconds of an evaluation."""
 
     def __init__(self, console: Console, *, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._tally = Tally(clock)
         self._every_s = every_s
         self._clock = clock
-        self._said = clock()
+        self._last_line = clock()
 
     def __enter__(self) -> Self:
         return self
@@ -154,24 +154,24 @@ class PlainView:
     def __call__(self, event: Event) -> None:
         self._tally.add(event)
         line = describe(event, self._tally)
-        if line is None and isinstance(event, EvaluationProgress) and self._clock() - self._said >= self._every_s:
+        if line is None and isinstance(event, EvaluationProgress) and self._clock() - self._last_line >= self._every_s:
             line = f"{event.label}: {event.done}/{event.samples} samples, {event.correct} right so far"
         if line is not None:
-            self._said = self._clock()
+            self._last_line = self._clock()
             self._console.print(cell(line), soft_wrap=True)
 
 
 def describe(event: Event, tally: Tally) -> str | None:
-    """The line that says what happened, None for events that only move a bar."""
+    """Describe an event in one line. None for events that only move a bar."""
     match event:
         case EngineReady(provider, model, device, start_s, reason, memory):
-            held = f", {memory / (1 << 30):.2f} GiB of weights and KV cache" if memory else ""
+            size = f", {memory / (1 << 30):.2f} GiB of weights and KV cache" if memory else ""
             why = f" ({reason})" if reason else ""
-            return f"engine: {provider} with {model} on {device}, started in {seconds(start_s)}{held}{why}"
+            return f"engine: {provider} with {model} on {device}, started in {seconds(start_s)}{size}{why}"
         case EngineStartDeferred(provider, model):
-            return f"engine: {provider} with {model} starts when it is asked; this run's answers are in the store"
+            return f"engine: {provider} with {model} starts with the first call that the completion cache cannot answer"
         case RunStarted(run, mode, samples, batches, resumed_at):
-            resumed = f", going on after batch {resumed_at}" if resumed_at else ""
+            resumed = f", resumed after batch {resumed_at}" if resumed_at else ""
             work = f", {samples} samples in {batches} batches" if batches else ""
             return f"run {run}: {mode}{work}{resumed}"
         case BatchCommitted(index, epoch, first, corrected, failed, samples, version, bullets, operations, skipped):
@@ -206,7 +206,7 @@ def describe(event: Event, tally: Tally) -> str | None:
 
 
 def _not_done(skipped: Mapping[str, int]) -> str:
-    """How many operations were not carried out, with the reasons that come most often."""
+    """Number of operations that were not carried out, with the most frequent reasons."""
     if not skipped:
         return ""
     often = sorted(skipped.items(), key=lambda item: -item[1])[:3]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ace.engine import RoleTokens
+from ace.engine import RoleTokens, RunSummary
 from ace.engine.failures import count_failures
 from ace.reporting.summary_tables import failure_rows, metrics_text, summary_view, usage_table
 from ace.reporting.text import UNKNOWN, by_type, cell, moment, percent, seconds
@@ -25,15 +24,15 @@ def runs_table(runs: Sequence[Run]) -> RenderableType:
     for name in ("run", "status", "task", "model", "batches", "before", "after", "started"):
         table.add_column(name, no_wrap=name == "run")
     for run in runs:
-        summary = run.summary or {}
+        summary = None if run.summary is None else RunSummary.from_json(run.summary)
         table.add_row(
             cell(run.id),
             _status(run),
             cell(run.task),
-            cell(str(summary.get("model", UNKNOWN)), limit=40),
+            cell(summary.model if summary else UNKNOWN, limit=40),
             str(run.batches),
-            percent(summary.get("accuracy_before")),
-            percent(summary.get("accuracy_after")),
+            percent(summary.accuracy_before if summary else None),
+            percent(summary.accuracy_after if summary else None),
             moment(run.created),
         )
     return table
@@ -46,19 +45,20 @@ def run_view(store: RunReader, run: Run) -> RenderableType:
         parts += [Text(), _evaluations(evaluations)]
     if batches := store.batches(run.id):
         parts += [Text(), _batches(batches, store.playbook_versions(run.id))]
-    if run.summary is None or "failures" not in run.summary:
-        parts += _failures(store, run)
-    parts += [Text(), summary_view(run.summary) if run.summary else _usage(store, run)]
+    if run.summary is None:
+        parts += [*_failures(store, run), Text(), _usage(store, run)]
+    else:
+        parts += [Text(), summary_view(RunSummary.from_json(run.summary))]
     return Group(*parts)
 
 
 def _failures(store: RunReader, run: Run) -> list[RenderableType]:
-    """The errors of a run whose summary does not have them, and what its backends changed."""
-    counted = [asdict(failure) for failure in count_failures(store.errors(run.id))]
+    """Errors of a run without a summary, and changes that its backends made to requests."""
+    failures = count_failures(store.errors(run.id))
     table = Table.grid(padding=(0, 3))
     table.add_column(style="dim")
     table.add_column()
-    for name, value in (*failure_rows(counted), *(("note", cell(note)) for note in run.notes)):
+    for name, value in (*failure_rows(failures), *(("note", cell(note)) for note in run.notes)):
         table.add_row(name, value)
     return [Text(), table] if table.row_count else []
 
@@ -83,10 +83,10 @@ def _identity(run: Run) -> Table:
         ("ace", cell(run.ace_version)),
     ):
         table.add_row(name, value)
-    if run.error and run.summary is None:
+    if run.error and (run.summary is None or run.status == "failed"):
         table.add_row("ended because", cell(run.error))
     if run.status in ("interrupted", "failed") or run.abandoned:
-        table.add_row("go on with", cell(f"ace resume {run.id}"))
+        table.add_row("resume with", cell(f"ace resume {run.id}"))
     return table
 
 
@@ -151,6 +151,6 @@ def _batches(batches: Sequence[BatchInfo], versions: Sequence[VersionInfo]) -> T
 
 
 def _usage(store: RunReader, run: Run) -> Table:
-    known = store.usage_by_role(run.id)
-    used = {role: known.get(role, RoleUsage(0, Usage(), 0, 0)) for role in ROLES}
-    return usage_table({role: (of_role.calls, asdict(RoleTokens.of(of_role.usage))) for role, of_role in used.items()})
+    by_role = store.usage_by_role(run.id)
+    used = {role: by_role.get(role, RoleUsage(0, Usage(), 0, 0)) for role in ROLES}
+    return usage_table({role: (usage.calls, RoleTokens.of(usage.usage)) for role, usage in used.items()})

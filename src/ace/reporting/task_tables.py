@@ -1,4 +1,4 @@
-"""What a task is, shown before a model is asked: its splits, and for some samples what each role will see."""
+"""Preview of a task without a model: its splits, and the prompts of some samples."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ace.reporting.text import UNKNOWN, visible_lines
 from ace.tasks import ComparingTask, InteractiveTask, MeasuringTask, ObservingTask, SchemaTask, Task
 from ace.types import ROLES, Request, Score
 
-MOST_SHOWN = 4_000
-"""Characters of one message that are shown."""
+MOST_CHARACTERS = 4_000
+"""Characters of one message in the preview; longer ones are cut in the middle."""
 
 _ABILITIES: Mapping[str, Any] = {
     "observes answers": ObservingTask,
@@ -68,10 +68,11 @@ def _graded(score: Score | None) -> Text:
 
 
 def _clipped(text: str) -> Text:
-    shown = visible_lines(text)
-    if len(shown) > MOST_SHOWN:
-        shown = f"{shown[: MOST_SHOWN // 2]}\n... {len(shown) - MOST_SHOWN} characters ...\n{shown[-MOST_SHOWN // 2 :]}"
-    return Text(shown)
+    clipped = visible_lines(text)
+    if len(clipped) > MOST_CHARACTERS:
+        cut, half = len(clipped) - MOST_CHARACTERS, MOST_CHARACTERS // 2
+        clipped = f"{clipped[:half]}\n... {cut} characters ...\n{clipped[-half:]}"
+    return Text(clipped)
 
 
 def _fields(request: Request) -> str:

@@ -1,7 +1,7 @@
-"""Data as text that is safe on a terminal, and numbers as people read them.
+"""Text that is safe on a terminal, and numbers for people.
 
-What a sample, a model or a file says may hold escape sequences, right-to-left overrides or rich markup. `cell` shows
-all of it as the characters it is made of; nothing of it can move the cursor, change a colour or hide a word.
+Texts of samples, models and files may contain escape sequences, right-to-left overrides or rich markup. `cell` shows
+them as the characters that they consist of: they cannot move the cursor, change a colour or hide a word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _JOINERS = "\u200c\u200d"  # part of words and emoji in many scripts
 
 
 def visible(text: str) -> str:
-    """`text` on one line, with control and formatting characters and lone surrogates written as escapes."""
+    """Put `text` on one line and escape its control and formatting characters and lone surrogates."""
     return "".join(_escaped(char) if _hidden(char) else char for char in text)
 
 
@@ -31,25 +31,25 @@ def _escaped(char: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """`text` with its lines kept and everything else as in `visible`."""
+    """Escape each line of `text` as `visible` does, and keep the lines."""
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def cell(text: str, *, style: str = "", limit: int | None = None) -> Text:
-    """`text` for a table, without markup; cut to `limit` characters."""
-    shown = visible(text)
-    if limit is not None and len(shown) > limit:
-        shown = shown[: limit - 1] + "…"
-    return Text(shown, style=style)
+    """Make a table cell of `text`, without markup, of at most `limit` characters."""
+    line = visible(text)
+    if limit is not None and len(line) > limit:
+        line = line[: limit - 1] + "…"
+    return Text(line, style=style)
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] as a percentage."""
+    """Format a share in [0, 1] as a percentage."""
     return UNKNOWN if share is None else f"{share:.1%}"
 
 
 def seconds(value: float | None) -> str:
-    """A time in seconds: `0.42 s`, `12.3 s`, `4:05`, `1:02:03`."""
+    """Format a time in seconds: `0.42 s`, `12.3 s`, `4:05`, `1:02:03`."""
     if value is None:
         return UNKNOWN
     if value < 60:
@@ -60,15 +60,15 @@ def seconds(value: float | None) -> str:
 
 
 def count(value: int) -> str:
-    """A whole number with thousands apart."""
+    """Format a whole number with spaces between thousands."""
     return f"{value:,}".replace(",", " ")
 
 
 def by_type(numbers: Mapping[str, int]) -> str:
-    """How many of each type: `4 ADD, 24 TAG`."""
+    """Counts by type: `4 ADD, 24 TAG`."""
     return ", ".join(f"{number} {kind}" for kind, number in sorted(numbers.items())) or "none"
 
 
 def moment(value: datetime | None) -> str:
-    """A point in time, in the local zone, to the second."""
+    """Format a point in time, in the local zone, to the second."""
     return UNKNOWN if value is None else value.astimezone().strftime("%Y-%m-%d %H:%M:%S")

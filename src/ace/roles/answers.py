@@ -1,4 +1,4 @@
-"""What each role answers. The declaration order of the fields is the order in which an engine writes them.
+"""Answers of the roles. The declaration order of the fields is the order in which an engine writes them.
 
 Validation forgives form (an id in brackets, a lower-case type, a number for a text), never content: what cannot be read
 is left out of a list and named in the validation context, or fails the answer.
@@ -52,9 +52,11 @@ _PLACEHOLDER = re.compile(
 )
 """What stands for a value in a description of the format."""
 _LONGEST_PLACEHOLDER = 120
+_SCHEMA_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
+_SCHEMA_KEYS = frozenset({"type", "title", "description", "pattern", "enum", "default", "items", "properties"})
 _NOT_A_KEY = re.compile(r"[^a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_ID = re.compile(r"(?<![a-z0-9])[a-z]{2,6}-[0-9]{5}(?![0-9])")
+_ID = re.compile(r"(?<![a-z0-9])[a-z]{2,6}[-_][0-9]{5}(?![0-9])", re.IGNORECASE)
 
 
 def _text(value: Any) -> Any:
@@ -75,7 +77,9 @@ def _json(value: Any) -> str:
 
 
 def _final_text(value: Any) -> Any:
-    """As `_text`; Python's `None` may be the word that was asked for."""
+    """As `_text`; Python's `None` may be the word that was asked for, and a JSON schema is no answer."""
+    if isinstance(value, dict) and str(value.get("type")) in _SCHEMA_TYPES and value.keys() <= _SCHEMA_KEYS:
+        raise ValueError("a JSON schema stands for a value, it is none")
     return str(value) if isinstance(value, PythonNone) else _text(value)
 
 
@@ -92,15 +96,19 @@ def _filled(value: str) -> str:
 
 
 def _bullet_id(value: Any) -> Any:
-    found = _ID.search(value) if isinstance(value, str) else None
-    return found.group() if found else value
+    return next(iter(_ids_in(value)), value) if isinstance(value, str) else value
+
+
+def _ids_in(text: str) -> list[str]:
+    """The ids that a text names; `STR_00012` means `str-00012`."""
+    return [found.lower().replace("_", "-") for found in _ID.findall(text)]
 
 
 def _bullet_ids(value: Any, info: ValidationInfo) -> list[str]:
     """Every id in a list, or in one text that names several."""
     found: dict[str, None] = {}
     for item in value if isinstance(value, list) else [] if not value or isinstance(value, PythonNone) else [value]:
-        ids = _ID.findall(item["id"] if isinstance(item, dict) and isinstance(item.get("id"), str) else str(item))
+        ids = _ids_in(item["id"] if isinstance(item, dict) and isinstance(item.get("id"), str) else str(item))
         found.update(dict.fromkeys(ids))
         if not ids:
             _leave_out(info, "bullet id", item, "not an id")
@@ -115,18 +123,18 @@ def _readable(
     def read(value: Any, info: ValidationInfo) -> list[Item]:
         nothing = value is None or isinstance(value, PythonNone)
         items = value if isinstance(value, list) else [] if nothing else [value]
-        kept: list[Item] = []
+        readable: list[Item] = []
         problem = ""
         for item in items:
             try:
-                kept.append(model().validate_python(item))
+                readable.append(model().validate_python(item))
             except ValidationError as error:
                 first = error.errors(include_url=False, include_input=False)[0]
                 problem = ": ".join([*(str(part) for part in first["loc"]), first["msg"]])
                 _leave_out(info, what, item, problem)
-        if items and not kept and required:
+        if items and not readable and required:
             raise ValueError(f"no {what} can be read ({problem})")
-        return kept
+        return readable
 
     return read
 
@@ -169,8 +177,13 @@ class GeneratorAnswer(_Answer):
     @model_validator(mode="before")
     @classmethod
     def _short_key(cls, data: Any) -> Any:
-        """`{"answer": "42"}` means the final answer."""
-        if isinstance(data, dict) and "final_answer" not in data and isinstance(data.get("answer"), str | int | float):
+        """`{"answer": "42"}` means the final answer, and a final answer can stand in an object of its own name."""
+        if not isinstance(data, dict):
+            return data
+        final = data.get("final_answer")
+        if isinstance(final, dict) and "final_answer" in final:
+            return {**data, "final_answer": final["final_answer"]}
+        if "final_answer" not in data and isinstance(data.get("answer"), str | int | float):
             return {**data, "final_answer": data["answer"]}
         return data
 
@@ -193,7 +206,7 @@ def _tag_items(value: Any) -> Any:
 
 
 class Reflection(_Answer):
-    """What the reflector found. `key_insight` is empty where there is nothing to learn."""
+    """The reflector's answer. `key_insight` is empty where there is nothing to learn."""
 
     reasoning: Text = ""
     error_identification: Text = ""
@@ -210,7 +223,7 @@ class AddOp(_Answer):
 
     type: Literal["ADD"]
     reason: Text = ""
-    section: Text
+    section: Text = ""
     content: FilledText
 
 
@@ -258,7 +271,7 @@ _TAG = TypeAdapter(BulletTag)
 
 
 class Curation(_Answer):
-    """What the curator proposes. A bare list is read as its operations."""
+    """The curator's answer. A bare list is read as its operations."""
 
     reasoning: Text = ""
     operations: Annotated[

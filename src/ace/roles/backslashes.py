@@ -1,7 +1,7 @@
 r"""LaTeX in JSON strings whose backslashes are single: `"\frac{1}{2}"` where JSON wants `"\\frac{1}{2}"`.
 
-A JSON decoder reads the `\f` of `\frac` as a form feed, the `\t` of `\theta` as a tab, and refuses `\sqrt`. Models write
-both, and a guided engine lets the first kind through.
+A JSON decoder reads the `\f` of `\frac` as a form feed, the `\t` of `\theta` as a tab, and refuses `\sqrt`. Models
+write both, and a guided engine lets the first kind through.
 """
 
 from __future__ import annotations
@@ -9,121 +9,29 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_COMMANDS: Final = frozenset(
-    # What follows the first letter is no word, so that a line break or tab before it is never meant.
-    [
-        "nabla",
-        "natural",
-        "ncong",
-        "nearrow",
-        "neg",
-        "negthinspace",
-        "neq",
-        "newcommand",
-        "newline",
-        "newpage",
-        "ngeq",
-        "ngtr",
-        "nleq",
-        "nleftarrow",
-        "nleftrightarrow",
-        "nrightarrow",
-        "noindent",
-        "nolimits",
-        "nonumber",
-        "normalsize",
-        "not",
-        "notag",
-        "notin",
-        "nprec",
-        "nsim",
-        "nsubseteq",
-        "nsucc",
-        "nsupseteq",
-        "ntriangleleft",
-        "ntriangleright",
-        "nwarrow",
-        "nLeftarrow",
-        "nRightarrow",
-        "raggedright",
-        "raise",
-        "raisebox",
-        "rangle",
-        "rbrace",
-        "rbrack",
-        "rceil",
-        "ref",
-        "renewcommand",
-        "restriction",
-        "rfloor",
-        "rgroup",
-        "rho",
-        "right",
-        "rightarrow",
-        "rightarrowtail",
-        "rightharpoondown",
-        "rightharpoonup",
-        "rightleftarrows",
-        "rightleftharpoons",
-        "rightrightarrows",
-        "rightsquigarrow",
-        "rlap",
-        "rm",
-        "root",
-        "rtimes",
-        "rule",
-        "rvert",
-        "rVert",
-        "tag",
-        "tanh",
-        "tau",
-        "tbinom",
-        "tfrac",
-        "therefore",
-        "theta",
-        "thickapprox",
-        "thicksim",
-        "thinspace",
-        "tilde",
-        "times",
-        "tiny",
-        "title",
-        "today",
-        "triangle",
-        "triangledown",
-        "triangleleft",
-        "trianglelefteq",
-        "triangleq",
-        "triangleright",
-        "trianglerighteq",
-        "twoheadrightarrow",
-    ]
-)
-_WITH_ARGUMENT: Final = frozenset(
-    [
-        "text",
-        "textbf",
-        "textcolor",
-        "textgreater",
-        "textit",
-        "textless",
-        "textmd",
-        "textnormal",
-        "textrm",
-        "textsc",
-        "textsf",
-        "textsl",
-        "textsubscript",
-        "textsuperscript",
-        "texttt",
-        "textup",
-    ]
-)
-"""Commands only before a brace: `\text = 1` is an indented line of a program."""
-_SHORT: Final = frozenset(["ne", "ni", "nu", "tan", "to", "top"])
+_COMMANDS: Final = """
+    nabla natural ncong nearrow neg negthinspace neq newcommand newline newpage ngeq ngtr nleq nleftarrow
+    nleftrightarrow nrightarrow noindent nolimits nonumber normalsize not notag notin nprec nsubseteq nsucc nsupseteq
+    ntriangleleft ntrianglelefteq ntriangleright ntrianglerighteq nwarrow nLeftarrow nLeftrightarrow nRightarrow
+    ngeqq ngeqslant nicefrac nleqq nleqslant nobreak nocite normalfont nsubseteqq nsupseteqq nvdash nvDash null
+    raggedright raise raisebox rangle rbrace rbrack rceil ref renewcommand restriction rfloor rgroup rho right
+    rightarrow rightarrowtail rightharpoondown rightharpoonup rightleftarrows rightleftharpoons rightrightarrows
+    rightsquigarrow rlap rm root rtimes rule rvert rVert
+    tableofcontents tag tanh tau tbinom textdegree textstyle textwidth tfrac therefore theta thickapprox thicksim
+    thinspace thispagestyle tilde times tiny title today toprule triangle triangledown triangleleft trianglelefteq
+    triangleq triangleright trianglerighteq ttfamily twoheadleftarrow twoheadrightarrow
+"""
+"""Commands of which the rest is no word, so that no line break or tab before it can be meant."""
+_WITH_ARGUMENT: Final = """
+    text textbf textcolor textgreater textit textless textmd textnormal textrm textsc textsf textsl textsubscript
+    textsuperscript texttt textup
+"""
+"""Commands only before a brace: a line `\\text = 1` is an indented one of a program."""
+_SHORT: Final = "ne ni nu tan to top"
 """Commands whose rest is a letter or syllable that can stand at the beginning of a line."""
-_WORDS: Final = frozenset(["nexists", "nless", "nmid", "nparallel", "nsim", "tt"])
+_WORDS: Final = "nexists nless nmid nparallel nsim tt"
 """Commands whose rest is a word: only after a blank or an opening mark."""
+_KINDS: Final = {word: kind for kind in (_COMMANDS, _WITH_ARGUMENT, _SHORT, _WORDS) for word in kind.split()}
 
 _ESCAPE = re.compile(r"\\(?:\\|u[0-9a-fA-F]{4}|[A-Za-z]+|.)", re.DOTALL)
 _UNICODE = re.compile("u[0-9a-fA-F]{4}")
@@ -140,8 +48,9 @@ def double_backslashes(text: str) -> str:
     r"""JSON text in which every backslash that begins no escape of JSON, or begins a LaTeX command, stands twice.
 
     `\b` always, and `\f` before a letter: nobody means a backspace or a form feed. `\n`, `\r` and `\t` where the word
-    that they begin is a command, or in a path of Windows. Of the few that are also a letter after a line break (`\nu`), those are line breaks
-    that are assigned to, or stand in a text that doubles its backslashes elsewhere. `\'` is left alone.
+    that they begin is a command, or in a path of Windows. Of the few that are also a letter after a line break (`\nu`),
+    those are line breaks that are assigned to, or stand in a text that doubles its backslashes elsewhere. `\'` is left
+    alone.
     """
     if "\\" not in text:
         return text
@@ -160,7 +69,7 @@ def double_backslashes(text: str) -> str:
 
 
 def _double_path(match: re.Match[str]) -> str:
-    """A path like `C:\\Users\\new`, told from lines after `A:` by a name that is no escape, or by a file's ending."""
+    r"""A path like `C:\Users\new`, told from lines after `A:` by a name that is no escape, or by a file's ending."""
     path = match.group()
     return path.replace("\\", "\\\\") if _PATH_FOR_SURE.search(path) else path
 
@@ -173,26 +82,29 @@ def restore_commands(text: str) -> str:
     def command(match: re.Match[str]) -> str:
         letter = _LETTERS[match.group()[0]]
         rest = match.group(1) or ""
-        known = letter in "bf" or _is_command(letter + rest, text, match.span(), doubled=True)
-        return f"\\{letter}{rest}" if known else match.group()
+        is_command = letter in "bf" or _is_command(letter + rest, text, match.span(), doubled=True)
+        return f"\\{letter}{rest}" if is_command else match.group()
 
     return _CONTROL.sub(command, text)
 
 
 def _is_command(word: str, text: str, span: tuple[int, int], *, doubled: bool) -> bool:
-    """Whether the escape at `span` of `text`, which begins with `word`'s first letter, is the LaTeX command `word`.
+    """Return True if the escape at `span` of `text`, with the first letter of `word`, is the LaTeX command `word`.
 
     `doubled` says that the text writes line breaks with one backslash and commands with two.
     """
     start, end = span
-    if word in _COMMANDS:
+    kind = _KINDS.get(word)
+    if kind is _COMMANDS:
         return True
-    if word in _WITH_ARGUMENT:
+    if kind is _WITH_ARGUMENT:
         return text[end : end + 1] == "{"
-    if doubled:
+    if kind is None and word[0] == "r":
+        return len(word) > 3 and word.islower() and not doubled  # a carriage return has a line feed behind it
+    if kind is None or doubled:
         return False
-    if word in _WORDS:
+    if kind is _WORDS:
         return text[start - 1 : start] in tuple(' "$({')
-    if word not in _SHORT or _ASSIGNED.match(text, end):
+    if _ASSIGNED.match(text, end):
         return False
     return word != "ni" or not _SENTENCE.match(text, end)

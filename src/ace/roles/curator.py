@@ -10,7 +10,7 @@ from ace.playbook.playbook import Playbook, Section
 from ace.playbook.section_names import section_for
 from ace.prompts import PromptPack
 from ace.roles.answers import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp
-from ace.roles.json_schema import pack_schema, shown_ids
+from ace.roles.json_schema import pack_schema, rendered_ids
 from ace.roles.reflector import reflection_values
 from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, Sampling
@@ -40,7 +40,7 @@ async def curate(
         "insights": "\n".join(lines),
         "sections": "\n".join(f"- {section.slug}: {section.title}" for section in sections),
         "stats": stats,
-        "ids": ", ".join(shown_ids(playbook)),
+        "ids": ", ".join(rendered_ids(playbook)),
     }
     schema = pack_schema(pack, Curation, playbook, sections=tuple(section.slug for section in sections))
     request = Request(
@@ -67,12 +67,12 @@ def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[
 
 def bullet_stats(playbook: Playbook, ids: Iterable[str]) -> str:
     """One line of counters for each live bullet among `ids`, in the playbook's order."""
-    wanted = set(ids)
+    touched = set(ids)
     return "\n".join(
         f"- {bullet.id}: helpful {bullet.counters.helpful}, harmful {bullet.counters.harmful}, "
         f"neutral {bullet.counters.neutral}, used {bullet.counters.uses}"
         for bullet in playbook.bullets
-        if bullet.id in wanted
+        if bullet.id in touched
     )
 
 

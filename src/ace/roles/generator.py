@@ -7,7 +7,7 @@ from typing import Any
 
 from ace.prompts import PromptPack
 from ace.roles.answers import GeneratorAnswer
-from ace.roles.json_schema import pack_schema, shown_ids
+from ace.roles.json_schema import pack_schema, rendered_ids
 from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, RoleName, Sample, Sampling
 
@@ -33,7 +33,12 @@ async def generate(
     the final answer, where it is not a text. `role` is recorded with the call: whose model was asked.
     """
     question, context = prompt or (sample.question, sample.context)
-    values = {"question": question, "context": context, "reflection": reflection, "ids": ", ".join(shown_ids(playbook))}
+    values = {
+        "question": question,
+        "context": context,
+        "reflection": reflection,
+        "ids": ", ".join(rendered_ids(playbook)),
+    }
     request = Request(
         messages=pack.messages("generator", playbook, values),
         sampling=sampling,

@@ -1,4 +1,4 @@
-"""What makes an insight none, found without a model call: it only says again what the reflector was shown."""
+"""Detection of insights that only repeat the reflector's prompt, without a model call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORD = re.compile(r"\w+")
 
 
 def find_repetition(insight: str, *, questions: Iterable[str], target: str, prompt: str) -> str | None:
-    """What `insight` repeats: "the question", "the right answer" or "the prompt"; None where it says more than that.
+    """Name what `insight` repeats: "the question", "the right answer" or "the prompt". None if it adds to them.
 
     `prompt` is the reflector's own text, without the sample.
     """
@@ -30,13 +30,13 @@ def find_repetition(insight: str, *, questions: Iterable[str], target: str, prom
 
 
 def _repeats(words: Sequence[str], source: Sequence[str]) -> bool:
-    """Whether `words` stand in `source` in a row, or nearly all of them in runs of `RUN`."""
+    """Return True if `words` stand in `source` in a row, or nearly all of them in runs of `RUN`."""
     if len(words) <= RUN:
         return tuple(words) in _runs(source, len(words))
-    known = _runs(source, RUN)
+    runs = _runs(source, RUN)
     repeated: set[int] = set()
     for start in range(len(words) - RUN + 1):
-        if tuple(words[start : start + RUN]) in known:
+        if tuple(words[start : start + RUN]) in runs:
             repeated.update(range(start, start + RUN))
     return len(repeated) >= MOST_REPEATED * len(words)
 

@@ -45,12 +45,12 @@ async def reflect_together(
     The call is recorded with the first sample.
     """
     first = samples[0].sample
-    shown = [
+    entries = [
         {"question": question, "context": context, "answer": answered.answer}
         for (question, context), answered in zip(prompts, samples, strict=True)
     ]
     request = Request(
-        messages=pack.joint_messages(playbook, shown, target=first.target or ""),
+        messages=pack.joint_messages(playbook, entries, target=first.target or ""),
         sampling=sampling,
         schema=_schema(pack, first.target or "", len(samples)) if guided else None,
         layout=pack.layout,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -44,7 +45,6 @@ class FoundObject(NamedTuple):
 # strict=False forgives raw newlines inside strings.
 _DECODER = json.JSONDecoder(strict=False, parse_int=Number, parse_float=Number, parse_constant=Number)
 _OBJECT = re.compile(r'\{\s*["}]')
-_FENCED = re.compile(r"\s*(?:```|~~~)[^\n`]*\n(.*?)\n?\s*(?:```|~~~)?\s*", re.DOTALL)
 _QUOTE = re.compile(r"(?<!\\)((?:\\\\)*)\\'")
 _CONSTANTS: Final = {"None": "null", "True": "true", "False": "false", "undefined": "null"}
 _SCALAR = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null|NaN|-?Infinity")
@@ -55,15 +55,22 @@ _BARE = re.compile(
     r'([^\s"\'{\[\]},][^"\'{}\[\]\n]*?)'  # a value without quotes
     r"(\s*)(?=,\s*[\"'\n}]|\}|\n)"  # and what ends it
 )
+_WIDE_COLON = re.compile('"\\s*：')
+_WIDE_COMMA = re.compile(r'(["\]}\d])\s*，\s*(?=["}])')
 _COMMENT = re.compile(r"\s+(?://|#|/\*).*")
 _NO_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"\s*:\s*(?:,|(?=\}))')
 
 
 def decode(text: str) -> Any:
     """The JSON value that `text` is, a fence around it aside. ValueError or RecursionError where it is none."""
-    fenced = _FENCED.fullmatch(text)
-    body = (fenced.group(1) if fenced else text).strip()
-    return _DECODER.decode(_QUOTE.sub(r"\1'", body))
+    return _DECODER.decode(_QUOTE.sub(r"\1'", _without_fence(text.strip())))
+
+
+def _without_fence(text: str) -> str:
+    """What stands in the fence that `text` begins with, closed or not."""
+    if not text.startswith(("```", "~~~")):
+        return text
+    return text.partition("\n")[2].rstrip().removesuffix(text[:3]).strip()
 
 
 def find_objects(text: str) -> Iterator[FoundObject]:
@@ -104,17 +111,16 @@ class ObjectEnds:
 
 
 def repaired(text: str, keys: Collection[str]) -> Iterator[Any]:
-    """What the one broken object in `text` may say, likeliest first; `keys` are those that it may have.
+    """Repair the one broken object in `text`, most likely readings first; `keys` are those that it may have.
 
     Nothing where it stops inside a string or a word: that is half an answer.
     """
     broken = _repairable(text)
     if not broken:
         return
-    try:
+    broken = _WIDE_COMMA.sub(r"\1, ", _WIDE_COLON.sub('":', broken))
+    with contextlib.suppress(ValueError, RecursionError):
         yield _python_literal(broken.replace("\\/", "/"))
-    except (ValueError, RecursionError):
-        pass
     quoted = _NO_VALUE.sub("", _BARE.sub(_quote, broken))
     for attempt in (quoted, _escape_quotes(quoted, keys)):
         try:
@@ -140,7 +146,7 @@ def _repairable(body: str) -> str:
 
 
 def _ends_with_a_value(body: str) -> bool:
-    """Whether the last thing is a whole, non-empty string after a colon: then only the closing brackets are missing."""
+    """Return True if `body` ends with a non-empty string after a colon: only closing brackets are missing."""
     if not body.endswith('"') or body.endswith('\\"'):
         return False
     opening = body.rfind('"', 0, -1)
@@ -173,7 +179,7 @@ def _escape_quotes(text: str, keys: Collection[str]) -> str:
 
 
 def _python_literal(source: str) -> Any:
-    """What a literal of Python says, or of JavaScript as far as that is one. ValueError."""
+    """Evaluate a literal of Python, or of JavaScript as far as it is one. ValueError."""
     tree = parse_python(source, "eval")
     if not isinstance(tree, ast.Expression):
         raise ValueError("no expression")

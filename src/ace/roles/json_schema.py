@@ -16,8 +16,8 @@ MOST_LISTED = 1_000
 out afterwards: each batch's playbook is a schema of its own, which takes 20 characters an id to send and compile."""
 
 BULLET_ID = "^[a-z]{2,6}-[0-9]{5}$"
-_SHOWN = re.compile(r"(?<!\\)\[([a-z]{2,6}-[0-9]{5})\]")
-_KEPT = ("type", "enum", "const", "pattern", "minItems")
+_ID_IN_PROMPT = re.compile(r"(?<!\\)\[([a-z]{2,6}-[0-9]{5})\]")
+_COPIED_KEYS = ("type", "enum", "const", "pattern", "minItems")
 
 
 @lru_cache(maxsize=256)
@@ -47,8 +47,8 @@ def response_schema(
         if "oneOf" in node:
             branches = [plain(branch) for branch in node["oneOf"]]
             possible = [name for name in operations if name == "ADD" or bullets != ()]
-            kept = [branch for branch in branches if branch["properties"]["type"]["const"] in possible]
-            return kept[0] if len(kept) == 1 else {"anyOf": kept}
+            allowed = [branch for branch in branches if branch["properties"]["type"]["const"] in possible]
+            return allowed[0] if len(allowed) == 1 else {"anyOf": allowed}
         if "properties" in node:
             left_out = omit if bullets != () else omit | {"bullet_ids", "bullet_tags"}
             fields = {name: plain(field) for name, field in node["properties"].items() if name not in left_out}
@@ -68,7 +68,7 @@ def response_schema(
                 "required": list(fields),
                 "additionalProperties": False,
             }
-        result = {key: node[key] for key in _KEPT if key in node}
+        result = {key: node[key] for key in _COPIED_KEYS if key in node}
         if bullets is not None and len(bullets) <= MOST_LISTED and node.get("pattern") == BULLET_ID:
             return {"type": "string", "enum": list(bullets)}
         if "items" in node:
@@ -94,13 +94,13 @@ def pack_schema(
         omit=pack.omit | omit,
         operations=pack.operations,
         sections=sections,
-        bullets=shown_ids(playbook),
+        bullets=rendered_ids(playbook),
         most_bullets=pack.answers.most_bullets,
         most_operations=pack.answers.most_operations,
     )
 
 
 @lru_cache(maxsize=64)
-def shown_ids(playbook: str) -> tuple[str, ...]:
+def rendered_ids(playbook: str) -> tuple[str, ...]:
     """The ids of the bullets in a rendered playbook, each once; an id that a bullet's text mentions is none."""
-    return tuple(dict.fromkeys(_SHOWN.findall(playbook)))
+    return tuple(dict.fromkeys(_ID_IN_PROMPT.findall(playbook)))

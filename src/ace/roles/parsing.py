@@ -29,9 +29,9 @@ _TURN = re.compile(
 )
 """What begins the next turn, which no one asked for."""
 _CUE: Final = (
-    r"(?:wait|actually|but|no|not quite|sorry|apolog\w+|correct\w*|mistake\w*|wrong|instead|rather|revis\w+|re-?check\w*"
-    r"|double[- ]check\w*|check\w*|verif\w+|on second thought|hmm+|oops|scratch that|updated?|final|improved|better"
-    r"|hold on|let me fix|fixed|等等|不对|更正|修正)"
+    r"(?:wait|actually|but|no|not quite|sorry|apolog\w+|correct\w*|mistake\w*|wrong|instead|rather|revis\w+"
+    r"|re-?check\w*|double[- ]check\w*|check\w*|verif\w+|on second thought|hmm+|oops|scratch that|updated?|final"
+    r"|improved|better|hold on|let me fix|fixed|等等|不对|更正|修正)"
 )
 _CORRECTION = re.compile(rf"\W*(?:(?:oh|ah|so|and|hmm+),?\s+)?{_CUE}(?:\W|$)", re.IGNORECASE)
 _CORRECTION_ANYWHERE = re.compile(rf"(?:^|\W){_CUE}(?:\W|$)", re.IGNORECASE)
@@ -111,7 +111,7 @@ class _Reader(Generic[Answer]):
             return None
 
     def _many(self, text: str) -> bool:
-        """Whether `text` is one JSON list of several objects: none of them is the answer."""
+        """Return True if `text` is one JSON list of several objects: none of them is the answer."""
         try:
             value = decode(text)
         except (ValueError, RecursionError):
@@ -205,7 +205,7 @@ def _inner(value: Any) -> Iterator[Any]:
 
 
 def _called_with(value: Mapping[str, Any]) -> Iterator[Any]:
-    """What a tool call in the format of OpenAI's API was called with: `{"tool_calls": [{"function": {...}}]}`."""
+    """Yield the arguments of tool calls in the format of OpenAI's API: `{"tool_calls": [{"function": {...}}]}`."""
     calls = value.get("tool_calls")
     for call in calls if isinstance(calls, list) else [value]:
         function = call.get("function") if isinstance(call, Mapping) else None

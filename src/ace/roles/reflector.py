@@ -8,7 +8,7 @@ from dataclasses import replace
 from ace.prompts import PromptPack
 from ace.roles.answers import GeneratorAnswer, Reflection
 from ace.roles.insight_check import find_repetition
-from ace.roles.json_schema import pack_schema, shown_ids
+from ace.roles.json_schema import pack_schema, rendered_ids
 from ace.roles.role_call import Complete, RoleResult, call_role
 from ace.types import Request, Sample, Sampling
 
@@ -40,7 +40,7 @@ async def reflect(
         "feedback": feedback,
         "target": sample.target or "",
         "bullets": ", ".join(bullet for bullet in dict.fromkeys(answer.bullet_ids) if bullet in playbook),
-        "ids": ", ".join(shown_ids(playbook)),
+        "ids": ", ".join(rendered_ids(playbook)),
     }
     request = Request(
         messages=pack.messages("reflector", playbook, values),
@@ -68,8 +68,8 @@ def drop_repetition(
     )
     if repeated is None:
         return result
-    said = f"insight left out: it repeats {repeated}: {result.value.key_insight[:200]!a}"
-    error = "; ".join(filter(None, (result.call.error, said)))
+    note = f"insight left out: it repeats {repeated}: {result.value.key_insight[:200]!a}"
+    error = "; ".join(filter(None, (result.call.error, note)))
     return replace(
         result,
         value=result.value.model_copy(update={"key_insight": ""}),
@@ -78,7 +78,7 @@ def drop_repetition(
 
 
 def reflection_text(pack: PromptPack, reflection: Reflection) -> str:
-    """What the generator is shown of `reflection` when it tries again."""
+    """Render `reflection` for the generator's retry."""
     return pack.reflection.fill({**reflection_values(reflection), "insight": reflection.key_insight})
 
 

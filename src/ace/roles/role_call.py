@@ -23,7 +23,7 @@ Complete = Callable[[Request], Awaitable[Completion]]
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """What is kept of one call. `sample_id` is None for a curator, whose call serves many samples.
+    """The record of one call. `sample_id` is None for a curator, whose call serves many samples.
 
     `error` says why the text could not be parsed, or, where `parsed` is true, what had to be left out of it;
     `escalated` is why the role's larger model was asked (`engine.calls.escalation.Escalation`), None where its own was.
@@ -131,7 +131,7 @@ async def _call(
 
 
 def _cause(completion: Completion) -> str:
-    """What a server did that no answer can be read for, in front of what the parser says."""
+    """The server's reason for an unreadable answer, as a prefix of the parser's message."""
     if completion.finish_reason == "error":
         return f"the server ended the answer with '{completion.finish_detail or 'error'}': "
     if completion.finish_reason == "length" and completion.reasoning and not completion.text.strip():

@@ -1,4 +1,4 @@
-"""What a model thought before it answered, as the templates of many models mark it, is not part of the answer."""
+"""Removal of a model's thinking before its answer, as the templates of many models mark it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-_NAME: Final = r"(?:(?:ant|seed:|inner[_-])?think(?:ing)?|(?:inner[_-])?thoughts?|reason(?:ing)?|reasoning_process|scratchpad|analysis)"
+_NAME: Final = (
+    r"(?:(?:ant|seed:|inner[_-])?think(?:ing)?|(?:inner[_-])?thoughts?|reason(?:ing)?(?:_process)?|scratchpad|analysis)"
+)
 _OPENING = re.compile(
     rf"(?<!`)(?:<\s*{_NAME}(?:\s[^<>]*)?>|\[{_NAME}\]|◁{_NAME}▷"
     rf"|<\|(?:begin_of_|start_(?:of_)?)?{_NAME}(?:_start)?\|>"
@@ -42,7 +44,7 @@ def without_thoughts(text: str, object_end: Callable[[int], int | None]) -> Spok
     tag = _ANY.search(text)
     if tag is None:
         return Spoken(text, unfinished=False)
-    kept: list[str] = []
+    answer_parts: list[str] = []
     position = begun = 0
     thinking = False
     while tag is not None:
@@ -53,13 +55,13 @@ def without_thoughts(text: str, object_end: Callable[[int], int | None]) -> Spok
             continue
         if tag["closing"] is not None or (tag["end"] is not None and thinking):
             if not thinking:
-                kept.clear()
+                answer_parts.clear()
             thinking, begun = False, tag.end()
         elif tag["opening"] is not None and not thinking:
-            kept.append(text[begun : tag.start()])
+            answer_parts.append(text[begun : tag.start()])
             thinking = True
         position = tag.end()
         tag = _ANY.search(text, position)
     if not thinking:
-        kept.append(text[begun:])
-    return Spoken("".join(kept), unfinished=thinking)
+        answer_parts.append(text[begun:])
+    return Spoken("".join(answer_parts), unfinished=thinking)

@@ -134,13 +134,13 @@ def amend_evaluation(connection: Connection, run_id: str, index: int, amended: E
 
 
 def add_journal(connection: Connection, run_id: str, entries: Sequence[JournalEntry]) -> None:
-    """Answered calls of the work in flight. What the journal holds already stays as it is."""
+    """Insert answered calls of the work in flight. Existing entries stay."""
     if entries:
         connection.execute(insert_new(connection.dialect, journal), [_journal_row(run_id, entry) for entry in entries])
 
 
 def add_completions(connection: Connection, answers: Mapping[str, Completion]) -> None:
-    """Answers for the completion cache, by their keys. What it holds already stays as it is."""
+    """Insert answers into the completion cache by their keys. Existing ones stay."""
     if answers:
         now = utcnow()
         rows = [_completion_row(key, completion, now) for key, completion in answers.items()]
@@ -148,10 +148,10 @@ def add_completions(connection: Connection, answers: Mapping[str, Completion]) -
 
 
 def add_notes(connection: Connection, run_id: str, notes: Sequence[str]) -> None:
-    """What the run's backends had to change, each once."""
+    """Add the changes that the run's backends made to requests, each once."""
     if notes:
-        known = connection.execute(select(runs.c.notes).where(runs.c.id == run_id)).scalar_one() or []
-        every = list(dict.fromkeys((*known, *notes)))
+        stored = connection.execute(select(runs.c.notes).where(runs.c.id == run_id)).scalar_one() or []
+        every = list(dict.fromkeys((*stored, *notes)))
         connection.execute(update(runs).where(runs.c.id == run_id).values(notes=every))
 
 
@@ -164,7 +164,7 @@ def trim_completions(connection: Connection, most: int) -> None:
 
 
 def clear_journal(connection: Connection, run_id: str) -> None:
-    """Forget the run's journal: nothing is in flight any more."""
+    """Delete the run's journal: no call is in flight any more."""
     connection.execute(delete(journal).where(journal.c.run_id == run_id))
 
 
@@ -227,8 +227,8 @@ def _add_calls(
     if not records:
         return
     connection.execute(
-        delete(journal).where(journal.c.run_id == run_id, journal.c.digest == bindparam("known")),
-        [{"known": record.digest} for record in records],
+        delete(journal).where(journal.c.run_id == run_id, journal.c.digest == bindparam("committed")),
+        [{"committed": record.digest} for record in records],
     )
     first = _next(connection, calls, "seq", run_id)
     place = {"run_id": run_id, "batch": batch, "evaluation": evaluation}

@@ -1,9 +1,9 @@
-"""Who may write a run: one owner at a time, known by a token that every commit checks.
+"""The lease of a run: one owner at a time may write, with a token that every commit checks.
 
-The owner says so every `HEARTBEAT_S` seconds, or as often as its store was told to. Another process takes a run over
-when the owner's process is dead (same machine) or silent for `STALE_S` seconds (anywhere). Taking over a process that
-only slept is safe: its next commit finds a token that is not its own and fails with RunLockedError before it has
-written anything.
+The owner renews the lease every `HEARTBEAT_S` seconds, or at its store's own interval. Another process takes a run over
+when the owner's process is dead (same machine) or has not renewed the lease for `STALE_S` seconds (anywhere). Taking
+over from a process that only slept is safe: its next commit finds another token and fails with RunLockedError before it
+has written anything.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ STALE_S = 120.0
 
 _OWNER_COLUMNS = (runs.c.owner_token, runs.c.owner_pid, runs.c.owner_host, runs.c.owner_process, runs.c.owner_heartbeat)
 
-# Made once: every commit asks it.
+# Built once, because every commit runs it.
 _TOKEN = select(runs.c.owner_token).where(runs.c.id == bindparam("run")).with_for_update()
 
 
 def new_owner() -> Owner:
-    """This process, with a fresh token."""
+    """Make an owner of this process, with a new token."""
     return Owner(
         pid=os.getpid(),
         host=socket.gethostname(),
@@ -46,7 +46,7 @@ def new_owner() -> Owner:
 
 
 def process_mark(pid: int) -> str | None:
-    """`boot/pid namespace/start time` of a living process: a reused pid is not taken for it. None if it is dead.
+    """`boot/pid namespace/start time` of a running process, which differs for a reused pid. None if it is dead.
 
     "" where the system cannot tell (no /proc).
     """
@@ -71,7 +71,7 @@ def _place() -> str:
 
 
 def _mark_without_proc(pid: int) -> str | None:
-    if sys.platform == "win32":  # os.kill would end the process there; the heartbeat has to do
+    if sys.platform == "win32":  # os.kill would end the process there; only the heartbeat counts
         return ""
     try:
         os.kill(pid, 0)
@@ -83,7 +83,7 @@ def _mark_without_proc(pid: int) -> str | None:
 
 
 def is_live(owner: Owner, now: datetime) -> bool:
-    """Whether the owner must be presumed at work. Where its process cannot be seen from here, its heartbeat decides."""
+    """Return True if the owner may be running. Where its process is not visible, its heartbeat decides."""
     if (now - owner.heartbeat).total_seconds() > STALE_S:
         return False
     if owner.host != socket.gethostname():
@@ -95,7 +95,7 @@ def is_live(owner: Owner, now: datetime) -> bool:
 
 
 def owner_of(row: Row[*tuple[Any, ...]]) -> Owner | None:
-    """The owner that a row of `runs` names."""
+    """Read the owner from a row of `runs`."""
     if row.owner_token is None:
         return None
     return Owner(row.owner_pid, row.owner_host, row.owner_heartbeat, row.owner_token, row.owner_process)
@@ -129,7 +129,7 @@ def take(connection: Connection, run_id: str, owner: Owner) -> None:
 
 
 def check(connection: Connection, run_id: str, token: str | None) -> None:
-    """RunLockedError unless `token` owns the run, and keeps others from taking it until this transaction ends."""
+    """Check that `token` owns the run, and lock its row until this transaction ends. RunLockedError otherwise."""
     if token is None or connection.execute(_TOKEN, {"run": run_id}).scalar_one_or_none() != token:
         raise RunLockedError(
             f"this process does not own run {run_id}, so it may not write to it",
@@ -139,7 +139,7 @@ def check(connection: Connection, run_id: str, token: str | None) -> None:
 
 
 def release_lease(connection: Connection, run_id: str, token: str) -> None:
-    """Leave the run without an owner, if `token` still is its owner."""
+    """Release the run if `token` still owns it."""
     connection.execute(
         update(runs)
         .where(runs.c.id == run_id, runs.c.owner_token == token)
@@ -148,7 +148,7 @@ def release_lease(connection: Connection, run_id: str, token: str) -> None:
 
 
 class Heartbeat:
-    """A thread that keeps the owned runs' heartbeats fresh while this process lives, whatever else it does."""
+    """A thread that renews the heartbeats of the owned runs while this process runs."""
 
     def __init__(self, engine: Engine, interval_s: float) -> None:
         self._engine = engine
@@ -158,7 +158,7 @@ class Heartbeat:
         self._tokens: frozenset[str] = frozenset()
 
     def keep(self, tokens: frozenset[str]) -> None:
-        """From now on beat for the runs of `tokens`."""
+        """Renew the heartbeats of the runs with these `tokens` from now on."""
         self._tokens = tokens
         if tokens and self._thread is None:
             self._thread = threading.Thread(target=self._beat, name="ace-store-heartbeat", daemon=True)
@@ -179,4 +179,4 @@ class Heartbeat:
                         update(runs).where(runs.c.owner_token.in_(self._tokens)).values(owner_heartbeat=utcnow())
                     )
             except SQLAlchemyError:
-                continue  # a busy or full disk shows at the next commit, where somebody can be told
+                continue  # a busy or full disk fails the next commit, which reports it

@@ -1,7 +1,7 @@
-"""How a store came to its schema, step by step. A landed migration is never edited; the next change is a new one.
+"""Migrations of a store's schema. A released migration is never edited; the next change is a new one.
 
-Each migration and its record commit in one transaction, so a crash leaves the schema before it or after it. The SQL is
-what SQLite and PostgreSQL both understand.
+Each migration and its record commit in one transaction, so that a crash leaves the schema before it or after it. The
+SQL is common to SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -18,16 +18,29 @@ from ace.store.schema import migrations as applied
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """The statements that lead from schema `version` - 1 to `version`."""
+    """Statements that change schema `version` - 1 into `version`."""
 
     version: int
     name: str
     statements: tuple[str, ...]
 
 
+_USAGE = """
+            prompt_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            queue_s DOUBLE PRECISION,
+            ttft_s DOUBLE PRECISION,
+            total_s DOUBLE PRECISION NOT NULL,
+            drafted_tokens INTEGER NOT NULL,
+            accepted_tokens INTEGER NOT NULL,
+            draft_steps INTEGER NOT NULL,
+            reasoning_tokens INTEGER NOT NULL,
+            estimated_tokens INTEGER NOT NULL,"""
+
 _FIRST = Migration(
     1,
-    "runs, batches, playbook versions, calls, outcomes, evaluations",
+    "runs, batches, playbook versions, evaluations, calls, outcomes, journal, completion cache",
     (
         """CREATE TABLE schema_migrations (
             version INTEGER NOT NULL PRIMARY KEY,
@@ -49,6 +62,8 @@ _FIRST = Migration(
             status TEXT NOT NULL CHECK (status IN ('running', 'done', 'interrupted', 'failed', 'budget')),
             summary TEXT,
             best_version INTEGER,
+            error TEXT,
+            notes TEXT,
             owner_token TEXT,
             owner_pid INTEGER,
             owner_host TEXT,
@@ -64,6 +79,7 @@ _FIRST = Migration(
             window_info TEXT NOT NULL,
             started TEXT NOT NULL,
             finished TEXT NOT NULL,
+            errors TEXT,
             PRIMARY KEY (run_id, idx)
         )""",
         """CREATE TABLE playbook_versions (
@@ -93,10 +109,11 @@ _FIRST = Migration(
             failed INTEGER NOT NULL,
             started TEXT NOT NULL,
             finished TEXT NOT NULL,
+            metrics TEXT,
             PRIMARY KEY (run_id, idx),
             FOREIGN KEY (run_id, after_batch) REFERENCES batches (run_id, idx)
         )""",
-        """CREATE TABLE calls (
+        f"""CREATE TABLE calls (
             run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
             seq INTEGER NOT NULL,
             batch INTEGER,
@@ -105,14 +122,10 @@ _FIRST = Migration(
             sample_id TEXT,
             round INTEGER NOT NULL,
             digest TEXT NOT NULL,
-            model TEXT NOT NULL,
-            prompt_tokens INTEGER NOT NULL,
-            cached_tokens INTEGER NOT NULL,
-            completion_tokens INTEGER NOT NULL,
-            queue_s DOUBLE PRECISION,
-            ttft_s DOUBLE PRECISION,
-            total_s DOUBLE PRECISION NOT NULL,
+            model TEXT NOT NULL,{_USAGE}
             finish_reason TEXT NOT NULL,
+            from_cache BOOLEAN NOT NULL,
+            escalated TEXT,
             parsed BOOLEAN NOT NULL,
             error TEXT,
             text TEXT NOT NULL,
@@ -135,6 +148,8 @@ _FIRST = Migration(
             correct BOOLEAN,
             rounds INTEGER NOT NULL,
             first_correct BOOLEAN,
+            stop TEXT,
+            retried_in INTEGER,
             error TEXT,
             answer TEXT NOT NULL,
             PRIMARY KEY (run_id, seq),
@@ -144,36 +159,18 @@ _FIRST = Migration(
             FOREIGN KEY (run_id, evaluation) REFERENCES evaluations (run_id, idx) ON DELETE CASCADE,
             CHECK ((batch IS NULL) <> (evaluation IS NULL))
         )""",
-    ),
-)
-
-_JOURNAL = Migration(
-    2,
-    "journal of calls that no batch or evaluation holds yet",
-    (
-        """CREATE TABLE journal (
+        f"""CREATE TABLE journal (
             run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
             digest TEXT NOT NULL,
             role TEXT NOT NULL,
             model TEXT NOT NULL,
-            attempts INTEGER NOT NULL,
-            prompt_tokens INTEGER NOT NULL,
-            cached_tokens INTEGER NOT NULL,
-            completion_tokens INTEGER NOT NULL,
-            queue_s DOUBLE PRECISION,
-            ttft_s DOUBLE PRECISION,
-            total_s DOUBLE PRECISION NOT NULL,
+            attempts INTEGER NOT NULL,{_USAGE}
             finish_reason TEXT NOT NULL,
+            from_cache BOOLEAN NOT NULL,
+            escalated TEXT,
             text TEXT NOT NULL,
             PRIMARY KEY (run_id, digest)
         )""",
-    ),
-)
-
-_CACHE = Migration(
-    3,
-    "completion cache over all runs",
-    (
         """CREATE TABLE completions (
             digest TEXT NOT NULL PRIMARY KEY,
             created TEXT NOT NULL,
@@ -182,66 +179,15 @@ _CACHE = Migration(
             text TEXT NOT NULL
         )""",
         "CREATE INDEX completions_by_time ON completions (created)",
-        "ALTER TABLE calls ADD COLUMN from_cache BOOLEAN NOT NULL DEFAULT FALSE",
-        "ALTER TABLE journal ADD COLUMN from_cache BOOLEAN NOT NULL DEFAULT FALSE",
     ),
 )
 
-_STOPS = Migration(
-    4,
-    "why reflecting on a sample ended",
-    ("ALTER TABLE outcomes ADD COLUMN stop TEXT",),
-)
-
-_METRICS = Migration(
-    5,
-    "the task's own numbers of an evaluation",
-    ("ALTER TABLE evaluations ADD COLUMN metrics TEXT",),
-)
-
-_SPECULATION = Migration(
-    6,
-    "what speculative decoding guessed, and what was taken",
-    tuple(
-        f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0"
-        for table in ("calls", "journal")
-        for column in ("drafted_tokens", "accepted_tokens", "draft_steps")
-    ),
-)
-
-_ESCALATED = Migration(
-    7,
-    "why a call went to the role's larger model",
-    (
-        "ALTER TABLE calls ADD COLUMN escalated TEXT",
-        "ALTER TABLE journal ADD COLUMN escalated TEXT",
-    ),
-)
-
-_FAILURES = Migration(
-    8,
-    "why things failed, which samples were asked again, and tokens that are reasoning or estimates",
-    (
-        *(
-            f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0"
-            for table in ("calls", "journal")
-            for column in ("reasoning_tokens", "estimated_tokens")
-        ),
-        "ALTER TABLE runs ADD COLUMN error TEXT",
-        "ALTER TABLE runs ADD COLUMN notes TEXT",
-        "ALTER TABLE batches ADD COLUMN errors TEXT",
-        "ALTER TABLE outcomes ADD COLUMN retried_in INTEGER",
-        # Answers that could not be read were kept until now, and would be given again for ever.
-        "DELETE FROM completions WHERE finish_reason = 'error' OR text IN (SELECT text FROM calls WHERE NOT parsed)",
-    ),
-)
-
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _JOURNAL, _CACHE, _STOPS, _METRICS, _SPECULATION, _ESCALATED, _FAILURES)
+MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 
 def migrate(engine: Engine, name: str, *, create: bool = True, steps: tuple[Migration, ...] = MIGRATIONS) -> None:
-    """Bring the store `name` up to the last of `steps`, one transaction a step.
+    """Migrate the store `name` to the last of `steps`, one transaction for each step.
 
     StoreVersionError where its schema is newer than ours, StoreError where it holds tables of something else, or none
     and `create` is False.
@@ -254,7 +200,7 @@ def migrate(engine: Engine, name: str, *, create: bool = True, steps: tuple[Migr
     for step in steps:
         with write_transaction(engine) as connection:
             lock_schema(connection)
-            if current_version(connection) >= step.version:  # already there, or another process was faster
+            if current_version(connection) >= step.version:  # migrated already, perhaps by another process just now
                 continue
             for statement in step.statements:
                 connection.exec_driver_sql(statement)
@@ -262,26 +208,26 @@ def migrate(engine: Engine, name: str, *, create: bool = True, steps: tuple[Migr
 
 
 def current_version(connection: Connection) -> int:
-    """The schema version of an open store, 0 where it has none yet."""
+    """Read the schema version of an open store; 0 where it has none yet."""
     if not inspect(connection).has_table(applied.name):
         return 0
     return connection.execute(select(func.max(applied.c.version))).scalar_one() or 0
 
 
-def _checked_version(engine: Engine, name: str, known: int) -> int:
+def _checked_version(engine: Engine, name: str, newest: int) -> int:
     with engine.connect() as connection:
         version = current_version(connection)
-        strangers = () if version else tuple(inspect(connection).get_table_names())
-    if version > known:
+        foreign = () if version else tuple(inspect(connection).get_table_names())
+    if version > newest:
         raise StoreVersionError(
-            f"{name} has schema version {version}; this ace knows versions up to {known}",
+            f"{name} has schema version {version}; this ace reads versions up to {newest}",
             hint="upgrade ace-vllm, or name another store",
             found=version,
-            known=known,
+            newest=newest,
         )
-    if engine.dialect.name == "sqlite" and strangers:
+    if engine.dialect.name == "sqlite" and foreign:
         raise StoreError(
-            f"{name} is a database, but not a store of ace (it has the tables {', '.join(strangers[:5])})",
+            f"{name} is a database, but not a store of ace (it has the tables {', '.join(foreign[:5])})",
             hint="name another file with store=sqlite:///PATH",
         )
     return version

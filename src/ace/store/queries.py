@@ -73,7 +73,7 @@ def runs(
 
 
 def has_run(connection: Connection, run_id: str) -> bool:
-    """Whether the store has a run of exactly this id."""
+    """Return True if the store has a run with exactly this id."""
     return connection.execute(select(schema.runs.c.id).where(schema.runs.c.id == run_id)).first() is not None
 
 
@@ -278,7 +278,7 @@ def journal(connection: Connection, run_id: str) -> tuple[JournalEntry, ...]:
 
 
 def failed_samples(connection: Connection, run_id: str) -> int:
-    """How many outcomes are of samples that failed and were not asked again."""
+    """Count the outcomes of samples that failed and were not retried."""
     outcome = schema.outcomes
     query = select(func.count()).where(
         outcome.c.run_id == run_id, outcome.c.status == "failed", outcome.c.retried_in.is_(None)

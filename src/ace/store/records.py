@@ -1,6 +1,6 @@
-"""What goes into the store and what comes back: frozen values, all times aware datetimes in UTC.
+"""Records of a store: frozen values, all times aware datetimes in UTC.
 
-`*Record` is what the engine commits; `*Info` and `Run` are what a reader gets. Derived values are properties.
+The engine commits each `*Record`; readers get each `*Info` and `Run`. Derived values are properties.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ FINISHED: tuple[RunStatus, ...] = ("done", "interrupted", "failed", "budget")
 
 
 def utcnow() -> datetime:
-    """This moment as an aware datetime."""
+    """Return the current time as an aware datetime."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """How one sample ended. A failed one has `error` and no `value` or `correct`: it is never a wrong answer.
+    """The outcome of one sample. A failed one has `error` and no `value` or `correct`: it is never a wrong answer.
 
     `position` is the sample's place in its batch or evaluation, from 0. `rounds` counts reflect-and-retry rounds;
-    `first_correct` is the grade of the first answer, None where there was none. `stop` says why no more reflections
-    were asked for (`ace.engine.learning.early_stopping.StopReason`), None in an evaluation.
+    `first_correct` is the grade of the first answer, None where there was none. `stop` is the reason why
+    reflection ended (`ace.engine.learning.early_stopping.StopReason`), None in an evaluation.
     """
 
     sample_id: str
@@ -58,7 +58,7 @@ class OutcomeRecord:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """A call that was answered in a batch or evaluation that is not committed yet. `digest` is its request's.
+    """An answered call of a batch or evaluation that is not committed yet. `digest` is its request's.
 
     `escalated` is the call record's.
     """
@@ -71,7 +71,7 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class RoleUsage:
-    """What the calls of one role, or of one tier of it, cost.
+    """Usage of the calls of one role, or of one of its tiers.
 
     `calls` were answered by an engine, `from_cache` by the completion cache for nothing.
     """
@@ -95,7 +95,7 @@ class BatchRecord:
     """One batch, committed whole or not at all. `index` counts from 0 over the run without gaps.
 
     `delta` is what the batch proposed after merge and dedup, `skipped` what `apply` left out of it, `playbook` the
-    result (its version unchanged if nothing changed). `window` is free JSON: what the engine needs to go on from here.
+    result (its version unchanged if nothing changed). `window` is free JSON: the engine's state for the next batch.
     """
 
     run: str
@@ -138,7 +138,7 @@ class EvaluationRecord:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationAmendment:
-    """What asking the failed samples of a committed evaluation again led to. `metrics` are those of all its samples."""
+    """Retries of the failed samples of a committed evaluation. `metrics` are those of all its samples."""
 
     outcomes: tuple[OutcomeRecord, ...]
     calls: tuple[CallRecord, ...]
@@ -147,7 +147,7 @@ class EvaluationAmendment:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The process that writes a run. `process` tells it from a later one with the same pid ("" where unknown)."""
+    """The process that writes a run. `process` distinguishes it from a later one with the same pid ("" if unknown)."""
 
     pid: int
     host: str
@@ -158,7 +158,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as the store knows it. `batches` counts the committed ones; `live` says whether its owner still works."""
+    """A stored run. `batches` counts the committed ones; `live` is True while the process of its owner runs."""
 
     id: str
     name: str
@@ -184,7 +184,7 @@ class Run:
 
     @property
     def abandoned(self) -> bool:
-        """Its process died without a word: it says "running", and nobody runs it."""
+        """True for a run with the status "running" whose process died."""
         return self.status == "running" and not self.live
 
 

@@ -1,4 +1,4 @@
-"""Run ids: `YYYYMMDD-HHMMSS-name-xxxx`, made once, and found again by a prefix, the name or "latest"."""
+"""Run ids: `YYYYMMDD-HHMMSS-name-xxxx`, resolved from a prefix, the name or "latest"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from ace.errors import RunNotFoundError
 
-_SHOWN = 5
+_MOST_LISTED = 5
 
 
 def slug(name: str) -> str:
@@ -21,31 +21,31 @@ def slug(name: str) -> str:
 
 
 def new_run_id(name: str, created: datetime) -> str:
-    """A fresh id; sorts by the UTC second of `created`."""
+    """Make a new id, which sorts by the UTC second of `created`."""
     return f"{created.astimezone(UTC):%Y%m%d-%H%M%S}-{slug(name)}-{secrets.token_hex(2)}"
 
 
 def resolve(name: str, ids: Sequence[str]) -> str:
-    """The one of `ids` (newest first) that `name` means; RunNotFoundError with the near ones otherwise."""
+    """Resolve `name` to one of `ids` (newest first). RunNotFoundError lists similar ids."""
     if name == "latest" and ids:
         return ids[0]
     if name in ids:
         return name
-    found = [run_id for run_id in ids if run_id.startswith(name)] if name else []
-    if len(found) == 1:
-        return found[0]
-    if found:
+    matching = [run_id for run_id in ids if run_id.startswith(name)] if name else []
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
         raise RunNotFoundError(
-            f"'{name}' is the beginning of {len(found)} runs: {_listed(found)}",
+            f"'{name}' is the beginning of {len(matching)} runs: {_listed(matching)}",
             hint="give more of the id",
             run=name,
-            near=found,
+            near=matching,
         )
     raise not_found(name, ids)
 
 
 def not_found(name: str, ids: Sequence[str]) -> RunNotFoundError:
-    """The error for a run that is none of `ids`, with the near ones."""
+    """Make the error for a run that is none of `ids`, with similar ones."""
     if not ids:
         return RunNotFoundError(f"no run '{name}': the store is empty", hint="start one with `ace run`", run=name)
     near = _near(name, ids)
@@ -54,9 +54,9 @@ def not_found(name: str, ids: Sequence[str]) -> RunNotFoundError:
 
 def _near(name: str, ids: Sequence[str]) -> list[str]:
     holding = [run_id for run_id in ids if name and name.lower() in run_id]
-    close = difflib.get_close_matches(name, ids, n=_SHOWN, cutoff=0.5)
-    return list(dict.fromkeys([*holding, *close]))[:_SHOWN] or list(ids[:3])
+    close = difflib.get_close_matches(name, ids, n=_MOST_LISTED, cutoff=0.5)
+    return list(dict.fromkeys([*holding, *close]))[:_MOST_LISTED] or list(ids[:3])
 
 
 def _listed(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
+    return ", ".join(ids[:_MOST_LISTED]) + (", ..." if len(ids) > _MOST_LISTED else "")

@@ -1,4 +1,4 @@
-"""Everything that can be read from a store. What only reads (views, most commands) asks for no more than this."""
+"""Reading of a store: all that reporting and most commands need of it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RunReader:
 
     @property
     def name(self) -> str:
-        """What messages call this store: its path, or its URL without the password."""
+        """Name of the store in messages: its path, or its URL without the password."""
         return self._database.name
 
     def run(self, run_id: str) -> Run:
@@ -70,23 +70,23 @@ class RunReader:
     def playbook(self, run_id: str, version: int | None = None) -> Playbook:
         """The last committed playbook; with `version` the last one of that number, RunNotFoundError if none is."""
         with self._reading(run_id) as connection:
-            found = queries.playbook(connection, run_id, version)
-            if found is None:
+            playbook = queries.playbook(connection, run_id, version)
+            if playbook is None:
                 low, high = queries.version_range(connection, run_id)
                 raise RunNotFoundError(
                     f"run {run_id} has no playbook version {version}; it has versions {low} to {high}",
                     run=run_id,
                     version=version,
                 )
-            return found
+            return playbook
 
     def playbook_after(self, run_id: str, batch: int) -> Playbook:
         """The playbook that a batch led to; the initial one for -1. RunNotFoundError if the batch is not committed."""
         with self._reading(run_id) as connection:
-            found = queries.playbook_after(connection, run_id, batch)
-            if found is None:
+            playbook = queries.playbook_after(connection, run_id, batch)
+            if playbook is None:
                 raise RunNotFoundError(f"run {run_id} has no batch {batch}", run=run_id, batch=batch)
-            return found
+            return playbook
 
     def playbook_versions(self, run_id: str) -> tuple[VersionInfo, ...]:
         """One entry for the initial playbook and one for each batch, in order."""
@@ -94,7 +94,7 @@ class RunReader:
             return queries.playbook_versions(connection, run_id)
 
     def deltas(self, run_id: str) -> tuple[DeltaInfo, ...]:
-        """What each batch did to the playbook, in order."""
+        """The delta of each batch, in order."""
         with self._reading(run_id) as connection:
             return queries.deltas(connection, run_id)
 
@@ -126,12 +126,12 @@ class RunReader:
             return queries.calls(connection, run_id, batch=batch, evaluation=evaluation)
 
     def journal(self, run_id: str) -> tuple[JournalEntry, ...]:
-        """Calls that were answered in a batch or evaluation that is not committed: what a resumed run need not ask."""
+        """Answered calls of batches and evaluations that are not committed: a resumed run does not repeat them."""
         with self._reading(run_id) as connection:
             return queries.journal(connection, run_id)
 
     def failed_samples(self, run_id: str) -> int:
-        """How many outcomes, of batches and evaluations, are of samples that failed and were not asked again."""
+        """Number of outcomes, of batches and evaluations, of samples that failed and were not retried."""
         with self._reading(run_id) as connection:
             return queries.failed_samples(connection, run_id)
 
@@ -153,7 +153,7 @@ class RunReader:
             return queries.usage_by_tier(connection, run_id)
 
     def completion(self, cache_key: str) -> Completion | None:
-        """What the completion cache holds under this key, of whatever run."""
+        """Look up an answer in the completion cache, which all runs share."""
         with self._reading() as connection:
             return queries.completion(connection, cache_key)
 

@@ -165,8 +165,9 @@ class RunStore(RunReader):
         completions: Mapping[str, Completion] = {},
         notes: Sequence[str] = (),
     ) -> None:
-        """Keep answered calls until their batch or evaluation is committed, which removes them again; answers for the
-        completion cache by their keys, and what backends had to change, for good.
+        """Keep answered calls until their batch or evaluation is committed, which removes them again.
+
+        Answers for the completion cache, by their keys, and what backends had to change are kept for good.
 
         They survive the death of the process. Syncing each would cost more than many a call: a power loss may take the
         last ones, which are then asked again.
@@ -185,8 +186,9 @@ class RunStore(RunReader):
         best_version: int | None = None,
         error: str | None = None,
     ) -> None:
-        """Set how the run ended, by which `error` if by one, and give it up. A None leaves the summary or best version
-        that was there.
+        """Set how the run ended, by which `error` if by one, and give it up.
+
+        A None leaves the summary or best version that was there.
 
         A run that is done has no journal any more.
         """

@@ -1,9 +1,9 @@
-"""The tables as queries see them. `migrations.py` makes them; a test holds the two together.
+"""The tables of a store, for queries. `migrations.py` creates them; a test compares the two.
 
-Every id is a number within its run, so that a run's rows are the same whichever database holds them. `step` 0 of
-`playbook_versions` is what the run began with, step i + 1 what batch i left. Calls and outcomes belong to a batch or
-to an evaluation, never to both; a call that neither holds yet is in the journal. Long texts stand last: SQLite then
-reads the columns before them without their pages.
+Every id is a number within its run, so that a run's rows are the same in every database. `step` 0 of
+`playbook_versions` is the initial playbook, step i + 1 that of batch i. A call or an outcome belongs to a batch or to
+an evaluation, never to both; a call that belongs to neither yet is in the journal. Long texts are the last columns,
+because SQLite then reads the columns before them without the texts' pages.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ runs = Table(
     Column("status", Text, nullable=False),
     Column("summary", JsonText),
     Column("best_version", Integer),
+    Column("error", SafeText),
+    Column("notes", JsonText),
     Column("owner_token", Text),
     Column("owner_pid", Integer),
     Column("owner_host", SafeText),
     Column("owner_process", Text),
     Column("owner_heartbeat", UtcTime),
-    Column("error", SafeText),
-    Column("notes", JsonText),
 )
 
 batches = Table(
@@ -111,17 +111,17 @@ calls = Table(
     Column("queue_s", Double),
     Column("ttft_s", Double),
     Column("total_s", Double, nullable=False),
-    Column("finish_reason", Text, nullable=False),
-    Column("parsed", Boolean, nullable=False),
-    Column("error", SafeText),
-    Column("text", SafeText, nullable=False),
-    Column("from_cache", Boolean, nullable=False),
     Column("drafted_tokens", Integer, nullable=False),
     Column("accepted_tokens", Integer, nullable=False),
     Column("draft_steps", Integer, nullable=False),
-    Column("escalated", Text),
     Column("reasoning_tokens", Integer, nullable=False),
     Column("estimated_tokens", Integer, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("from_cache", Boolean, nullable=False),
+    Column("escalated", Text),
+    Column("parsed", Boolean, nullable=False),
+    Column("error", SafeText),
+    Column("text", SafeText, nullable=False),
 )
 
 outcomes = Table(
@@ -138,10 +138,10 @@ outcomes = Table(
     Column("correct", Boolean),
     Column("rounds", Integer, nullable=False),
     Column("first_correct", Boolean),
-    Column("error", SafeText),
-    Column("answer", SafeText, nullable=False),
     Column("stop", Text),
     Column("retried_in", Integer),
+    Column("error", SafeText),
+    Column("answer", SafeText, nullable=False),
 )
 
 journal = Table(
@@ -158,15 +158,15 @@ journal = Table(
     Column("queue_s", Double),
     Column("ttft_s", Double),
     Column("total_s", Double, nullable=False),
-    Column("finish_reason", Text, nullable=False),
-    Column("text", SafeText, nullable=False),
-    Column("from_cache", Boolean, nullable=False),
     Column("drafted_tokens", Integer, nullable=False),
     Column("accepted_tokens", Integer, nullable=False),
     Column("draft_steps", Integer, nullable=False),
-    Column("escalated", Text),
     Column("reasoning_tokens", Integer, nullable=False),
     Column("estimated_tokens", Integer, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("from_cache", Boolean, nullable=False),
+    Column("escalated", Text),
+    Column("text", SafeText, nullable=False),
 )
 
 completions = Table(

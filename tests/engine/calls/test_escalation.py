@@ -18,7 +18,7 @@ from ace.engine import RunSummary, run
 from ace.engine.calls.escalation import escalation_before
 from ace.engine.calls.spending import Spending, spent_so_far
 from ace.errors import ConfigError, PromptTooLongError
-from ace.inference import LoraBackend, ScriptedBackend, bind
+from ace.inference import Backend, LoraBackend, ScriptedBackend, bind
 from ace.inference.wrappers.lora_backend import LoraRequest
 from ace.reporting.summary_tables import summary_view
 from ace.store import RunStore
@@ -77,8 +77,8 @@ def test_calls_of_an_adapter_are_told_from_those_of_its_base(tmp_path: Path) -> 
         "tuned": {"base": "main", "adapter": str(tmp_path)},
     }
     engine = instead("reflector", lambda request: play(request) if isinstance(request, LoraRequest) else "no json")
-    backends = {"main": engine, "tuned": LoraBackend(engine, str(tmp_path))}
-    roles = {role: {"temperature": 0.0} for role in ROLES}
+    backends: dict[str, Backend] = {"main": engine, "tuned": LoraBackend(engine, str(tmp_path))}
+    roles: dict[str, Any] = {role: {"temperature": 0.0} for role in ROLES}
     roles |= {"reflector": {"temperature": 0.0, "escalate": {"model": "tuned"}}, "curator": {"model": "tuned"}}
     chosen = settings(tmp_path, models=models, roles=roles)
     summary = asyncio.run(run(chosen, backends=backends))
@@ -113,10 +113,10 @@ def test_a_grade_at_or_below_the_severity_goes_to_the_larger_model_escalation_be
 
 
 def test_where_early_stopping_would_end_the_larger_model_goes_on(tmp_path: Path) -> None:
-    stop = {"adaptation__early_stop": {"enabled": True}, "adaptation__max_rounds": 3}
+    stop: dict[str, Any] = {"adaptation__early_stop": {"enabled": True}, "adaptation__max_rounds": 3}
     summary = go(tmp_path, instead("reflector", useless), perfect(), **escalate("reflector"), **stop)
     assert set(summary.escalations["reflector"]) == {"stalled"}
-    assert set(summary.stops) <= {"right", "proven"}
+    assert set(summary.stops) <= {"right", "bullets_proven"}
     off = go(tmp_path, instead("reflector", useless), perfect(), **escalate("reflector", stalled=False), **stop)
     assert off.escalations == {}
     assert off.stops["converged"] > 0
@@ -192,7 +192,7 @@ def test_the_completion_cache_tells_tiers_apart(tmp_path: Path) -> None:
 def test_the_summary_says_who_was_asked_and_why(tmp_path: Path) -> None:
     summary = go(tmp_path, instead("curator", lambda _: "no json"), perfect(), **escalate("curator"))
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(summary_view(summary.to_json()))
+    console.print(summary_view(summary))
     text = console.export_text()
     number = summary.escalations["curator"]["parse_failure"]
     assert f"{number} large, {number} main; escalated: {number} parse_failure" in text

@@ -78,7 +78,7 @@ def test_with_the_same_budget_a_resumed_run_asks_nothing(tmp_path: Path) -> None
 
 def test_tokens_and_money_stop_the_run_within_the_calls_under_way(tmp_path: Path) -> None:
     price = {"input": 2.0, "output": 10.0}
-    changes = {"models": {"main": {"provider": "scripted", "model": "scripted", "price": price}}}
+    changes: dict[str, Any] = {"models": {"main": {"provider": "scripted", "model": "scripted", "price": price}}}
     (tmp_path / "whole").mkdir()
     whole = go(tmp_path / "whole", perfect(), adaptation__batch_size=1, **changes)
     tokens = sum(used.prompt + used.completion for used in whole.tokens.values())
@@ -87,7 +87,9 @@ def test_tokens_and_money_stop_the_run_within_the_calls_under_way(tmp_path: Path
         folder = tmp_path / key
         folder.mkdir()
         backend = perfect()
-        summary = go(folder, backend, adaptation__batch_size=1, **changes, **{f"budget__{key}": half})
+        changes[f"budget__{key}"] = half
+        summary = go(folder, backend, adaptation__batch_size=1, **changes)
+        del changes[f"budget__{key}"]
         spent = sum(used.prompt + used.completion for used in summary.tokens.values())
         assert summary.status == "budget"
         assert 0.4 * tokens < spent < 0.7 * tokens

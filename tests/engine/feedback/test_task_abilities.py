@@ -14,6 +14,7 @@ import pytest
 from players import cast, settings
 
 from ace.engine import RunSummary, run
+from ace.errors import TaskError
 from ace.inference import ScriptedBackend
 from ace.store import RunStore
 from ace.types import Request
@@ -246,6 +247,22 @@ def test_grading_that_takes_long_is_done_beside_the_loop(tmp_path: Path) -> None
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ace-blocking")]
 
 
+BROKEN = PLAIN.replace(
+    "        right = answer",
+    "        if sample.id == 's2':\n            return Score(float(answer['value']), True, '')\n        right = answer",
+)
+
+
+def test_a_grade_that_fails_names_the_sample_and_the_line(tmp_path: Path) -> None:
+    def one(request: Request) -> str:
+        return json.dumps({"reasoning": "r", "bullet_ids": [], "final_answer": 1})
+
+    with pytest.raises(TaskError, match=r"grade\(\) of the task failed for sample 's2': TypeError") as caught:
+        go(tmp_path, BROKEN, one, mode="evaluate")
+    assert "answer['value']" in str(caught.value)
+    assert caught.value.facts == {"sample": "s2", "call": "grade"}
+
+
 VOTING = """
 from ace.tasks import Splits
 from ace.types import Observation, Sample, Score
@@ -316,7 +333,7 @@ class TestSignals:
         assert stops == ["rounds", "rounds"]
 
     def test_between_the_thresholds_nothing_is_known(self, tmp_path: Path) -> None:
-        assert self.signals(tmp_path, ["a", "B"])[2] == ["unheard", "unheard"]
+        assert self.signals(tmp_path, ["a", "B"])[2] == ["no_signal", "no_signal"]
 
     def test_no_target_and_no_verdict_is_in_a_prompt(self, tmp_path: Path) -> None:
         _, requests, _ = self.signals(tmp_path, ["B", "C"])

@@ -14,7 +14,7 @@ from players import cast, play, role_of, settings
 
 from ace.config import EarlyStopSettings
 from ace.engine import RunSummary, run
-from ace.engine.learning.early_stopping import Insights, is_alike, is_known, is_proven
+from ace.engine.learning.early_stopping import Insights, is_covered, is_proven, is_repetition
 from ace.inference import ScriptedBackend
 from ace.playbook import Add, Bullet, Counters, Delta, NgramEmbedder, Playbook, Section, apply
 from ace.store import OutcomeRecord, RunStore
@@ -61,18 +61,18 @@ def test_alike_insights_end_it_after_patience() -> None:
     ids=["turned round", "longer", "a list"],
 )
 def test_what_is_only_similar_goes_on(other: str) -> None:
-    assert not is_alike(ALIKE[0], other, NgramEmbedder(), ON)
+    assert not is_repetition(ALIKE[0], other, NgramEmbedder(), ON)
 
 
 def test_what_the_playbook_holds_ends_it() -> None:
     held = HELD.bullets[0].content
-    assert stops([held], HELD) == ["known"]
+    assert stops([held], HELD) == ["already_known"]
     assert stops([held], HELD, known=False) == [None]
     assert stops([held.replace("last", "first")], HELD) == [None]
-    assert stops([""], HELD) == ["known"]  # the reflector has nothing to say
+    assert stops([""], HELD) == ["already_known"]  # the reflector has nothing to say
     assert stops([f"{held} ; Check the sign."], HELD, separator=" ; ") == [None]
-    assert stops([f"{held} ; {held}"], HELD, separator=" ; ") == ["known"]
-    assert not is_known(["Check the sign.", "Check the sign."], HELD, NgramEmbedder(), 0.9)
+    assert stops([f"{held} ; {held}"], HELD, separator=" ; ") == ["already_known"]
+    assert not is_covered(["Check the sign.", "Check the sign."], HELD, NgramEmbedder(), 0.9)
 
 
 def test_it_is_off_by_default() -> None:
@@ -130,7 +130,7 @@ def test_proven_rules_are_not_reflected_on_again(tmp_path: Path) -> None:
     folder.mkdir()
     summary, outcomes, after = learn(folder, adaptation__epochs=4, adaptation__early_stop={"enabled": True})
     assert summary.accuracy_after == 1.0
-    assert summary.stops["proven"] > 0
+    assert summary.stops["bullets_proven"] > 0
     assert after["reflector"] < before["reflector"]
     assert after["reflector"] == sum(outcome.rounds for outcome in outcomes) + sum(
         outcome.stop == "right" and outcome.rounds == 0 for outcome in outcomes

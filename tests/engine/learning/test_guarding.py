@@ -47,7 +47,7 @@ def _lines(events: list[Event]) -> str:
     view = PlainView(console)
     for event in events:
         view(event)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
 def test_quarantine_keeps_bad_bullets_out_of_every_prompt(tmp_path: Path) -> None:

@@ -119,8 +119,8 @@ def test_a_bullet_that_mends_nothing_or_breaks_more_is_left_out_and_counted(tmp_
     with store:
         assert contents(store, summary) == [right]
         reasons = [skipped.reason for delta in store.deltas(summary.run) for skipped in delta.skipped]
-    assert reasons[:2] == ["tried on 6 samples, it mends 0 and breaks 0"] * 2
-    assert "tried on 6 samples, it mends 0 and breaks 2" in reasons
+    assert reasons[:2] == ["tried on 6 samples, it corrects 0 and breaks 0"] * 2
+    assert "tried on 6 samples, it corrects 0 and breaks 2" in reasons
 
 
 def test_insights_can_become_bullets_without_a_curator(tmp_path: Path) -> None:

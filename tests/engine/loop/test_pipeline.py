@@ -149,12 +149,12 @@ def test_a_run_broken_off_is_resumed_to_the_same_end_and_asks_nothing_twice(
         go(broken, first, adaptation__batch_size=3)
     with RunStore.open(f"sqlite:///{broken}/ace.db", create=False) as store:
         name = store.resolve("latest")
-        kept = [*store.calls(name), *store.journal(name)]
+        kept = [call.digest for call in store.calls(name)] + [entry.digest for entry in store.journal(name)]
         for evaluation in store.evaluations(name):
-            kept += store.calls(name, evaluation=evaluation.index)
+            kept += [call.digest for call in store.calls(name, evaluation=evaluation.index)]
     go(broken, rest, resume="latest", adaptation__batch_size=3)
     assert end(broken) == end(whole)
-    asked = [call.digest for call in kept] + [request.digest for request in rest.requests]
+    asked = kept + [request.digest for request in rest.requests]
     assert sorted(asked) == sorted(request.digest for request in everything.requests)
 
 
@@ -177,7 +177,7 @@ def test_an_answer_that_names_a_bullet_it_cannot_have_seen_counts_for_none(tmp_p
             said["bullet_tags"] = [{"id": "trm-00001", "tag": "helpful"}]
         return json.dumps(said)
 
-    changes = {"task__micro__train": 6, "adaptation__epochs": 1, "adaptation__batch_size": 3}
+    changes: dict[str, Any] = {"task__micro__train": 6, "adaptation__epochs": 1, "adaptation__batch_size": 3}
     go(tmp_path, ScriptedBackend(seer), **changes)
     with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
         first = store.playbook(store.resolve("latest")).get("trm-00001")

@@ -135,7 +135,7 @@ def test_compaction_by_cost_depends_on_the_price_and_is_the_same_after_a_resume(
     for stop in (40, 110):
         folder = tmp_path / str(stop)
         folder.mkdir()
-        auto = {"playbook__compaction": "auto", "playbook__cached_token_cost": 1.0}
+        auto: dict[str, Any] = {"playbook__compaction": "auto", "playbook__cached_token_cost": 1.0}
         with pytest.raises(InterruptedRunError):
             go(folder, RequestRecorder(stop=stop), **auto)
         go(folder, RequestRecorder(), resume="latest", **auto)
@@ -156,7 +156,7 @@ def large_playbook(folder: Path) -> Path:
 
 def test_an_epoch_shows_one_working_set_and_a_resumed_run_the_same(tmp_path: Path) -> None:
     initial = large_playbook(tmp_path)
-    changes = {"playbook__initial": str(initial), "playbook__working_set": {"tokens": 40}}
+    changes: dict[str, Any] = {"playbook__initial": str(initial), "playbook__working_set": {"tokens": 40}}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
@@ -180,7 +180,8 @@ def test_an_epoch_shows_one_working_set_and_a_resumed_run_the_same(tmp_path: Pat
 
 def test_a_set_that_holds_everything_changes_nothing(tmp_path: Path) -> None:
     asked = []
-    for name, changes in (("with", {"playbook__working_set": {"tokens": 10_000}}), ("without", {})):
+    sets: dict[str, dict[str, Any]] = {"with": {"playbook__working_set": {"tokens": 10_000}}, "without": {}}
+    for name, changes in sets.items():
         (tmp_path / name).mkdir()
         backend = RequestRecorder()
         go(tmp_path / name, backend, evaluation__after=True, **changes)
@@ -189,7 +190,11 @@ def test_a_set_that_holds_everything_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_shows_what_its_own_questions_need(tmp_path: Path) -> None:
-    changes = {"mode": "evaluate", "evaluation__after": True, "playbook__initial": str(large_playbook(tmp_path))}
+    changes: dict[str, Any] = {
+        "mode": "evaluate",
+        "evaluation__after": True,
+        "playbook__initial": str(large_playbook(tmp_path)),
+    }
     backend = RequestRecorder()
     go(tmp_path, backend, playbook__working_set={"tokens": 40}, **changes)
     (prefix,) = {request.messages[0].content for request in backend.requests}

@@ -241,7 +241,7 @@ def _shown(playbook: Playbook) -> str:
     console = Console(file=io.StringIO(), width=160)
     console.print(playbook_view(playbook))
     console.print(diff_view(diff(Playbook.empty([Section("str", "S")]), playbook)))
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
 def test_people_are_shown_them_with_the_reasons() -> None:

@@ -44,7 +44,7 @@ class Semantic:
 
     def embed(self, texts: Sequence[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         rows = np.array([[len(text), 40.0] for text in texts], dtype=np.float32).reshape(-1, 2)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 def fresh(playbook: Playbook) -> Playbook:

@@ -47,7 +47,7 @@ def found_in(text: str, phrases: list[str]) -> set[str]:
 
 def topic_of(sample: Sample) -> str:
     (topic,) = (name for name, topic in TEXTS["topics"].items() if found_in(sample.question, topic["sentences"]))
-    return topic
+    return str(topic)
 
 
 def values_of(sample: Sample, fact: str) -> set[str]:

@@ -161,7 +161,9 @@ class TestCsv:
         assert "no samples" in str(refused(write("question,target\n", "data.csv"), format="csv"))
 
 
-_VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()) | st.just({})
+_VALUES: st.SearchStrategy[object] = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()) | st.just({})
+)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(["id", "question", "target", "context"]), _VALUES), max_size=4))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ace.config import MicroSettings
@@ -9,7 +11,7 @@ from ace.errors import ConfigError
 from ace.tasks.micro.micro_task import MicroTask
 from ace.tasks.micro.micro_world import Changes, make_world
 
-SIZES = {"train": 30, "validation": 10, "test": 20}
+SIZES: dict[str, Any] = {"train": 30, "validation": 10, "test": 20}
 
 
 def test_without_changes_the_world_is_what_it_was() -> None:

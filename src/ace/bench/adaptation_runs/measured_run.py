@@ -61,9 +61,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """One repetition. `role_s` are wall-clock seconds, shared out by `RoleClock`; `engine_s` were spent inside engine
-    steps; `asked` is what each model was; `right` says of each held-out question whether it was answered right at the
-    end."""
+    """One repetition.
+
+    `role_s` are wall-clock seconds, shared out by `RoleClock`; `engine_s` were spent inside engine steps; `asked` is
+    what each model was; `right` says of each held-out question whether it was answered right at the end.
+    """
 
     seconds: float
     engine_s: float

@@ -11,8 +11,10 @@ from ace.types import Completion, Request
 
 
 class RoleClock:
-    """Each moment is divided among the calls that are under way in it, so that the seconds of all roles add up to the
-    time in which any call was, however many run at once."""
+    """Divide each moment among the calls that are under way in it.
+
+    So the seconds of all roles add up to the time in which any call was, however many run at once.
+    """
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()

@@ -1,5 +1,6 @@
-"""The whole adaptation run, mode by mode: transformers and vLLM, one call at a time and at full width, and what each
-further saving brings.
+"""The whole adaptation run, mode by mode.
+
+Transformers and vLLM, one call at a time and at full width, and what each further saving brings.
 
 Every mode works the same samples of the same worlds (one a repetition, so that no prefix cache is warm from before)
 with the same batch size, prompts, threads, precision and greedy sampling, each in a process of its own. What cannot be

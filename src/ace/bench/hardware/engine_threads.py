@@ -19,8 +19,10 @@ def threads_of(model: str, weight_bytes: int | None = None) -> int:
 
 
 def parallel_speedup(engines: int, threads: int) -> float:
-    """How many times as much as one engine with `threads` threads several can do at best: on a CPU they divide the
-    threads until each has one, on GPUs each has one of its own until there are no more."""
+    """How many times as much as one engine with `threads` threads several can do at best.
+
+    On a CPU they divide the threads until each has one, on GPUs each has one of its own until there are no more.
+    """
     if on_cpu():
         return max(1.0, engines * max(1, threads // engines) / threads)
     return float(min(engines, max(1, len(visible_gpus()))))

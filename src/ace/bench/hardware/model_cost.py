@@ -21,8 +21,11 @@ _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a model has computed: tokens that went through its layers, and operations, a multiplication and an addition
-    two of them. `steps` and the bytes of weights that they read are 0 where nobody counted them."""
+    """What a model has computed: tokens that went through its layers, and operations.
+
+    A multiplication and an addition are two operations. `steps` and the bytes of weights that they read are 0 where
+    nobody counted them.
+    """
 
     tokens: int
     flops: int
@@ -100,8 +103,10 @@ class ModelCost:
         return load if steps is None else Load(load.tokens, load.flops, steps, steps * self.step_bytes)
 
     def guessed(self, usages: Iterable[Usage]) -> Load:
-        """What the same calls cost the model that guessed for them: the prompts and the guesses. Its steps are not
-        counted."""
+        """What the same calls cost the model that guessed for them: the prompts and the guesses.
+
+        Its steps are not counted.
+        """
         return self._load([_guessed(usage) for usage in usages])
 
     def _load(self, counts: Iterable[_Counts]) -> Load:

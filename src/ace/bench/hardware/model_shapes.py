@@ -55,8 +55,10 @@ SMALLER: Mapping[str, str] = {"qwen2.5-7b": "qwen2.5-3b", "0.36b": "0.15b"}
 
 
 def build_shape(name: str, folder: Path, *, layers: int | None = None) -> Path:
-    """A folder that vLLM and transformers load with `load_format: dummy`: `name` is one of SHAPES, or a folder with a
-    config.json and a tokenizer, which is given back as it is. `layers` cuts a shape. ConfigError for anything else.
+    """A folder that vLLM and transformers load with `load_format: dummy`.
+
+    `name` is one of SHAPES, or a folder with a config.json and a tokenizer, which is given back as it is. `layers` cuts
+    a shape. ConfigError for anything else.
     """
     if name not in SHAPES:
         given = Path(name).expanduser()

@@ -1,5 +1,6 @@
-"""The least time that a mode's work can take on this machine, by what the machine gave when it was asked for nothing
-else: operations a second in matrix products, and bytes a second that weights are read with.
+"""The least time that a mode's work can take on this machine.
+
+Two rates are measured first: operations a second in matrix products, and bytes a second that weights are read with.
 
 The roofline model (Williams, Waterman, Patterson, 2009): a step takes at least as long as its products, and as reading
 the weights once. Of a whole run only totals are known, so that the bound is the larger of all products and all
@@ -54,8 +55,11 @@ class Roofline:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one model, a name or a folder, was asked. `steps` None: nobody counted. `draft` is the one that guessed.
-    `engines` of the model worked side by side, and `steps` are those of all of them."""
+    """What one model, a name or a folder, was asked.
+
+    `steps` None: nobody counted. `draft` is the one that guessed. `engines` of the model worked side by side, and
+    `steps` are those of all of them.
+    """
 
     model: str
     usages: tuple[Usage, ...]
@@ -66,8 +70,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One mode against the hardware: tokens computed, steps (None: not counted), the least seconds, and which share
-    (`reached`) of the `seconds` that were measured these are. `engines` worked side by side."""
+    """One mode against the hardware.
+
+    Tokens computed, steps (None: not counted), the least seconds, and which share (`reached`) of the `seconds` that
+    were measured these are. `engines` worked side by side.
+    """
 
     tokens: int
     steps: int | None
@@ -87,8 +94,10 @@ class Bound:
     def of(
         cls, loads: Sequence[tuple[Load, Roofline]], seconds: float, engines: int = 1, parallel_speedup: float = 1.0
     ) -> Bound:
-        """Of models that work in turn, as vLLM's engines of one process do: what each needs at least adds up. Side by
-        side, `engines` of each can do `parallel_speedup` as much as one."""
+        """Of models that work in turn, as vLLM's engines of one process do: what each needs at least adds up.
+
+        Side by side, `engines` of each can do `parallel_speedup` as much as one.
+        """
         products = [roofline.products_s(load) / parallel_speedup for load, roofline in loads]
         reading = [roofline.reading_s(load) / parallel_speedup for load, roofline in loads]
         least = sum(map(max, products, reading))
@@ -97,8 +106,10 @@ class Bound:
 
 
 class Ceiling:
-    """What models cost, and what they could get with `threads` threads: measured once for each shape, in a process of
-    its own, when a model of it is first asked for."""
+    """What models cost, and what they could get with `threads` threads.
+
+    Measured once for each shape, in a process of its own, when a model of it is first asked for.
+    """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -148,8 +159,10 @@ def _measure(cost: ModelCost, threads: int) -> Roofline:
 
 
 def roofline_here(cost: ModelCost, seconds: float) -> Roofline:
-    """In this process, on its GPU where there is one. Each rate is the best over several shapes or sizes, and over as
-    many repetitions as `seconds` allow: what disturbs a measurement makes it slower, and a ceiling must not be too low.
+    """In this process, on its GPU where there is one.
+
+    Each rate is the best over several shapes or sizes, and over as many repetitions as `seconds` allow: what disturbs a
+    measurement makes it slower, and a ceiling must not be too low.
 
     Memory is summed up and not multiplied with a vector: torch's products of one row read less than half as fast.
     """

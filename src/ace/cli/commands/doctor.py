@@ -84,7 +84,7 @@ def _packages() -> Table:
 
 
 def _commands() -> list[tuple[str, str]]:
-    """What this machine could have besides, and the whole command for each."""
+    """Packages that this machine lacks, with the command that installs each."""
     from ace.inference.provider_choice import installed, provider_command
 
     missing = []

@@ -1,4 +1,4 @@
-"""`ace compare`, `ace ablate`, `ace baselines`: what differs, by how much, and how sure that is."""
+"""`ace compare`, `ace ablate`, `ace baselines`: differences between runs with their intervals and p values."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def compare(
             sides = [evaluated(opened, ids[0], "before"), evaluated(opened, ids[0], evaluation)]
         else:
             sides = [evaluated(opened, run, evaluation) for run in ids]
-    found = compare_evaluations(sides[0], sides[1:], measure=measure, wanted=points / 100)
-    _write(json_path, [one.to_json() for one in found])
-    show(comparisons_view(found, most=samples))
+    comparisons = compare_evaluations(sides[0], sides[1:], measure=measure, target=points / 100)
+    _write(json_path, [one.to_json() for one in comparisons])
+    show(comparisons_view(comparisons, most=samples))
 
 
 def ablate(
@@ -142,12 +142,12 @@ def _experiment(
     if plot is not None:
         replace_file(plot, leaderboard_plot(table, cells[0].settings.name))
     show(leaderboard_view(table))
-    if any(known.summary["failed_samples"] for known in runs):
+    if any(done.summary.failed_samples for done in runs):
         raise typer.Exit(FAILED_SAMPLES)
 
 
 class _Progress:
-    """Bars for the cell under way on a terminal, and one line for each that is finished everywhere."""
+    """Bars for the current run on a terminal, and one line for each finished run everywhere."""
 
     def __init__(self, cells: int) -> None:
         self._cells = cells
@@ -177,7 +177,7 @@ class _Progress:
     def reused(self, runs: Sequence[CompletedGridRun]) -> None:
         from rich.text import Text
 
-        count = sum(known.reused for known in runs)
+        count = sum(run.reused for run in runs)
         if count:
             message_console().print(Text(f"{count} of {self._cells} were in the store already"), soft_wrap=True)
 

@@ -223,10 +223,10 @@ def bisect(
     from ace.store import RunStore
 
     with RunStore.open(store, create=False) as opened:
-        known = opened.run(opened.resolve(run))
-    settings = stored_settings(known.settings, store)
+        stored = opened.run(opened.resolve(run))
+    settings = stored_settings(stored.settings, store)
     with progress_view(message_console()) as view:
-        history = asyncio.run(trace_sample(settings, known.id, sample, listener=view, backends=ctx.obj))
+        history = asyncio.run(trace_sample(settings, stored.id, sample, listener=view, backends=ctx.obj))
     show(history_view(history))
 
 
@@ -255,13 +255,13 @@ def prune(
     playbook = _load(source, version, store)
     if by == "credit":
         ranking = _credit(ctx, source, version, config, store, split, samples, "bullet", "right").ranking
-        dropped = [b for held in ranking if held.effect < 0 or (useless and held.effect == 0) for b in held.bullets]
+        dropped = [b for each in ranking if each.effect < 0 or (useless and each.effect == 0) for b in each.bullets]
     else:
 
-        def worth(bullet: Bullet) -> int:
+        def balance(bullet: Bullet) -> int:
             return bullet.counters.helpful - bullet.counters.harmful
 
-        dropped = [b for b in playbook.bullets if worth(b) < 0 or (useless and worth(b) == 0)]
+        dropped = [b for b in playbook.bullets if balance(b) < 0 or (useless and balance(b) == 0)]
     _drop(playbook, dropped, path)
 
 
@@ -308,7 +308,7 @@ def _credit(
 
 
 def _settings(source: str, config: Path | None, store: str) -> RunSettings:
-    """What to evaluate with: the config given, or what the run was made from."""
+    """Load the settings of an evaluation: those of `config`, or of the run `source`."""
     from ace.config import load_settings
     from ace.store import RunStore
 
@@ -321,7 +321,7 @@ def _settings(source: str, config: Path | None, store: str) -> RunSettings:
 
 
 def _load(source: str, version: int | None, store: str, *, initial: bool = False) -> Playbook:
-    """The playbook of a file or a run; `initial` makes the run's first version the default instead of its best."""
+    """Read the playbook of a file or a run: by default its best version, or its first where `initial`."""
     from ace.playbook import read_playbook
     from ace.store import RunStore
 
@@ -330,10 +330,10 @@ def _load(source: str, version: int | None, store: str, *, initial: bool = False
             raise typer.BadParameter(f"{source} is a file, it has no versions")
         return read_playbook(source)
     with RunStore.open(store, create=False) as opened:
-        known = opened.run(opened.resolve(source))
+        run = opened.run(opened.resolve(source))
         if version is None:
-            version = opened.playbook_versions(known.id)[0].version if initial else known.best_version
-        return opened.playbook(known.id, version)
+            version = opened.playbook_versions(run.id)[0].version if initial else run.best_version
+        return opened.playbook(run.id, version)
 
 
 def _write(playbook: Playbook, path: Path) -> None:

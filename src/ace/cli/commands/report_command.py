@@ -50,7 +50,7 @@ def report(
 
 
 def _comparisons(store: RunReader, ids: Sequence[str]) -> Sequence[Comparison]:
-    """Of the further runs against the first; of one run, after against before. Empty where nothing can be compared."""
+    """Compare further runs with the first, or after with before of one run. Empty where nothing can be compared."""
     from ace.errors import DataError, RunNotFoundError
     from ace.experiments import compare_evaluations
     from ace.experiments.outcomes import evaluated

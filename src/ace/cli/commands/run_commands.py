@@ -1,4 +1,4 @@
-"""`ace run`, `ace eval`, `ace resume`: the commands that put an engine to work."""
+"""`ace run`, `ace eval`, `ace resume`."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def resume(
     from ace.store import RunStore
 
     with RunStore.open(store, create=False) as opened:
-        known = opened.run(opened.resolve(run))
-        settings = _with_budget(stored_settings(known.settings, store), more)
-        failed = opened.failed_samples(known.id)
-    if known.status == "done" and not (failed and retry_failed):
-        message_console().print(Text(_done(known.id, failed, retry_failed=retry_failed)), soft_wrap=True)
+        stored_run = opened.run(opened.resolve(run))
+        settings = _with_budget(stored_settings(stored_run.settings, store), more)
+        failed = opened.failed_samples(stored_run.id)
+    if stored_run.status == "done" and not (failed and retry_failed):
+        message_console().print(Text(_done(stored_run.id, failed, retry_failed=retry_failed)), soft_wrap=True)
         return
-    finish(work(ctx, settings, json_path, resume=known.id, retry_failed=retry_failed))
+    finish(work(ctx, settings, json_path, resume=stored_run.id, retry_failed=retry_failed))
 
 
 def _done(run: str, failed: int, *, retry_failed: bool) -> str:
@@ -101,10 +101,10 @@ def _of_run(name: str, store: str, folder: Path) -> tuple[RunSettings, Path]:
     from ace.store import RunStore
 
     with RunStore.open(store, create=False) as opened:
-        known = opened.run(opened.resolve(name))
-        path = folder / f"{known.id}.json"
-        write_playbook(opened.playbook(known.id, known.best_version), path)
-        return stored_settings(known.settings, store), path
+        stored_run = opened.run(opened.resolve(name))
+        path = folder / f"{stored_run.id}.json"
+        write_playbook(opened.playbook(stored_run.id, stored_run.best_version), path)
+        return stored_settings(stored_run.settings, store), path
 
 
 def _with_budget(settings: RunSettings, overrides: list[str]) -> RunSettings:
@@ -114,5 +114,5 @@ def _with_budget(settings: RunSettings, overrides: list[str]) -> RunSettings:
 
     for override in overrides:
         if not override.startswith("budget."):
-            raise ConfigError.at("--set", override, "budget.KEY=VALUE; a run goes on with the settings it began with")
+            raise ConfigError.at("--set", override, "budget.KEY=VALUE; all other settings of a run stay")
     return load_settings(None, overrides, base=settings.model_dump(mode="json"))

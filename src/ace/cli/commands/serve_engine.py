@@ -64,8 +64,8 @@ def _models(settings: RunSettings, names: Sequence[str]) -> list[ModelSettings]:
     for name in names:
         if name not in settings.models:
             raise ConfigError.at("--model", name, f"a key of models: {', '.join(settings.models)}")
-    wanted = names or [settings.roles.of(role).model for role in ROLES]
-    return [settings.models[name] for name in dict.fromkeys(wanted)]
+    chosen = names or [settings.roles.of(role).model for role in ROLES]
+    return [settings.models[name] for name in dict.fromkeys(chosen)]
 
 
 def _serve(models: Sequence[ModelSettings]) -> None:

@@ -1,4 +1,4 @@
-"""`ace runs`, `ace show`: what the store knows."""
+"""`ace runs`, `ace show`: the runs of a store."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def runs(
     from ace.store import RunStore
 
     with RunStore.open(store, create=False) as opened:
-        known = opened.list_runs(limit)
-    if not known:
+        listed = opened.list_runs(limit)
+    if not listed:
         message_console().print(Text("no runs yet; start one with: ace quickstart"))
         return
-    show(runs_table(known))
+    show(runs_table(listed))
 
 
 def show_run(run: RunName = "latest", store: Store = DEFAULT_STORE) -> None:

@@ -1,4 +1,4 @@
-"""`ace task`: begin a task of one's own, and look at a task before a model is asked."""
+"""`ace task`: a new task of your own, and the preview of a task without a model."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def check_task(
     from ace.reporting.task_tables import task_view
 
     settings = load_settings(config, overrides)
-    parts = load_inputs(settings)
-    splits = parts.task.splits
-    known = [*splits.train, *splits.validation, *splits.test]
-    chosen = known[:samples] if sample is None else [held for held in known if held.id == sample]
+    inputs = load_inputs(settings)
+    splits = inputs.task.splits
+    every = [*splits.train, *splits.validation, *splits.test]
+    chosen = every[:samples] if sample is None else [each for each in every if each.id == sample]
     if sample is not None and not chosen:
-        raise DataError(f"no sample {sample!r} in task '{parts.task.name}'; its ids look like {known[0].id!r}")
-    previews = [asyncio.run(preview(settings, parts, held)) for held in chosen]
-    show(task_view(parts.task, previews))
+        raise DataError(f"no sample {sample!r} in task '{inputs.task.name}'; its ids look like {every[0].id!r}")
+    previews = [asyncio.run(preview(settings, inputs, each)) for each in chosen]
+    show(task_view(inputs.task, previews))

@@ -1,4 +1,4 @@
-"""The completion cache: what a model answered once it need not be asked again, in whatever run."""
+"""The completion cache: answers of earlier calls, shared by all runs of a store."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ class CompletionCache:
         return digest({"model": binding.identity, "request": request.digest})
 
     def find(self, key: str) -> Completion | None:
-        """The kept answer, marked as one that cost nothing."""
+        """Look up an answer. It is marked as one without usage."""
         return self._store.completion(key)
 
 
 def has_answers(settings: RunSettings, store: RunReader) -> bool:
-    """Whether a run of `settings` is likely to be answered from the cache alone: one of them is done, and the cache
-    keeps what every role is told. Answers that are not there are asked for like any others."""
+    """Return True if the cache probably has all answers of a run of `settings`.
+
+    One such run is done, and the policy caches every role. Answers that are missing all the same come from the model.
+    """
     roles = (settings.roles.of(role) for role in ROLES)
-    kept = settings.cache == "all" or (settings.cache == "greedy" and all(role.temperature == 0 for role in roles))
-    return kept and any(known.status == "done" for known in store.runs_of(settings.digest))
+    cached = settings.cache == "all" or (settings.cache == "greedy" and all(role.temperature == 0 for role in roles))
+    return cached and any(run.status == "done" for run in store.runs_of(settings.digest))

@@ -1,7 +1,7 @@
-"""Tiers: when a call goes to the role's larger model, and how both calls become one answer.
+"""Escalation of calls to a role's larger model.
 
-Whether a call is escalated follows from the settings, the answers so far and the tokens of the prompt: a resumed run,
-which is given the same answers, escalates the same calls.
+It follows from the settings, the answers so far and the tokens of the prompt, so that a resumed run, with the same
+answers, escalates the same calls.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from ace.roles import Curation, Reflection, RoleResult, to_delta
 Answer = TypeVar("Answer", bound=BaseModel)
 
 Escalation = Literal["score", "rounds", "stalled", "prompt_tokens", "parse_failure", "said"]
-"""Why the larger model was asked; the names are the keys of `EscalationSettings`."""
+"""Reason of an escalation; the names are the keys of `EscalationSettings`."""
 
 ESCALATIONS: tuple[Escalation, ...] = get_args(Escalation)
 
 Ask = Callable[[Escalation | None], Awaitable[RoleResult[Answer]]]
-"""Asks the role's own model, or for a reason the larger one."""
+"""Calls the role's own model, or for a reason the larger one."""
 
 
 def escalation_before(
     settings: EscalationSettings | None, *, grade: float | None, round: int, stalled: bool = False
 ) -> Escalation | None:
-    """Why the larger model is asked about the answer at hand straight away: how wrong it is, or how often it was.
+    """Return the reason to call the larger model without calling the own one: the score or the round of the answer.
 
-    `grade` is the answer's, None where it may not be looked at; `round` 0 is never escalated.
+    `grade` is the score of the answer, None without labels; `round` 0 is never escalated.
     """
     if settings is None or round == 0:
         return None
@@ -53,10 +53,10 @@ async def call_with_escalation(
     *,
     needs_escalation: Callable[[Answer], bool] | None = None,
 ) -> RoleResult[Answer]:
-    """The answer of the role's own model, or of the larger one where `first` or the outcome is a reason.
+    """Call the role's own model, and the larger one instead where `first` or the outcome is a reason.
 
-    It is asked at most once, and its answer counts, whatever it is; the call before it stands in `earlier`.
-    `needs_escalation` judges an answer that could be read.
+    The larger model is called at most once, and its answer counts in any case; the call before it is in `earlier`.
+    `needs_escalation` judges a parsed answer.
     """
     if settings is None or first is not None:
         return await ask(first)
@@ -82,9 +82,9 @@ def is_insufficient(
     curation: Curation,
     reflections: Sequence[Reflection],
 ) -> bool:
-    """Whether the playbook, as `curation` leaves it, says less than the share `escalate.said` of the insights.
+    """Return True if the playbook after `curation` covers less than the share `escalate.said` of the insights.
 
-    An insight is said where dedup would drop it as a new bullet.
+    An insight is covered if dedup would drop it as a new bullet.
     """
     escalate, dedup = settings.roles.curator.escalate, settings.playbook.dedup
     if escalate is None or escalate.said is None:
@@ -93,5 +93,5 @@ def is_insufficient(
     parts = dict.fromkeys(part for text in texts for part in insight_parts(text, pack.insight_separator))
     after = apply(playbook, to_delta(curation, Provenance(), playbook.sections)).playbook
     proposed = Delta(tuple(Add("insight", part) for part in parts))
-    unsaid = dedup_delta(after, proposed, embedder, dedup.threshold).delta.operations
-    return len(parts) - len(unsaid) < escalate.said * len(parts)
+    uncovered = dedup_delta(after, proposed, embedder, dedup.threshold).delta.operations
+    return len(parts) - len(uncovered) < escalate.said * len(parts)

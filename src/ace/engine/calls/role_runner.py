@@ -140,14 +140,14 @@ class RoleRunner:
         `grade` is the score of the answer; `stalled` means that the smaller model's insights repeat themselves.
         """
         unlabelled = without_target(sample)
-        shown = sample if has_labels(self._settings) else unlabelled
+        labelled = sample if has_labels(self._settings) else unlabelled
 
         async def ask(escalation: Escalation | None) -> RoleResult[Reflection]:
             result = await reflect(
                 self._complete("reflector", escalation),
                 self._pack,
                 prefix,
-                shown,
+                labelled,
                 answer,
                 feedback,
                 sampling=self._sampling("reflector", escalation, purpose, sample.id, str(round)),

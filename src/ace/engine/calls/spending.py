@@ -1,4 +1,4 @@
-"""What a run may spend, over all roles and over all the processes that worked on it."""
+"""The budget of a run, over all roles and all processes of the run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was spent: calls, tokens (prompt and completion), money in the price table's currency, seconds."""
+    """Spent budget: calls, tokens (prompt and completion), money in the price table's currency, seconds."""
 
     calls: int = 0
     tokens: int = 0
@@ -30,10 +30,10 @@ class Spent:
 
 
 class Spending:
-    """Counts what a run spends, and refuses a call once a limit is reached.
+    """Counts the spending of a run, and refuses calls once a limit is reached.
 
-    `calls` is never exceeded. The other limits are known to be reached only when a call is answered: they are exceeded
-    by no more than the calls then under way, which are kept.
+    `calls` is never exceeded. The other limits are checked with answered calls: they are exceeded by no more than the
+    calls then in flight, whose answers are stored.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Spending:
 
     @property
     def spent(self) -> Spent:
-        """Up to now, with the calls that were begun."""
+        """Spending up to now, with the calls in flight."""
         elapsed = self._clock() - self._since
         earlier = self._earlier
         return Spent(
@@ -70,12 +70,10 @@ class Spending:
         for key in BudgetSettings.model_fields:
             limit, used = getattr(self._limits, key), getattr(spent, key)
             if limit is not None and used >= limit:
-                guessed = key in ("tokens", "money") and spent.estimated
-                told = (
-                    f" ({_number(guessed)} tokens are estimates: the endpoint does not report them)" if guessed else ""
-                )
+                estimated = spent.estimated if key in ("tokens", "money") else 0
+                note = f" ({_number(estimated)} tokens are estimates: the endpoint does not report them)"
                 raise BudgetReachedError(
-                    f"budget.{key} is reached: {_number(used)} of {_number(limit)}{told}",
+                    f"budget.{key} is reached: {_number(used)} of {_number(limit)}{note if estimated else ''}",
                     key=f"budget.{key}",
                     limit=limit,
                     spent=used,
@@ -90,7 +88,7 @@ class Spending:
 
 
 def cost(usage: Usage, price: PriceSettings | None) -> float:
-    """Money for `usage`; cached prompt tokens at their own price where one is given. 0 without a price."""
+    """Money for `usage`; cached prompt tokens at their own price if there is one. 0 without a price."""
     if price is None:
         return 0.0
     cached_price = price.input if price.cached is None else price.cached
@@ -120,7 +118,7 @@ def spent_so_far(store: RunReader, run: str, bindings: Bindings) -> Spent:
 
 
 def _covered_s(spans: Iterable[tuple[datetime, datetime]]) -> float:
-    """Seconds that `spans` cover together: what overlaps counts once."""
+    """Seconds that `spans` cover together; overlaps count once."""
     seconds, until = 0.0, None
     for started, finished in sorted(spans):
         begins = started if until is None else max(started, until)

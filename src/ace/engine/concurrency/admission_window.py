@@ -1,4 +1,4 @@
-"""The window of samples that are under way: it admits them in the order in which they asked."""
+"""The admission window: samples in flight, admitted in the order of their requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 
 class Window:
-    """Places for samples of one or more batches. For one event loop."""
+    """Limits the samples in flight, of one or more batches, in one event loop."""
 
     def __init__(self) -> None:
         self._taken = 0
@@ -17,7 +17,7 @@ class Window:
 
     @asynccontextmanager
     async def place(self, width: int) -> AsyncIterator[None]:
-        """Hold a place from the moment that fewer than `width` are taken and nobody else has waited longer."""
+        """Take a place, first come first served, as soon as fewer than `width` are taken."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((width, turn))
         self._admit()

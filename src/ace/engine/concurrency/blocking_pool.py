@@ -1,4 +1,4 @@
-"""Work that blocks - running code, a step in a world - done in threads, so that the loop goes on meanwhile."""
+"""Worker threads for blocking calls of a task: programs, steps in an environment, commits."""
 
 from __future__ import annotations
 
@@ -15,33 +15,31 @@ T = TypeVar("T")
 
 
 class BlockingPool:
-    """As many threads as there are processors, or worlds that may be open at once; started when first used.
+    """Runs blocking calls in as many threads as there are cores, or environments that may be open at once.
 
-    CommitQueue have a thread of their own: in order, and behind no program of a task.
+    Threads start when they are first used. Commits have a thread of their own: they keep their order, and wait for no
+    program of a task.
     """
 
     def __init__(self, task: Task) -> None:
-        worlds = task.worlds if isinstance(task, InteractiveTask) else 1
-        self.worlds = asyncio.Semaphore(worlds)
-        self._threads = ThreadPoolExecutor(max(worlds, available_cores()), thread_name_prefix="ace-blocking")
+        environments = task.worlds if isinstance(task, InteractiveTask) else 1
+        self.environments = asyncio.Semaphore(environments)
+        self._threads = ThreadPoolExecutor(max(environments, available_cores()), thread_name_prefix="ace-blocking")
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="ace-commit")
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """What `function` returns or raises. A cancelled caller does not stop it."""
+        """Call `function` in a thread and return its result. Cancelling the caller does not stop it."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     async def commit(self, function: Callable[..., None], *arguments: object) -> None:
-        """Let `function` write, and wait until it has: a caller that is cancelled waits all the same, and goes on.
-
-        Raises what `function` raises.
-        """
+        """Call `function`, which writes, and wait until it is done, also where the caller is cancelled meanwhile."""
         written = asyncio.get_running_loop().run_in_executor(self._commits, function, *arguments)
         while not written.done():
-            with contextlib.suppress(asyncio.CancelledError):  # nobody knows yet whether it is on disk
+            with contextlib.suppress(asyncio.CancelledError):  # whether the write reaches the disk is not known yet
                 await asyncio.wait([written])
         written.result()
 
     def close(self) -> None:
-        """Take no more work; what runs is waited for."""
+        """Accept no more calls, and wait for those that run."""
         self._threads.shutdown(cancel_futures=True)
         self._commits.shutdown()

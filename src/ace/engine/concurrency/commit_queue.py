@@ -1,4 +1,4 @@
-"""Batches on their way to the disk: committed in a thread, while the samples of the next one already work."""
+"""Commits of batches in a thread, while the samples of the next batch are in flight."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Self
 from ace.engine.context import RunContext
 from ace.engine.loop.batch import BatchResult
 
-_TURNS = 4
-"""Of the loop, until the next batch's first requests are with their engine. The thread would slow them down."""
+_YIELDS_BEFORE_COMMIT = 4
+"""Event-loop iterations to yield, so that the next batch's first requests are submitted before the thread starts."""
 
 
 class CommitQueue:
     """The commits of one epoch, in order and one at a time.
 
-    One that has begun is waited for, whatever ends the epoch. One that fails ends it with the store's own error,
-    whatever else was about to.
+    A commit that has started is awaited, whatever ends the epoch. A commit that fails ends the epoch with the store's
+    error, which takes precedence over other errors.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -35,23 +35,23 @@ class CommitQueue:
         if last is not None and not last.cancelled() and (failure := last.exception()):
             raise failure
 
-    def begin(self, concluded: BatchResult, group: asyncio.TaskGroup) -> None:
-        """Commit a batch and tell the listener when it is on disk. The one before it must have arrived.
+    def start(self, result: BatchResult, group: asyncio.TaskGroup) -> None:
+        """Start the commit of a batch, and emit its event when it is on disk. The previous commit must be done.
 
-        The task is one of `group`: a commit that fails ends the group at once, and the group waits for one under way.
+        The task belongs to `group`: a commit that fails ends the group at once, and the group waits for one in flight.
         """
-        self._last = group.create_task(self._commit(concluded))
+        self._last = group.create_task(self._commit(result))
         self._context.calls.hold(self._last)
 
-    async def arrived(self) -> None:
-        """Wait until the last batch is on disk. Raises what its commit raised."""
+    async def wait(self) -> None:
+        """Wait until the last batch is on disk. Raises the error of its commit."""
         if self._last is not None:
             await asyncio.shield(self._last)
 
-    async def _commit(self, concluded: BatchResult) -> None:
-        """Cancelled before its first turn it writes nothing; from then on it goes to the end, the sooner."""
+    async def _commit(self, result: BatchResult) -> None:
+        """Yield, then commit. Cancelled before its first step it writes nothing; later it only skips the yields."""
         with contextlib.suppress(asyncio.CancelledError):
-            for _ in range(_TURNS):
+            for _ in range(_YIELDS_BEFORE_COMMIT):
                 await asyncio.sleep(0)
-        await self._context.blocking_pool.commit(self._context.store.commit_batch, concluded.record)
-        self._context.listener(concluded.told)
+        await self._context.blocking_pool.commit(self._context.store.commit_batch, result.record)
+        self._context.listener(result.event)

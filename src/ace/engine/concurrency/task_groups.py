@@ -1,4 +1,4 @@
-"""Running coroutines side by side, with plain errors instead of groups of them."""
+"""Concurrent coroutines, with plain errors instead of exception groups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def gather_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
-    """Tasks of this group and the body go on together. The first error cancels all of them and is raised as itself."""
+    """Run tasks beside the body. The first error cancels all of them and is raised as itself."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group

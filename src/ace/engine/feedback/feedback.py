@@ -1,10 +1,11 @@
-"""What the loop hears of an answer: its grade; without labels, what the task observes and what other answers say."""
+"""Feedback on one answer: its grade, or label-free signals."""
 
 from __future__ import annotations
 
 from ace.engine.context import RunContext
 from ace.engine.feedback.signals import NO_FEEDBACK, Signal, has_labels, without_target
-from ace.engine.feedback.voting import Vote, together, vote
+from ace.engine.feedback.task_calls import naming_sample
+from ace.engine.feedback.voting import Vote, collect_votes, consensus
 from ace.engine.loop.attempt import Attempt
 from ace.roles import CallRecord
 from ace.tasks import ObservingTask
@@ -12,31 +13,32 @@ from ace.types import Observation, Sample
 
 
 async def collect_feedback(
-    context: RunContext, prefix: str, sample: Sample, made: Attempt, *, purpose: str, round: int
+    context: RunContext, prefix: str, sample: Sample, answered: Attempt, *, purpose: str, round: int
 ) -> tuple[Signal | None, tuple[CallRecord, ...]]:
-    """The signal, None for an attempt that failed, and the calls that it took.
+    """Collect the signal of an attempt, None for one that failed, and the calls made for it.
 
-    Without labels: an answer that the task finds wrong by its form is wrong, and nothing more is asked. Else it is
-    right or wrong where all that can be heard says so.
+    Without labels, an answer whose form the task rejects is wrong, and no votes are collected. Otherwise the answer is
+    right or wrong if all signals agree.
     """
-    if made.score is None:
+    if answered.score is None:
         return None, ()
     if has_labels(context.settings):
-        return Signal(made.score.feedback, made.score.correct), ()
-    observed = await _observed(context, sample, made.answer)
+        return Signal(answered.score.feedback, answered.score.correct), ()
+    observed = await _observed(context, sample, answered.answer)
     if observed.failed is True:
         return Signal(observed.text.strip() or NO_FEEDBACK, False), ()
-    votes, calls = await vote(context, prefix, sample, made.answer, purpose=purpose, round=round)
+    votes, calls = await collect_votes(context, prefix, sample, answered.answer, purpose=purpose, round=round)
     if observed.failed is False:
         votes = (Vote("", True), *votes)
-    texts = [text for text in (observed.text.strip(), *(cast.text for cast in votes)) if text]
-    return Signal("\n".join(texts) or NO_FEEDBACK, together(votes)), calls
+    texts = [text for text in (observed.text.strip(), *(vote.text for vote in votes)) if text]
+    return Signal("\n".join(texts) or NO_FEEDBACK, consensus(votes)), calls
 
 
 async def _observed(context: RunContext, sample: Sample, answer: str) -> Observation:
     task = context.task
     if not context.settings.adaptation.signals.form or not isinstance(task, ObservingTask):
         return Observation("")
-    if getattr(task, "threads", False):
-        return await context.blocking_pool.run(task.observe, without_target(sample), answer)
-    return task.observe(without_target(sample), answer)
+    with naming_sample("observe", sample.id):
+        if getattr(task, "threads", False):
+            return await context.blocking_pool.run(task.observe, without_target(sample), answer)
+        return task.observe(without_target(sample), answer)

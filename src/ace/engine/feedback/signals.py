@@ -1,7 +1,7 @@
-"""What the loop may hear of an answer: its grade; without labels, what the task itself observes, or nothing.
+"""Signals of an answer's correctness, and the samples that may show their targets.
 
-Without labels nothing that came from a target steers the loop or stands in a prompt: no feedback, no retry until the
-grade is right, no choice among playbooks. The answers are graded all the same, for the report.
+Without labels, targets decide nothing in the loop and stand in no prompt: no feedback, no retries by grade, no choice
+among playbooks. Answers are still graded, for the report.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ NO_FEEDBACK = "There is none. Judge the answer by the question, the material giv
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """`feedback` is for the reflector; `right` decides on retries, and is None where nothing tells."""
+    """`feedback` is for the reflector; `right` decides on retries, and is None where correctness is unknown."""
 
     feedback: str
     right: bool | None
 
 
 def has_labels(settings: RunSettings) -> bool:
-    """Whether the loop may learn from targets."""
+    """Return True if the loop may learn from targets."""
     return settings.adaptation.labels == "given"
 
 
 def without_target(sample: Sample) -> Sample:
-    """The sample as whoever must not know the answer sees it."""
+    """Remove the target of a sample, for prompts that must not contain it."""
     return replace(sample, target=None)
 
 
-def shown(settings: RunSettings, samples: Sequence[Sample]) -> list[Sample]:
-    """The samples as the loop sees them after the answer: with their targets only where labels are given."""
+def permitted_samples(settings: RunSettings, samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples with their targets if labels are given, else without."""
     return list(samples) if has_labels(settings) else [without_target(sample) for sample in samples]

@@ -1,6 +1,6 @@
-"""What other answers to the same question say of one: self-consistency, and agreement between tiers.
+"""Votes of other answers to the same question: self-consistency, and agreement between models.
 
-No target is looked at: answers are compared with each other alone.
+Answers are compared with each other, never with a target.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ace.types import RoleName, Sample
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What the others say: in words, and whether they hold the answer for right (None: they do not tell)."""
+    """A verdict of other answers: `text` for the reflector, and `right`, None where they are undecided."""
 
     text: str
     right: bool | None
 
 
-async def vote(
+async def collect_votes(
     context: RunContext, prefix: str, sample: Sample, answer: str, *, purpose: str, round: int
 ) -> tuple[tuple[Vote, ...], tuple[CallRecord, ...]]:
-    """The votes that `adaptation.signals` asks for, and the calls they took. Tasks of several steps have none."""
+    """Collect the votes of `adaptation.signals`, and the calls made for them. Tasks of several steps have none."""
     signals = context.settings.adaptation.signals
     if isinstance(context.task, InteractiveTask):
         return (), ()
@@ -49,10 +49,10 @@ async def vote(
     return tuple(votes), tuple(calls)
 
 
-def together(votes: Sequence[Vote]) -> bool | None:
-    """Right or wrong where all votes say so."""
-    said = {cast.right for cast in votes}
-    return said.pop() if len(said) == 1 else None
+def consensus(votes: Sequence[Vote]) -> bool | None:
+    """Return the verdict of all votes, None where they differ."""
+    verdicts = {vote.right for vote in votes}
+    return verdicts.pop() if len(verdicts) == 1 else None
 
 
 async def _another(
@@ -64,7 +64,7 @@ async def _another(
     temperature: float | None,
     role: RoleName = "generator",
 ) -> RoleResult[GeneratorAnswer] | None:
-    """One more answer; None where its call fails, which says nothing of the answer at hand."""
+    """Generate one more answer. None where its call fails, which is no vote."""
     try:
         return await context.roles.generate(
             prefix, sample, reflection="", purpose=purpose, round=round, temperature=temperature, role=role

@@ -1,6 +1,6 @@
-"""What ACE is measured against, in the same harness: examples in the prompt, and a playbook that is written anew.
+"""Baselines in the same harness: examples in the prompt, and a full rewrite of the playbook.
 
-Both fill the playbook in other ways; rendering, budgets, evaluation and the store are the same for all methods.
+Both fill the playbook in other ways. Rendering, budgets, evaluation and the store are the same for all methods.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ import random
 from collections.abc import Sequence
 
 from ace.engine.context import RunContext
-from ace.engine.feedback.signals import shown
-from ace.engine.learning.curation import CuratedBatch, apply_within_budget, ask_curator
+from ace.engine.learning.curation import CuratedBatch, Curator
 from ace.engine.loop.sample_loop import SampleResult
 from ace.engine.loop.schedule import derive_seed
 from ace.playbook import Add, Delta, Playbook, Provenance, Remove, apply, dedup_delta
-from ace.playbook.guard import Guard
 from ace.playbook.render import render
 from ace.roles import Reflection
 from ace.types import Sample
@@ -24,17 +22,17 @@ EXAMPLES = "shots"
 
 
 def few_shot(context: RunContext, playbook: Playbook, samples: Sequence[Sample], *, batch: int) -> CuratedBatch:
-    """Examples in the prompt (in-context learning): questions with their answers, as many as the token budget allows.
+    """Fill the playbook with questions and their answers (in-context learning), as many as the token budget allows.
 
-    No model is asked. Which samples come first is decided by the run's seed.
+    No model is called. The run's seed decides the order of the samples.
     """
     order = [sample for sample in samples if sample.target is not None]
     random.Random(derive_seed(context.settings.seed, "examples")).shuffle(order)
-    asked = [context.task.prompt(sample) for sample in order]
-    shared = len({material for _, material in asked}) == 1  # what all have in common is no part of an example
+    prompts = [context.task.prompt(sample) for sample in order]
+    shared = len({material for _, material in prompts}) == 1  # what all samples share is not part of an example
     texts = [
         " ".join(f"{question if shared or not material else f'{material} {question}'} => {sample.target}".split())
-        for sample, (question, material) in zip(order, asked, strict=True)
+        for sample, (question, material) in zip(order, prompts, strict=True)
     ]
     operations: list[Add] = []
     section = playbook.sections[-1].slug if playbook.sections else EXAMPLES
@@ -45,7 +43,7 @@ def few_shot(context: RunContext, playbook: Playbook, samples: Sequence[Sample],
 
 
 def _as_many_as_fit(context: RunContext, playbook: Playbook, operations: Sequence[Add]) -> CuratedBatch:
-    """The most of `operations`, from the first, that the budget holds."""
+    """Apply as many of `operations`, from the first, as the token budget allows."""
     budget = context.settings.playbook.token_budget
 
     def fits(count: int) -> bool:
@@ -64,37 +62,30 @@ def _as_many_as_fit(context: RunContext, playbook: Playbook, operations: Sequenc
 async def rewrite(
     context: RunContext, playbook: Playbook, results: Sequence[SampleResult], *, batch: int
 ) -> CuratedBatch:
-    """A full rewrite after each batch, as Dynamic Cheatsheet does it (arXiv 2504.07952): what it leaves out is lost.
+    """Rewrite the whole playbook after a batch, as Dynamic Cheatsheet does (arXiv 2504.07952).
 
-    The curator sees an empty playbook and, as insights, all bullets there are and all that the batch brought. Where it
-    gives nothing that can be read, the old playbook stays.
+    The curator sees an empty playbook and, as insights, all bullets and all insights of the batch. Bullets that it
+    leaves out are lost. Where its answer cannot be parsed, the old playbook stays.
     """
-    insights = [result for result in results if result.reflections and result.reflections[-1].key_insight.strip()]
-    if not insights:
-        return CuratedBatch(playbook, Delta(()), (), ())
+    curator = Curator(context, playbook, results, batch=batch)
+    insightful = [result for result in results if result.reflections and result.reflections[-1].key_insight.strip()]
+    if not insightful:
+        return curator.unchanged()
     blank = Playbook.empty(sections=playbook.sections)
-    held = [Reflection(key_insight=bullet.content) for bullet in playbook.bullets]
-    curated, calls = await ask_curator(
-        context,
+    bullets = [Reflection(key_insight=bullet.content) for bullet in playbook.bullets]
+    proposed = await curator.propose(
         blank,
         context.render(blank),
-        [*held, *(result.reflections[-1] for result in insights)],
+        [*bullets, *(result.reflections[-1] for result in insightful)],
         touched=(),
-        samples=[result.sample for result in insights],
-        batch=batch,
+        samples=[result.sample for result in insightful],
         number=0,
     )
-    settings = context.settings
-    guard = Guard(
-        settings.playbook.guard,
-        shown(settings, [result.sample for result in results]),
-        shown(settings, context.task.splits.train),
-    )
-    written = Delta(tuple(op for op in curated.operations if isinstance(op, Add)))
+    written = Delta(tuple(operation for operation in proposed.operations if isinstance(operation, Add)))
     if not written.operations:
-        return CuratedBatch(playbook, Delta(()), (), calls)
-    written = guard.admit(blank, written)
-    if settings.playbook.dedup.enabled:
-        written = dedup_delta(blank, written, context.embedder, settings.playbook.dedup.threshold).delta
+        return curator.unchanged()
+    written = curator.guard.admit(blank, written)
+    if context.settings.playbook.dedup.enabled:
+        written = dedup_delta(blank, written, context.embedder, context.settings.playbook.dedup.threshold).delta
     removed = tuple(Remove(id=bullet.id, reason="rewritten") for bullet in playbook.bullets)
-    return apply_within_budget(context, playbook, Delta((*removed, *written.operations)), (), calls, guard, batch=batch)
+    return curator.apply(Delta((*removed, *written.operations)))

@@ -1,4 +1,4 @@
-"""New bullets are tried before they are committed: the batch's samples are answered once more behind each of them."""
+"""Trials of new bullets before their commit: samples of the batch are answered once more behind each of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ace.roles import CallRecord
 
 @dataclass(frozen=True, slots=True)
 class TriedBullets:
-    """The operations that stay, those that do not, and the generator's calls that told."""
+    """Accepted and rejected operations, and the generator's calls of the trials."""
 
     delta: Delta
     rejected: tuple[SkippedOperation, ...] = ()
@@ -26,7 +26,7 @@ class TriedBullets:
 async def try_bullets(
     context: RunContext, playbook: Playbook, delta: Delta, results: Sequence[SampleResult], *, batch: int
 ) -> TriedBullets:
-    """Keep what mends more samples than it breaks; all of it goes to the engine at once.
+    """Keep operations that correct more samples than they break. All trials are in flight at once.
 
     Each ADD, UPDATE and MERGE of `delta` is tried alone on up to `adaptation.try_bullets` of `results`: two thirds were
     answered wrongly, those that the bullet came from first, the others right. Without labels nothing is tried.
@@ -42,25 +42,25 @@ async def try_bullets(
     )
     rejected: list[SkippedOperation] = []
     for (operation, chosen), attempts in zip(trials, answers, strict=True):
-        changes = [_change(result, made) for result, made in zip(chosen, attempts, strict=True)]
-        mended, broken = changes.count(1), changes.count(-1)
-        if mended <= broken:
-            reason = f"tried on {len(chosen)} samples, it mends {mended} and breaks {broken}"
+        changes = [_change(result, answered) for result, answered in zip(chosen, attempts, strict=True)]
+        corrected, broken = changes.count(1), changes.count(-1)
+        if corrected <= broken:
+            reason = f"tried on {len(chosen)} samples, it corrects {corrected} and breaks {broken}"
             rejected.append(SkippedOperation(operation, reason))
     dropped = {id(skipped.operation) for skipped in rejected}
-    kept = tuple(operation for operation in delta.operations if id(operation) not in dropped)
-    calls = tuple(call for attempts in answers for made in attempts for call in made.calls)
-    return TriedBullets(Delta(kept), tuple(rejected), calls)
+    accepted = tuple(operation for operation in delta.operations if id(operation) not in dropped)
+    calls = tuple(call for attempts in answers for answered in attempts for call in answered.calls)
+    return TriedBullets(Delta(accepted), tuple(rejected), calls)
 
 
 def _choose(operation: Add | Update | Merge, results: Sequence[SampleResult], most: int) -> list[SampleResult]:
-    """Samples that can tell: wrong ones, those of the bullet's provenance first, and right ones."""
+    """Choose samples for a trial: wrong ones, those of the bullet's provenance first, and right ones."""
     origin = set((operation.provenance.sample or "").split(", "))
     wrong = [result for result in results if result.outcome.first_correct is False]
     right = [result for result in results if result.outcome.first_correct is True]
     wrong.sort(key=lambda result: result.sample.id not in origin)
-    shown = wrong[: max(most - len(right), -(-2 * most // 3))]
-    return [*shown, *right[: most - len(shown)]]
+    chosen = wrong[: max(most - len(right), -(-2 * most // 3))]
+    return [*chosen, *right[: most - len(chosen)]]
 
 
 async def _answer(
@@ -70,8 +70,8 @@ async def _answer(
     return await gather_all(attempt(context, prefix, result.sample, purpose=purpose) for result in results)
 
 
-def _change(result: SampleResult, made: Attempt) -> int:
-    """1 where the answer is right now, -1 where it was right before; an attempt that failed says nothing."""
-    if made.score is None:
+def _change(result: SampleResult, answered: Attempt) -> int:
+    """1 if the answer became right, -1 if it became wrong, 0 if nothing changed or the attempt failed."""
+    if answered.score is None:
         return 0
-    return int(made.score.correct) - int(result.outcome.first_correct is True)
+    return int(answered.score.correct) - int(result.outcome.first_correct is True)

@@ -12,7 +12,7 @@ from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
-from ace.engine.feedback.signals import shown
+from ace.engine.feedback.signals import permitted_samples
 from ace.engine.learning.bullet_trials import try_bullets
 from ace.engine.learning.early_stopping import insight_parts
 from ace.engine.learning.lessons import Lesson, collect_lessons
@@ -50,44 +50,162 @@ class CuratedBatch:
     calls: tuple[CallRecord, ...]
 
 
-async def curate_batch(
-    context: RunContext,
-    playbook: Playbook,
-    prefix: str,
-    results: Sequence[SampleResult],
-    *,
-    batch: int,
-    visible: Playbook | None = None,
-) -> CuratedBatch:
-    """Make one playbook version of all that the batch's samples propose, in sample order: tags first, then operations.
+class Curator:
+    """Turns the results of one batch into the next playbook version: tags first, then operations, in sample order.
 
-    A curator call that fails loses its group's insights and nothing else. `visible` is what `prefix` shows of
-    `playbook` (all of it if None): only that can be changed.
+    `visible` is what prompts show of `playbook` (all of it if None); only that can be changed.
     """
-    visible = playbook if visible is None else visible
-    lessons, reflected = await collect_lessons(context, prefix, results, batch=batch)
-    groups = split_groups(lessons, context.settings.adaptation.curator_groups)
-    curated: Sequence[tuple[Delta, tuple[CallRecord, ...]]]
-    if context.settings.adaptation.curation == "append":
-        curated = [(_append(context, playbook, lessons, batch=batch), ())]
-    else:
-        curated = await gather_all(
-            _curate(context, playbook, prefix, group, batch=batch, number=n) for n, group in enumerate(groups)
+
+    def __init__(
+        self,
+        context: RunContext,
+        playbook: Playbook,
+        results: Sequence[SampleResult],
+        *,
+        batch: int,
+        visible: Playbook | None = None,
+    ) -> None:
+        self._context, self._playbook, self._results, self._batch = context, playbook, results, batch
+        self._visible = playbook if visible is None else visible
+        settings = context.settings
+        self.guard = Guard(
+            settings.playbook.guard,
+            permitted_samples(settings, [result.sample for result in results]),
+            permitted_samples(settings, context.task.splits.train),
         )
-    deltas = [visible_playbook(delta, playbook, visible) for delta, _ in curated]
-    calls = reflected + tuple(call for _, calls in curated for call in calls)
-    if context.settings.adaptation.curator_reduce and sum(1 for delta in deltas if delta.operations) > 1:
-        reduced, more = await _reduce(context, playbook, prefix, deltas, lessons, batch=batch, number=len(groups))
-        deltas, calls = [visible_playbook(delta, playbook, visible) for delta in reduced], calls + more
-    proposed = [*(_tags(result) for result in results), *deltas]
-    settings = context.settings
-    guard = Guard(
-        settings.playbook.guard,
-        shown(settings, [result.sample for result in results]),
-        shown(settings, context.task.splits.train),
-    )
-    admitted = [guard.admit(playbook, delta) for delta in proposed]
-    return await _apply(context, playbook, visible, admitted, results, calls, guard, batch=batch)
+        self._calls: dict[int, tuple[CallRecord, ...]] = {}  # in order of their keys: groups finish in any order
+
+    async def curate(self, prefix: str) -> CuratedBatch:
+        """Curate the batch's lessons in groups. A curator call that fails loses its group's insights and no others."""
+        adaptation = self._context.settings.adaptation
+        lessons, calls = await collect_lessons(self._context, prefix, self._results, batch=self._batch)
+        self._calls[-1] = calls
+        groups = split_groups(lessons, adaptation.curator_groups)
+        if adaptation.curation == "append":
+            deltas = [self._append(lessons)]
+        else:
+            deltas = await gather_all(self._curate_group(prefix, group, n) for n, group in enumerate(groups))
+        if adaptation.curator_reduce and sum(1 for delta in deltas if delta.operations) > 1:
+            deltas = await self._reduce(prefix, deltas, lessons, len(groups))
+        proposed = [*map(_tags, self._results), *deltas]
+        delta = merge_deltas([self.guard.admit(self._playbook, delta) for delta in proposed])
+        delta, repeated = self._deduplicate(delta)
+        tried = await try_bullets(self._context, self._playbook, delta, self._results, batch=self._batch)
+        self._calls[len(groups) + 1] = tried.calls
+        return self.apply(tried.delta, repeated + tried.rejected)
+
+    async def propose(
+        self,
+        playbook: Playbook,
+        prefix: str,
+        reflections: Sequence[Reflection],
+        *,
+        touched: Sequence[str],
+        samples: Sequence[Sample],
+        number: int,
+    ) -> Delta:
+        """Ask the curator for operations on `playbook`. Empty where its call fails or cannot be parsed."""
+        context = self._context
+        try:
+            result = await context.roles.curate(
+                playbook, prefix, reflections, touched=touched, purpose=f"batch-{self._batch}", group=number
+            )
+        except SAMPLE_ERRORS as error:
+            text = f"{type(error).__name__}: {error}"
+            context.curation_errors.setdefault(self._batch, []).append(f"curator: {text}")
+            context.listener(CurationFailed(self._batch, number, text))
+            return Delta(())
+        if result is None:
+            return Delta(())
+        self._calls[number] = result.calls
+        if result.value is None:
+            return Delta(())
+        provenance = Provenance(
+            run=context.run,
+            batch=self._batch,
+            sample=", ".join(sample.id for sample in samples),
+            role="curator",
+            model=result.call.model,
+        )
+        return to_delta(result.value, provenance, playbook.sections)
+
+    def apply(self, delta: Delta, skipped: tuple[SkippedOperation, ...] = ()) -> CuratedBatch:
+        """Apply `delta`, report what the guard found in it, and evict what exceeds the token budget."""
+        context, settings = self._context, self._context.settings.playbook
+        applied = apply(self._playbook, delta)
+        for flagged in self.guard.flagged(applied):
+            context.listener(BulletFlagged(self._batch, flagged.id, flagged.reasons, flagged.quarantined))
+        playbook, operations = applied.playbook, delta.operations
+        if settings.token_budget is not None:
+            evicted = enforce_budget(playbook, context.count_tokens, settings.token_budget, context.pack.formats)
+            playbook, operations = evicted.playbook, operations + evicted.delta.operations
+        return CuratedBatch(playbook, Delta(operations), skipped + applied.skipped, self._ordered_calls())
+
+    def unchanged(self) -> CuratedBatch:
+        """Keep the playbook, and the calls that proposed nothing."""
+        return CuratedBatch(self._playbook, Delta(()), (), self._ordered_calls())
+
+    def _ordered_calls(self) -> tuple[CallRecord, ...]:
+        return tuple(call for group in sorted(self._calls) for call in self._calls[group])
+
+    def _append(self, lessons: Sequence[Lesson]) -> Delta:
+        """Each insight as a bullet of the first section, without a call."""
+        sections = self._playbook.sections
+        operations = [
+            Add(
+                section=sections[0].slug if sections else "note",
+                content=" ".join(part.split()),
+                provenance=Provenance(
+                    run=self._context.run,
+                    batch=self._batch,
+                    sample=", ".join(result.sample.id for result in lesson.results),
+                    role="reflector",
+                ),
+            )
+            for lesson in lessons
+            for part in insight_parts(lesson.reflection.key_insight, self._context.pack.insight_separator)
+        ]
+        return Delta(tuple(operations))
+
+    async def _curate_group(self, prefix: str, group: Sequence[Lesson], number: int) -> Delta:
+        delta = await self.propose(
+            self._playbook,
+            prefix,
+            [lesson.reflection for lesson in group],
+            touched=[bullet for lesson in group for bullet in lesson.used],
+            samples=[result.sample for lesson in group for result in lesson.results],
+            number=number,
+        )
+        return visible_playbook(delta, self._playbook, self._visible)
+
+    async def _reduce(
+        self, prefix: str, deltas: Sequence[Delta], lessons: Sequence[Lesson], number: int
+    ) -> list[Delta]:
+        """Curate the groups' proposals once more: their contents are the insights of one call over all groups.
+
+        Removals stay as they are. Where the call fails or proposes nothing, the groups' own changes stay.
+        """
+        operations = [operation for delta in deltas for operation in delta.operations]
+        contents = [operation.content for operation in operations if isinstance(operation, Add | Update | Merge)]
+        delta = await self.propose(
+            self._playbook,
+            prefix,
+            [Reflection(key_insight=content) for content in contents],
+            touched=[bullet for lesson in lessons for bullet in lesson.used],
+            samples=[result.sample for lesson in lessons for result in lesson.results],
+            number=number,
+        )
+        if not delta.operations:
+            return list(deltas)
+        removals = Delta(tuple(operation for operation in operations if isinstance(operation, Remove)))
+        return [visible_playbook(delta, self._playbook, self._visible) for delta in (delta, removals)]
+
+    def _deduplicate(self, delta: Delta) -> tuple[Delta, tuple[SkippedOperation, ...]]:
+        dedup = self._context.settings.playbook.dedup
+        if not dedup.enabled:
+            return delta, ()
+        deduped = dedup_delta(self._playbook, delta, self._context.embedder, dedup.threshold)
+        return recall(deduped, self._playbook, self._visible)
 
 
 def split_groups(items: Sequence[Item], groups: int | Literal["auto"]) -> list[tuple[Item, ...]]:
@@ -102,160 +220,7 @@ def split_groups(items: Sequence[Item], groups: int | Literal["auto"]) -> list[t
     return [tuple(items[start:end]) for start, end in pairwise(cuts)]
 
 
-async def _curate(
-    context: RunContext,
-    playbook: Playbook,
-    prefix: str,
-    group: Sequence[Lesson],
-    *,
-    batch: int,
-    number: int,
-) -> tuple[Delta, tuple[CallRecord, ...]]:
-    return await ask_curator(
-        context,
-        playbook,
-        prefix,
-        [lesson.reflection for lesson in group],
-        touched=[bullet for lesson in group for bullet in lesson.used],
-        samples=[result.sample for lesson in group for result in lesson.results],
-        batch=batch,
-        number=number,
-    )
-
-
-def _append(context: RunContext, playbook: Playbook, lessons: Sequence[Lesson], *, batch: int) -> Delta:
-    """Each insight as a bullet of the first section."""
-    section = playbook.sections[0].slug if playbook.sections else "note"
-    separator = context.pack.insight_separator
-    return Delta(
-        tuple(
-            Add(
-                section=section,
-                content=" ".join(part.split()),
-                provenance=Provenance(
-                    run=context.run,
-                    batch=batch,
-                    sample=", ".join(result.sample.id for result in lesson.results),
-                    role="reflector",
-                ),
-            )
-            for lesson in lessons
-            for part in insight_parts(lesson.reflection.key_insight, separator)
-        )
-    )
-
-
-async def _reduce(
-    context: RunContext,
-    playbook: Playbook,
-    prefix: str,
-    deltas: Sequence[Delta],
-    lessons: Sequence[Lesson],
-    *,
-    batch: int,
-    number: int,
-) -> tuple[Sequence[Delta], tuple[CallRecord, ...]]:
-    """One set of changes of what the groups proposed: their contents are the insights of one more curator call.
-
-    Removals stand as they are. Where the call fails, cannot be read or proposes nothing, the groups' own changes stay.
-    """
-    operations = [operation for delta in deltas for operation in delta.operations]
-    contents = [operation.content for operation in operations if isinstance(operation, Add | Update | Merge)]
-    delta, calls = await ask_curator(
-        context,
-        playbook,
-        prefix,
-        [Reflection(key_insight=content) for content in contents],
-        touched=[bullet for lesson in lessons for bullet in lesson.used],
-        samples=[result.sample for lesson in lessons for result in lesson.results],
-        batch=batch,
-        number=number,
-    )
-    if not delta.operations:
-        return deltas, calls
-    return [delta, Delta(tuple(operation for operation in operations if isinstance(operation, Remove)))], calls
-
-
-async def ask_curator(
-    context: RunContext,
-    playbook: Playbook,
-    prefix: str,
-    reflections: Sequence[Reflection],
-    *,
-    touched: Sequence[str],
-    samples: Sequence[Sample],
-    batch: int,
-    number: int,
-) -> tuple[Delta, tuple[CallRecord, ...]]:
-    """What the curator makes of `reflections` on `samples`; nothing where its call fails or cannot be read."""
-    try:
-        result = await context.roles.curate(
-            playbook, prefix, reflections, touched=touched, purpose=f"batch-{batch}", group=number
-        )
-    except SAMPLE_ERRORS as error:
-        text = f"{type(error).__name__}: {error}"
-        context.curation_errors.setdefault(batch, []).append(f"curator: {text}")
-        context.listener(CurationFailed(batch, number, text))
-        return Delta(()), ()
-    if result is None:
-        return Delta(()), ()
-    if result.value is None:
-        return Delta(()), result.calls
-    provenance = Provenance(
-        run=context.run,
-        batch=batch,
-        sample=", ".join(sample.id for sample in samples),
-        role="curator",
-        model=result.call.model,
-    )
-    return to_delta(result.value, provenance, playbook.sections), result.calls
-
-
 def _tags(result: SampleResult) -> Delta:
-    """What one sample says of the bullets: its first reflection judges the answer that the playbook alone led to."""
+    """Tags of the first reflection, which judges the answer that the playbook alone led to."""
     tags = result.reflections[0].bullet_tags if result.reflections else ()
     return tags_to_delta(tags, result.used)
-
-
-async def _apply(
-    context: RunContext,
-    playbook: Playbook,
-    visible: Playbook,
-    proposed: Sequence[Delta],
-    results: Sequence[SampleResult],
-    calls: tuple[CallRecord, ...],
-    guard: Guard,
-    *,
-    batch: int,
-) -> CuratedBatch:
-    settings = context.settings.playbook
-    delta = merge_deltas(proposed)
-    dropped: tuple[SkippedOperation, ...] = ()
-    if settings.dedup.enabled:
-        deduped = dedup_delta(playbook, delta, context.embedder, settings.dedup.threshold)
-        delta, dropped = recall(deduped, playbook, visible)
-    tried = await try_bullets(context, playbook, delta, results, batch=batch)
-    dropped, calls = dropped + tried.rejected, calls + tried.calls
-    return apply_within_budget(context, playbook, tried.delta, dropped, calls, guard, batch=batch)
-
-
-def apply_within_budget(
-    context: RunContext,
-    playbook: Playbook,
-    delta: Delta,
-    dropped: tuple[SkippedOperation, ...],
-    calls: tuple[CallRecord, ...],
-    guard: Guard,
-    *,
-    batch: int,
-) -> CuratedBatch:
-    """Apply `delta`, say what the guard found in it, and evict what the token budget cannot hold."""
-    settings = context.settings.playbook
-    applied = apply(playbook, delta)
-    for flagged in guard.flagged(applied):
-        context.listener(BulletFlagged(batch, flagged.id, flagged.reasons, flagged.quarantined))
-    after, operations = applied.playbook, delta.operations
-    if settings.token_budget is not None:
-        held = enforce_budget(after, context.count_tokens, settings.token_budget, context.pack.formats)
-        after, operations = held.playbook, operations + held.delta.operations
-    return CuratedBatch(after, Delta(operations), dropped + applied.skipped, calls)

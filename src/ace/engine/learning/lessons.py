@@ -1,4 +1,4 @@
-"""What a batch's samples have taught, for its curators: one insight a sample, or one for several samples together."""
+"""Lessons of a batch for its curators: one insight for each sample, or one for several samples together."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Lesson:
 
     @property
     def used(self) -> tuple[str, ...]:
-        """The bullets that the samples' first answers named."""
+        """The bullets that the samples' first answers cite."""
         return tuple(bullet for result in self.results for bullet in result.used)
 
 
 async def collect_lessons(
     context: RunContext, prefix: str, results: Sequence[SampleResult], *, batch: int
 ) -> tuple[list[Lesson], tuple[CallRecord, ...]]:
-    """The insights of a batch in sample order, and the calls that were made for them.
+    """Collect the insights of a batch in sample order, and the calls made for them.
 
     With `reflect_together` the samples that were answered wrongly and share a target are reflected on once more, up to
     that many in one call; its insight takes the place of theirs. Where the call fails, theirs stay.

@@ -1,4 +1,4 @@
-"""When a batch ends with a compaction of the prefix log: at the end of an epoch, never, or when it pays."""
+"""Compaction of the prefix log after a batch: at the end of an epoch, never, or when it pays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ace.playbook import Playbook, WorkingSet, compaction_cost, pays_to_compact
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What a batch leaves. `window` is what the decision after the next one needs; it is committed with the batch."""
+    """The playbook after a batch. `window` is the state for the next decision; it is committed with the batch."""
 
     playbook: Playbook
     compacted: bool
@@ -22,11 +22,18 @@ class Compacted:
 
 
 def compact(
-    context: RunContext, before: Playbook, after: Playbook, plan: BatchPlan, *, calls: int, shown: WorkingSet | None
+    context: RunContext,
+    before: Playbook,
+    after: Playbook,
+    plan: BatchPlan,
+    *,
+    calls: int,
+    part: WorkingSet | None,
 ) -> Compacted:
-    """Compact `after`, to which `plan` led from `before` with so many `calls`, if it is time to.
+    """Compact `after`, the result of `plan` on `before` with so many `calls`, if the settings say so.
 
-    A rewritten playbook shares no prefix with the one before it, and holds no dead lines. `shown` is the working set.
+    `part` is the working set that prompts show. A rewritten playbook is always compacted: it shares no prefix with the
+    previous one.
     """
     if context.settings.adaptation.method == "rewrite":
         return Compacted(after.compacted(), True)
@@ -34,24 +41,24 @@ def compact(
         case "epoch" if plan.ends_epoch:
             return Compacted(after.compacted(), True)
         case "auto":
-            return _where_it_pays(context, before, after, plan, calls, shown)
+            return _where_it_pays(context, before, after, plan, calls, part)
         case _:
             return Compacted(after, False)
 
 
 def _where_it_pays(
-    context: RunContext, before: Playbook, after: Playbook, plan: BatchPlan, calls: int, shown: WorkingSet | None
+    context: RunContext, before: Playbook, after: Playbook, plan: BatchPlan, calls: int, part: WorkingSet | None
 ) -> Compacted:
-    """By the cost model. What it knows of earlier batches is what they committed: a resumed run decides the same."""
+    """Compact if the cost model says so. It uses committed state alone, so that a resumed run decides the same."""
     price = context.settings.playbook.cached_token_cost
     last = context.store.last_batch(context.run)
-    known = dict(last.window) if last else {}
-    calls_so_far = known.get("calls", 0) + calls
-    samples_so_far = known.get("samples", 0) + len(plan.samples)
-    seen_before, seen_after = (shown.view(playbook) if shown else playbook for playbook in (before, after))
-    carried = compaction_cost(seen_before, seen_before, context.count_tokens, context.pack.formats).dead
-    cost = compaction_cost(seen_before, seen_after, context.count_tokens, context.pack.formats)
-    paid = known.get("paid", 0.0) + price * carried * calls
+    state = dict(last.window) if last else {}
+    calls_so_far = state.get("calls", 0) + calls
+    samples_so_far = state.get("samples", 0) + len(plan.samples)
+    prompt_before, prompt_after = (part.view(playbook) if part else playbook for playbook in (before, after))
+    carried = compaction_cost(prompt_before, prompt_before, context.count_tokens, context.pack.formats).dead
+    cost = compaction_cost(prompt_before, prompt_after, context.count_tokens, context.pack.formats)
+    paid = state.get("paid", 0.0) + price * carried * calls
     per_sample = calls_so_far / samples_so_far
     compacts = pays_to_compact(
         cost,

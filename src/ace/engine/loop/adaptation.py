@@ -1,6 +1,6 @@
 """Adaptation: the batches of a run in order, offline over epochs or online over one stream.
 
-Everything here is owed work: what the store already holds is skipped, so that a resumed run does exactly the rest.
+Committed batches and evaluations are skipped, so that a resumed run does exactly the rest.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ VALIDATION = "validation"
 
 
 def plan(context: RunContext) -> tuple[BatchPlan, ...]:
-    """The batches of this run: online, the stream is read once and in order; none where nothing is learned.
+    """Plan the batches of the run. Online, the stream is read once and in order; without adaptation there are none.
 
-    Examples for the prompt are taken in one batch.
+    Examples for the prompt (`icl`) are one batch.
     """
     settings, train = context.settings, context.task.splits.train
     method = settings.adaptation.method
@@ -42,10 +42,9 @@ def plan(context: RunContext) -> tuple[BatchPlan, ...]:
 
 
 async def adapt(context: RunContext, plans: Sequence[BatchPlan]) -> int:
-    """Work off the batches that the store does not hold yet and return the best playbook's version.
+    """Run the batches that are not committed yet, and return the version of the best playbook.
 
-    Online, each window's first answers are predictions made before the window is learned from, and the last version is
-    kept. Offline, the version with the best validation accuracy is kept, the later one on a tie; the last without one.
+    Online, the first answers of a window are predictions made before the window is learned from.
     """
     last = context.store.last_batch(context.run)
     done = last.index if last else -1
@@ -60,28 +59,30 @@ async def adapt(context: RunContext, plans: Sequence[BatchPlan]) -> int:
 
 
 async def retry_batches(context: RunContext) -> int:
-    """Work the failed training samples off once more, and return the best playbook's version."""
+    """Run the failed training samples once more, and return the version of the best playbook."""
     plans = plan_retries(context)
     if plans:
         store, run = context.store, context.run
-        samples, begins = sum(len(plan.samples) for plan in plans), plans[0].index
-        context.listener(RunStarted(run, context.settings.mode, samples, begins + len(plans), begins))
-        playbook = await run_epoch(context, store.playbook(run), plans, begins - 1)
-        validated = {known.playbook_version for known in store.evaluations(run) if known.label == VALIDATION}
+        samples, start = sum(len(plan.samples) for plan in plans), plans[0].index
+        context.listener(RunStarted(run, context.settings.mode, samples, start + len(plans), start))
+        playbook = await run_epoch(context, store.playbook(run), plans, start - 1)
+        validated = {
+            evaluation.playbook_version for evaluation in store.evaluations(run) if evaluation.label == VALIDATION
+        }
         if _validates(context) and playbook.version not in validated:
             await _validate(context, plans[-1])
     return best_version(context)
 
 
 def best_version(context: RunContext) -> int:
-    """The version with the best validation accuracy so far, the later one on a tie; the last without validation.
+    """Return the version with the best validation accuracy so far, the later one on a tie; the last without validation.
 
     Without labels no batch is validated: grades may not choose among playbooks.
     """
-    validated = [known for known in context.store.evaluations(context.run) if known.label == VALIDATION]
+    validated = [evaluation for evaluation in context.store.evaluations(context.run) if evaluation.label == VALIDATION]
     if not validated:
         return context.store.playbook(context.run).version
-    return max(validated, key=lambda known: (known.accuracy, known.playbook_version)).playbook_version
+    return max(validated, key=lambda evaluation: (evaluation.accuracy, evaluation.playbook_version)).playbook_version
 
 
 async def ensure_evaluation(
@@ -93,10 +94,14 @@ async def ensure_evaluation(
     split: str,
     after_batch: int | None,
 ) -> float:
-    """The accuracy of this evaluation: from the store if it is there, else evaluated now."""
-    for known in context.store.evaluations(context.run):
-        if (known.label, known.playbook_version, known.after_batch) == (label, playbook.version, after_batch):
-            return known.accuracy
+    """Return the accuracy of this evaluation, from the store if it is committed."""
+    for evaluation in context.store.evaluations(context.run):
+        if (evaluation.label, evaluation.playbook_version, evaluation.after_batch) == (
+            label,
+            playbook.version,
+            after_batch,
+        ):
+            return evaluation.accuracy
     return await evaluate(context, playbook, samples, label=label, split=split, after_batch=after_batch)
 
 

@@ -1,24 +1,27 @@
-"""One attempt at a sample: an answer and its grade, or step by step in a world until that is done."""
+"""One attempt at a sample: an answer and its grade, or a series of steps in the sample's environment and its grade."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
-from ace.errors import AceError
-from ace.roles import CallRecord, GeneratorAnswer
+from ace.engine.feedback.task_calls import naming_sample
+from ace.roles import CallRecord, GeneratorAnswer, RoleResult
 from ace.tasks import Environment, InteractiveTask
 from ace.types import Sample, Score
+
+Generate = Callable[..., Awaitable[RoleResult[GeneratorAnswer]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One answer and its grade. `score` and `output` are None where there is none, and `error` says why.
+    """One answer and its grade. `score` and `output` are None where there is none, and `error` is the reason.
 
-    Of a task of several steps the answer is all that was done, and what the world said to it.
+    In a task of several steps the answer is the transcript of all of them.
     """
 
     calls: tuple[CallRecord, ...]
@@ -29,6 +32,11 @@ class Attempt:
     @property
     def answer(self) -> str:
         return self.output.final_answer if self.output else ""
+
+    @property
+    def cited(self) -> tuple[str, ...]:
+        """Ids of the bullets that the answer cites, each once."""
+        return tuple(dict.fromkeys(self.output.bullet_ids)) if self.output else ()
 
 
 async def attempt(
@@ -41,82 +49,67 @@ async def attempt(
     round: int = 0,
     grade: float | None = None,
 ) -> Attempt:
-    """Let the generator answer `sample` behind `prefix` and grade the answer. `grade` is what the one before got."""
+    """Let the generator answer `sample` behind `prefix` and grade it. `grade` is that of the previous answer."""
+    generate = partial(
+        context.roles.generate, prefix, sample, purpose=purpose, reflection=reflection, round=round, grade=grade
+    )
     if isinstance(context.task, InteractiveTask):
-        async with context.blocking_pool.worlds:
-            return await _interact(context, context.task, prefix, sample, purpose, reflection, round, grade)
+        async with context.blocking_pool.environments:
+            return await _interact(context, context.task, sample, generate)
     try:
-        result = await context.roles.generate(
-            prefix, sample, reflection=reflection, purpose=purpose, round=round, grade=grade
-        )
+        result = await generate()
     except SAMPLE_ERRORS as error:
-        return Attempt(calls=(), error=_told(error))
+        return Attempt((), error=f"{type(error).__name__}: {error}")
     if result.value is None:
-        return Attempt(calls=result.calls, error=f"ParseError: {result.error}")
-    if getattr(context.task, "threads", False):
-        score = await context.blocking_pool.run(context.task.grade, sample, result.value.final_answer)
-    else:
-        score = context.task.grade(sample, result.value.final_answer)
-    return Attempt(calls=result.calls, output=result.value, score=score)
+        return Attempt(result.calls, error=f"ParseError: {result.error}")
+    with naming_sample("grade", sample.id):
+        if getattr(context.task, "threads", False):
+            score = await context.blocking_pool.run(context.task.grade, sample, result.value.final_answer)
+        else:
+            score = context.task.grade(sample, result.value.final_answer)
+    return Attempt(result.calls, output=result.value, score=score)
 
 
-async def _interact(
-    context: RunContext,
-    task: InteractiveTask,
-    prefix: str,
-    sample: Sample,
-    purpose: str,
-    reflection: str,
-    round: int,
-    grade: float | None,
-) -> Attempt:
-    """Act in the sample's world until it is done or `max_steps` are, then have it graded."""
+async def _interact(context: RunContext, task: InteractiveTask, sample: Sample, generate: Generate) -> Attempt:
+    """Act in the sample's environment until it is done or after `max_steps`, then have it graded."""
     calls: list[CallRecord] = []
     steps: list[tuple[str, str]] = []
     output: GeneratorAnswer | None = None
-    used: dict[str, None] = {}
+    cited: dict[str, None] = {}
     try:
-        async with _world(context, task, sample) as world:
+        async with _environment(context, task, sample) as environment:
             for _ in range(task.max_steps):
-                result = await context.roles.generate(
-                    prefix,
-                    sample,
-                    reflection=reflection,
-                    purpose=purpose,
-                    round=round,
-                    transcript=transcript(steps),
-                    grade=grade,
-                )
+                result = await generate(transcript=transcript(steps))
                 calls.extend(result.calls)
                 if result.value is None:
                     return Attempt(tuple(calls), error=f"ParseError: {result.error}")
                 output = result.value
-                used.update(dict.fromkeys(output.bullet_ids))
-                seen = await context.blocking_pool.run(world.step, output.final_answer)
-                steps.append((output.final_answer, seen.text))
-                if world.done:
+                cited.update(dict.fromkeys(output.bullet_ids))
+                with naming_sample("step", sample.id):
+                    observation = await context.blocking_pool.run(environment.step, output.final_answer)
+                steps.append((output.final_answer, observation.text))
+                if environment.done:
                     break
-            score = await context.blocking_pool.run(world.grade)
+            with naming_sample("grade", sample.id):
+                score = await context.blocking_pool.run(environment.grade)
     except SAMPLE_ERRORS as error:
-        return Attempt(tuple(calls), error=_told(error))
+        return Attempt(tuple(calls), error=f"{type(error).__name__}: {error}")
     assert output is not None  # max_steps is at least 1
-    whole = output.model_copy(update={"final_answer": transcript(steps), "bullet_ids": list(used)})
+    whole = output.model_copy(update={"final_answer": transcript(steps), "bullet_ids": list(cited)})
     return Attempt(tuple(calls), output=whole, score=score)
 
 
 @contextlib.asynccontextmanager
-async def _world(context: RunContext, task: InteractiveTask, sample: Sample) -> AsyncIterator[Environment]:
-    world = await context.blocking_pool.run(task.open, sample)
+async def _environment(context: RunContext, task: InteractiveTask, sample: Sample) -> AsyncIterator[Environment]:
+    environment = await context.blocking_pool.run(task.open, sample)
     try:
-        yield world
+        yield environment
     finally:
-        await context.blocking_pool.run(world.close)
+        await context.blocking_pool.run(environment.close)
 
 
 def transcript(steps: Sequence[tuple[str, str]]) -> str:
-    """The steps so far as text; each new one extends it, so that the prefix cache keeps serving what was."""
-    return "\n".join(f"Step {n}:\n{action}\nThe world:\n{seen}" for n, (action, seen) in enumerate(steps, 1))
-
-
-def _told(error: AceError) -> str:
-    return f"{type(error).__name__}: {error}"
+    """Render the steps so far. Each step extends the text, so that the prefix cache serves the steps before it."""
+    return "\n".join(
+        f"Step {number}:\n{action}\nThe world:\n{observation}" for number, (action, observation) in enumerate(steps, 1)
+    )

@@ -1,4 +1,4 @@
-"""One batch: its samples flow at once from one playbook version, and one record holds what they led to."""
+"""One batch: its samples run concurrently behind one playbook version, and are committed as one record."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BatchCommitted, BatchStarted
 from ace.engine.learning.baselines import few_shot, rewrite
-from ace.engine.learning.curation import CuratedBatch, curate_batch
+from ace.engine.learning.curation import CuratedBatch, Curator
 from ace.engine.learning.prefix_compaction import compact
-from ace.engine.loop.sample_loop import SampleResult, run_sample
+from ace.engine.loop.sample_loop import SampleLoop, SampleResult
 from ace.engine.loop.schedule import BatchPlan
 from ace.engine.loop.shown_bullets import select_epoch_bullets
 from ace.playbook import Playbook, carried_out
@@ -24,60 +24,57 @@ from ace.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class SamplesDone:
-    """The samples of a batch, worked off behind the playbook `seen` (shown as `prefix`) from the moment `started` on.
+    """Results of a batch's samples behind `playbook`, rendered as `prefix`. `icl` has no results: it calls no model."""
 
-    Examples for the prompt are made without asking a model: there are no `results` then.
-    """
-
-    seen: Playbook
+    playbook: Playbook
     prefix: str
     results: Sequence[SampleResult]
     started: datetime
 
 
 async def run_samples(
-    context: RunContext, seen: Playbook, plan: BatchPlan, window: Window, *, width: int
+    context: RunContext, playbook: Playbook, plan: BatchPlan, window: Window, *, width: int
 ) -> SamplesDone:
-    """Work all samples of `plan` off behind `seen`, each from the moment that `window` has a place within `width`."""
+    """Run the samples of `plan` behind `playbook`, each as soon as `window` has a place within `width`."""
     started = utcnow()
-    context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), seen.version))
-    prefix = context.render(select_epoch_bullets(context, seen, plan))
+    context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), playbook.version))
+    prefix = context.render(select_epoch_bullets(context, playbook, plan))
 
     async def work(position: int, sample: Sample) -> SampleResult:
         async with window.place(width):
-            return await run_sample(context, seen, prefix, sample, position, batch=plan.index)
+            return await SampleLoop(context, playbook, prefix, sample, batch=plan.index).run(position)
 
-    asked = () if context.settings.adaptation.method == "icl" else plan.samples
-    results = await gather_all(work(position, sample) for position, sample in enumerate(asked))
-    return SamplesDone(seen, prefix, results, started)
+    samples = () if context.settings.adaptation.method == "icl" else plan.samples
+    results = await gather_all(work(position, sample) for position, sample in enumerate(samples))
+    return SamplesDone(playbook, prefix, results, started)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What a batch led to, as one transaction is to commit it, and what is told of it then."""
+    """A curated batch, ready to commit. `event` is emitted when it is on disk."""
 
     record: BatchRecord
-    told: BatchCommitted
+    event: BatchCommitted
 
 
 async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, done: SamplesDone) -> BatchResult:
-    """Curate what the samples propose, and apply it to `newest`, which the store must hold.
+    """Curate the lessons of the samples and apply them to `newest`, which must be committed.
 
-    Writes nothing: an error or a cancellation on the way abandons the batch.
+    Writes nothing: an error or a cancellation abandons the batch.
     """
     method = context.settings.adaptation.method
-    results = [_drop_unseen_references(result, done.seen, newest) for result in done.results]
+    results = [_drop_unseen_references(result, done.playbook, newest) for result in done.results]
     if method == "icl":
         curated = few_shot(context, newest, plan.samples, batch=plan.index)
     elif method == "rewrite":
         curated = await rewrite(context, newest, results, batch=plan.index)
     else:
         visible = select_epoch_bullets(context, newest, plan)
-        prefix = done.prefix if newest is done.seen else context.render(visible)
-        curated = await curate_batch(context, newest, prefix, results, batch=plan.index, visible=visible)
+        prefix = done.prefix if newest is done.playbook else context.render(visible)
+        curated = await Curator(context, newest, results, batch=plan.index, visible=visible).curate(prefix)
     calls = tuple(call for result in results for call in result.calls) + curated.calls
     working_set = context.working_sets.get(plan.begins)
-    end = compact(context, newest, curated.playbook, plan, calls=len(calls), shown=working_set)
+    end = compact(context, newest, curated.playbook, plan, calls=len(calls), part=working_set)
     record = BatchRecord(
         run=context.run,
         index=plan.index,
@@ -97,9 +94,9 @@ async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, d
     return BatchResult(record, _committed(plan, results, end.playbook, curated))
 
 
-def _drop_unseen_references(result: SampleResult, seen: Playbook, newest: Playbook) -> SampleResult:
-    """`result` without a word on bullets that came after `seen`: where it names their ids, it made them up."""
-    unseen = newest.by_id.keys() - seen.by_id.keys()
+def _drop_unseen_references(result: SampleResult, prompted: Playbook, newest: Playbook) -> SampleResult:
+    """Remove references to bullets newer than the playbook in the prompt; such ids are hallucinated."""
+    unseen = newest.by_id.keys() - prompted.by_id.keys()
     if not unseen:
         return result
     return replace(

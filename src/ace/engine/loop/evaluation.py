@@ -1,4 +1,4 @@
-"""Evaluation: every sample of a split answered once with one playbook, all of them in flight at the same time."""
+"""Evaluation: one answer to each sample of a split with one playbook, all of them in flight at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def evaluate(
 
     attempts = await gather_all(answer(sample) for sample in samples)
     outcomes = tuple(
-        outcome_of(i, sample, made) for i, (sample, made) in enumerate(zip(samples, attempts, strict=True))
+        outcome_of(i, sample, answered) for i, (sample, answered) in enumerate(zip(samples, attempts, strict=True))
     )
     metrics = await measure(context, samples, outcomes)
     record = EvaluationRecord(
@@ -70,7 +70,7 @@ async def evaluate(
 async def measure(
     context: RunContext, samples: Sequence[Sample], outcomes: Sequence[OutcomeRecord]
 ) -> dict[str, float]:
-    """The mean score where it says more than the share of right answers, and the task's own numbers."""
+    """Compute the mean score, where it differs from the share of right answers, and the task's own metrics."""
     values = [outcome.value or 0.0 for outcome in outcomes]
     metrics = {"mean_score": sum(values) / len(values)} if any(value not in (0.0, 1.0) for value in values) else {}
     if isinstance(context.task, MeasuringTask):
@@ -81,7 +81,7 @@ async def measure(
 
 
 def outcome_of(position: int, sample: Sample, result: Attempt) -> OutcomeRecord:
-    """How `sample` ended, for the store."""
+    """Make the record of an answered sample."""
     if result.score is None:
         return OutcomeRecord(sample.id, position, "failed", answer=result.answer, error=result.error)
     return OutcomeRecord(

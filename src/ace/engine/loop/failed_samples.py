@@ -1,7 +1,7 @@
-"""Asking the samples again that failed, once their run has done its work.
+"""Retries of failed samples at the end of a run.
 
-What was learned stays: failed samples of batches are worked off in further batches behind the newest playbook, failed
-samples of an evaluation with its own playbook, and in their places.
+Failed samples of batches make up further batches behind the newest playbook. Failed samples of an evaluation are
+answered with the playbook of that evaluation, and take their places in it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ace.types import Sample
 
 
 def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
-    """Batches, after the committed ones, of the training samples that failed; each sample once."""
+    """Plan batches, after the committed ones, of the training samples that failed, each sample once."""
     store, run = context.store, context.run
     committed = store.batches(run)
     failed: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -36,13 +36,13 @@ def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
     settings = context.settings
     size = settings.adaptation.batch_size
     plans = plan_batches(samples, epochs=1, batch_size=size, shuffle=False, seed=settings.seed, bullets=1)
-    begins = len(committed)
+    start = len(committed)
     return tuple(
         replace(
             plan,
-            index=begins + plan.index,
+            index=start + plan.index,
             epoch=committed[-1].epoch,
-            begins=begins,
+            begins=start,
             retries=tuple(place for sample in plan.samples for place in failed[sample.id]),
         )
         for plan in plans
@@ -50,50 +50,50 @@ def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
 
 
 async def retry_evaluations(context: RunContext, best: int) -> None:
-    """Answer the failed samples of each evaluation again; not of one that a better playbook than its own replaces."""
-    for known in context.store.evaluations(context.run):
-        if known.failed and (known.label != "after" or known.playbook_version == best):
-            await _retry(context, known)
+    """Answer the failed samples of each evaluation again, except of an `after` of another playbook than the best."""
+    for evaluation in context.store.evaluations(context.run):
+        if evaluation.failed and (evaluation.label != "after" or evaluation.playbook_version == best):
+            await _retry(context, evaluation)
 
 
-async def _retry(context: RunContext, known: EvaluationInfo) -> None:
+async def _retry(context: RunContext, evaluation: EvaluationInfo) -> None:
     store, run = context.store, context.run
-    outcomes = store.outcomes(run, evaluation=known.index)
-    by_id = {sample.id: sample for sample in getattr(context.task.splits, known.split)}
+    outcomes = store.outcomes(run, evaluation=evaluation.index)
+    by_id = {sample.id: sample for sample in getattr(context.task.splits, evaluation.split)}
     samples = [by_id[outcome.sample_id] for outcome in outcomes]
-    playbook = store.playbook(run, known.playbook_version)
+    playbook = store.playbook(run, evaluation.playbook_version)
     prefix = context.render(select_bullets(context, playbook, samples))
     failed = [position for position, outcome in enumerate(outcomes) if outcome.status == "failed"]
-    context.listener(EvaluationStarted(known.label, known.split, len(failed), known.playbook_version))
+    context.listener(EvaluationStarted(evaluation.label, evaluation.split, len(failed), evaluation.playbook_version))
     done = correct = 0
 
     async def answer(position: int) -> tuple[OutcomeRecord, tuple[CallRecord, ...]]:
         nonlocal done, correct
-        made = await attempt(context, prefix, samples[position], purpose=known.label)
-        outcome = outcome_of(position, samples[position], made)
+        answered = await attempt(context, prefix, samples[position], purpose=evaluation.label)
+        outcome = outcome_of(position, samples[position], answered)
         done, correct = done + 1, correct + (outcome.correct is True)
-        context.listener(EvaluationProgress(known.label, done, len(failed), correct))
-        return outcome, made.calls
+        context.listener(EvaluationProgress(evaluation.label, done, len(failed), correct))
+        return outcome, answered.calls
 
-    answered = await gather_all(answer(position) for position in failed)
-    amended = {outcome.position: outcome for outcome, _ in answered}
+    retried = await gather_all(answer(position) for position in failed)
+    amended = {outcome.position: outcome for outcome, _ in retried}
     every = [amended.get(position, outcome) for position, outcome in enumerate(outcomes)]
     metrics = await measure(context, samples, every)
-    calls = tuple(call for _, made in answered for call in made)
-    store.amend_evaluation(run, known.index, EvaluationAmendment(tuple(amended.values()), calls, metrics))
-    context.listener(_finished(known, every, samples))
+    calls = tuple(call for _, calls in retried for call in calls)
+    store.amend_evaluation(run, evaluation.index, EvaluationAmendment(tuple(amended.values()), calls, metrics))
+    context.listener(_finished(evaluation, every, samples))
 
 
 def _finished(
-    known: EvaluationInfo, outcomes: Sequence[OutcomeRecord], samples: Sequence[Sample]
+    evaluation: EvaluationInfo, outcomes: Sequence[OutcomeRecord], samples: Sequence[Sample]
 ) -> EvaluationFinished:
     right = sum(outcome.correct is True for outcome in outcomes)
     return EvaluationFinished(
-        label=known.label,
-        split=known.split,
+        label=evaluation.label,
+        split=evaluation.split,
         samples=len(outcomes),
         correct=right,
         failed=sum(outcome.status == "failed" for outcome in outcomes),
         accuracy=right / len(outcomes),
-        playbook_version=known.playbook_version,
+        playbook_version=evaluation.playbook_version,
     )

@@ -1,8 +1,8 @@
-"""One sample's way through the loop: generate -> grade -> reflect and retry until right -> what it proposes."""
+"""The loop of one sample: generate, grade, then reflect and retry until the answer is right."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
@@ -28,174 +28,162 @@ class SampleResult:
     outcome: OutcomeRecord
     calls: tuple[CallRecord, ...]
     reflections: tuple[Reflection, ...] = ()
-    used: tuple[str, ...] = field(default=())
+    used: tuple[str, ...] = ()
     first_answer: str = ""
 
 
-async def run_sample(
-    context: RunContext, playbook: Playbook, prefix: str, sample: Sample, position: int, *, batch: int
-) -> SampleResult:
-    """Carry one sample through the loop of the paper (ACE, section 3), behind `playbook` rendered as `prefix`.
+class SampleLoop:
+    """Runs one sample of a batch behind `playbook`, rendered as `prefix` (ACE, section 3).
 
-    A wrong answer gets up to `max_rounds` reflections with a retry after each, until one is right, or until early
-    stopping sees nothing new in them. A right one gets a single reflection that tags the bullets, unless
-    `reflect_on_success` is off or they are proven. One of which nothing tells whether it is right (without labels) gets
-    a single reflection, and no retry.
-    """
-    purpose = f"batch-{batch}"
-    first = await attempt(context, prefix, sample, purpose=purpose)
-    signal, votes = await collect_feedback(context, prefix, sample, first, purpose=purpose, round=0)
-    trail = _Trail(first, signal, calls=[*first.calls, *votes], error=first.error)
-    if trail.signal is None:
-        trail.stop = "error"
-    elif trail.signal.right is False:
-        await _correct(context, playbook, prefix, sample, trail, purpose=purpose)
-    else:
-        await _confirm(context, playbook, prefix, sample, trail, purpose=purpose)
-    outcome = _outcome(sample, position, first, trail)
-    context.listener(SampleFinished(batch, sample.id, outcome.first_correct, outcome.correct, trail.rounds))
-    return SampleResult(
-        sample=sample,
-        outcome=outcome,
-        calls=tuple(trail.calls),
-        reflections=tuple(trail.reflections),
-        used=_used(first),
-        first_answer=first.answer,
-    )
-
-
-@dataclass(slots=True)
-class _Trail:
-    """What has happened to a sample so far; `last` is the latest answer that could be graded, `signal` what it got.
-
-    Once it `stalled`, the larger reflector is asked.
+    A wrong answer gets up to `max_rounds` reflections with a retry after each, until one is right or early stopping
+    ends the rounds. A right answer gets a single reflection that tags the bullets, unless `reflect_on_success` is off
+    or the bullets are proven. If correctness is unknown (without labels), the sample gets one reflection and no retry.
     """
 
-    last: Attempt
-    signal: Signal | None
-    calls: list[CallRecord]
-    reflections: list[Reflection] = field(default_factory=list)
-    rounds: int = 0
-    stalled: bool = False
-    error: str | None = None
-    stop: StopReason = "rounds"
+    def __init__(self, context: RunContext, playbook: Playbook, prefix: str, sample: Sample, *, batch: int) -> None:
+        self._context, self._playbook, self._prefix, self._sample = context, playbook, prefix, sample
+        self._settings = context.settings.adaptation
+        self._batch, self._purpose = batch, f"batch-{batch}"
+        self._last = Attempt(())
+        self._signal: Signal | None = None
+        self._calls: list[CallRecord] = []
+        self._reflections: list[Reflection] = []
+        self._rounds = 0
+        self._stalled = False
+        self._error: str | None = None
 
-
-def _used(first: Attempt) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(first.output.bullet_ids)) if first.output else ()
-
-
-async def _confirm(
-    context: RunContext, playbook: Playbook, prefix: str, sample: Sample, trail: _Trail, *, purpose: str
-) -> None:
-    """The one reflection on an answer that is right, or of which nothing tells."""
-    assert trail.signal is not None
-    settings = context.settings.adaptation
-    trail.stop = "unheard" if trail.signal.right is None else "right"
-    if trail.signal.right and not settings.reflect_on_success:
-        return
-    early = settings.early_stop
-    if trail.signal.right and early.enabled and is_proven(playbook, _used(trail.last), early.proven):
-        trail.stop = "proven"
-        return
-    await _reflect(context, prefix, sample, trail, purpose=purpose, round=0)
-
-
-async def _correct(
-    context: RunContext, playbook: Playbook, prefix: str, sample: Sample, trail: _Trail, *, purpose: str
-) -> None:
-    """Reflect on a wrong answer and try again, round by round."""
-    settings = context.settings.adaptation
-    insights = Insights(settings.early_stop, context.embedder, playbook, context.pack.insight_separator)
-    begun = len(trail.calls)
-
-    def spent() -> bool:
-        return is_spent((call.usage for call in trail.calls[begun:]), settings.early_stop)
-
-    for round in range(1, settings.max_rounds + 1):
-        if spent():
-            trail.stop = "budget"
-            return
-        trail.rounds = round
-        reflection = await _reflect(context, prefix, sample, trail, purpose=purpose, round=round)
-        if reflection is None:
-            trail.stop = "error"
-            return
-        if (reason := insights.stop(reflection.key_insight)) is not None:
-            if round < settings.max_rounds and _stalls(context, trail):
-                continue
-            trail.stop = reason
-            return
-        if spent():
-            trail.stop = "budget"
-            return
-        text = reflection_text(context.pack, reflection)
-        retry = await attempt(
-            context, prefix, sample, purpose=purpose, reflection=text, round=round, grade=_grade(context, trail)
+    async def run(self, position: int) -> SampleResult:
+        """Run the sample, which stands at `position` in its batch. Its errors are part of the result."""
+        first = await self._attempt(round=0)
+        if self._signal is None:
+            stop: StopReason = "error"
+        elif self._signal.right is False:
+            stop = await self._correct()
+        else:
+            stop = await self._confirm(first)
+        outcome = self._outcome(position, first, stop)
+        self._context.listener(
+            SampleFinished(self._batch, self._sample.id, outcome.first_correct, outcome.correct, self._rounds)
         )
-        trail.calls.extend(retry.calls)
-        if retry.score is None:
-            trail.error, trail.stop = retry.error, "error"
-            return
-        trail.last = retry
-        trail.signal, votes = await collect_feedback(context, prefix, sample, retry, purpose=purpose, round=round)
-        trail.calls.extend(votes)
-        if trail.signal is None or trail.signal.right is not False:
-            trail.stop = "right" if trail.signal and trail.signal.right else "unheard"
-            return
+        return SampleResult(
+            sample=self._sample,
+            outcome=outcome,
+            calls=tuple(self._calls),
+            reflections=tuple(self._reflections),
+            used=first.cited,
+            first_answer=first.answer,
+        )
 
+    async def _confirm(self, first: Attempt) -> StopReason:
+        """Reflect once on an answer that is right, or whose correctness is unknown."""
+        right = self._signal is not None and self._signal.right
+        if right and not self._settings.reflect_on_success:
+            return "right"
+        early = self._settings.early_stop
+        if right and early.enabled and is_proven(self._playbook, first.cited, early.proven):
+            return "bullets_proven"
+        await self._reflect(round=0)
+        return "right" if right else "no_signal"
 
-def _stalls(context: RunContext, trail: _Trail) -> bool:
-    """Whether the next reflection is the larger model's, because the smaller one has nothing new to say."""
-    escalate = context.settings.roles.reflector.escalate
-    trail.stalled = escalate is not None and escalate.stalled and trail.calls[-1].escalated is None
-    return trail.stalled
+    async def _correct(self) -> StopReason:
+        """Reflect on a wrong answer and try again, round by round."""
+        context, early = self._context, self._settings.early_stop
+        insights = Insights(early, context.embedder, self._playbook, context.pack.insight_separator)
+        started = len(self._calls)
 
+        def spent() -> bool:
+            return is_spent((call.usage for call in self._calls[started:]), early)
 
-def _grade(context: RunContext, trail: _Trail) -> float | None:
-    """The last answer's, where labels are given."""
-    return trail.last.score.value if trail.last.score is not None and has_labels(context.settings) else None
+        for round in range(1, self._settings.max_rounds + 1):
+            if spent():
+                return "budget"
+            self._rounds = round
+            reflection = await self._reflect(round=round)
+            if reflection is None:
+                return "error"
+            if (reason := insights.stop(reflection.key_insight)) is not None:
+                if round < self._settings.max_rounds and self._escalates_stalled():
+                    continue
+                return reason
+            if spent():
+                return "budget"
+            retry = await self._attempt(round=round, reflection=reflection_text(context.pack, reflection))
+            if retry.score is None or self._signal is None:
+                return "error"
+            if self._signal.right is not False:
+                return "right" if self._signal.right else "no_signal"
+        return "rounds"
 
-
-async def _reflect(
-    context: RunContext, prefix: str, sample: Sample, trail: _Trail, *, purpose: str, round: int
-) -> Reflection | None:
-    """Reflect on the last answer. None, with the trail's `error` set, if there is no readable reflection."""
-    assert trail.last.output is not None and trail.signal is not None
-    try:
-        result = await context.roles.reflect(
-            prefix,
-            sample,
-            trail.last.output,
-            trail.signal.feedback,
-            purpose=purpose,
+    async def _attempt(self, *, round: int, reflection: str = "") -> Attempt:
+        """Answer the sample and collect feedback. An attempt that failed leaves the answer before it in place."""
+        context, grade = self._context, self._grade()
+        answered = await attempt(
+            context,
+            self._prefix,
+            self._sample,
+            purpose=self._purpose,
+            reflection=reflection,
             round=round,
-            grade=_grade(context, trail),
-            stalled=trail.stalled,
+            grade=grade,
         )
-    except SAMPLE_ERRORS as error:
-        trail.error = f"{type(error).__name__}: {error}"
-        return None
-    trail.calls.extend(result.calls)
-    if result.value is None:
-        trail.error = f"ParseError: {result.error}"
-        return None
-    trail.reflections.append(result.value)
-    return result.value
+        self._calls.extend(answered.calls)
+        if answered.score is None:
+            self._error = answered.error
+            return answered
+        self._last = answered
+        self._signal, votes = await collect_feedback(
+            context, self._prefix, self._sample, answered, purpose=self._purpose, round=round
+        )
+        self._calls.extend(votes)
+        return answered
 
+    async def _reflect(self, *, round: int) -> Reflection | None:
+        """Reflect on the last answer. None, with the error recorded, where no reflection could be parsed."""
+        assert self._last.output is not None and self._signal is not None
+        try:
+            result = await self._context.roles.reflect(
+                self._prefix,
+                self._sample,
+                self._last.output,
+                self._signal.feedback,
+                purpose=self._purpose,
+                round=round,
+                grade=self._grade(),
+                stalled=self._stalled,
+            )
+        except SAMPLE_ERRORS as error:
+            self._error = f"{type(error).__name__}: {error}"
+            return None
+        self._calls.extend(result.calls)
+        if result.value is None:
+            self._error = f"ParseError: {result.error}"
+            return None
+        self._reflections.append(result.value)
+        return result.value
 
-def _outcome(sample: Sample, position: int, first: Attempt, trail: _Trail) -> OutcomeRecord:
-    score = trail.last.score
-    if first.score is None or score is None:
-        return OutcomeRecord(sample.id, position, "failed", answer=first.answer, error=trail.error, stop=trail.stop)
-    return OutcomeRecord(
-        sample.id,
-        position,
-        answer=trail.last.answer,
-        value=score.value,
-        correct=score.correct,
-        rounds=trail.rounds,
-        first_correct=first.score.correct,
-        error=trail.error,
-        stop=trail.stop,
-    )
+    def _escalates_stalled(self) -> bool:
+        """Let the larger model reflect in the next round, where the role has one and the smaller one stalled."""
+        escalate = self._context.settings.roles.reflector.escalate
+        self._stalled = escalate is not None and escalate.stalled and self._calls[-1].escalated is None
+        return self._stalled
+
+    def _grade(self) -> float | None:
+        """Score of the last answer, where labels are given."""
+        score = self._last.score
+        return score.value if score is not None and has_labels(self._context.settings) else None
+
+    def _outcome(self, position: int, first: Attempt, stop: StopReason) -> OutcomeRecord:
+        sample, score = self._sample, self._last.score
+        if first.score is None or score is None:
+            return OutcomeRecord(sample.id, position, "failed", answer=first.answer, error=self._error, stop=stop)
+        return OutcomeRecord(
+            sample.id,
+            position,
+            answer=self._last.answer,
+            value=score.value,
+            correct=score.correct,
+            rounds=self._rounds,
+            first_correct=first.score.correct,
+            error=self._error,
+            stop=stop,
+        )

@@ -1,4 +1,4 @@
-"""Which samples make up which batch: a pure function of the settings, so that a resumed run owes exactly the rest."""
+"""The schedule of batches: a pure function of the settings, so that a resumed run does exactly the rest."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def plan_batches(
 
 
 def derive_seed(seed: int, *parts: str) -> int:
-    """A 31-bit seed for one purpose, independent of the order in which work happens to run."""
+    """Derive a 31-bit seed for one purpose, independent of the order of the work."""
     digest = hashlib.sha256("\x1f".join((str(seed), *parts)).encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF

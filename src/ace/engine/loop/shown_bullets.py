@@ -1,4 +1,4 @@
-"""Which bullets prompts show where the playbook is larger than `playbook.working_set`.
+"""The bullets in prompts where the playbook is larger than `playbook.working_set`.
 
 A set follows from a committed playbook and the epoch's questions alone, so that a resumed run shows the same.
 """
@@ -14,25 +14,25 @@ from ace.types import Sample
 
 
 def select_epoch_bullets(context: RunContext, playbook: Playbook, plan: BatchPlan) -> Playbook:
-    """What the prompts of `plan` show of `playbook`: the set of its epoch, and all that was added since it began.
+    """Select the bullets for the prompts of `plan`: the set of its epoch, and all bullets added since its start.
 
-    Online, the questions of the stream are not known yet: the set then goes by the bullets' record alone.
+    Online, the questions of the stream are not known yet, so that the set depends on the bullets' counters alone.
     """
     if context.settings.playbook.working_set is None:
         return playbook
     if plan.begins not in context.working_sets:
         store, run = context.store, context.run
         if plan.begins:
-            begun = store.playbook_after(run, plan.begins - 1)
+            initial = store.playbook_after(run, plan.begins - 1)
         else:
-            begun = store.playbook(run, store.playbook_versions(run)[0].version)
-        known = () if context.settings.mode == "online" else context.task.splits.train
-        context.working_sets[plan.begins] = _retrieve(context, begun, known)
+            initial = store.playbook(run, store.playbook_versions(run)[0].version)
+        samples = () if context.settings.mode == "online" else context.task.splits.train
+        context.working_sets[plan.begins] = _retrieve(context, initial, samples)
     return context.working_sets[plan.begins].view(playbook)
 
 
 def select_bullets(context: RunContext, playbook: Playbook, samples: Sequence[Sample]) -> Playbook:
-    """What an evaluation of `playbook` on `samples` shows of it."""
+    """Select the bullets for the prompts of an evaluation of `playbook` on `samples`."""
     if context.settings.playbook.working_set is None:
         return playbook
     return _retrieve(context, playbook, samples).view(playbook)

@@ -1,4 +1,4 @@
-"""Evaluating many variants of a playbook on the same samples, all of them in flight at once."""
+"""Evaluation of many variants of a playbook on the same samples, all of them in flight at once."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ async def probe(
     resume: str | None = None,
     backends: Backends | None = None,
 ) -> RunSummary:
-    """Record a run of one evaluation a variant, each sample with the same seed in all of them.
+    """Record a run with one evaluation for each variant, each sample with the same seed in all of them.
 
-    A probe that is taken up again (`resume`) evaluates the variants that it lacks. Errors as in `ace.engine.run`.
+    A resumed probe evaluates the variants that it lacks. Errors as in `ace.engine.run`.
     """
 
     async def work(context: RunContext, clock: Clock) -> None:
         context.listener(RunStarted(context.run, settings.mode, 0, 0, 0))
-        known = {evaluation.label for evaluation in context.store.evaluations(context.run)}
+        committed = {evaluation.label for evaluation in context.store.evaluations(context.run)}
         with clock.measure("evaluate"):
             await gather_all(
                 evaluate(
@@ -57,7 +57,7 @@ async def probe(
                     purpose="probe",
                 )
                 for variant in variants
-                if variant.label not in known
+                if variant.label not in committed
             )
 
     return await run_session(settings, parts, work, listener=listener, resume=resume, backends=backends)

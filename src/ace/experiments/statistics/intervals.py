@@ -1,4 +1,4 @@
-"""How sure a mean is."""
+"""Confidence intervals of means."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Method = Literal["wilson", "bootstrap", "bonett-price", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A confidence interval and how it was made; `none` where the data cannot tell, and it is the whole range."""
+    """A confidence interval and its method; `none` where the data give no interval, which is then the whole range."""
 
     low: float
     high: float
@@ -28,15 +28,15 @@ class Interval:
 
 
 def is_binary(values: NDArray[np.float64]) -> bool:
-    """Whether all values are 0 or 1."""
+    """Return True if all values are 0 or 1."""
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
 def mean_interval(values: Sequence[float], *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """The interval of the mean of `values` in [0, 1].
+    """Estimate the interval of the mean of `values` in [0, 1].
 
-    Wilson's score interval where all are 0 or 1: a bootstrap would call 20 right of 20 certain. Else the BCa bootstrap
-    (Efron 1987). Values that are all alike, and not 0 or 1, tell nothing of their spread: then it is [0, 1].
+    Wilson's score interval where all values are 0 or 1: a bootstrap would call 20 right of 20 certain. Otherwise the
+    BCa bootstrap (Efron 1987). Equal values other than 0 or 1 have no spread to estimate: the interval is then [0, 1].
     """
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
@@ -44,17 +44,17 @@ def mean_interval(values: Sequence[float], *, confidence: float = 0.95, seed: in
     if is_binary(data):
         bounds = stats.binomtest(int(data.sum()), data.size).proportion_ci(confidence, method="wilson")
         return Interval(float(bounds.low), float(bounds.high), "wilson")
-    found = bootstrap_mean(data, confidence=confidence, seed=seed)
-    return found or Interval(0.0, 1.0, "none")
+    interval = bootstrap_mean(data, confidence=confidence, seed=seed)
+    return interval or Interval(0.0, 1.0, "none")
 
 
 def bootstrap_mean(data: NDArray[np.float64], *, confidence: float, seed: int) -> Interval | None:
-    """The BCa bootstrap interval of a mean; None where resampling always gives the same."""
+    """Estimate the BCa bootstrap interval of a mean. None where all resamples are equal."""
     if data.size < 2 or np.ptp(data) == 0.0:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of degenerate resamples; the bounds are checked below
-        found = stats.bootstrap(
+        bounds = stats.bootstrap(
             (data,),
             np.mean,
             confidence_level=confidence,
@@ -63,6 +63,6 @@ def bootstrap_mean(data: NDArray[np.float64], *, confidence: float, seed: int) -
             method="BCa",
             rng=np.random.default_rng(seed),
         ).confidence_interval
-    if not np.isfinite((found.low, found.high)).all():
+    if not np.isfinite((bounds.low, bounds.high)).all():
         return None
-    return Interval(float(found.low), float(found.high), "bootstrap")
+    return Interval(float(bounds.low), float(bounds.high), "bootstrap")

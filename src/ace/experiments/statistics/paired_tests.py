@@ -1,4 +1,4 @@
-"""Whether two ways to answer the same samples differ."""
+"""Paired tests of two evaluations of the same samples."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PairedTest:
 
 
 def paired_test(a: Sequence[float], b: Sequence[float], *, confidence: float = 0.95, seed: int = 0) -> PairedTest:
-    """Compare the scores of the same samples, in the same order. ValueError where there are none, or not as many."""
+    """Compare the scores of the same samples, in the same order. ValueError for no samples or unequal numbers."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.size != second.size or first.size == 0:
         raise ValueError(f"pairs need as many scores on both sides, got {first.size} and {second.size}")
@@ -59,20 +59,19 @@ def paired_test(a: Sequence[float], b: Sequence[float], *, confidence: float = 0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values of several comparisons, corrected for their number (Holm 1979), in the order given."""
-    from statsmodels.stats.multitest import multipletests
-
-    if not p_values:
-        return []
-    return [float(p) for p in multipletests(list(p_values), method="holm")[1]]
+    """Correct the p values of several comparisons for their number (Holm 1979). They keep their order."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values)[order] * factors))
+    return [float(p) for p in corrected]
 
 
 def _mcnemar(only_a: int, only_b: int) -> float:
-    from statsmodels.stats.contingency_tables import mcnemar
-
+    """McNemar's exact test: the pairs that differ are a fair coin's tosses if the sides do not."""
     if only_a + only_b == 0:
         return 1.0
-    return float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue)
+    return float(stats.binomtest(min(only_a, only_b), only_a + only_b).pvalue)
 
 
 def _permutation(differences: NDArray[np.float64], seed: int) -> float:
@@ -80,7 +79,7 @@ def _permutation(differences: NDArray[np.float64], seed: int) -> float:
         return 1.0
     if differences.size < 2:  # one pair can be flipped into its opposite and nothing else
         return 1.0
-    found = stats.permutation_test(
+    result = stats.permutation_test(
         (differences,),
         np.mean,
         permutation_type="samples",
@@ -89,11 +88,11 @@ def _permutation(differences: NDArray[np.float64], seed: int) -> float:
         vectorized=True,
         rng=np.random.default_rng(seed),
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def _bonett_price(only_a: int, only_b: int, n: int, confidence: float) -> Interval:
-    """Where all pairs agree in their difference, resampling sees no spread; this adjusted Wald interval does.
+    """Adjusted Wald interval, for pairs that all agree in their difference: a bootstrap sees no spread in them.
 
     Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired
     data", Journal of Educational and Behavioral Statistics 37 (2012).

@@ -1,4 +1,4 @@
-"""How many samples a comparison needs before it can see a difference."""
+"""Power of a paired comparison: samples needed for a difference, and the smallest difference that samples detect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy import optimize, stats
 
 
 def samples_needed(difference: float, noise: float, *, power: float = 0.8, significance: float = 0.05) -> int:
-    """Samples for a paired comparison of right and wrong to find `difference`, a share in (0, 1].
+    """Number of samples with which a paired comparison of right and wrong detects `difference`, a share in (0, 1].
 
     `noise` is the share of samples on which the sides differ both ways, twice that of the rarer way: exactly one side
     is right on difference + noise of them. The formula is Connor's for McNemar's test (Biometrics 43, 1987).
@@ -23,7 +23,7 @@ def samples_needed(difference: float, noise: float, *, power: float = 0.8, signi
 
 
 def detectable_difference(n: int, noise: float, *, power: float = 0.8, significance: float = 0.05) -> float | None:
-    """The smallest difference that `n` pairs would show with this power; None where not even the largest would."""
+    """Smallest difference that `n` pairs detect with this power; None where not even the largest is detected."""
 
     def lacking(difference: float) -> float:
         return samples_needed(difference, noise, power=power, significance=significance) - n

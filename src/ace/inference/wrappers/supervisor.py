@@ -60,7 +60,8 @@ class SupervisedBackend:
 
     async def complete(self, request: Request) -> Completion:
         """Like the engine's own. RequestQuarantinedError for a request that killed it twice; EngineDeadError when it
-        cannot be replaced, or not once more."""
+        cannot be replaced, or not once more.
+        """
         await self._suspects.none()
         live = self._live
         try:

@@ -1,15 +1,17 @@
-"""The text format of the original ACE release (github.com/ace-agent/ace): `## SECTION` headers over lines
+"""The text format of the original ACE release (github.com/ace-agent/ace): `## SECTION` headers over lines.
 
     [str-00001] helpful=5 harmful=0 :: content
 
 Lines `[id] content` without counters are read too, and lines that belong to no bullet or header continue the bullet
 before them. So are the shapes that people and models have made of it: list marks, bold ids, blanks around counters and
 further counters, ids with other prefixes, numbers that begin anew in each section, headings of other levels. Where a
-bullet cannot keep its id, a note says so. What the format has no place for is written in lines that the original leaves alone: a bullet's further
-lines after `    | `, so that no content can forge a bullet or header; and, only where reading could not tell them, a
-section's slug and the next number, as `# slug: fact` and `# next number: 58`. Neutral and use counters and provenance
-do not survive it. Quarantined bullets are left out, because what reads this format puts all of it into a prompt; the
-next number keeps their ids from being given again.
+bullet cannot keep its id, a note says so.
+
+What the format has no place for is written in lines that the original leaves alone: a bullet's further lines after
+`    | `, so that no content can forge a bullet or header; and, only where reading could not tell them, a section's slug
+and the next number, as `# slug: fact` and `# next number: 58`. Neutral and use counters and provenance do not survive
+it. Quarantined bullets are left out, because what reads this format puts all of it into a prompt; the next number keeps
+their ids from being given again.
 """
 
 from __future__ import annotations
@@ -109,9 +111,15 @@ class _Reader:
     open: bool = False
     """Whether a bullet has begun under the last header."""
     level_two: bool = field(init=False)
+    next_is_bullet: list[bool] = field(init=False)
+    """For every place: whether the first line from there on that is not blank begins a bullet."""
 
     def __post_init__(self) -> None:
         self.level_two = any(line.startswith("##") and not line.startswith("###") for line in self.lines)
+        self.next_is_bullet = [False] * (len(self.lines) + 1)
+        for place in range(len(self.lines) - 1, -1, -1):
+            line, after = self.lines[place], self.next_is_bullet[place + 1]
+            self.next_is_bullet[place] = read_bullet_line(line) is not None if line.strip() else after
 
     def read(self, number: int, line: str) -> None:
         if self.open and line.startswith(_MORE.rstrip()):
@@ -136,8 +144,7 @@ class _Reader:
             return line.startswith("##") and not line.startswith("###")
         if _NEXT.fullmatch(line) or _SLUG.fullmatch(line) or not is_heading(line):
             return False
-        following = next((line for line in self.lines[number:] if line.strip()), "")
-        return read_bullet_line(following) is not None
+        return self.next_is_bullet[number]
 
     def _bullet_line(self, line: str) -> BulletLine | None:
         bullet = read_bullet_line(line)
@@ -185,13 +192,16 @@ class _Reader:
         taken = {prefix for title in self.titles for prefix in title.prefixes if SLUG.fullmatch(prefix)}
         taken |= {title.slug for title in self.titles}
         numbers: dict[str, set[int]] = {}
+        under: dict[tuple[int, str], set[int]] = {}
+        for place, prefix, number in self.seen:
+            under.setdefault((place, prefix), set()).add(number)
         slugs: dict[tuple[int, str], str] = {}
         for place, title in enumerate(self.titles):
             own = title.slug
             for prefix in title.prefixes or ("",):
-                under = {key[2] for key in self.seen if key[:2] == (place, prefix)}
-                anew = not under.isdisjoint(numbers.setdefault(prefix, set()))
-                numbers[prefix] |= under
+                own_numbers = under.get((place, prefix), set())
+                anew = not own_numbers.isdisjoint(numbers.setdefault(prefix, set()))
+                numbers[prefix] |= own_numbers
                 valid = SLUG.fullmatch(prefix) is not None and not anew
                 slugs[place, prefix] = prefix if valid else own or slug_for(title.text, taken)
                 own = own or slugs[place, prefix]
@@ -199,7 +209,7 @@ class _Reader:
         return slugs
 
     def _numbers(self) -> list[int]:
-        """The drafts' numbers, each once: those that were used before, or are no number of a bullet, go on above all."""
+        """The drafts' numbers, each once: one that was used before, or is too high, becomes a free one above all."""
         used: set[int] = set()
         numbers: list[int | None] = []
         for draft in self.drafts:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from ace.engine import RunSummary
 from ace.experiments.statistics import Interval, mean_interval
 from ace.playbook import Bullet, Playbook
 from ace.roles import CallRecord
@@ -39,8 +39,11 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class BatchPoint:
-    """One committed batch. `first_right` counts samples whose first answer was right, `corrected` those that a
-    reflection put right; seconds are since the run was created."""
+    """One committed batch.
+
+    `first_right` counts samples whose first answer was right, `corrected` those that a reflection put right; seconds
+    are since the run was created.
+    """
 
     index: int
     epoch: int
@@ -104,9 +107,9 @@ class ReportedRun:
         return self.playbook.bullets
 
     @property
-    def summary(self) -> Mapping[str, Any]:
-        """The stored summary's values; empty while the run goes on."""
-        return self.run.summary or {}
+    def summary(self) -> RunSummary | None:
+        """The stored summary; None while the run goes on."""
+        return None if self.run.summary is None else RunSummary.from_json(self.run.summary)
 
 
 def collect_run(store: RunReader, run_id: str) -> ReportedRun:

@@ -153,10 +153,10 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _inline(text: str) -> str:
     """One line of Markdown without markup: no cell, tag or link begins in it."""
-    shown = visible(text.replace("\n", " ")).replace("\\", "\\\\")
+    escaped = visible(text.replace("\n", " ")).replace("\\", "\\\\")
     for char in "|<>[]`*_#":
-        shown = shown.replace(char, f"\\{char}")
-    return shown
+        escaped = escaped.replace(char, f"\\{char}")
+    return escaped
 
 
 def _spreadsheet_text(text: str) -> str:

@@ -8,63 +8,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from ace.experiments import Comparison
+from ace.reporting.pages.html_environment import page_environment, read_asset
 from ace.reporting.pages.report_data import BatchPoint, CurvePoint, Phase, ReportedRun
-from ace.reporting.text import count, moment, percent, seconds, visible_lines
 from ace.types import ROLES
 
 
 def report_html(runs: Sequence[ReportedRun], comparisons: Sequence[Comparison] = ()) -> str:
     """One page for `runs`; `comparisons` are of the further runs against the first. Needs no network."""
-    template = _environment().get_template("report.html.j2")
+    template = page_environment().get_template("report.html.j2")
     title = runs[0].run.id if len(runs) == 1 else f"{len(runs)} runs"
     page: str = template.render(
         title=title,
         runs=runs,
         comparisons=comparisons,
         roles=ROLES,
-        charts=json.dumps([_charts(run) for run in runs]),
-        style=_asset("uplot.min.css") + _asset("report.css"),
-        script=_asset("uplot.iife.min.js") + _asset("report.js"),
+        charts=json.dumps([chart_data(run) for run in runs]),
+        style=read_asset("uplot.min.css") + read_asset("report.css"),
+        script=read_asset("uplot.iife.min.js") + read_asset("report.js"),
     )
     return page
 
 
-@cache
-def _environment() -> Any:
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ace.reporting.pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": percent,
-        "seconds": seconds,
-        "count": count,
-        "moment": moment,
-        "safe_text": visible_lines,
-        "points": lambda share: f"{share * 100:+.1f}",
-        # JSON inside a script element: no text of the data can end the element
-        "in_script": lambda text: Markup(text.replace("<", "\\u003c")),
-        "asset": lambda text: Markup(text.replace("</", "<\\/")),
-    }
-    return environment
-
-
-def _asset(name: str) -> str:
-    return (files("ace.reporting.pages") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _charts(run: ReportedRun) -> dict[str, Any]:
+def chart_data(run: ReportedRun) -> dict[str, Any]:
     """The numbers behind the page's plots, by plot."""
     return {
         "accuracy": _accuracy(run.curve, run.batches),

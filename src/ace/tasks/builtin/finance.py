@@ -91,8 +91,10 @@ class Finer(Kind):
 
 
 class Formula(Kind):
-    """A number worked out with a financial formula that the model has to know: as in the original release, the formula
-    itself is not shown. An answer is right where it is the same number, commas aside, or the same text.
+    """A number worked out with a financial formula that the model has to know.
+
+    As in the original release, the formula itself is not shown. An answer is right where it is the same number, commas
+    aside, or the same text.
     """
 
     fields = _FIELDS

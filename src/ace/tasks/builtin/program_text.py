@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from ace._util.python_source import parse_python
+from ace._util.python_source import parse_python, syntax_error_line
 
 _FENCE = re.compile(r"[ \t>]*(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)")
 _PYTHON_TAG = re.compile(r"\{?\.?(?:python|py|ipython|sage)[\d.]*\}?", re.IGNORECASE)
@@ -20,8 +20,8 @@ _MARKERS = re.compile(r"\[/?PYTHON\]|\[BEGIN\]|\[DONE\]|</?(?:code|python|answer
 """What the prompts of published benchmarks put around a program."""
 _CODE_LINE = re.compile(r"(?:async\s+def|def|class)\s+\w|(?:from\s+[\w.]+\s+)?import\s+\w|@\w|\w+\s*=[^=]")
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
-_MOST_LINES: Final = 400
-"""Prose is told from code in answers of up to this many lines."""
+_TRIES: Final = 5
+"""So many beginnings of code, and ends for each, are tried to tell it from prose."""
 
 
 class _Block(NamedTuple):
@@ -49,8 +49,8 @@ def find_program(answer: str) -> str:
         sources = [text for text in whole if _defines(text)] or whole
     program = "\n\n".join(_unescaped(text) for text in sources)
     if not _parses(program) and len(fences := list(_FENCE_LINE.finditer(answer))) > 2:
-        whole = textwrap.dedent(answer[fences[0].end() : fences[-1].start()])  # with fences in a docstring
-        program = whole if _parses(whole) else program
+        outermost = textwrap.dedent(answer[fences[0].end() : fences[-1].start()])  # with fences in a docstring
+        program = outermost if _parses(outermost) else program
     return _without_main(program)
 
 
@@ -89,6 +89,7 @@ def _preamble(prompt: str, entry_point: str) -> str:
 def _blocks(answer: str) -> Iterator[_Block]:
     """Fenced blocks. The last one need not be closed; a closing mark may also stand behind code, or have no opening."""
     mark, info = "", ""
+    closes_alone = _closes_alone(answer)
     lines: list[str] = []
     outside: list[str] = []
     for line in answer.replace("\r\n", "\n").split("\n"):
@@ -97,7 +98,7 @@ def _blocks(answer: str) -> Iterator[_Block]:
             outside.append(line)
         elif not mark and fence is not None:
             info = fence["info"].strip()
-            if not info and _closes_alone(answer) and _parses("\n".join(outside)):
+            if not info and closes_alone and _parses("\n".join(outside)):
                 yield _Block("python", "\n".join(outside))
                 return
             mark, lines = fence["mark"], []
@@ -143,10 +144,15 @@ def _without_prose(answer: str) -> str:
         return _without_main(answer)
     lines = answer.split("\n")
     starts = [number for number, line in enumerate(lines) if _CODE_LINE.match(line)]
-    for begin in starts[:5]:
-        for end in range(len(lines), max(begin, len(lines) - _MOST_LINES), -1):
-            if _parses(source := "\n".join(lines[begin:end])):
-                return _without_main(source)
+    for begin in starts[:_TRIES]:
+        end = len(lines)
+        for _ in range(_TRIES):
+            source = "\n".join(lines[begin:end])
+            if (wrong := syntax_error_line(source)) is None:
+                break
+            end = min(begin + wrong, end) - 1
+        if end > begin and _parses(source):
+            return _without_main(source)
     return answer
 
 

@@ -145,10 +145,12 @@ def _target(fields: FieldSettings, record: Fields, options: Mapping[str, str]) -
         "an index from 0": _index(target, options),
         "the text of a choice": _only(letter for letter, text in options.items() if text == folded),
     }
-    value = record.value(fields.target)
-    if isinstance(value, str) and isinstance(record.value(fields.choices), list):
-        if readings["the text of a choice"] is not None:
-            readings["an index from 0"] = None
+    if (
+        readings["an index from 0"]
+        and readings["the text of a choice"]
+        and (meant := _typed_reading(fields, record)) is not None
+    ):
+        readings = {meant: readings[meant]}
     found = {name: letter for name, letter in readings.items() if letter is not None}
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
@@ -157,6 +159,14 @@ def _target(fields: FieldSettings, record: Fields, options: Mapping[str, str]) -
         raise record.error(fields.target, f"found {target[:80]!r}, which can be {several}; allowed: a letter")
     allowed = f"one of {', '.join(options)}, an index from 0, or the text of a choice"
     raise record.error(fields.target, f"found {target[:80]!r}, allowed: {allowed}")
+
+
+def _typed_reading(fields: FieldSettings, record: Fields) -> str | None:
+    """What a target means among choices of a JSON list of texts: a text is one of them, a number their index."""
+    choices = record.value(fields.choices)
+    if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
+        return None
+    return "the text of a choice" if isinstance(record.value(fields.target), str) else "an index from 0"
 
 
 def _index(target: str, options: Mapping[str, str]) -> str | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from ace._util.python_source import parse_python
 from ace.config import FieldSettings, TaskSettings
 from ace.errors import ConfigError
 from ace.tasks.data.data_kind import Kind, in_words
@@ -40,7 +44,7 @@ class Structured(Kind):
         return Sample((record.text(fields.id) or default_id).strip(), question, target, context or "")
 
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
-        wanted, given = json.loads(target), _decoded(answer)
+        wanted, given = json.loads(target), _answered(answer)
         if given is _BROKEN:
             return Score(0.0, False, f"the answer is no JSON; expected: {target}")
         value = _likeness(wanted, given)
@@ -48,13 +52,13 @@ class Structured(Kind):
         return Score(value, correct, "correct" if correct else f"wrong; expected: {target}")
 
     def observe(self, sample: Sample, answer: str) -> Observation:
-        given = _decoded(answer)
+        given = _answered(answer)
         if given is _BROKEN:
             return in_words([f"{answer[:200]!r} is no JSON"])
         return in_words(_problems(self._validator, given) if self._validator is not None else [])
 
     def same(self, sample: Sample, one: str, other: str) -> bool:
-        first, second = _decoded(one), _decoded(other)
+        first, second = _answered(one), _answered(other)
         return first is not _BROKEN and second is not _BROKEN and _same(first, second)
 
     def answer_schema(self, sample: Sample) -> Mapping[str, Any] | None:
@@ -62,6 +66,7 @@ class Structured(Kind):
 
 
 _BROKEN = object()
+_FENCED = re.compile(r"```[^\n`]*\n(.*?)\n?\s*```", re.DOTALL)
 
 
 def _decoded(text: str) -> Any:
@@ -69,6 +74,22 @@ def _decoded(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return _BROKEN
+
+
+def _answered(answer: str) -> Any:
+    """The JSON value in an answer: all of it, the inside of a fence, a literal of Python, or the first whole object."""
+    fenced = _FENCED.search(answer)
+    body = fenced.group(1) if fenced else answer
+    for text in (answer, body):
+        if (value := _decoded(text)) is not _BROKEN:
+            return value
+    if (tree := parse_python(body.strip(), "eval")) is not None:
+        with contextlib.suppress(ValueError, TypeError, MemoryError, RecursionError):
+            return json.loads(json.dumps(ast.literal_eval(tree)))
+    start = re.search(r"[{\[]", body)
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.JSONDecoder().raw_decode(body, start.start())[0] if start else _BROKEN
+    return _BROKEN
 
 
 def _likeness(wanted: Any, given: Any) -> float:

@@ -17,7 +17,8 @@ from ace.tasks.data.text_folding import normal_text, visible_text
 Grader = Callable[[str, str], float]
 
 _COMMA = re.compile("[,，、،﹐]")
-_LINES = re.compile(r"\s*[;\n]\s*(?:[-*•]\s+|\d+[.)]\s+)?")
+_LINES = re.compile(r"\s*[;\n]\s*")
+_LIST_MARK = re.compile(r"(?:[-*•]|\d+[.)])\s+")
 
 
 def exact(answer: str, target: str) -> float:
@@ -67,7 +68,7 @@ def listed(answer: str, target: str) -> float:
     """
     wanted, given = _items(target), _items(answer)
     if len(wanted) > 1 and len(given) == 1 and _LINES.search(answer.strip()):
-        given = [normal_text(item) for item in _LINES.split(answer.strip())]
+        given = [normal_text(_LIST_MARK.sub("", item, count=1)) for item in _LINES.split(answer.strip())]
     right = sum(a == b for a, b in zip(given, wanted, strict=False))
     return right / max(len(wanted), len(given))
 

@@ -13,7 +13,7 @@ _CURRENCY: Final = "$€£¥₹₩₽¢₺₫₪฿"
 _GROUP_MARK = re.compile(r"(?<=\d)(?:[\u2009\u202f\u00a0\u2007\u2008\u2006'’_]|\\[,;! ]|\{,\}|٬)(?=\d{3}(?!\d))")
 _SPACED = re.compile(r"\s*[^\d\s]{0,4}\s?\d{1,3}(?: \d{3})+(?:[.,]\d+)?\s?[^\d\s]{0,12}\s*")
 _MINUS = re.compile(rf"[−－]\s*(?=[\d.{re.escape(_CURRENCY)}\\])")
-_FRACTION = re.compile(r"(\d?)\s*\\[dtc]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)\s*(\d))")
+_FRACTION = re.compile(r"(\d?)\s{0,3}\\[dtc]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)\s*(\d))")
 _TIMES_TEN = re.compile(r"(?<=\d)\s*(?:×|x|\*|·|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*([-+]?\d+)")
 _TEN = re.compile(r"(?<![\d.,^])10(?:\^|\*\*)([-+]?\d+)")
 _UNIT_POWER = re.compile(r"(?<=[^\W\d])\s?\^\s?[-+]?\d+|\^\s?(?:°|\\circ)")

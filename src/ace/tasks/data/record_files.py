@@ -31,8 +31,9 @@ SUFFIXES: Mapping[str, FileFormat] = {
 def read_records(path: Path, format: FileFormat, *, needed: Sequence[str] = ()) -> Iterator[Record]:
     """The records of a file, one at a time. `needed` are the columns that CSV must have.
 
-    JSONL may also be one JSON list of objects; a record's line is its place in it then. CSV may have commas, semicolons,
-    tabs or bars. DataError for a missing or undecodable file, and at the first line that is not what its format says.
+    JSONL may also be one JSON list of objects; a record's line is its place in it then. CSV may have commas,
+    semicolons, tabs or bars. DataError for a missing or undecodable file, and at the first line that is not what its
+    format says.
     """
     if format == "parquet":
         return _parquet(path)

@@ -17,11 +17,13 @@ _QUOTES: Final = {
 _MARKS = re.compile("[\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670]")
 """Vowel points and lengthening strokes, which Hebrew and Arabic texts may leave out."""
 _KEPT_PUNCTUATION: Final = frozenset("%‰#@&*/\\†‡§-")
-_EMPHASIS = re.compile(r"(\*\*|__|\*|`)(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
+_EMPHASIS = re.compile(r"(\*\*|__|\*|`)(?=\S)(.{1,300}?)(?<=\S)\1")
 _WRAPPED = re.compile(
     r"\\(?:boxed|fbox|framebox|text(?:bf|it|rm|tt|normal)?|math(?:bf|rm|it|sf|tt)|mbox|operatorname)\s*\{([^{}]*)\}"
 )
-_MATH = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_DEEPEST: Final = 5
+"""So many of them are taken off when they stand in each other."""
+_MATH = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
 
 
 def visible_text(text: str) -> str:
@@ -57,9 +59,7 @@ def without_markup(text: str) -> str:
     if not any(mark in text for mark in "*_`$\\"):
         return text
     text = _EMPHASIS.sub(r"\2", text)
-    before = None
-    while before != text:
-        before = text
+    for _ in range(_DEEPEST):
         text = _WRAPPED.sub(r"\1", text)
     return _MATH.sub(lambda found: next(filter(None, found.groups()), ""), text)
 

@@ -22,15 +22,18 @@ _CHUNK: Final = 1 << 20
 _EXAMINED: Final = 16 * _CHUNK
 """How much of a file without a byte order mark is looked at to tell its encoding."""
 _WESTERN: Final = frozenset("€‚„…†‡‰‹‘’“”•–—™›¡£§©«®°±´·»¿×÷")
-_OF_OTHERS: Final = frozenset("ðÐþÞýÝ")
-"""Letters that stand for others in the code pages of Turkey and central Europe."""
+_OF_OTHERS: Final = frozenset("ðÐþÞýÝŠšŽžŸƒˆ˜")
+"""Letters that are rare in the west and stand for others in the code pages of Turkey, central Europe and the Mac."""
+_OTHER_WORDS = re.compile("[^\\W\\d_\x00-\x7f]{4}|[A-Za-z][‚„]")
+"""Letters without accent hardly occur in what is no Latin script; low quotes open a quotation."""
 
 
 def read_lines(path: Path, *, newline: str | None, windows: bool = False) -> Iterator[str]:
     """The lines with their ends, split where `open` splits them with `newline`.
 
-    The encoding is told by a byte order mark, else it is UTF-8, or UTF-16 where every other byte is zero. With `windows`
-    a file that is not UTF-8 is read as Windows-1252 where that gives plausible words. DataError names the line.
+    The encoding is told by a byte order mark, else it is UTF-8, or UTF-16 where every other byte is zero. With
+    `windows` a file that is not UTF-8 is read as Windows-1252 where that gives plausible words. DataError names the
+    line.
     """
     line = 0
     encoding = "utf-8"
@@ -80,7 +83,7 @@ def _is_western(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     special = [character for character in decoded if character > "\x7f"]
-    if any(character in _OF_OTHERS for character in special) or re.search("[^\\W\\d_\x00-\x7f]{4}", decoded):
+    if any(character in _OF_OTHERS for character in special) or _OTHER_WORDS.search(decoded):
         return False
     inside = re.findall("(?<=[A-Za-z])[\x80-\uffff](?=[A-Za-z])", decoded)
     return all(unicodedata.category(c) in ("Ll", "Lu") or c in _WESTERN or c in "\xa0²³ªº½¼" for c in special) and all(

@@ -138,7 +138,7 @@ def test_a_server_that_comes_back_is_waited_for() -> None:
         port = free.getsockname()[1]
 
     async def work() -> Completion:
-        options = {"max_retries": 8, "timeout_s": 5, "api_key_env": "ACE_TEST_KEY"}
+        options: dict[str, Any] = {"max_retries": 8, "timeout_s": 5, "api_key_env": "ACE_TEST_KEY"}
         backend = create_backend(
             ModelSettings(provider="openai", model="m", base_url=f"http://127.0.0.1:{port}/v1", **options)
         )
@@ -155,7 +155,7 @@ def test_a_server_that_comes_back_is_waited_for() -> None:
 
 
 def test_a_slow_trickle_ends_at_the_time_limit() -> None:
-    def trickle(handler: Handler, _: Body) -> None:
+    def trickle(handler: Handler, body: Body) -> None:
         handler.send_response(200)
         handler.send_header("content-type", "text/event-stream")
         handler.end_headers()

@@ -10,7 +10,7 @@ from endpoint import Body, Endpoint, Handler, serving
 from recorded_endpoint import inputs
 
 import ace.errors
-from ace.config import ModelSettings
+from ace.config import ModelSettings, settings_from
 from ace.errors import AceError, ConfigError
 from ace.inference import create_backend
 from ace.types import Completion, Message, Request, Sampling
@@ -99,6 +99,42 @@ def test_both_names_of_the_limit_can_be_refused() -> None:
     assert len(server.bodies) == 3
 
 
+@pytest.mark.parametrize(
+    ("temperature", "top_p", "words", "dropped"),
+    [
+        (0.0, 0.9, "`temperature` must be strictly positive", "temperature"),
+        (0.5, 1.0, "`top_p` must be > 0.0 and < 1.0", "top_p"),
+        (1.5, 0.9, "temperature must be between 0 and 1", None),
+        (0.5, 0.9, "top_p must be less than 0.5", None),
+    ],
+)
+def test_a_value_at_the_edge_is_left_out_and_one_beyond_is_the_users(
+    temperature: float, top_p: float, words: str, dropped: str | None
+) -> None:
+    field = dropped or words.split()[0]
+
+    def respond(handler: Handler, body: Body) -> None:
+        if field in body:
+            handler.fail(422, words)
+        else:
+            handler.stream("ok")
+
+    async def work(url: str) -> Completion:
+        backend = create_backend(ModelSettings(provider="openai", model="m", base_url=url, max_retries=0))
+        sampling = Sampling(temperature=temperature, top_p=top_p)
+        try:
+            return await backend.complete(Request((Message("user", "q"),), sampling))
+        finally:
+            await backend.close()
+
+    with serving(respond) as server:
+        if dropped is None:
+            with pytest.raises(ace.errors.RequestRejectedError, match=words.split()[-1]):
+                asyncio.run(work(server.url))
+        else:
+            assert asyncio.run(work(server.url)).notes == (f"m: it refuses {dropped}, so that its own default holds",)
+
+
 def test_what_is_refused_in_every_form_ends_with_the_last_refusal() -> None:
     with (
         serving(lambda handler, _: handler.fail(400, "no")) as server,
@@ -132,3 +168,16 @@ def test_an_argument_that_the_client_does_not_take_is_named() -> None:
         create_backend(
             ModelSettings(provider="openai", model="m", base_url="http://127.0.0.1:1/v1", engine_args={"top_k": 20})
         )
+
+
+@pytest.mark.parametrize(
+    "pasted", ["http://h/v1/chat/completions", "http://h/v1/chat/completions/", "http://h/v1/completions"]
+)
+def test_an_address_with_the_call_in_it_is_refused_with_the_right_one(pasted: str) -> None:
+    values = {"task": {"name": "micro"}, "models": {"main": {"provider": "openai", "model": "m", "base_url": pasted}}}
+    with pytest.raises(ConfigError, match=r"models\.main\.base_url.*: http://h/v1$"):
+        settings_from(values)
+
+
+def test_an_address_with_blanks_around_it_is_taken_without_them() -> None:
+    assert ModelSettings(provider="openai", model="m", base_url=" http://h/v1\r\n").base_url == "http://h/v1"

@@ -72,7 +72,12 @@ def proposer(tokens: int = 4, room: int = 64) -> HistoryProposer:
     return HistoryProposer(config)
 
 
-def rows(*known: list[int]) -> np.ndarray:
+def counts(values: list[int]) -> Any:
+    """As vLLM hands them over."""
+    return np.array(values)
+
+
+def rows(*known: list[int]) -> Any:
     ids = np.zeros((len(known) + 2, 64), dtype=np.int32)
     for row, values in zip(ids, known, strict=False):
         row[: len(values)] = values
@@ -82,16 +87,16 @@ def rows(*known: list[int]) -> np.ndarray:
 def test_requests_of_a_batch_learn_from_each_other() -> None:
     drafter = proposer()
     first = [*PROMPT, *ANSWER]
-    assert drafter.propose([ANSWER], np.array([len(first)]), rows(first)) == [[]]
+    assert drafter.propose([ANSWER], counts([len(first)]), rows(first)) == [[]]
     second, third = [*PROMPT, 10], [*PROMPT, 99]
-    lengths = np.array([len(second), 2, len(third)])
+    lengths = counts([len(second), 2, len(third)])
     assert drafter.propose([[10], [], [99]], lengths, rows(second, [1, 2], third)) == [ANSWER[1:5], [], []]
 
 
 def test_no_guess_reaches_beyond_the_longest_context() -> None:
     drafter = proposer(room=7)
     first = [1, *ANSWER]
-    drafter.propose([ANSWER[:5]], np.array([6]), rows(first))
+    drafter.propose([ANSWER[:5]], counts([6]), rows(first))
     asked = [1, 1, 1, 1, 10]
-    assert drafter.propose([[10]], np.array([5]), rows(asked)) == [[11]], "two places, one for the model's own token"
-    assert drafter.propose([[10]], np.array([7]), rows([1, 1, *asked])) == [[]]
+    assert drafter.propose([[10]], counts([5]), rows(asked)) == [[11]], "two places, one for the model's own token"
+    assert drafter.propose([[10]], counts([7]), rows([1, 1, *asked])) == [[]]

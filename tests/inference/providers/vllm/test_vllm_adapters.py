@@ -11,7 +11,7 @@ import pytest
 from lora_adapter import build_adapter
 from vllm_model import lose_device
 
-from ace.config import ModelSettings, RunSettings, settings_from
+from ace.config import ModelSettings, RunSettings, SpeculativeSettings, settings_from
 from ace.errors import ProviderStartError, RequestRejectedError
 from ace.inference import Backend, LoraBackend
 from ace.inference.factory import open_backends
@@ -121,10 +121,10 @@ def test_what_a_draft_model_guesses_changes_no_answer(
         provider="vllm",
         model=str(tiny_model),
         dtype="float32",
-        speculative={"method": "draft", "model": str(tiny_model)},
+        speculative=SpeculativeSettings(method="draft", model=str(tiny_model)),
     )
     engine = create(settings, adapters=tiny_adapters)
-    guessing = [engine, *(LoraBackend(engine, adapter.folder) for adapter in tiny_adapters)]
+    guessing: list[Backend] = [engine, *(LoraBackend(engine, adapter.folder) for adapter in tiny_adapters)]
     questions = [ask(f"question {number}", max_tokens=24) for number in range(4)]
     plain = together([(tier, question) for question in questions for tier in tiers])
     guessed = together([(tier, question) for question in questions for tier in guessing])

@@ -44,7 +44,7 @@ def answers(tiny_engine: VllmBackend, *requests: Request) -> list[Completion]:
 
 
 def test_seeded_sampling_survives_more_prompts_than_one_step_computes(tiny_engine: VllmBackend) -> None:
-    """vLLM on a CPU dies of a seeded request whose prompt is computed in pieces."""
+    """VLLM on a CPU dies of a seeded request whose prompt is computed in pieces."""
     words = " ".join(f"word{number}" for number in range(160))
     requests = [ask(f"{number} {words}", prefix=f"{number}", temperature=0.7, seed=number) for number in range(16)]
     found = answers(tiny_engine, *requests)
@@ -147,9 +147,8 @@ def test_an_answer_ends_with_the_context(tiny_engine: VllmBackend) -> None:
 )
 def test_what_the_engine_refuses_is_an_error_of_that_request_alone(tiny_engine: VllmBackend, request_: Request) -> None:
     async def both() -> list[Any]:
-        return await asyncio.gather(
-            tiny_engine.complete(request_), tiny_engine.complete(ask("fine")), return_exceptions=True
-        )
+        calls = (tiny_engine.complete(request_), tiny_engine.complete(ask("fine")))
+        return list(await asyncio.gather(*calls, return_exceptions=True))
 
     bad, good = asyncio.run(both())
     assert isinstance(bad, RequestRejectedError)

@@ -32,6 +32,13 @@ _PASSING = re.compile(r"(?i)concurren|simultaneous|parallel|per (?:minute|second
 _UNPAID = re.compile(
     r"(?i)insufficient[_ ](?:account[_ ])?(?:balance|credits?|funds)|credit balance is too low|out of credits"
 )
+_BAD_KEY = re.compile(
+    r"(?i)\b(?:invalid|incorrect|wrong|expired)[ _]api[ _]key|api[ _]key[ _](?:is )?(?:not valid|invalid|expired)"
+)
+_NO_MODEL = re.compile(
+    r"(?i)model[ _]not[ _]found|not a valid model|invalid model\b|unknown model|no models? (?:is |are )?loaded"
+    r"|model\b.{0,80}\b(?:does not exist|doesn't exist|not found)"
+)
 _MODERATED = re.compile(r"(?i)moderation|content[_ ]?(?:filter|policy|management)|safety system|responsibleai|flagged")
 _TOO_LONG = re.compile(
     r"(?i)context[_ ](?:length|size|window)|maximum context|prompt is too long|input is too long|too many tokens"
@@ -71,12 +78,13 @@ class Endpoint:
 
     def _unusable(self, fields: ErrorFields, status: int | None, said: str) -> ProviderStartError | None:
         """The error of a key, a model or an address with which no call will succeed."""
-        if status == 401:
+        told = f"{fields.message} {fields.code}"
+        if status == 401 or (status == 400 and _BAD_KEY.search(told)):
             refused = f"{self.address}: the API key is not accepted: {said}"
             return ProviderStartError(refused, hint="see models.*.api_key_env")
-        if status == 403 and not _MODERATED.search(f"{fields.message} {fields.code}"):
+        if status == 403 and not _MODERATED.search(told):
             return ProviderStartError(f"{self.address}: the API key may not use '{self.model}': {said}")
-        if status in (404, 405):
+        if status in (404, 405) or (status in (400, 422) and _NO_MODEL.search(told)):
             return ModelNotFoundError(
                 f"{self.address}: no model '{self.model}', or no chat endpoint there: {said}",
                 hint="see models.*.model and models.*.base_url, which ends in /v1 with most servers",

@@ -134,7 +134,8 @@ def kv_bytes_per_token(vllm_config: Any) -> int:
 
 def kv_cache_bytes(vllm_config: Any, available: int, share: float = 1.0) -> int:
     """Bytes of KV cache on a CPU: four whole prompts and 256 tokens for each concurrent sequence, within this engine's
-    `share` of 40% of the memory that is `available`, and never less than one prompt of the full length needs."""
+    `share` of 40% of the memory that is `available`, and never less than one prompt of the full length needs.
+    """
     model, scheduler = vllm_config.model_config, vllm_config.scheduler_config
     per_token = kv_bytes_per_token(vllm_config)
     tokens = _KV_WHOLE_PROMPTS * model.max_model_len + _KV_TOKENS_PER_SEQUENCE * scheduler.max_num_seqs

@@ -128,4 +128,4 @@ class HistoryProposer:
         return self._history.guess(tail, min(self._most, self._room - length - 1))
 
     def load_model(self, *_: object, **__: object) -> None:
-        """vLLM calls it at the start; there is no model."""
+        """VLLM calls it at the start; there is no model."""

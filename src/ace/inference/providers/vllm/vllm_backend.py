@@ -145,7 +145,7 @@ class VllmBackend:
         return started, resident
 
     def _adapter(self, request: Request) -> Any:
-        """vLLM's name for the request's adapter, None where it has none."""
+        """VLLM's name for the request's adapter, None where it has none."""
         if not isinstance(request, LoraRequest):
             return None
         if request.adapter not in self._adapters:

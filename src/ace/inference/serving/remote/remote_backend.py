@@ -38,7 +38,8 @@ COUNT_S = 60.0
 
 def greeting(connection: socket.socket) -> Handshake:
     """What the server at the other end of a new connection says first. OSError where it says nothing; WireError where
-    it is another version's; the error that kept its engine from starting."""
+    it is another version's; the error that kept its engine from starting.
+    """
     said = from_server(read_frame(connection))
     if isinstance(said, Failure):
         raise said.to_error()

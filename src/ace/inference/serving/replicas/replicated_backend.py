@@ -13,7 +13,8 @@ from ace.types import Completion, Request
 
 class ReplicatedBackend:
     """Stands for `replicas`, which answer alike. Each keeps a prefix cache of its own, so that what requests share is
-    computed once by each."""
+    computed once by each.
+    """
 
     def __init__(self, replicas: Sequence[Backend]) -> None:
         self._replicas = tuple(replicas)

@@ -1,6 +1,7 @@
 "use strict";
-(() => {
-  const runs = JSON.parse(document.getElementById("charts").textContent);
+function drawReport() {
+  const source = document.getElementById("charts");
+  const runs = source ? JSON.parse(source.textContent) : [];
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
   const drawn = [];
@@ -62,9 +63,9 @@
     element.append(scale);
   }
 
-  window.addEventListener("resize", () => {
+  window.onresize = () => {
     for (const [element, plot] of drawn) plot.setSize({ width: element.clientWidth || 320, height: 260 });
-  });
+  };
 
   for (const table of document.querySelectorAll("table.sortable")) {
     const body = table.tBodies[0];
@@ -91,4 +92,5 @@
       for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
     });
   }
-})();
+}
+drawReport();

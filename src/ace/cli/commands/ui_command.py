@@ -1,0 +1,47 @@
+"""`ace ui`: the dashboard in a browser."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+import typer
+
+from ace.cli.options import DEFAULT_STORE, Store
+from ace.cli.terminal import message_console
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def ui(
+    store: Store = DEFAULT_STORE,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on. Others than 127.0.0.1 need a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8450,
+) -> None:
+    """Show runs, playbooks and comparisons in a browser, live while a run goes on. Changes nothing."""
+    from rich.text import Text
+
+    from ace._util.install_commands import install_command
+    from ace.errors import ProviderMissingError
+
+    try:
+        import uvicorn
+
+        from ace.dashboard import create_app
+    except ImportError as error:
+        command = install_command("ui")
+        raise ProviderMissingError(
+            f"the dashboard needs the package {error.name!r}, which is not installed",
+            hint=command,
+            provider="ui",
+            package=error.name or "fastapi",
+            command=command,
+        ) from error
+
+    token = None if host in LOOPBACK else secrets.token_urlsafe(24)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
+    app = create_app(store, token=token)
+    message_console().print(Text(f"dashboard: {address} (Ctrl-C ends it)"), soft_wrap=True)
+    uvicorn.run(app, host=host, port=port, log_level="warning")
