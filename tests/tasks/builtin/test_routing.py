@@ -183,9 +183,10 @@ class TestGrading:
 
     def test_without_the_target_only_the_form_can_be_observed(self) -> None:
         task = make("easy")
+        kind: Any = task.kind
         sample, codes = task.splits.test[0], sorted(rule.code for rule in make_rules(0, "easy"))
-        assert all(task.kind.observe(sample, code).failed is None for code in codes)
-        assert task.kind.observe(sample, "the desk for invoices").failed is True
+        assert all(kind.observe(sample, code).failed is None for code in codes)
+        assert kind.observe(sample, "the desk for invoices").failed is True
 
     def test_the_instructions_name_the_codes_and_no_rule(self) -> None:
         task = make("hard")
