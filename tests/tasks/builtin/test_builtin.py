@@ -348,4 +348,4 @@ class TestProgram:
         assert wrong.failed is True
         assert "canary" not in wrong.text
         bare = of(tmp_path, "code", {"prompt": "Write f", "tests": ["assert f(3) == 'canary'"]})
-        assert bare.kind.observe(bare.splits.test[0], "def f(x): return 0").failed is None
+        assert kind_of(bare).observe(bare.splits.test[0], "def f(x): return 0").failed is None
