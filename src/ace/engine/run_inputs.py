@@ -40,6 +40,8 @@ def load_inputs(settings: RunSettings, *, task: Task | None = None, playbook: Pl
     """
     task = check_task(task) if task is not None else load_task(settings.task, labels=settings.adaptation.labels)
     pack = load_pack(settings.prompts).for_task(_instructions(task))
+    if not settings.roles.generator.reasoning:
+        pack = pack.without_reasoning()
     most = settings.adaptation.reflect_together
     if most > 1 and pack.together is None:
         raise ConfigError.at("adaptation.reflect_together", most, f"1, with prompts '{settings.prompts}'")

@@ -123,6 +123,21 @@ def test_a_bullet_that_mends_nothing_or_breaks_more_is_left_out_and_counted(tmp_
     assert "tried on 6 samples, it corrects 0 and breaks 2" in reasons
 
 
+def test_insights_can_become_bullets_without_a_curator(tmp_path: Path) -> None:
+    changes = {
+        "adaptation__curation": "append",
+        "adaptation__max_rounds": 0,
+        "adaptation__reflect_together": 8,
+        "adaptation__reflect_on_success": False,
+    }
+    summary, backend, store = learn(tmp_path, Student(), **changes)
+    with store:
+        bullets = store.playbook(summary.run).bullets
+    assert [bullet.content for bullet in bullets] == [f"{name} things are {code}" for name, code in COLOURS.items()]
+    assert {bullet.created.role for bullet in bullets} == {"reflector"}
+    assert not asked(backend, "operations")
+
+
 def test_without_trials_all_of_them_are_committed(tmp_path: Path) -> None:
     student = Student("Read every question twice.")
     summary, _, store = learn(tmp_path, student, adaptation__max_rounds=1, adaptation__curator_groups=1)
