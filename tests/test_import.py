@@ -1,4 +1,4 @@
-"""`import ace` and `ace --help` are quick, load nothing heavy, and the public surface is the listed one."""
+"""`import ace` and `ace --help` load nothing heavy, and the public surface is the listed one."""
 
 from __future__ import annotations
 
@@ -70,24 +70,14 @@ PUBLIC = [
     "write_playbook",
 ]
 HEAVY = {"torch", "vllm", "transformers", "ray", "openai", "numpy", "sqlalchemy"}
-REPORT = """
-import sys, time, json
-begin = time.perf_counter()
-{code}
-print(json.dumps([time.perf_counter() - begin, sorted({{name.split('.')[0] for name in sys.modules}})]))
-"""
+LIST_PACKAGES = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
 
 
-def _loaded(code: str) -> tuple[float, set[str]]:
-    """The seconds that `code` takes in a new process, and the packages that it loads; the best of three."""
-    runs = []
-    for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-c", REPORT.format(code=code)], check=True, capture_output=True, text=True
-        )
-        seconds, modules = json.loads(done.stdout.splitlines()[-1])
-        runs.append((seconds, set(modules)))
-    return min(runs, key=lambda run: run[0])
+def _loaded(code: str) -> set[str]:
+    """The packages that a new process has loaded after `code`."""
+    program = f"{code}\n{LIST_PACKAGES}"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 def test_the_public_surface_is_the_listed_one() -> None:
@@ -105,15 +95,12 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = ace.Playbok
 
 
-def test_import_ace_is_quick_and_light() -> None:
-    seconds, modules = _loaded("import ace")
-    assert not modules & (HEAVY | {"pydantic", "typer", "rich"})
-    assert seconds < 0.2
+def test_import_ace_is_light() -> None:
+    assert not _loaded("import ace") & (HEAVY | {"pydantic", "typer", "rich"})
 
 
-def test_help_is_quick_and_light() -> None:
-    seconds, modules = _loaded(
+def test_help_is_light() -> None:
+    help_alone = (
         "import contextlib\nfrom ace.cli.main import app\nwith contextlib.suppress(SystemExit): app(['--help'])"
     )
-    assert not modules & HEAVY
-    assert seconds < 0.5
+    assert not _loaded(help_alone) & HEAVY

@@ -26,7 +26,7 @@
     +-- BudgetReachedError        the run has spent what it may; it can be resumed with more
 
 `retryable` says whether the same call may succeed later; `hint` says what the user can do. Every error survives
-pickling, because Ray carries them between processes. No message holds a secret, whoever wrote what it quotes.
+pickling: engines and runs may be in different processes. No message holds a secret, whoever wrote what it quotes.
 """
 
 from __future__ import annotations

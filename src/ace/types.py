@@ -6,13 +6,12 @@ values and checks of what a caller wrote; nothing here imports more than the sta
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from ace._util.hashing import digest
 from ace.errors import ConfigError
 
 MessageRole = Literal["system", "user", "assistant"]
@@ -96,12 +95,6 @@ class Request:
 def fields_of(value: Any) -> dict[str, Any]:
     """The fields of a slotted dataclass by name, as they are. `asdict` copies them all, which takes far longer."""
     return {name: getattr(value, name) for name in type(value).__slots__}
-
-
-def digest(value: Any) -> str:
-    """`sha256:` and the hash of the canonical JSON of `value`."""
-    body = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

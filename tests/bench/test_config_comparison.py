@@ -96,6 +96,7 @@ def test_the_command_names_no_folder_of_this_machine(path: Path) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.nightly
 def test_every_mode_works_the_configs_samples(path: Path) -> None:
     partial: list[Report] = []
     modes = ["transformers, one by one", "transformers, batched"]
@@ -111,6 +112,7 @@ def test_every_mode_works_the_configs_samples(path: Path) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.nightly
 def test_single_requests_come_first(path: Path) -> None:
     report = measure_config(source(path), repetitions=1, prompts=2, modes=["vLLM"])
     assert report.latency is not None

@@ -14,6 +14,7 @@ from benchmarks.replay import ReplayMode, measure_replay
 
 
 @pytest.mark.engine
+@pytest.mark.nightly
 def test_modes_make_the_calls_of_the_trace_and_are_held_against_the_hardware(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     calls = reflector_calls(2, 0, rounds=2, tokens=4)

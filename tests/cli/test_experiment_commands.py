@@ -192,5 +192,26 @@ class TestTask:
         assert "There is none. Judge the answer" in shown
         assert ace("task", "check", config).stdout.count("kq7canary") > 2
 
+    @pytest.mark.parametrize(
+        ("name", "optional"),
+        [
+            ("csv", "none"),
+            ("gsm8k", "observes answers, compares answers"),
+            ("finer", "observes answers, compares answers, measures evaluations"),
+            ("json", "observes answers, compares answers, has answer schemas"),
+            ("code", "observes answers, grades in threads"),
+        ],
+    )
+    def test_a_check_lists_the_optional_methods_that_the_task_has(
+        self, ace: Invoke, config: Path, name: str, optional: str
+    ) -> None:
+        Path("train.csv").write_text("question,target\nq,a\n")
+        source = ["--set", "task.train=train.csv"] if name == "csv" else ["--set", "task.path=sample"]
+        Path("task.yaml").write_text(f"task: {{name: {name}}}\nmodels: {{main: {{provider: scripted, model: none}}}}\n")
+        checked = ace("task", "check", "task.yaml", *source)
+        assert checked.exit_code == 0, checked.output
+        [line] = [line for line in checked.stdout.splitlines() if line.startswith("optional")]
+        assert line.removeprefix("optional").strip() == optional
+
     def test_an_unknown_sample(self, ace: Invoke, config: Path) -> None:
         assert "its ids look like 'train-0'" in ace("task", "check", config, "--sample", "x").stderr

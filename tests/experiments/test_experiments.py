@@ -354,7 +354,7 @@ class TestHistory:
                 trace_sample(base, summary.run, sample, backends=cast(ScriptedBackend(ScriptedMicroModel())))
             )
             assert history.answers[0].outcome.correct is False
-            turned += history.turns
+            turned += history.regressions
         assert turned
         for turn in turned:
             assert turn.before.outcome.correct and not turn.after.outcome.correct

@@ -102,7 +102,7 @@ def test_content_is_cleaned_before_anything_sees_it() -> None:
     assert applied.playbook.prefix[0].content == applied.playbook.bullets[0].content
 
 
-def test_ten_thousand_bullets_take_no_time() -> None:
+def test_ten_thousand_bullets_are_added_and_updated() -> None:
     delta = Delta(tuple(Add("str", f"rule number {number}") for number in range(10_000)))
     full = apply(Playbook.empty(), delta).playbook
     again = apply(full, Delta(tuple(Update(b.id, f"{b.content} again") for b in full.bullets))).playbook

@@ -13,7 +13,7 @@ import pytest
 
 from ace.config import FieldSettings, TaskSettings
 from ace.errors import DataError, ParseError, PlaybookFormatError
-from ace.playbook import Section, dumps, loads
+from ace.playbook import Add, Section, dumps, loads
 from ace.playbook.bullet import Provenance
 from ace.roles import AddOp, Curation, GeneratorAnswer, parse, to_delta
 from ace.tasks import load_task
@@ -52,7 +52,7 @@ def test_answers(case: Case) -> None:
 def test_sections_that_curators_name(case: Case) -> None:
     operation = AddOp(type="ADD", section=case["input"], content="advice")
     delta = to_delta(Curation(operations=[operation]), Provenance(), SECTIONS)
-    assert [operation.section for operation in delta.operations] == [case["slug"]]
+    assert delta.operations == (Add(section=case["slug"], content="advice"),)
 
 
 @cases("grades")

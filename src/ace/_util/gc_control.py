@@ -22,7 +22,7 @@ def gc_disabled() -> Iterator[None]:
             gc.enable()
 
 
-def settle() -> None:
+def freeze_heap() -> None:
     """Take what is loaded by now for permanent, so that collections that others ask for need not look at it.
 
     vLLM collects five times while it starts, and then does the same with its own heap.

@@ -43,7 +43,7 @@ AROUND = " \t\r\n\x0b\x0c\"'`\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb\ufeff\u2
 
 
 def names_a_secret(key: str) -> bool:
-    """Whether what stands under this key of a config, or in this variable, may be a secret."""
+    """Return True if what stands under this key of a config, or in this variable, may be a secret."""
     return _SECRET_NAME.search(key) is not None
 
 

@@ -38,7 +38,7 @@ def describe_hidden_addons() -> str:
 
 
 def _usable(name: str) -> bool:
-    """Whether `name` is not installed, has no compiled part where one is expected, or has one that loads."""
+    """Return True if `name` is not installed, has no compiled part where one is expected, or has one that loads."""
     spec = find_spec(name)
     if spec is None or spec.origin is None or find_spec("torch") is None:
         return True

@@ -6,8 +6,6 @@ Every field has a working default except the task and the models. `RunSettings.d
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -20,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from ace._util.hashing import digest
 from ace.config.adaptation_settings import AdaptationSettings
 from ace.config.model_settings import ModelSettings
 from ace.config.playbook_settings import PlaybookSettings
@@ -180,8 +179,7 @@ class RunSettings(Settings):
 
         It decides how far a run goes, not where to.
         """
-        body = json.dumps(self.model_dump(mode="json", exclude={"budget"}), sort_keys=True, ensure_ascii=False)
-        return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+        return digest(self.model_dump(mode="json", exclude={"budget"}))
 
     def to_yaml(self) -> str:
         """The resolved settings as YAML that `load_settings` reads back."""

@@ -14,7 +14,7 @@ from ace.errors import ProviderMissingError
 from ace.inference import ModelBinding, ScriptedBackend, bind, resolve_auto
 from ace.playbook import NgramEmbedder, render
 from ace.roles import GeneratorAnswer, Reflection
-from ace.tasks import InteractiveTask, ObservingTask
+from ace.tasks import InteractiveTask, abilities_of
 from ace.types import Completion, Observation, Request, RoleName, Sample, Score
 
 PLACEHOLDER = "(the model's text)"
@@ -46,7 +46,8 @@ async def preview(settings: RunSettings, inputs: RunInputs, sample: Sample) -> P
     interactive = isinstance(task, InteractiveTask)
     perfect = None if interactive or sample.target is None else task.grade(sample, sample.target)
     empty = None if interactive else task.grade(sample, "")
-    observed = task.observe(unlabelled, "") if isinstance(task, ObservingTask) and not interactive else None
+    observing = abilities_of(task).observing
+    observed = observing.observe(unlabelled, "") if observing and not interactive else None
     feedback = empty.feedback if empty is not None and has_labels(settings) else NO_FEEDBACK
     if observed is not None and not has_labels(settings):
         feedback = observed.text or NO_FEEDBACK

@@ -13,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from ace._util.masking import mask
 from ace.config import RunSettings
@@ -30,7 +29,7 @@ from ace.engine.run_inputs import RunInputs, with_stored_pack
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
 from ace.inference import Backend, Backends, Bindings, bind, open_backends
-from ace.inference.backend import EngineMeter, metered
+from ace.inference.backend import EngineMeter
 from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.playbook import Embedder, create_embedder
 from ace.playbook.guard import scan
@@ -65,7 +64,7 @@ Work = Callable[[RunContext, Clock], Awaitable[None]]
 
 async def run_session(
     settings: RunSettings,
-    parts: RunInputs,
+    inputs: RunInputs,
     work: Work,
     *,
     listener: Listener = null_listener,
@@ -78,40 +77,21 @@ async def run_session(
         scan("")  # the first scan loads its patterns; after the first batch an engine would wait for that
     embedder = create_embedder(settings.playbook.dedup)
     with RunStore.open(settings.store) as store:
-        run_id = None
+        run_id: str | None = None
         if resume is not None:
-            run_id, parts = _reopen(store, parts, resume)
+            run_id, inputs = _reopen(store, inputs, resume)
         status: RunStatus
         try:
-            async with _engines(settings, parts, backends, store, listener) as live:
-                if run_id is None:
-                    run_id = store.create_run(
-                        settings, task_digest=parts.task_digest, pack_digest=parts.pack.digest, playbook=parts.playbook
-                    )
-                clock = Clock(partial(metered, live.engines))
-                with contextlib.closing(BlockingPool(parts.task)) as blocking_pool, _cancel_on_sigterm():
-                    context = _context(run_id, settings, parts, store, live, embedder, blocking_pool, listener)
+            async with _engines(settings, inputs, backends, store, listener) as live:
+                run_id = run_id or _create(store, settings, inputs)
+                clock = Clock(lambda: EngineMeter.total(engine.meter() for engine in live.engines))
+                with contextlib.closing(BlockingPool(inputs.task)) as blocking_pool, _cancel_on_sigterm():
+                    context = _context(run_id, settings, inputs, store, live, embedder, blocking_pool, listener)
                     status, reason = await _within_budget(context, work, clock)
-            info = context.bindings.get("generator").backend.info
-            version = best_version(context)
-            summary = summarise(
-                store,
-                run_id,
-                status=status,
-                provider=info.provider,
-                model=info.name,
-                version=version,
-                timing=Timing(
-                    engine_start_s=sum(backend.info.start_s for backend in live.engines),
-                    adapt_s=clock.seconds["adapt"],
-                    engine_s=clock.engine_s.get("adapt"),
-                    evaluate_s=clock.seconds["evaluate"],
-                    wall_s=time.perf_counter() - started,
-                ),
-                engines={backend.info.name: backend.info.reason for backend in live.engines},
-                reason=reason,
+            summary = _summarise(context, clock, started, status, reason)
+            store.finish_run(
+                run_id, status, summary=summary.to_json(), best_version=summary.playbook_version, error=reason
             )
-            store.finish_run(run_id, status, summary=summary.to_json(), best_version=version, error=reason)
         except BaseException as error:  # every end is recorded
             if run_id is None:
                 raise
@@ -125,6 +105,34 @@ async def run_session(
             ) from None
     listener(RunFinished(run_id, status))
     return summary
+
+
+def _create(store: RunStore, settings: RunSettings, inputs: RunInputs) -> str:
+    return store.create_run(
+        settings, task_digest=inputs.task_digest, pack_digest=inputs.pack.digest, playbook=inputs.playbook
+    )
+
+
+def _summarise(context: RunContext, clock: Clock, started: float, status: RunStatus, reason: str | None) -> RunSummary:
+    engines = [engine.info for engine in context.bindings.engines]
+    generator = context.bindings.get("generator").backend.info
+    return summarise(
+        context.store,
+        context.run,
+        status=status,
+        provider=generator.provider,
+        model=generator.name,
+        version=best_version(context),
+        timing=Timing(
+            engine_start_s=sum(info.start_s for info in engines),
+            adapt_s=clock.seconds["adapt"],
+            engine_s=clock.engine_s.get("adapt"),
+            evaluate_s=clock.seconds["evaluate"],
+            wall_s=time.perf_counter() - started,
+        ),
+        engines={info.name: info.reason for info in engines},
+        reason=reason,
+    )
 
 
 async def _within_budget(context: RunContext, work: Work, clock: Clock) -> tuple[RunStatus, str | None]:
@@ -145,14 +153,14 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {mask(str(error))}"
 
 
-def _reopen(store: RunStore, parts: RunInputs, resume: str) -> tuple[str, RunInputs]:
+def _reopen(store: RunStore, inputs: RunInputs, resume: str) -> tuple[str, RunInputs]:
     """Acquire the run to resume. Task data and prompts must be unchanged; a packaged pack gets its old version."""
     run_id = store.resolve(resume)
     stored = store.run(run_id)
-    parts = with_stored_pack(parts, stored.pack_digest)
+    inputs = with_stored_pack(inputs, stored.pack_digest)
     for what, then, now in (
-        ("task data", stored.task_digest, parts.task_digest),
-        ("prompt pack", stored.pack_digest, parts.pack.digest),
+        ("task data", stored.task_digest, inputs.task_digest),
+        ("prompt pack", stored.pack_digest, inputs.pack.digest),
     ):
         if then != now:
             raise StoreVersionError(
@@ -160,13 +168,13 @@ def _reopen(store: RunStore, parts: RunInputs, resume: str) -> tuple[str, RunInp
                 hint=f"restore the {what}, or start a new run",
             )
     store.acquire(run_id)
-    return run_id, parts
+    return run_id, inputs
 
 
 def _context(
     run_id: str,
     settings: RunSettings,
-    parts: RunInputs,
+    inputs: RunInputs,
     store: RunStore,
     bindings: Bindings,
     embedder: Embedder,
@@ -178,12 +186,12 @@ def _context(
     return RunContext(
         run=run_id,
         settings=settings,
-        task=parts.task,
-        pack=parts.pack,
+        task=inputs.task,
+        pack=inputs.pack,
         bindings=bindings,
         store=store,
         calls=calls,
-        roles=RoleRunner(settings, parts.task, parts.pack, bindings, calls, embedder, listener),
+        roles=RoleRunner(settings, inputs.task, inputs.pack, bindings, calls, embedder, listener),
         embedder=embedder,
         blocking_pool=blocking_pool,
         listener=listener,
@@ -192,7 +200,7 @@ def _context(
 
 @contextlib.asynccontextmanager
 async def _engines(
-    settings: RunSettings, parts: RunInputs, backends: Backends | None, store: RunStore, listener: Listener
+    settings: RunSettings, inputs: RunInputs, backends: Backends | None, store: RunStore, listener: Listener
 ) -> AsyncIterator[Bindings]:
     """Bind `backends`, which stay open, or the settings' own models.
 
@@ -204,7 +212,7 @@ async def _engines(
         listener(EngineReady(info.provider, info.model, info.device, info.start_s, info.reason, info.memory_bytes))
 
     if backends is None:
-        check_contexts(settings, parts)
+        check_contexts(settings, inputs)
     own = open_backends(settings, deferred=ready if has_answers(settings, store) else None)
     async with own if backends is None else contextlib.nullcontext(backends) as live:
         bindings = bind(settings, live)

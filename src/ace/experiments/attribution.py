@@ -94,11 +94,11 @@ async def measure_credit(
     """
     whole = playbook.compacted()
     settings = probe_settings(settings, f"credit-{split}-{group}-{limit or 'all'}")
-    parts = replace(load_inputs(settings), playbook=whole)
-    samples = _samples(parts, split, limit)
+    inputs = replace(load_inputs(settings), playbook=whole)
+    samples = _samples(inputs, split, limit)
     groups = _groups(whole, group)
     variants = [Variant(WHOLE, whole), *(Variant(label, without(whole, bullets)) for label, bullets in groups.items())]
-    run = await evaluate_variants(settings, parts, variants, samples, split, listener, backends)
+    run = await evaluate_variants(settings, inputs, variants, samples, split, listener, backends)
     with RunStore.open(settings.store, create=False) as store:
         with_all = evaluated(store, run, WHOLE)
         tests = [paired(evaluated(store, run, label), with_all, measure, seed=0) for label in groups]
@@ -111,6 +111,17 @@ async def measure_credit(
     return Credit(run, split, len(samples), measure, tests[0].mean_b, tuple(ranking))
 
 
+def harmful_bullets(ranking: Sequence[BulletCredit], *, useless: bool = False) -> list[Bullet]:
+    """Select bullets with a negative effect, and with `useless` those without any."""
+    return [b for each in ranking if each.effect < 0 or (useless and each.effect == 0) for b in each.bullets]
+
+
+def harmful_by_counters(playbook: Playbook, *, useless: bool = False) -> list[Bullet]:
+    """Select bullets tagged harmful more often than helpful, and with `useless` those tagged equally often."""
+    limit = 0 if useless else -1
+    return [b for b in playbook.bullets if b.counters.helpful - b.counters.harmful <= limit]
+
+
 def without(playbook: Playbook, bullets: Sequence[Bullet]) -> Playbook:
     """Remove `bullets` from the playbook. The prefix before the first of them stays as it is."""
     removed = Delta(tuple(Remove(id=bullet.id, reason="left out") for bullet in bullets))
@@ -119,7 +130,7 @@ def without(playbook: Playbook, bullets: Sequence[Bullet]) -> Playbook:
 
 async def evaluate_variants(
     settings: RunSettings,
-    parts: RunInputs,
+    inputs: RunInputs,
     variants: Sequence[Variant],
     samples: Sequence[Sample],
     split: str,
@@ -127,12 +138,12 @@ async def evaluate_variants(
     backends: Backends | None,
 ) -> str:
     """Evaluate the variants in a run and return its id: a completed run of the store, a resumed one, or a new one."""
-    completed = find_completed(settings, parts)
+    completed = find_completed(settings, inputs)
     if completed is not None and completed.status == "done":
         return completed.id
-    resume = find_resumable(settings, parts)
+    resume = find_resumable(settings, inputs)
     summary = await probe(
-        settings, parts, variants, samples, split=split, listener=listener, resume=resume, backends=backends
+        settings, inputs, variants, samples, split=split, listener=listener, resume=resume, backends=backends
     )
     if summary.status == "budget":
         raise BudgetReachedError(
@@ -147,8 +158,8 @@ def probe_settings(settings: RunSettings, name: str) -> RunSettings:
     return settings.model_copy(update={"mode": "probe", "name": name, "playbook": playbook})
 
 
-def _samples(parts: RunInputs, split: SplitName, limit: int | None) -> tuple[Sample, ...]:
-    splits = parts.task.splits
+def _samples(inputs: RunInputs, split: SplitName, limit: int | None) -> tuple[Sample, ...]:
+    splits = inputs.task.splits
     samples: tuple[Sample, ...] = getattr(splits, split)
     if not samples:
         sizes = ", ".join(f"{name} {len(getattr(splits, name))}" for name in ("train", "validation", "test"))

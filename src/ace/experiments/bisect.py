@@ -65,10 +65,10 @@ async def trace_sample(
             steps.setdefault(info.version, info)  # a batch that changes nothing repeats its version
         playbooks = {version: store.playbook(run, version) for version in steps}
     settings = probe_settings(settings, f"bisect-{run}-{sample_id}")
-    parts = replace(load_inputs(settings), playbook=next(iter(playbooks.values())))
-    sample, split = _find(parts.task, sample_id)
+    inputs = replace(load_inputs(settings), playbook=next(iter(playbooks.values())))
+    sample, split = _find(inputs.task, sample_id)
     variants = [Variant(f"version {version}", playbook) for version, playbook in playbooks.items()]
-    probed = await evaluate_variants(settings, parts, variants, [sample], split, listener, backends)
+    probed = await evaluate_variants(settings, inputs, variants, [sample], split, listener, backends)
     with RunStore.open(settings.store, create=False) as store:
         answers = tuple(
             VersionAnswer(version, info.batch, evaluated(store, probed, f"version {version}").outcomes[sample.id])

@@ -71,8 +71,8 @@ async def _engines(settings: RunSettings, backends: Backends | None) -> AsyncIte
         yield live
 
 
-def _reused(cell: GridRun, parts: RunInputs) -> CompletedGridRun | None:
-    run = find_completed(cell.settings, parts)
+def _reused(cell: GridRun, inputs: RunInputs) -> CompletedGridRun | None:
+    run = find_completed(cell.settings, inputs)
     if run is None or run.summary is None:
         return None
     return CompletedGridRun(cell, run.id, RunSummary.from_json(run.summary), reused=True)

@@ -1,6 +1,6 @@
 """Inference: one `Backend` protocol, a provider a file, one retry loop, and `LLMClient` as the simple way in."""
 
-from ace.inference.backend import Backend, BackendInfo, EngineMeter, MeteredBackend
+from ace.inference.backend import Backend, BackendInfo, EngineMeter
 from ace.inference.bindings import Backends, Bindings, ModelBinding, Tier, bind
 from ace.inference.client import ClientStats, LLMClient
 from ace.inference.factory import create_backend, open_backends
@@ -19,7 +19,6 @@ __all__ = [
     "EngineMeter",
     "LLMClient",
     "LoraBackend",
-    "MeteredBackend",
     "ModelBinding",
     "RetryingBackend",
     "ScriptedBackend",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from ace.types import Completion, Request
 
@@ -36,11 +36,10 @@ class BackendInfo:
 
 @dataclass(frozen=True, slots=True)
 class EngineMeter:
-    """What an engine of ours has done since it started: steps, and the wall-clock seconds that they took, with
-    those that it took to take requests in.
+    """Steps of an engine since it started, and their wall-clock seconds, including those that admit requests.
 
-    `kv_peak_bytes` is the most of the KV cache that running requests ever held at once. Of two readings the difference
-    is what lies between them, but for the peak, which a later reading has had at some time: that stays the later one's.
+    `kv_peak_bytes` is the most KV cache that running requests used at once. Subtraction gives the totals of the
+    interval between two readings and keeps the later reading's `kv_peak_bytes`.
     """
 
     steps: int = 0
@@ -51,20 +50,34 @@ class EngineMeter:
         peak = max(self.kv_peak_bytes, other.kv_peak_bytes)
         return EngineMeter(self.steps + other.steps, self.step_s + other.step_s, peak)
 
-    @classmethod
-    def task_group(cls, meters: Iterable[EngineMeter]) -> EngineMeter:
-        """Of engines that step at the same time. Their seconds are those of the busiest: at least so long one of them
-        was stepping.
-        """
-        every = tuple(meters)
-        return cls(
-            sum(meter.steps for meter in every),
-            max((meter.step_s for meter in every), default=0.0),
-            sum(meter.kv_peak_bytes for meter in every),
-        )
-
     def __sub__(self, other: EngineMeter) -> EngineMeter:
         return EngineMeter(self.steps - other.steps, self.step_s - other.step_s, self.kv_peak_bytes)
+
+    @classmethod
+    def total(cls, meters: Iterable[EngineMeter | None]) -> EngineMeter | None:
+        """Add up meters of different engines. None where one of the engines is not measured.
+
+        vLLM's engines of a process step in turn, so their seconds add up; those of transformers may overlap.
+        """
+        total = cls()
+        for meter in meters:
+            if meter is None:
+                return None
+            total += meter
+        return total
+
+    @classmethod
+    def concurrent(cls, meters: Iterable[EngineMeter | None]) -> EngineMeter:
+        """Combine engines that step at the same time, without those that are not measured.
+
+        The seconds are those of the busiest engine: a lower bound of the time in which any engine was stepping.
+        """
+        measured = [meter for meter in meters if meter is not None]
+        return cls(
+            sum(meter.steps for meter in measured),
+            max((meter.step_s for meter in measured), default=0.0),
+            sum(meter.kv_peak_bytes for meter in measured),
+        )
 
 
 class Backend(Protocol):
@@ -80,26 +93,8 @@ class Backend(Protocol):
     def count_tokens(self, text: str) -> int:
         """How many tokens `text` is, by the model's own tokenizer where there is one."""
 
+    def meter(self) -> EngineMeter | None:
+        """Read the engine's meter, from any thread. None where the engine is not measured here."""
+
     async def close(self) -> None:
         """Free everything: memory, threads, processes, connections. Closing twice does nothing."""
-
-
-@runtime_checkable
-class MeteredBackend(Protocol):
-    """A backend whose engine is ours and is measured."""
-
-    def meter(self) -> EngineMeter:
-        """The engine's meter, now. Callable from any thread."""
-
-
-def metered(backends: Iterable[Backend]) -> EngineMeter | None:
-    """What the engines behind `backends` have done by now, each counted once; None where one of them is not measured.
-
-    vLLM's engines of a process step in turn, so their seconds add up; those of transformers may overlap.
-    """
-    total = EngineMeter()
-    for backend in {id(backend): backend for backend in backends}.values():
-        if not isinstance(backend, MeteredBackend):
-            return None
-        total += backend.meter()
-    return total

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from ace._util.hashing import folder_fingerprint
 from ace.config import ModelSettings, PriceSettings, RunSettings
 from ace.errors import ConfigError
 from ace.inference.backend import Backend
@@ -46,11 +47,11 @@ class ModelBinding:
             "base_url": self.settings.base_url or (info.device if info.provider == "openai" else None),
             "dtype": effective_dtype(self.settings),
             "engine_args": self.settings.engine_args,
-            "files": _file_states(Path(model_path(info.model))) if local else [],
+            "files": folder_fingerprint(Path(model_path(info.model))) if local else [],
         }
         if info.adapter is None:
             return identity
-        return identity | {"adapter": info.adapter, "adapter_files": _file_states(Path(info.adapter))}
+        return identity | {"adapter": info.adapter, "adapter_files": folder_fingerprint(Path(info.adapter))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,3 @@ def bind(settings: RunSettings, backends: Backends) -> Bindings:
         {role: binding(role, "own", chosen.model) for role, chosen in roles.items()},
         {role: binding(role, "larger", chosen.escalate.model) for role, chosen in roles.items() if chosen.escalate},
     )
-
-
-def _file_states(folder: Path) -> list[tuple[str, int, int]]:
-    """Name, size and modification time of the files in `folder`; empty where it is no folder."""
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,7 +11,7 @@ from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, Quarantined
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, PrefixLine, Section
 from ace.playbook.section_names import REST
-from ace.playbook.similarity.bullet_index import normalize_whitespace
+from ace.playbook.similarity.text_features import normalize_whitespace
 
 _FIELDS: Final = {"helpful": "helpful", "harmful": "harmful", "neutral": "neutral", "used": "uses"}
 """Tags, and the counters that they raise."""
@@ -86,19 +86,19 @@ class _Work:
         self._sections = {section.slug: section for section in playbook.sections}
         self._lines: list[PrefixLine] = []
         self._next = playbook.next_number
-        self._said: list[Bullet] = []
-        self._said_as: dict[str, dict[str, None]] = {}
+        self._changed: defaultdict[str, dict[str, None]] = defaultdict(dict)  # ids by new content, in order
         self._quarantined = {bullet.id: bullet for bullet in playbook.quarantined}
         self._withheld = {normalize_whitespace(bullet.content): bullet.id for bullet in playbook.quarantined}
 
     def playbook(self) -> Playbook:
-        return self._from.successor(
+        """The next version."""
+        return Playbook(
+            version=self._from.version + 1,
             next_number=self._next,
-            sections=self._sections.values(),
-            by_id=self._bullets,
-            said=self._said,
-            lines=self._lines,
-            quarantined=self._quarantined.values(),
+            sections=tuple(self._sections.values()),
+            bullets=tuple(self._bullets.values()),
+            prefix=(*self._from.prefix, *self._lines),
+            quarantined=tuple(self._quarantined.values()),
         )
 
     def carry_out(self, operation: Operation) -> str:
@@ -204,15 +204,13 @@ class _Work:
 
     def _say(self, bullet: Bullet) -> None:
         self._bullets[bullet.id] = bullet
-        self._said.append(bullet)
-        self._said_as.setdefault(normalize_whitespace(bullet.content), {})[bullet.id] = None
+        self._changed[normalize_whitespace(bullet.content)][bullet.id] = None
 
     def _repeats(self, content: str) -> Iterator[str]:
         """The live bullets that say this, white space aside: two of one content can come from a file."""
-        for bullet in self._from.index.repeats(content, self._bullets):
-            yield bullet.id
-        plain = normalize_whitespace(content)
-        for identity in self._said_as.get(plain, ()):
-            held = self._bullets.get(identity)
-            if held and normalize_whitespace(held.content) == plain:
-                yield held.id
+        text = normalize_whitespace(content)
+        candidates = (*self._from.ids_by_text.get(text, ()), *self._changed.get(text, ()))
+        for identity in dict.fromkeys(candidates):
+            bullet = self._bullets.get(identity)
+            if bullet is not None and normalize_whitespace(bullet.content) == text:
+                yield identity

@@ -11,9 +11,9 @@ from ace.playbook.bullet import Bullet, Counters
 from ace.playbook.delta import Add, Delta, Operation, Remove, Update
 from ace.playbook.merge import resolve_deltas
 from ace.playbook.playbook import Playbook, Section
-from ace.playbook.similarity.bullet_index import normalize_whitespace
 from ace.playbook.similarity.dedup import dedup_delta
 from ace.playbook.similarity.embedders import Embedder
+from ace.playbook.similarity.text_features import normalize_whitespace
 
 
 @dataclass(frozen=True, slots=True)

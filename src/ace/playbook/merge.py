@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from ace.playbook.apply import SkippedOperation
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
 from ace.playbook.playbook import Playbook
-from ace.playbook.similarity.bullet_index import normalize_whitespace
+from ace.playbook.similarity.text_features import normalize_whitespace
 
 
 @dataclass(frozen=True, slots=True)

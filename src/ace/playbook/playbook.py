@@ -7,20 +7,18 @@ stays warm, until a compaction writes the log anew from the live bullets.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+from ace._util.hashing import digest
 from ace.errors import PlaybookError
 from ace.playbook.bullet import SLUG, Bullet, QuarantinedBullet, clean_text
-from ace.playbook.similarity.bullet_index import Index
-from ace.types import digest, fields_of
+from ace.playbook.similarity.text_features import normalize_whitespace
+from ace.types import fields_of
 
 LineKind = Literal["bullet", "updated", "removed"]
-
-_SPARE = 1_000
-"""So many texts of bullets that are gone an index may know of a small playbook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +105,12 @@ class Playbook:
         return {bullet.id: bullet for bullet in self.bullets}
 
     @cached_property
-    def index(self) -> Index:
-        """Finds live bullets by what they say. The versions that come of this one share it."""
-        return Index(self.bullets)
-
-    @cached_property
-    def rendered(self) -> dict[object, tuple[int, str]]:
-        """By line formats: so many lines of the prefix, from its beginning, and their text. Kept by `render`."""
-        return {}
+    def ids_by_text(self) -> dict[str, list[str]]:
+        """Ids of the live bullets by their content with collapsed white space. A file can have two of one content."""
+        ids: dict[str, list[str]] = {}
+        for bullet in self.bullets:
+            ids.setdefault(normalize_whitespace(bullet.content), []).append(bullet.id)
+        return ids
 
     def get(self, identity: str) -> Bullet | None:
         """The live bullet of that id, None where there is none."""
@@ -153,56 +149,12 @@ class Playbook:
 
     def compacted(self) -> Playbook:
         """The same playbook with its log written anew: one line for each live bullet, in creation order."""
-        return self._derived(prefix=_lines(self.bullets))
+        return replace(self, prefix=_lines(self.bullets))
 
     def without(self, ids: Collection[str]) -> Playbook:
         """The same version, compacted, without these live bullets."""
         bullets = tuple(bullet for bullet in self.bullets if bullet.id not in ids)
-        return self._derived(bullets=bullets, prefix=_lines(bullets))
-
-    def successor(
-        self,
-        *,
-        next_number: int,
-        sections: Iterable[Section],
-        by_id: dict[str, Bullet],
-        said: Sequence[Bullet],
-        lines: Sequence[PrefixLine],
-        quarantined: Iterable[QuarantinedBullet],
-    ) -> Playbook:
-        """The next version: `by_id` are its live bullets, `said` those with new words, `lines` what its log gains.
-
-        For `apply`, which keeps the rules. What is known of this version is handed on, so that no batch pays for the
-        whole playbook again: the index, and what was rendered.
-        """
-        made = self._derived(
-            version=self.version + 1,
-            next_number=next_number,
-            sections=tuple(sections),
-            bullets=tuple(by_id.values()),
-            prefix=(*self.prefix, *lines),
-            quarantined=tuple(quarantined),
-        )
-        made.__dict__["by_id"] = by_id
-        made.__dict__["rendered"] = dict(self.rendered)
-        if "index" in made.__dict__:
-            made.index.extend(said)
-        return made
-
-    def _derived(self, **changes: Any) -> Playbook:
-        """This playbook with other values in some fields. They are not checked again, which takes as long as loading.
-
-        It shares the index, unless most of what that knows is gone: then its next use makes a new one.
-        """
-        made = object.__new__(Playbook)
-        made.__dict__.update({field.name: getattr(self, field.name) for field in fields(self)}, **changes)
-        if len(self.index) <= 2 * len(made.bullets) + _SPARE:
-            made.__dict__["index"] = self.index
-        return made
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The fields alone: what is worked out from them is worked out anew after pickling."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, bullets=bullets, prefix=_lines(bullets))
 
     @cached_property
     def digest(self) -> str:

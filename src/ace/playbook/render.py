@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from string import Template
 
 from ace.playbook.playbook import Playbook, PrefixLine
@@ -35,25 +36,17 @@ class LineFormats:
 
 
 def render(playbook: Playbook, formats: LineFormats) -> str:
-    """The prefix log as text, a line for each entry and no newline at the end.
-
-    Lines that the version before was rendered with are not worked out again.
-    """
-    templates = {kind: Template(getattr(formats, kind)) for kind in ("bullet", "updated", "removed")}
-    known, text = playbook.rendered.get(formats, (0, ""))
-    if known < len(playbook.prefix):
-        lines = [_line(templates[line.kind], line) for line in playbook.prefix[known:]]
-        text = "\n".join([text, *lines] if known else lines)
-        playbook.rendered[formats] = len(playbook.prefix), text
-    return text or formats.empty
+    """The prefix log as text, a line for each entry and no newline at the end."""
+    return "\n".join(render_line(line, formats) for line in playbook.prefix) or formats.empty
 
 
 def render_line(line: PrefixLine, formats: LineFormats) -> str:
     """One line of `render`."""
-    return _line(Template(getattr(formats, line.kind)), line)
+    return _fill(getattr(formats, line.kind), line.id, line.content)
 
 
-def _line(template: Template, line: PrefixLine) -> str:
-    lines = _ID_IN_CONTENT.sub(r"\\", line.content).strip().splitlines()
-    content = CONTINUATION.join(lines) if template.template.endswith("$content") else " ".join(map(str.strip, lines))
-    return template.substitute(id=line.id, content=content)
+@lru_cache(maxsize=16_384)  # each batch renders the lines of the batches before it again
+def _fill(template: str, identity: str, content: str) -> str:
+    lines = _ID_IN_CONTENT.sub(r"\\", content).strip().splitlines()
+    text = CONTINUATION.join(lines) if template.endswith("$content") else " ".join(map(str.strip, lines))
+    return Template(template).substitute(id=identity, content=text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from markdown_it import MarkdownIt
+
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.registry import Part
 from ace.bench.report import Chart, Report
@@ -27,6 +29,7 @@ def benchmarks_markdown(parts: Sequence[Part], machine: Machine) -> str:
 def benchmarks_html(parts: Sequence[Part], machine: Machine) -> str:
     """One page with everything in it. Without plotly it has the tables alone, and says so."""
     body = [f"<h1>Benchmarks</h1><p>{escape(str(machine))}</p>"]
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     script = True
     for part in parts:
         body.append(f"<h2>{escape(part.benchmark.title)}</h2>")
@@ -36,7 +39,7 @@ def benchmarks_html(parts: Sequence[Part], machine: Machine) -> str:
                 script = False
             except ProviderMissingError as error:
                 body.append(f"<p>No chart: {escape(error.message)} ({escape(error.hint or '')}).</p>")
-        body.append(_html(_result(part)))
+        body.append(markdown.render(_result(part)))
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Benchmarks</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
@@ -51,21 +54,3 @@ def _result(part: Part) -> str:
     if part.report is None:
         return f"Failed after {part.seconds:.0f} s: {visible_lines(part.error or '')}"
     return f"{part.report.to_markdown().strip()}\n\nMeasured in {part.seconds:.0f} s."
-
-
-def _html(markdown: str) -> str:
-    """The Markdown that reports are written in: paragraphs, and tables whose second line is a rule."""
-    return "".join(
-        _table(block.splitlines()) if block.startswith("|") else f"<p>{escape(block).replace('`', '')}</p>"
-        for block in markdown.split("\n\n")
-    )
-
-
-def _table(lines: Sequence[str]) -> str:
-    head, _, *rows = lines
-    return f"<table>{_row(head, 'th')}{''.join(_row(row, 'td') for row in rows)}</table>"
-
-
-def _row(line: str, tag: str) -> str:
-    cells = line.strip().strip("|").split("|")
-    return "<tr>" + "".join(f"<{tag}>{escape(cell.strip())}</{tag}>" for cell in cells) + "</tr>"

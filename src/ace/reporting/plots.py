@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from ace._util.extras import missing_package
 from ace._util.install_commands import install_command
 from ace.bench.report import Chart
-from ace.errors import ProviderMissingError
 from ace.experiments import Leaderboard
 from ace.reporting.text import visible
 
@@ -63,14 +63,7 @@ def _plotly() -> Any:
     try:
         import plotly.graph_objects as plotly
     except ImportError as error:
-        command = install_command("plots")
-        raise ProviderMissingError(
-            "plots need the package 'plotly', which is not installed",
-            hint=command,
-            provider="plots",
-            package="plotly",
-            command=command,
-        ) from error
+        raise missing_package("plots need", "plotly", provider="plots", command=install_command("plots")) from error
     return plotly
 
 

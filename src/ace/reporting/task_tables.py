@@ -12,19 +12,11 @@ from rich.text import Text
 
 from ace.engine.preview import Preview
 from ace.reporting.text import UNKNOWN, visible_lines
-from ace.tasks import ComparingTask, InteractiveTask, MeasuringTask, ObservingTask, SchemaTask, Task
+from ace.tasks import InteractiveTask, Task, abilities_of
 from ace.types import ROLES, Request, Score
 
 MOST_CHARACTERS = 4_000
 """Characters of one message in the preview; longer ones are cut in the middle."""
-
-_ABILITIES: Mapping[str, Any] = {
-    "observes answers": ObservingTask,
-    "compares answers": ComparingTask,
-    "measures evaluations": MeasuringTask,
-    "has answer schemas": SchemaTask,
-    "acts step by step": InteractiveTask,
-}
 
 
 def task_view(task: Task, previews: Sequence[Preview]) -> RenderableType:
@@ -35,9 +27,21 @@ def task_view(task: Task, previews: Sequence[Preview]) -> RenderableType:
     table.add_row("task", Text(visible_lines(task.name)))
     sizes = ((name, len(getattr(task.splits, name))) for name in ("train", "validation", "test"))
     table.add_row("samples", Text(", ".join(f"{name} {size}" for name, size in sizes)))
-    can = [what for what, protocol in _ABILITIES.items() if isinstance(task, protocol)]
-    table.add_row("also", Text(", ".join(can) or "nothing more than it must"))
+    table.add_row("optional", Text(", ".join(_optional_methods(task)) or "none"))
     return Group(table, *(part for one in previews for part in _preview(one)))
+
+
+def _optional_methods(task: Task) -> list[str]:
+    abilities = abilities_of(task)
+    methods = {
+        "observes answers": abilities.observing,
+        "compares answers": abilities.comparing,
+        "measures evaluations": abilities.measuring,
+        "has answer schemas": abilities.schema,
+        "acts step by step": isinstance(task, InteractiveTask),
+        "grades in threads": abilities.threads,
+    }
+    return [name for name, present in methods.items() if present]
 
 
 def _preview(one: Preview) -> list[RenderableType]:

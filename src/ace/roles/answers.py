@@ -41,7 +41,7 @@ __all__ = [
 
 Item = TypeVar("Item", bound=BaseModel)
 _PLACEHOLDER = re.compile(
-    r"\s*(?:\.{2,}|…+|_{2,}|\?{3,}"
+    r"\s*(?:\.{3,}|…+|_{2,}|\?{3,}"
     r"|(?P<open>[<\[{(]+)?\s*(?:(?:your|my|the|a|an|final|insert|put|write|fill|short|new|one|in|own)[\s_-]+)*"
     r"(?:answers?|final[\s_-]answer|text|string|value|number|result|letter|content|insight|section|reasoning"
     r"|explanation|bullet|slug|response|option|placeholder|todo)(?:[\s_-]+(?:here|goes here|text|string|of .{1,40}))*"
@@ -101,18 +101,18 @@ def _bullet_id(value: Any) -> Any:
 
 def _ids_in(text: str) -> list[str]:
     """The ids that a text names; `STR_00012` means `str-00012`."""
-    return [found.lower().replace("_", "-") for found in _ID.findall(text)]
+    return [name.lower().replace("_", "-") for name in _ID.findall(text)]
 
 
 def _bullet_ids(value: Any, info: ValidationInfo) -> list[str]:
     """Every id in a list, or in one text that names several."""
-    found: dict[str, None] = {}
+    every: dict[str, None] = {}
     for item in value if isinstance(value, list) else [] if not value or isinstance(value, PythonNone) else [value]:
         ids = _ids_in(item["id"] if isinstance(item, dict) and isinstance(item.get("id"), str) else str(item))
-        found.update(dict.fromkeys(ids))
+        every.update(dict.fromkeys(ids))
         if not ids:
             _leave_out(info, "bullet id", item, "not an id")
-    return list(found)
+    return list(every)
 
 
 def _readable(
@@ -223,7 +223,7 @@ class AddOp(_Answer):
 
     type: Literal["ADD"]
     reason: Text = ""
-    section: Text = ""
+    section: Text
     content: FilledText
 
 
@@ -260,7 +260,7 @@ def _upper_type(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     kind = next((value[key] for key in _TYPE_KEYS if isinstance(value.get(key), str)), None)
-    return value if kind is None else {**value, "type": kind.strip().upper()}
+    return value if kind is None else {"section": "", **value, "type": kind.strip().upper()}
 
 
 OperationAnswer = Annotated[AddOp | UpdateOp | MergeOp | RemoveOp, Field(discriminator="type")]

@@ -57,13 +57,13 @@ def double_backslashes(text: str) -> str:
     doubled = _DOUBLED.search(text) is not None
 
     def escape(match: re.Match[str]) -> str:
-        found = match.group()
-        word = found[1:]
+        written = match.group()
+        word = written[1:]
         if word in ("\\", '"', "/", "'", "f") or _UNICODE.fullmatch(word):
-            return found
+            return written
         if word[0] in "nrt":
-            return f"\\{found}" if _is_command(word, text, match.span(), doubled=doubled) else found
-        return f"\\{found}"
+            return f"\\{written}" if _is_command(word, text, match.span(), doubled=doubled) else written
+        return f"\\{written}"
 
     return _ESCAPE.sub(escape, _PATH.sub(_double_path, text))
 

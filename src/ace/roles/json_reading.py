@@ -67,7 +67,7 @@ def decode(text: str) -> Any:
 
 
 def _without_fence(text: str) -> str:
-    """What stands in the fence that `text` begins with, closed or not."""
+    """Take the text out of the fence that `text` begins with, closed or not."""
     if not text.startswith(("```", "~~~")):
         return text
     return text.partition("\n")[2].rstrip().removesuffix(text[:3]).strip()

@@ -56,11 +56,11 @@ def parse(text: str, model: type[Answer], *, truncated: bool = False, left_out: 
     because half an answer is not one. What was left out is appended to `left_out`. ParseError is the only error.
     """
     reader = _Reader(model)
-    found = reader.read(double_backslashes(text), repair=not truncated)
-    if found is not None:
+    fit = reader.read(double_backslashes(text), repair=not truncated)
+    if fit is not None:
         if left_out is not None:
-            left_out.extend(found.left_out)
-        return found.answer
+            left_out.extend(fit.left_out)
+        return fit.answer
     problem = reader.problem or ("no JSON object in it" if text.strip() else "it is empty")
     message = f"the answer does not fit {model.__name__}: {problem}"
     if truncated:
@@ -85,24 +85,27 @@ class _Reader(Generic[Answer]):
         if self._many(spoken.text):
             self.problem = f"a list of several objects ({self.problem})"
             return None
-        for body in _bodies(spoken.text):
-            if (found := self._read_body(body, repair=repair)) is not None:
-                return found
+        if (fit := self._among_objects(spoken.text, repair=repair)) is not None:
+            return fit
         if '{\\"' in spoken.text and (whole := self._whole(f'"{spoken.text.strip()}"')) is not None:
             return whole
         if spoken.unfinished:
             self.problem = "cut off while thinking: the thoughts were never closed"
         return None
 
-    def _read_body(self, body: str, *, repair: bool) -> _Fit[Answer] | None:
-        fits = list(self._fits_in(body))
-        if fits:
-            return _choose(fits, body)
-        if repair:
+    def _among_objects(self, text: str, *, repair: bool) -> _Fit[Answer] | None:
+        """The answer among the objects in `text`; a broken one before another turn rather than a whole one after it."""
+        fits = list(self._fits_in(text))
+        turn = _next_turn(text)
+        if fits and fits[0].start < turn:
+            return _choose(fits, text)
+        for body in dict.fromkeys((text[:turn], text)) if repair else ():
             for value in repaired(body, _keys(self._model)):
                 if (fit := self._fit(value)) is not None:
                     return fit
-        return None
+            if fits:
+                break
+        return _choose(fits, text) if fits else None
 
     def _whole(self, text: str) -> _Fit[Answer] | None:
         try:
@@ -119,14 +122,14 @@ class _Reader(Generic[Answer]):
         return isinstance(value, list) and len(value) > 1
 
     def _fits_in(self, body: str) -> Iterator[_Fit[Answer]]:
-        found = list(find_objects(body))
+        objects = list(find_objects(body))
         join = getattr(self._model, "join", None)
-        items = join([item.value for item in found]) if join else None
+        items = join([item.value for item in objects]) if join else None
         if items is not None:
-            if (fit := self._fit(items, found[0].start, found[-1].end)) is not None:
+            if (fit := self._fit(items, objects[0].start, objects[-1].end)) is not None:
                 yield fit
             return
-        for item in found:
+        for item in objects:
             if (fit := self._fit(item.value, item.start, item.end)) is not None:
                 yield fit
 
@@ -150,14 +153,14 @@ class _Reader(Generic[Answer]):
         return None
 
 
-def _bodies(text: str) -> tuple[str, ...]:
-    """The turn that was asked for, where the text goes on with another one behind an object; then the whole text."""
+def _next_turn(text: str) -> int:
+    """Where another turn begins behind what looks like an object; the end of `text` where none does."""
     end = text.find("}")
     begins = re.search(r"\{\s*[\"']", text)
     if begins is None or end < begins.start():
-        return (text,)
+        return len(text)
     turn = _TURN.search(text, max(end, begins.end()))
-    return (text,) if turn is None else (text[: turn.start()], text)
+    return len(text) if turn is None else turn.start()
 
 
 def _choose(fits: Sequence[_Fit[Answer]], text: str) -> _Fit[Answer]:
@@ -201,7 +204,7 @@ def _inner(value: Any) -> Iterator[Any]:
             try:
                 yield decode(text)
             except (ValueError, RecursionError):
-                yield from (found.value for found in find_objects(text))
+                yield from (each.value for each in find_objects(text))
 
 
 def _called_with(value: Mapping[str, Any]) -> Iterator[Any]:

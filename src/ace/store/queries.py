@@ -63,13 +63,13 @@ def runs(
     if settings is not None:
         query = query.where(table.c.settings_digest == settings)
     now = utcnow()
-    found = []
+    newest_first = []
     for row in connection.execute(query):
         owner = owner_of(row)
         fields = {name: row._mapping[name] for name in _RUN_FIELDS}
         live = owner is not None and is_live(owner, now)
-        found.append(Run(**fields, owner=owner, live=live, batches=row.batches, notes=tuple(row.notes or ())))
-    return tuple(found)
+        newest_first.append(Run(**fields, owner=owner, live=live, batches=row.batches, notes=tuple(row.notes or ())))
+    return tuple(newest_first)
 
 
 def has_run(connection: Connection, run_id: str) -> bool:

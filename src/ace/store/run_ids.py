@@ -41,10 +41,10 @@ def resolve(name: str, ids: Sequence[str]) -> str:
             run=name,
             near=matching,
         )
-    raise not_found(name, ids)
+    raise unknown_run(name, ids)
 
 
-def not_found(name: str, ids: Sequence[str]) -> RunNotFoundError:
+def unknown_run(name: str, ids: Sequence[str]) -> RunNotFoundError:
     """Make the error for a run that is none of `ids`, with similar ones."""
     if not ids:
         return RunNotFoundError(f"no run '{name}': the store is empty", hint="start one with `ace run`", run=name)

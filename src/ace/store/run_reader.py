@@ -167,4 +167,4 @@ class RunReader:
 
     def _require(self, connection: Connection, run_id: str) -> None:
         if not queries.has_run(connection, run_id):
-            raise run_ids.not_found(run_id, queries.run_ids(connection))
+            raise run_ids.unknown_run(run_id, queries.run_ids(connection))

@@ -10,6 +10,8 @@ from ace.tasks.task import (
     SchemaTask,
     Splits,
     Task,
+    TaskAbilities,
+    abilities_of,
 )
 from ace.tasks.task_loader import check_task, load_task
 
@@ -23,6 +25,8 @@ __all__ = [
     "SchemaTask",
     "Splits",
     "Task",
+    "TaskAbilities",
+    "abilities_of",
     "check_task",
     "load_task",
 ]

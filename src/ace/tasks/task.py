@@ -81,6 +81,15 @@ class SchemaTask(Protocol):
         """The JSON schema that guides the engine's final answer; None for a text. `sample` has no target."""
 
 
+@runtime_checkable
+class ThreadedTask(Protocol):
+    """A task whose grading and observing may take long."""
+
+    @property
+    def threads(self) -> bool:
+        """True to grade and observe in worker threads, so that other samples go on."""
+
+
 class Environment(Protocol):
     """One sample's world, in which an answer is found step by step. Calls may block: each is made in a thread."""
 
@@ -115,3 +124,28 @@ class InteractiveTask(Protocol):
 
     def open(self, sample: Sample) -> Environment:
         """A fresh world for `sample`, which comes with its target: the world may need it to grade."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAbilities:
+    """The optional methods of a task: for each protocol the object that implements it, or None."""
+
+    observing: ObservingTask | None = None
+    comparing: ComparingTask | None = None
+    measuring: MeasuringTask | None = None
+    schema: SchemaTask | None = None
+    threads: bool = False
+
+
+def abilities_of(task: object) -> TaskAbilities:
+    """Return the task's own `abilities`, or those that its methods show."""
+    abilities = getattr(task, "abilities", None)
+    if isinstance(abilities, TaskAbilities):
+        return abilities
+    return TaskAbilities(
+        observing=task if isinstance(task, ObservingTask) else None,
+        comparing=task if isinstance(task, ComparingTask) else None,
+        measuring=task if isinstance(task, MeasuringTask) else None,
+        schema=task if isinstance(task, SchemaTask) else None,
+        threads=isinstance(task, ThreadedTask) and bool(task.threads),
+    )

@@ -10,7 +10,7 @@ import pytest
 from ace.bench.adaptation_runs.one_by_one import SerialBackend
 from ace.bench.adaptation_runs.run_comparison import measure_runs
 from ace.bench.adaptation_runs.run_modes import EARLY, ESCALATING, TIERED, TWO, Mode, together
-from ace.inference import BackendInfo
+from ace.inference import BackendInfo, EngineMeter
 from ace.types import Completion, Message, Request, Usage
 
 
@@ -32,6 +32,9 @@ class Counting:
     def count_tokens(self, text: str) -> int:
         return len(text)
 
+    def meter(self) -> EngineMeter | None:
+        return None
+
     async def close(self) -> None:
         """Nothing to free."""
 
@@ -47,6 +50,7 @@ def test_one_by_one_never_asks_two_at_once() -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.nightly
 def test_modes_work_the_same_samples() -> None:
     pytest.importorskip("transformers")
     on_transformers = {"models": {"small": {"provider": "huggingface"}}}
@@ -77,6 +81,7 @@ def test_modes_work_the_same_samples() -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.nightly
 def test_engines_side_by_side_are_told_apart_from_one() -> None:
     pytest.importorskip("transformers")
     modes = (

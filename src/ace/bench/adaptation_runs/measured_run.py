@@ -21,7 +21,7 @@ from ace.bench.hardware.roofline import Asked
 from ace.config import Provider, RunSettings
 from ace.engine import Event, run
 from ace.engine.events import EvaluationStarted, RunStarted
-from ace.inference import Backend, EngineMeter, MeteredBackend, ModelBinding, bind, open_backends
+from ace.inference import Backend, EngineMeter, ModelBinding, bind, open_backends
 from ace.roles import CallRecord
 from ace.store import RunStore
 from ace.types import ROLES, Message, Request, Sampling, Usage
@@ -202,8 +202,8 @@ class _Watch:
         """By model."""
         meters: dict[str, EngineMeter] = {}
         for backend in self._engines.values():
-            if isinstance(backend, MeteredBackend):
-                meters[backend.info.model] = meters.get(backend.info.model, EngineMeter()) + backend.meter()
+            if (meter := backend.meter()) is not None:
+                meters[backend.info.model] = meters.get(backend.info.model, EngineMeter()) + meter
         return meters
 
 

@@ -21,7 +21,6 @@ PACKAGES = (
     ("transformers", "hf", "the provider huggingface"),
     ("xgrammar", "cpu", "structured outputs in the engine"),
     ("openai", "openai", "the provider openai: any compatible server"),
-    ("ray", "ray", "a pool of engines on a cluster"),
 )
 """A distribution, the extra that brings it, and its purpose."""
 

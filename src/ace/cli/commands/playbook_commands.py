@@ -201,10 +201,10 @@ def credit(
 
     if json_path is not None:
         replaceable(json_path)
-    found = _credit(ctx, source, version, config, store, split, samples, group, measure)
+    credit_of_groups = _credit(ctx, source, version, config, store, split, samples, group, measure)
     if json_path is not None:
-        replace_file(json_path, json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
-    show(credit_view(found))
+        replace_file(json_path, json.dumps(credit_of_groups.to_json(), indent=2, ensure_ascii=False) + "\n")
+    show(credit_view(credit_of_groups))
 
 
 @app.command("bisect")
@@ -250,18 +250,15 @@ def prune(
 ) -> None:
     """Write a playbook without the bullets that do more harm than good."""
     from ace._util.files import replaceable
+    from ace.experiments.attribution import harmful_bullets, harmful_by_counters
 
     replaceable(path)
     playbook = _load(source, version, store)
     if by == "credit":
         ranking = _credit(ctx, source, version, config, store, split, samples, "bullet", "right").ranking
-        dropped = [b for each in ranking if each.effect < 0 or (useless and each.effect == 0) for b in each.bullets]
+        dropped = harmful_bullets(ranking, useless=useless)
     else:
-
-        def balance(bullet: Bullet) -> int:
-            return bullet.counters.helpful - bullet.counters.harmful
-
-        dropped = [b for b in playbook.bullets if balance(b) < 0 or (useless and balance(b) == 0)]
+        dropped = harmful_by_counters(playbook, useless=useless)
     _drop(playbook, dropped, path)
 
 

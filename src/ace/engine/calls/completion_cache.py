@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ace._util.hashing import digest
 from ace.config import CachePolicy, RunSettings
 from ace.inference import ModelBinding
 from ace.store import RunReader
-from ace.types import ROLES, Completion, Request, digest
+from ace.types import ROLES, Completion, Request
 
 
 class CompletionCache:

@@ -32,7 +32,7 @@ from ace.roles import (
     reflect,
     reflect_together,
 )
-from ace.tasks import SchemaTask, Task
+from ace.tasks import Task, abilities_of
 from ace.types import Completion, Request, RoleName, Sample, Sampling
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -100,7 +100,8 @@ class RoleRunner:
         question, material = sample_prompt(self._task, self._pack, unlabelled)
         if transcript:
             material = f"{material}\n\nWhat you did so far:\n{transcript}".strip()
-        schema = self._task.answer_schema(unlabelled) if isinstance(self._task, SchemaTask) else None
+        schema_task = abilities_of(self._task).schema
+        schema = schema_task.answer_schema(unlabelled) if schema_task else None
 
         async def ask(escalation: Escalation | None) -> RoleResult[GeneratorAnswer]:
             sampling = self._sampling(role, escalation, purpose, sample.id, str(round))

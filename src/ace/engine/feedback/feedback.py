@@ -8,7 +8,7 @@ from ace.engine.feedback.task_calls import naming_sample
 from ace.engine.feedback.voting import Vote, collect_votes, consensus
 from ace.engine.loop.attempt import Attempt
 from ace.roles import CallRecord
-from ace.tasks import ObservingTask
+from ace.tasks import abilities_of
 from ace.types import Observation, Sample
 
 
@@ -35,10 +35,11 @@ async def collect_feedback(
 
 
 async def _observed(context: RunContext, sample: Sample, answer: str) -> Observation:
-    task = context.task
-    if not context.settings.adaptation.signals.form or not isinstance(task, ObservingTask):
+    abilities = abilities_of(context.task)
+    task = abilities.observing
+    if not context.settings.adaptation.signals.form or task is None:
         return Observation("")
     with naming_sample("observe", sample.id):
-        if getattr(task, "threads", False):
+        if abilities.threads:
             return await context.blocking_pool.run(task.observe, without_target(sample), answer)
         return task.observe(without_target(sample), answer)

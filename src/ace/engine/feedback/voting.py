@@ -14,7 +14,7 @@ from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.feedback.signals import without_target
 from ace.roles import CallRecord, GeneratorAnswer, RoleResult
-from ace.tasks import ComparingTask, InteractiveTask
+from ace.tasks import InteractiveTask, abilities_of
 from ace.types import RoleName, Sample
 
 
@@ -98,6 +98,6 @@ def _agreement(context: RunContext, sample: Sample, answer: str, other: str) -> 
 
 
 def _same(context: RunContext, sample: Sample, one: str, other: str) -> bool:
-    if isinstance(context.task, ComparingTask):
-        return context.task.same(without_target(sample), one, other)
+    if comparing := abilities_of(context.task).comparing:
+        return comparing.same(without_target(sample), one, other)
     return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()

@@ -11,7 +11,7 @@ from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
 from ace.engine.feedback.task_calls import naming_sample
 from ace.roles import CallRecord, GeneratorAnswer, RoleResult
-from ace.tasks import Environment, InteractiveTask
+from ace.tasks import Environment, InteractiveTask, abilities_of
 from ace.types import Sample, Score
 
 Generate = Callable[..., Awaitable[RoleResult[GeneratorAnswer]]]
@@ -63,7 +63,7 @@ async def attempt(
     if result.value is None:
         return Attempt(result.calls, error=f"ParseError: {result.error}")
     with naming_sample("grade", sample.id):
-        if getattr(context.task, "threads", False):
+        if abilities_of(context.task).threads:
             score = await context.blocking_pool.run(context.task.grade, sample, result.value.final_answer)
         else:
             score = context.task.grade(sample, result.value.final_answer)

@@ -11,7 +11,7 @@ from ace.engine.loop.attempt import Attempt, attempt
 from ace.engine.loop.shown_bullets import select_bullets
 from ace.playbook import Playbook
 from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow
-from ace.tasks import MeasuringTask
+from ace.tasks import abilities_of
 from ace.types import Sample
 
 
@@ -73,10 +73,10 @@ async def measure(
     """Compute the mean score, where it differs from the share of right answers, and the task's own metrics."""
     values = [outcome.value or 0.0 for outcome in outcomes]
     metrics = {"mean_score": sum(values) / len(values)} if any(value not in (0.0, 1.0) for value in values) else {}
-    if isinstance(context.task, MeasuringTask):
+    if measuring := abilities_of(context.task).measuring:
         answers = [outcome.answer if outcome.status == "scored" else None for outcome in outcomes]
         graded = list(zip(samples, answers, strict=True))
-        metrics.update(await context.blocking_pool.run(context.task.metrics, graded))
+        metrics.update(await context.blocking_pool.run(measuring.metrics, graded))
     return metrics
 
 

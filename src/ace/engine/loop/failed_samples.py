@@ -19,7 +19,6 @@ from ace.engine.loop.schedule import BatchPlan, plan_batches
 from ace.engine.loop.shown_bullets import select_bullets
 from ace.roles import CallRecord
 from ace.store.records import EvaluationAmendment, EvaluationInfo, OutcomeRecord
-from ace.types import Sample
 
 
 def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
@@ -42,7 +41,7 @@ def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
             plan,
             index=start + plan.index,
             epoch=committed[-1].epoch,
-            begins=start,
+            epoch_start=start,
             retries=tuple(place for sample in plan.samples for place in failed[sample.id]),
         )
         for plan in plans
@@ -81,12 +80,10 @@ async def _retry(context: RunContext, evaluation: EvaluationInfo) -> None:
     metrics = await measure(context, samples, every)
     calls = tuple(call for _, calls in retried for call in calls)
     store.amend_evaluation(run, evaluation.index, EvaluationAmendment(tuple(amended.values()), calls, metrics))
-    context.listener(_finished(evaluation, every, samples))
+    context.listener(_finished(evaluation, every))
 
 
-def _finished(
-    evaluation: EvaluationInfo, outcomes: Sequence[OutcomeRecord], samples: Sequence[Sample]
-) -> EvaluationFinished:
+def _finished(evaluation: EvaluationInfo, outcomes: Sequence[OutcomeRecord]) -> EvaluationFinished:
     right = sum(outcome.correct is True for outcome in outcomes)
     return EvaluationFinished(
         label=evaluation.label,

@@ -28,7 +28,7 @@ class Variant:
 
 async def probe(
     settings: RunSettings,
-    parts: RunInputs,
+    inputs: RunInputs,
     variants: Sequence[Variant],
     samples: Sequence[Sample],
     *,
@@ -60,4 +60,4 @@ async def probe(
                 if variant.label not in committed
             )
 
-    return await run_session(settings, parts, work, listener=listener, resume=resume, backends=backends)
+    return await run_session(settings, inputs, work, listener=listener, resume=resume, backends=backends)

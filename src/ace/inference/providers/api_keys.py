@@ -60,6 +60,6 @@ def _read(path: Path) -> str:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise ConfigError.at("api_key_file", str(path), f"a readable file with the API key ({reason})") from None
     if not key or (problem := _problem(key)):
-        found = f"; what stands in this one {problem}" if key else "; this one is empty"
-        raise ConfigError.at("api_key_file", str(path), f"a file with one key in it{found}")
+        content = f"; what stands in this one {problem}" if key else "; this one is empty"
+        raise ConfigError.at("api_key_file", str(path), f"a file with one key in it{content}")
     return key

@@ -29,6 +29,7 @@ from transformers import (
 from transformers.generation import TopPLogitsWarper
 from transformers.utils import logging as transformers_logging
 
+from ace._util.futures import settle_from_thread
 from ace._util.torch_addons import describe_hidden_addons
 from ace.config import ModelSettings
 from ace.errors import (
@@ -184,8 +185,7 @@ class HuggingFaceBackend:
         except Exception as error:  # whatever it was, those who wait must hear of it
             completions = [EngineDeadError(f"transformers failed: {type(error).__name__}: {error}")] * len(batch)
         for job, completion in zip(batch, completions, strict=True):
-            if not job.loop.is_closed():
-                job.loop.call_soon_threadsafe(_settle, job.future, completion)
+            settle_from_thread(job.loop, job.future, completion)
 
     def _generate(self, batch: Sequence[_Job]) -> list[Completion]:
         started = time.perf_counter()
@@ -293,12 +293,3 @@ class _Watch(StoppingCriteria):  # type: ignore[misc]  # Any to the type checker
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         self.first = self.first or time.perf_counter()
         return (input_ids.shape[1] - self._prompt >= self._limits).to(input_ids.device)
-
-
-def _settle(future: asyncio.Future[Completion], completion: Completion | AceError) -> None:
-    if future.done():
-        return
-    if isinstance(completion, AceError):
-        future.set_exception(completion)
-    else:
-        future.set_result(completion)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from ace.errors import RequestRejectedError
-from ace.inference.backend import BackendInfo
+from ace.inference.backend import BackendInfo, EngineMeter
 from ace.types import Completion, Request, Usage
 
 Answers = Callable[[Request], str] | Sequence[str]
@@ -51,6 +51,9 @@ class ScriptedBackend:
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
+
+    def meter(self) -> EngineMeter | None:
+        return None
 
     async def close(self) -> None:
         self.closed = True

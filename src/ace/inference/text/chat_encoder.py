@@ -21,8 +21,9 @@ _FOLDED = "its chat template takes no system turn: that text stands at the head 
 
 
 class ChatEncoder:
-    """Encodes conversations with a transformers fast tokenizer's chat template, and keeps what repeats: the template
-    for each sequence of roles, and the latest contents, of which a run's shared prefix is the longest.
+    """Encodes conversations with a transformers fast tokenizer's chat template, and keeps what repeats.
+
+    The template for each sequence of roles, and the latest contents, of which a run's shared prefix is the longest.
     """
 
     def __init__(self, tokenizer: Any) -> None:

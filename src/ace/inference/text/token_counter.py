@@ -8,8 +8,9 @@ from typing import Any
 
 
 class PlainTokenizer:
-    """The `tokenizer.json` of a folder, with what `ChatEncoder.count` asks of a tokenizer of transformers. It knows
-    nothing of what transformers changes when it loads one.
+    """The `tokenizer.json` of a folder, with what `ChatEncoder.count` asks of a tokenizer of transformers.
+
+    It knows nothing of what transformers changes when it loads one.
     """
 
     def __init__(self, file: Path) -> None:

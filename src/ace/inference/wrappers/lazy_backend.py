@@ -12,7 +12,7 @@ from typing import Any
 
 from ace.config import ModelSettings
 from ace.errors import AceError, EngineDeadError
-from ace.inference.backend import Backend, BackendInfo, EngineMeter, metered
+from ace.inference.backend import Backend, BackendInfo, EngineMeter
 from ace.inference.model_files.hub import local_folder
 from ace.inference.provider_choice import Choice, on_cpu, resolve_auto
 from ace.inference.text.chat_encoder import ChatEncoder
@@ -54,9 +54,9 @@ class LazyBackend:
     def count_tokens(self, text: str) -> int:
         return self._tokenizer.count(text) if self._live is None else self._live.count_tokens(text)
 
-    def meter(self) -> EngineMeter:
-        """The engine's; nothing before it is up, nor of one that is not metered."""
-        return EngineMeter() if self._live is None else metered([self._live]) or EngineMeter()
+    def meter(self) -> EngineMeter | None:
+        """Read the engine's meter; zeros before it is up."""
+        return EngineMeter() if self._live is None else self._live.meter()
 
     async def close(self) -> None:
         """An engine that is being started is waited for, and closed."""

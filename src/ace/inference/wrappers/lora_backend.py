@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ace.inference.backend import Backend, BackendInfo
+from ace.inference.backend import Backend, BackendInfo, EngineMeter
 from ace.types import Completion, Request
 
 
@@ -37,6 +37,10 @@ class LoraBackend:
 
     def count_tokens(self, text: str) -> int:
         return self.engine.count_tokens(text)
+
+    def meter(self) -> EngineMeter | None:
+        """None: the engine's own meter counts these steps, too."""
+        return None
 
     async def close(self) -> None:
         """Nothing: the engine may have others to answer."""

@@ -45,8 +45,8 @@ def _retryable(error: BaseException) -> bool:
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.facts.get("retry_after_s") if isinstance(error, AceError) else None
-    if asked is None:
+    requested_s = error.facts.get("retry_after_s") if isinstance(error, AceError) else None
+    if requested_s is None:
         return _BACKOFF(state)
     # Calls that were refused together must not come back together.
-    return float(asked) + random.uniform(0, min(float(asked), LONGEST_SPREAD_S))
+    return float(requested_s) + random.uniform(0, min(float(requested_s), LONGEST_SPREAD_S))

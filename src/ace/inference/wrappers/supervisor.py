@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import chain, repeat
 
 from ace.errors import AceError, EngineDeadError, RequestQuarantinedError
-from ace.inference.backend import Backend, BackendInfo, EngineMeter, MeteredBackend
+from ace.inference.backend import Backend, BackendInfo, EngineMeter
 from ace.types import Completion, Request
 
 CLOSE_S = 30.0
@@ -59,8 +59,10 @@ class SupervisedBackend:
         return self._restarts
 
     async def complete(self, request: Request) -> Completion:
-        """Like the engine's own. RequestQuarantinedError for a request that killed it twice; EngineDeadError when it
-        cannot be replaced, or not once more.
+        """Like the engine's own.
+
+        RequestQuarantinedError for a request that killed it twice; EngineDeadError when it cannot be replaced, or not
+        once more.
         """
         await self._suspects.none()
         live = self._live
@@ -74,9 +76,9 @@ class SupervisedBackend:
     def count_tokens(self, text: str) -> int:
         return self._live.count_tokens(text)
 
-    def meter(self) -> EngineMeter:
-        """Over all engines that were started here; nothing of one that is not metered."""
-        return self._earlier + _meter(self._live)
+    def meter(self) -> EngineMeter | None:
+        """Add up all engines that were started here."""
+        return EngineMeter.total((self._earlier, self._live.meter()))
 
     async def close(self) -> None:
         self._closed = True
@@ -117,7 +119,7 @@ class SupervisedBackend:
             if self._closed or self._restarts >= self._max_restarts:
                 raise death
             self._restarts += 1
-            self._earlier += _meter(dead)
+            self._earlier += dead.meter() or EngineMeter()
             await _freed(dead.close(), death)
             await asyncio.sleep(self._backoff_s * 2 ** (self._restarts - 1))
             try:
@@ -130,10 +132,6 @@ def first_then(first: Starting, again: Starting) -> Starting:
     """`first` the first time it is called, `again` from then on."""
     starts = chain((first,), repeat(again))
     return lambda: next(starts)()
-
-
-def _meter(backend: Backend) -> EngineMeter:
-    return backend.meter() if isinstance(backend, MeteredBackend) else EngineMeter()
 
 
 async def _freed(closing: Awaitable[None], death: EngineDeadError) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from ace.inference.backend import Backend, BackendInfo
+from ace.inference.backend import Backend, BackendInfo, EngineMeter
 from ace.types import Completion, Request
 
 
 class WrapperBackend:
-    """Hands everything on to `inner`, and closes it. To be subclassed.
-
-    It has no meter: what reads meters would count an engine once for each wrapper that stands before it.
-    """
+    """Forward everything to `inner`, and close it. To be subclassed."""
 
     def __init__(self, inner: Backend) -> None:
         self._inner = inner
@@ -24,6 +21,10 @@ class WrapperBackend:
 
     def count_tokens(self, text: str) -> int:
         return self._inner.count_tokens(text)
+
+    def meter(self) -> EngineMeter | None:
+        """None: otherwise an engine would count once for each wrapper before it."""
+        return None
 
     async def close(self) -> None:
         await self._inner.close()

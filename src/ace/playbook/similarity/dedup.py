@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ace.playbook.apply import SkippedOperation, apply
+from ace.playbook.bullet import Bullet
 from ace.playbook.delta import Add, Delta, Operation, Tag
 from ace.playbook.playbook import Playbook
 from ace.playbook.similarity.embedders import Embedder, NgramEmbedder
-from ace.playbook.similarity.text_features import Signature, adds_a_word, content_stems, signature
+from ace.playbook.similarity.text_features import Signature, adds_a_word, content_stems, signature, stem_set
 
 if TYPE_CHECKING:
     from ace.playbook.similarity.embedders import Vectors
@@ -67,9 +68,7 @@ class _Rivals:
         self._by_spelling = isinstance(embedder, NgramEmbedder)
         rest = Delta(tuple(operation for operation in delta.operations if not isinstance(operation, Add | Tag)))
         live = apply(playbook, rest).playbook if rest.operations else playbook
-        held = {
-            key: live.index.rivals(*key, live.by_id) for key in (self._key(addition.content) for addition in additions)
-        }
+        held = {key: _candidates(live, *key) for key in {self._key(addition.content) for addition in additions}}
         alike = Counter(signature(addition.content) for addition in additions)
         contents = [a.content for a in additions if held[self._key(a.content)] or alike[signature(a.content)] > 1]
         texts = list(dict.fromkeys([*(bullet.content for found in held.values() for bullet in found), *contents]))
@@ -112,3 +111,9 @@ class _Rivals:
 
     def _group(self, names: list[str], texts: list[str]) -> _Group:
         return _Group(names, texts, self._vectors[[self._places[text] for text in texts]])
+
+
+def _candidates(playbook: Playbook, key: Signature, stems: frozenset[str]) -> list[Bullet]:
+    """The live bullets with this signature and with words of all these stems, the lowest number first."""
+    same = (bullet for bullet in playbook.bullets if signature(bullet.content) == key)
+    return sorted((bullet for bullet in same if stems <= stem_set(bullet.content)), key=lambda bullet: bullet.number)

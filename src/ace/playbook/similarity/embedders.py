@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ace.errors import ProviderMissingError
+from ace._util.extras import missing_package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,13 +64,8 @@ class SentenceTransformerEmbedder:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             command = "pip install 'sentence-transformers'"
-            raise ProviderMissingError(
-                "playbook.dedup.embedder 'sentence-transformers' needs a package that is not installed",
-                hint=command,
-                provider="sentence-transformers",
-                package="sentence-transformers",
-                command=command,
-            ) from error
+            purpose, package = "playbook.dedup.embedder 'sentence-transformers' needs", "sentence-transformers"
+            raise missing_package(purpose, package, provider=package, command=command) from error
         self._model: Any = SentenceTransformer(model, model_kwargs={"use_safetensors": True})
 
     def embed(self, texts: Sequence[str]) -> Vectors:

@@ -47,10 +47,11 @@ _FUNCTION_WORDS = _words(
     "so then also you your please must should shall will would can could may might"
 )
 _STEM = 4
+_CACHED_TEXTS = 16_384
 _ENDINGS = frozenset({"", "s", "es", "d", "ed", "ing", "e", "ly", "y", "ies"})
 
 
-@lru_cache(maxsize=250_000)
+@lru_cache(maxsize=_CACHED_TEXTS)
 def signature(text: str) -> Signature:
     """The part of `text` that a duplicate of it must have as well."""
     words = _WORD.findall(text.replace("n't", " not").replace("n’t", " not"))
@@ -92,6 +93,7 @@ def adds_a_word(text: str, held: str) -> bool:
     return False
 
 
+@lru_cache(maxsize=_CACHED_TEXTS)
 def stem_set(text: str) -> frozenset[str]:
     """The beginnings of all words, as long as the shortest part that `adds_a_word` lets two words share."""
     return frozenset(word[:_STEM] for word in _WORD.findall(text.casefold()))
@@ -109,3 +111,8 @@ def _same_stem(word: str, other: str) -> bool:
             break
         shared += 1
     return shared >= _STEM and word[shared:] in _ENDINGS and other[shared:] in _ENDINGS
+
+
+def normalize_whitespace(text: str) -> str:
+    """Collapse white space. Case-sensitive, since case tells codes apart."""
+    return " ".join(text.split())

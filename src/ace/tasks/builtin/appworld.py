@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ace._util.extras import missing_package
+from ace._util.install_commands import install_command
 from ace.config import AppWorldSettings
-from ace.errors import DataError, ProviderMissingError, ProviderStartError, TransientError
+from ace.errors import DataError, ProviderStartError, TransientError
 from ace.tasks.task import Splits
 from ace.types import Observation, Sample, Score
 
@@ -142,14 +144,8 @@ def _request(method: str, url: str, timeout_s: float, body: Mapping[str, Any] | 
     try:
         import httpx
     except ImportError as error:
-        command = "pip install httpx"
-        raise ProviderMissingError(
-            "AppWorld is spoken to with the package 'httpx', which is not installed",
-            hint=command,
-            provider="appworld",
-            package="httpx",
-            command=command,
-        ) from error
+        command = install_command("appworld")
+        raise missing_package("task 'appworld' needs", "httpx", provider="appworld", command=command) from error
     try:
         response = httpx.request(method, url, json=body, timeout=timeout_s)
     except httpx.TransportError as error:

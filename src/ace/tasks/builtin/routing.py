@@ -32,13 +32,15 @@ SHARES = {"train": 0.5, "validation": 0.1, "test": 0.4}
 class Level:
     """How many topics there are, how many of them a second fact splits in two, and how many exceptions overrule them.
 
-    `told` is how many facts a ticket tells besides the product, whether or not they matter for its topic.
+    `told` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With `plain`
+    the topics are those that the text marks as easy to tell apart, and no ticket has a remark beside its point.
     """
 
     topics: int
     split: int
     exceptions: int
     told: int
+    plain: bool = False
 
     @property
     def codes(self) -> int:
@@ -46,7 +48,7 @@ class Level:
 
 
 LEVELS: Mapping[RoutingLevel, Level] = {
-    "easy": Level(topics=5, split=0, exceptions=0, told=0),
+    "easy": Level(topics=5, split=0, exceptions=0, told=0, plain=True),
     "medium": Level(topics=5, split=3, exceptions=0, told=1),
     "hard": Level(topics=7, split=4, exceptions=1, told=2),
 }
@@ -104,7 +106,8 @@ def make_rules(seed: int, level: RoutingLevel) -> tuple[Rule, ...]:
     """The rules of the house of `seed`, one a code: a perfect playbook is their contents."""
     size, texts = LEVELS[level], _texts()
     rng = random.Random(f"routing rules {seed} {level}")
-    topics = rng.sample(list(texts["topics"]), size.topics)
+    drawn = [topic for topic, text in texts["topics"].items() if text.get("plain") or not size.plain]
+    topics = rng.sample(drawn, size.topics)
     topics.sort(key=lambda topic: not texts["topics"][topic]["facts"])  # those that cannot be split come last
     codes = iter(rng.sample(texts["codes"], size.codes))
     rules = []
@@ -166,7 +169,7 @@ class _Writer:
         values = self._values(topic, rule)
         asides = [texts["facts"][fact][value]["sentences"].draw() for fact, value in values.items() if fact != "family"]
         asides += [texts["exceptions"][name]["sentences"].draw() for name in self._exceptions(rule)]
-        if rng.random() < 0.5:
+        if not LEVELS[self._level].plain and rng.random() < 0.5:
             asides.append(texts["remarks"].draw())
         rng.shuffle(asides)
         body = [*asides, texts["topics"][topic]["sentences"].draw()]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 from ace.config import FieldSettings
 from ace.tasks.data.record_files import Fields
@@ -15,14 +15,18 @@ Graded = Sequence[tuple[Sample, str | None]]
 
 
 class Kind(ABC):
-    """A kind of data. Subclasses say what differs; none holds any state of a run."""
+    """A kind of data, without state of a run.
+
+    A subclass adds the methods of `ace.tasks.task`'s optional protocols that its data supports: `observe`, `same`,
+    `metrics`, `answer_schema`.
+    """
 
     fields: ClassVar[FieldSettings] = FieldSettings()
     """Which fields its records have, where the settings say nothing else."""
     instructions: ClassVar[str] = ""
     """What stands before each sample's own context, where the settings say nothing else."""
     threads: ClassVar[bool] = False
-    """Whether grading and observing take long enough to do them beside the loop."""
+    """True where grading and observing take long enough to run in worker threads."""
 
     @abstractmethod
     def sample(self, fields: FieldSettings, record: Fields, default_id: str) -> Sample:
@@ -31,22 +35,6 @@ class Kind(ABC):
     @abstractmethod
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
         """Grade `answer` by `target`."""
-
-    def observe(self, sample: Sample, answer: str) -> Observation:
-        """What can be said of `answer` without the target."""
-        return Observation("")
-
-    def metrics(self, graded: Graded) -> Mapping[str, float]:
-        """Numbers over a whole evaluation, beside the share of right answers."""
-        return {}
-
-    def answer_schema(self, sample: Sample) -> Mapping[str, Any] | None:
-        """The JSON schema of the final answer, where it is more than a text."""
-        return None
-
-    def same(self, sample: Sample, one: str, other: str) -> bool:
-        """Whether two answers say the same, the target aside."""
-        return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
 
     def unfit(self, target: str) -> str | None:
         """What a target must be, where no answer could ever be right by `target`; else None."""

@@ -13,12 +13,12 @@ from ace.config import FieldSettings, TaskSettings
 from ace.errors import ConfigError, DataError
 from ace.tasks.builtin import KINDS
 from ace.tasks.builtin.entities import sentences
-from ace.tasks.data.data_kind import Graded, Kind
+from ace.tasks.data.data_kind import Kind
 from ace.tasks.data.record_files import SUFFIXES, FileFormat, Record, needs_data_extra, read_records
 from ace.tasks.data.sample_loader import load_samples, samples_from
 from ace.tasks.splits import split_samples
-from ace.tasks.task import Splits
-from ace.types import Observation, Sample, Score
+from ace.tasks.task import Splits, TaskAbilities, abilities_of
+from ace.types import Sample, Score
 
 SPLITS = ("train", "validation", "test")
 SAMPLE = "sample"
@@ -30,17 +30,12 @@ _HUB_SPLITS = {"train": ("train",), "validation": ("validation", "valid", "val",
 
 @dataclass(frozen=True, slots=True)
 class DataTask:
-    """Samples from files or a data set. An answer is graded, observed and measured as its kind does."""
+    """Samples from files or a data set, graded by their kind; the optional methods are the kind's."""
 
     name: str
     splits: Splits
     kind: Kind
     instructions: str = ""
-
-    @property
-    def threads(self) -> bool:
-        """Whether grading takes long enough to do it beside the loop."""
-        return self.kind.threads
 
     def prompt(self, sample: Sample) -> tuple[str, str]:
         return sample.question, sample.context
@@ -51,17 +46,9 @@ class DataTask:
             raise DataError(f"sample {sample.id!r} has no target to grade by", sample=sample.id)
         return self.kind.grade(sample, sample.target, answer)
 
-    def observe(self, sample: Sample, answer: str) -> Observation:
-        return self.kind.observe(sample, answer)
-
-    def metrics(self, graded: Graded) -> Mapping[str, float]:
-        return self.kind.metrics(graded)
-
-    def same(self, sample: Sample, one: str, other: str) -> bool:
-        return self.kind.same(sample, one, other)
-
-    def answer_schema(self, sample: Sample) -> Mapping[str, Any] | None:
-        return self.kind.answer_schema(sample)
+    @property
+    def abilities(self) -> TaskAbilities:
+        return abilities_of(self.kind)
 
 
 def load_data_task(settings: TaskSettings) -> DataTask:

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from ace._util.extras import missing_package
 from ace._util.install_commands import install_command
 from ace.errors import DataError, ProviderMissingError
 from ace.tasks.data.csv_rows import read_rows
@@ -141,11 +142,4 @@ def _parquet(path: Path) -> Iterator[Record]:
 
 def needs_data_extra(what: str, package: str) -> ProviderMissingError:
     """The error where a package of the extra `data` is missing."""
-    command = install_command("data")
-    return ProviderMissingError(
-        f"{what} need the package '{package}', which is not installed",
-        hint=command,
-        provider="data",
-        package=package,
-        command=command,
-    )
+    return missing_package(f"{what} need", package, provider="data", command=install_command("data"))

@@ -109,7 +109,7 @@ class StreamedAnswer:
         """The server's own word for how the answer ended."""
         return "refusal" if self.refusal and not self.content else re.sub(r"[^a-z_]+", " ", self.finish)[:40].strip()
 
-    def check(self) -> None:
+    def check_complete(self) -> None:
         """TransientError where the answer is not whole."""
         if self.finish in _BROKEN_OFF:
             raise TransientError(f"the endpoint broke its answer off with finish_reason '{self.finish}'")
@@ -135,7 +135,7 @@ async def read_answer(body: AsyncIterator[bytes], refuse: Callable[[object], Inf
         if (error := error_in(chunk)) is not None:
             raise refuse(error)
         answer.add(chunk)
-    answer.check()
+    answer.check_complete()
     return answer
 
 
@@ -159,9 +159,9 @@ async def _lines(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     rest = b""
     async for piece in body:
         rest += piece
-        held = rest.endswith(b"\r")  # its LF may be in the next piece
-        *whole, rest = (rest[:-1] if held else rest).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        rest += b"\r" if held else b""
+        split_crlf = rest.endswith(b"\r")  # its LF may be in the next piece
+        *whole, rest = (rest[:-1] if split_crlf else rest).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        rest += b"\r" if split_crlf else b""
         for line in whole:
             yield line
     if rest:
@@ -235,8 +235,8 @@ def _tool_arguments(delta: Mapping[str, Any]) -> list[str]:
     """The arguments of the first tool call: how some gateways guide an answer."""
     calls = delta.get("tool_calls")
     functions = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    found = (*functions[:1], delta.get("function_call"))
-    texts = (function.get("arguments") for function in found if isinstance(function, dict))
+    holders = (*functions[:1], delta.get("function_call"))
+    texts = (function.get("arguments") for function in holders if isinstance(function, dict))
     return [text for text in texts if isinstance(text, str) and text]
 
 

@@ -68,7 +68,7 @@ class Dialect:
         dropped = self.dropped | ({"stream_options"} if "stream" in self.dropped else frozenset())
         return {name: value for name, value in arguments.items() if name not in dropped}
 
-    def after(self, error: AceError, request: Request, proven: Dialect | None) -> Dialect | None:
+    def next_form(self, error: AceError, request: Request, proven: Dialect | None) -> Dialect | None:
         """The form to try after `error`, None where the request is refused for another reason.
 
         `proven` is a form that the server has answered: what it took there is suspected only by name. The schema is
@@ -83,9 +83,9 @@ class Dialect:
             if schema and _GRAMMAR.search(words):
                 return replace(self, guided=False)
             return replace(self, system=False) if system and _SYSTEM.search(words) else None
-        named = self._without_named(words, str(error.facts.get("parameter") or ""), request)
-        if named is not None:
-            return named
+        other = self._without_named(words, str(error.facts.get("parameter") or ""), request)
+        if other is not None:
+            return other
         if system and _SYSTEM.search(words):
             return replace(self, system=False)
         if schema:

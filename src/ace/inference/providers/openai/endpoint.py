@@ -16,7 +16,7 @@ import openai
 from ace._util.masking import mask_values
 from ace.config import ModelSettings
 from ace.errors import ConfigError, ProviderStartError, RequestRejectedError, TransientError
-from ace.inference.backend import BackendInfo
+from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.providers.api_keys import api_key
 from ace.inference.providers.openai.answer_stream import StreamedAnswer, read_answer
 from ace.inference.providers.openai.dialect import Dialect
@@ -24,7 +24,7 @@ from ace.inference.providers.openai.endpoint_errors import Endpoint
 from ace.types import Completion, Request, Usage
 
 _BYTES_PER_TOKEN = 4
-_LEAST_TOLD, _LEAST_SHARE = 2000, 0.35
+_LEAST_PROMPT, _LEAST_SHARE = 2000, 0.35
 """A prompt of so many tokens by our estimate is cut where the server counts less than this share of them."""
 
 
@@ -62,7 +62,7 @@ def create(settings: ModelSettings, reason: str) -> OpenAIBackend:
 class OpenAIBackend:
     """Streams each answer, so that the time to the first token is known. Retries are the caller's.
 
-    What the server refuses of a request's form is put in another form, from then on, and told in `Completion.notes`.
+    What the server refuses of a request's form is put in another form, from then on, and noted in `Completion.notes`.
     """
 
     def __init__(self, client: openai.AsyncOpenAI, info: BackendInfo, settings: ModelSettings, key: str | None) -> None:
@@ -85,21 +85,24 @@ class OpenAIBackend:
                 try:
                     completion = await self._ask(request, dialect)
                 except (RequestRejectedError, TransientError) as error:
-                    other = dialect.after(error, request, self._proven)
+                    other = dialect.next_form(error, request, self._proven)
                     if other is None:
                         raise
                     dialect = other
                 else:
-                    return self._learned(dialect, completion, self._estimate(request))
+                    return self._learn(dialect, completion, self._estimate(request))
 
     def count_tokens(self, text: str) -> int:
         """An estimate: the endpoint's tokenizer is not known. One token for every four bytes, rounded up."""
         return math.ceil(len(text.encode("utf-8", "surrogatepass")) / _BYTES_PER_TOKEN)
 
+    def meter(self) -> EngineMeter | None:
+        return None
+
     async def close(self) -> None:
         await self._client.close()
 
-    def _learned(self, dialect: Dialect, completion: Completion, expected: int) -> Completion:
+    def _learn(self, dialect: Dialect, completion: Completion, expected: int) -> Completion:
         """Use `dialect` from now on, and tell what is new. The prompt has about `expected` tokens."""
         before, self._dialect = self._dialect, self._dialect.merged(dialect)
         self._proven = dialect
@@ -190,7 +193,7 @@ class OpenAIBackend:
 
 def _cut_prompt(usage: Usage, expected: int) -> str | None:
     """What to say where a server counts so few prompt tokens that it must have cut the prompt, as some do silently."""
-    if expected < _LEAST_TOLD or usage.estimated_tokens or usage.prompt_tokens > expected * _LEAST_SHARE:
+    if expected < _LEAST_PROMPT or usage.estimated_tokens or usage.prompt_tokens > expected * _LEAST_SHARE:
         return None
     return (
         f"it counts {usage.prompt_tokens} tokens in a prompt of about {expected}: it seems to cut long prompts; "
@@ -211,9 +214,9 @@ def _sum(fields: Mapping[str, Any], *names: str) -> int:
 
 def _check_arguments(client: openai.AsyncOpenAI, extra: Mapping[str, Any]) -> None:
     """ConfigError for an argument that the client's call does not take."""
-    known = inspect.signature(client.chat.completions.create).parameters
+    parameters = inspect.signature(client.chat.completions.create).parameters
     for name in extra:
-        if name not in known:
+        if name not in parameters:
             raise ConfigError.at(
                 f"engine_args.{name}",
                 extra[name],

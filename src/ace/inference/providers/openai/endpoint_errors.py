@@ -62,31 +62,31 @@ class Endpoint:
         fields = error_fields(body)
         words = mask(fields.message, (self.key,))[:MOST_SHOWN].strip()
         status = status if status is not None else fields.status
-        said = ": ".join(filter(None, (f"HTTP {status}" if status else "", words))) or "an error without a reason"
-        shown = f"{self.address}: {said}"
+        reason = ": ".join(filter(None, (f"HTTP {status}" if status else "", words))) or "an error without a reason"
+        message = f"{self.address}: {reason}"
         if _is_spent(fields, status):
-            return ProviderStartError(shown, hint=_ACCOUNT)
+            return ProviderStartError(message, hint=_ACCOUNT)
         too_long = _TOO_LONG.search(f"{fields.message} {fields.code}") and status not in (401, 403, 404, 429)
         if too_long or status == 413:
-            return PromptTooLongError(shown, prompt_tokens=None, max_model_len=None)
-        if (unusable := self._unusable(fields, status, said)) is not None:
+            return PromptTooLongError(message, prompt_tokens=None, max_model_len=None)
+        if (unusable := self._unusable(fields, status, reason)) is not None:
             return unusable
         if _is_refused_for_good(fields, status):
-            return RequestRejectedError(shown, status=status, parameter=fields.parameter, words=words)
+            return RequestRejectedError(message, status=status, parameter=fields.parameter, words=words)
         wait = requested_wait(headers or {}, fields.message)
-        return TransientError(shown, status=status, retry_after_s=wait, words=words)
+        return TransientError(message, status=status, retry_after_s=wait, words=words)
 
-    def _unusable(self, fields: ErrorFields, status: int | None, said: str) -> ProviderStartError | None:
+    def _unusable(self, fields: ErrorFields, status: int | None, reason: str) -> ProviderStartError | None:
         """The error of a key, a model or an address with which no call will succeed."""
-        told = f"{fields.message} {fields.code}"
-        if status == 401 or (status == 400 and _BAD_KEY.search(told)):
-            refused = f"{self.address}: the API key is not accepted: {said}"
+        text = f"{fields.message} {fields.code}"
+        if status == 401 or (status == 400 and _BAD_KEY.search(text)):
+            refused = f"{self.address}: the API key is not accepted: {reason}"
             return ProviderStartError(refused, hint="see models.*.api_key_env")
-        if status == 403 and not _MODERATED.search(told):
-            return ProviderStartError(f"{self.address}: the API key may not use '{self.model}': {said}")
-        if status in (404, 405) or (status in (400, 422) and _NO_MODEL.search(told)):
+        if status == 403 and not _MODERATED.search(text):
+            return ProviderStartError(f"{self.address}: the API key may not use '{self.model}': {reason}")
+        if status in (404, 405) or (status in (400, 422) and _NO_MODEL.search(text)):
             return ModelNotFoundError(
-                f"{self.address}: no model '{self.model}', or no chat endpoint there: {said}",
+                f"{self.address}: no model '{self.model}', or no chat endpoint there: {reason}",
                 hint="see models.*.model and models.*.base_url, which ends in /v1 with most servers",
                 model=self.model,
             )
@@ -170,7 +170,9 @@ def error_fields(body: object) -> ErrorFields:
     inner: dict[str, Any] = error if isinstance(error, dict) else body
     detail = inner.get("detail") or inner.get("details") or body.get("detail")
     texts = (error, inner.get("message"), inner.get("msg"), inner.get("reason"), inner.get("errors"), detail)
-    message = next((_said(text) for text in texts if _said(text)), "") or json.dumps(inner, ensure_ascii=False)
+    message = next((_message_text(text) for text in texts if _message_text(text)), "") or json.dumps(
+        inner, ensure_ascii=False
+    )
     metadata = inner.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
         message = f"{message}: {metadata['raw']}"
@@ -187,12 +189,12 @@ def error_fields(body: object) -> ErrorFields:
     )
 
 
-def _said(value: object) -> str:
+def _message_text(value: object) -> str:
     """A message as text: servers also send lists of problems, and objects with a message of their own."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, dict):
-        return _said(value.get("message"))
+        return _message_text(value.get("message"))
     return _details(value) if isinstance(value, list) else ""
 
 

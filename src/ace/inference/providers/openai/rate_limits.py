@@ -27,8 +27,9 @@ _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 
 def requested_wait(headers: Mapping[str, str], text: str = "", *, now: float | None = None) -> float | None:
-    """Seconds to wait, at most LONGEST_S, by the headers of a refusal (in lower case), else by its text; None if
-    neither tells. `now` is seconds since 1970, by default the server's own clock, else ours.
+    """Seconds to wait, at most LONGEST_S; None if neither the headers (in lower case) nor the text of a refusal tell.
+
+    `now` is seconds since 1970, by default by the server's own clock, else by ours.
     """
     now = now if now is not None else _date(headers.get("date", "")) or time.time()
     waits = (
@@ -99,18 +100,18 @@ def _rfc3339(value: str) -> datetime:
 
 def _structured(value: str) -> float | None:
     """The `RateLimit` header of the IETF's drafts: `limit=10, remaining=0, reset=30` or `"burst";r=0;t=30`."""
-    found = re.search(r"(?:\breset\s*=\s*|;\s*t\s*=\s*)(\d+)", value)
-    return float(found.group(1)) if found else None
+    match = re.search(r"(?:\breset\s*=\s*|;\s*t\s*=\s*)(\d+)", value)
+    return float(match.group(1)) if match else None
 
 
 def _in_words(text: str) -> float | None:
     """What a message says: `Please try again in 1m30.5s`, `retry after 6 seconds`, or Google's `retryDelay`."""
-    if found := _RETRY_DELAY.search(text):
-        return _delay(found.group(1), 0.0)
-    found = _SENTENCE.search(text)
-    if found is None:
+    if match := _RETRY_DELAY.search(text):
+        return _delay(match.group(1), 0.0)
+    match = _SENTENCE.search(text)
+    if match is None:
         return None
-    duration = found.group(1).lower()
+    duration = match.group(1).lower()
     for word, unit in _WORDS:
         duration = re.sub(word, unit, duration)
     return _delay(duration, 0.0)

@@ -61,9 +61,6 @@ def engine_arguments(
             "block_size": 32,
             "max_num_seqs": max(CPU_SEQUENCES, settings.max_concurrency),
         }
-    elif settings.sleep:
-        # vLLM's allocator for it serves one engine of a process (0.32), so each has a worker process of its own.
-        chosen |= {"enable_sleep_mode": True, "distributed_executor_backend": "mp"}
     if settings.compile != "auto":
         chosen["enforce_eager"] = not settings.compile
     return chosen | _adapter_arguments(settings, adapters) | settings.engine_args
@@ -133,8 +130,10 @@ def kv_bytes_per_token(vllm_config: Any) -> int:
 
 
 def kv_cache_bytes(vllm_config: Any, available: int, share: float = 1.0) -> int:
-    """Bytes of KV cache on a CPU: four whole prompts and 256 tokens for each concurrent sequence, within this engine's
-    `share` of 40% of the memory that is `available`, and never less than one prompt of the full length needs.
+    """Bytes of KV cache on a CPU.
+
+    Four whole prompts and 256 tokens for each concurrent sequence, within this engine's `share` of 40% of the memory
+    that is `available`, and never less than one prompt of the full length needs.
     """
     model, scheduler = vllm_config.model_config, vllm_config.scheduler_config
     per_token = kv_bytes_per_token(vllm_config)

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ace._util.gc_control import settle
+from ace._util.gc_control import freeze_heap
 from ace._util.torch_addons import describe_hidden_addons, hide_unusable_addons
 from ace.config import ModelSettings
 from ace.errors import ProviderStartError
@@ -99,7 +99,7 @@ def _start(
         config.cache_config.kv_cache_memory_bytes = kv_cache_bytes(config, available, share)
     llm_engine: Any = import_module("vllm.v1.engine.llm_engine")
     executor: Any = import_module("vllm.v1.executor").Executor.get_class(config)
-    settle()
+    freeze_heap()
     engine: Any = llm_engine.LLMEngine(
         vllm_config=config,
         executor_class=executor,

@@ -13,8 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ace._util.extras import missing_package
 from ace.config import ModelSettings, SpeculativeSettings
-from ace.errors import ConfigError, ProviderMissingError
+from ace.errors import ConfigError
 from ace.inference.model_files.hub import local_folder
 from ace.inference.model_files.model_folder import check_folder
 from ace.inference.providers.vllm.history_proposer import HistoryProposer
@@ -134,13 +135,7 @@ def _draft_folder(settings: ModelSettings, path: str, speculative: SpeculativeSe
 def _need_arctic() -> None:
     if find_spec("arctic_inference") is None:
         command = "pip install arctic-inference"
-        raise ProviderMissingError(
-            "speculative: suffix needs the package arctic-inference, which is not installed",
-            hint=command,
-            provider="vllm",
-            package="arctic-inference",
-            command=command,
-        )
+        raise missing_package("speculative: suffix needs", "arctic-inference", provider="vllm", command=command)
 
 
 def _need_custom_proposers() -> None:

@@ -18,11 +18,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from ace._util.files import replace_file
+from ace._util.hashing import digest
 from ace._util.machine import available_cores
 from ace.config import ModelSettings, SpeculativeSettings
 from ace.inference.precision import effective_dtype
 from ace.inference.provider_choice import has_gpu, installed
-from ace.types import digest
 
 GAIN = 1.05
 """What counts as a gain, as a ratio of speeds: less is within what a repetition differs by."""

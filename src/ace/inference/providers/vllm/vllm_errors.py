@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ace._util.extras import missing_package
 from ace.errors import (
     AceError,
     EngineDeadError,
@@ -41,14 +42,7 @@ def starting(model: str) -> Iterator[None]:
 
 def missing() -> ProviderMissingError:
     """The error for a machine without vllm."""
-    command = provider_command("vllm")
-    return ProviderMissingError(
-        "provider 'vllm' needs the package vllm, which is not installed",
-        hint=command,
-        provider="vllm",
-        package="vllm",
-        command=command,
-    )
+    return missing_package("provider 'vllm' needs", "vllm", provider="vllm", command=provider_command("vllm"))
 
 
 def rejected(error: Exception) -> RequestRejectedError:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ace.errors import AceError, EngineDeadError, InferenceError
-from ace.inference.backend import Backend, EngineMeter, MeteredBackend
+from ace.inference.backend import Backend
 from ace.inference.serving.remote.engine_identity import Identity
 from ace.inference.serving.remote.peer_credentials import is_ours
 from ace.inference.serving.remote.wire_protocol import (
@@ -88,7 +88,7 @@ class EngineServer:
             self._calls,
             self._clients,
             resident_bytes(),
-            self._meter(),
+            self._backend.meter(),
         )
 
     async def _answer(self, ask: Ask, writer: asyncio.StreamWriter) -> None:
@@ -96,7 +96,7 @@ class EngineServer:
         reply: FromServer
         try:
             completion = await self._backend.complete(ask.request)
-            reply = Answer(ask.number, completion, self._meter())
+            reply = Answer(ask.number, completion, self._backend.meter())
         except AceError as error:
             reply = Failure.of(ask.number, error)
         except Exception as error:  # whatever it was, the client must hear of it, and the others must not
@@ -105,9 +105,6 @@ class EngineServer:
             await _say(writer, reply)
         if isinstance(reply, Failure) and reply.error == EngineDeadError.__name__:
             self._stop()
-
-    def _meter(self) -> EngineMeter | None:
-        return self._backend.meter() if isinstance(self._backend, MeteredBackend) else None
 
     def _count(self, number: int, text: str) -> FromServer:
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from ace._util.hashing import digest, folder_fingerprint
 from ace.config import ModelSettings
 from ace.inference.model_files.packaged import model_path
 from ace.inference.provider_choice import installed
-from ace.types import digest
 
 PROTOCOL = 1
 NOT_THE_ENGINES = {
@@ -47,11 +47,9 @@ class Identity:
         """ModelNotFoundError for a local model that is not there."""
         versions = {name: installed(name) for name in _PACKAGES}
         folder = Path(model_path(settings.model))
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        seen = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
         return cls(
             engine_digest(settings, provider),
-            digest(seen),
+            digest(folder_fingerprint(folder)),
             digest({"protocol": PROTOCOL, **versions}),
         )
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import replace
 from typing import ClassVar, TypeVar
 
+from ace._util.futures import settle
 from ace.errors import AceError, EngineDeadError
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.serving.remote.wire_protocol import (
@@ -37,8 +38,10 @@ COUNT_S = 60.0
 
 
 def greeting(connection: socket.socket) -> Handshake:
-    """What the server at the other end of a new connection says first. OSError where it says nothing; WireError where
-    it is another version's; the error that kept its engine from starting.
+    """What the server at the other end of a new connection says first.
+
+    OSError where it says nothing; WireError where it is another version's; the error that kept its engine from
+    starting.
     """
     said = from_server(read_frame(connection))
     if isinstance(said, Failure):
@@ -162,10 +165,7 @@ class RemoteBackend:
         if future is None:
             return
         with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
-            if isinstance(reply, AceError):
-                future.set_exception(reply)
-            else:
-                future.set_result(reply)
+            settle(future, reply)
 
     def _fail(self, how: str) -> None:
         with self._guard:

@@ -30,8 +30,9 @@ MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The engine behind a socket, and its meter by now. `since` is in seconds since the epoch; `memory` is that of the
-    whole process, in bytes.
+    """The engine behind a socket, and its meter by now.
+
+    `since` is in seconds since the epoch; `memory` is that of the whole process, in bytes.
     """
 
     identity: Identity

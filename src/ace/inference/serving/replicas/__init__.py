@@ -1,5 +1,6 @@
-"""Several engines of one model side by side, each in a process of its own: data parallelism for an engine that one core
-or one GPU is enough for.
+"""Several engines of one model side by side, each in a process of its own.
+
+Data parallelism for an engine that one core or one GPU is enough for.
 """
 
 from ace.inference.serving.replicas.replica_startup import start_replicas

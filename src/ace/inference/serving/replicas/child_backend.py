@@ -26,8 +26,9 @@ _ENDED_S = 1.0
 
 
 class Child:
-    """The process of `program` from its start on, with `environment` besides ours. Ctrl-C in a terminal does not reach
-    it.
+    """The process of `program` from its start on, with `environment` besides ours.
+
+    Ctrl-C in a terminal does not reach it.
     """
 
     def __init__(self, start: Start, environment: Mapping[str, str], program: str = PROGRAM) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ace.errors import EngineDeadError
-from ace.inference.backend import Backend, BackendInfo, EngineMeter, MeteredBackend
+from ace.inference.backend import Backend, BackendInfo, EngineMeter
 from ace.types import Completion, Request
 
 
 class ReplicatedBackend:
-    """Stands for `replicas`, which answer alike. Each keeps a prefix cache of its own, so that what requests share is
-    computed once by each.
+    """Stands for `replicas`, which answer alike.
+
+    Each keeps a prefix cache of its own, so that what requests share is computed once by each.
     """
 
     def __init__(self, replicas: Sequence[Backend]) -> None:
@@ -52,10 +53,8 @@ class ReplicatedBackend:
         return self._replicas[self._alive[0]].count_tokens(text)
 
     def meter(self) -> EngineMeter:
-        """Over all of them, see `EngineMeter.task_group`; nothing of one that is not metered."""
-        return EngineMeter.task_group(
-            replica.meter() for replica in self._replicas if isinstance(replica, MeteredBackend)
-        )
+        """Combine all replicas, see `EngineMeter.concurrent`."""
+        return EngineMeter.concurrent(replica.meter() for replica in self._replicas)
 
     async def close(self) -> None:
         await asyncio.gather(*(replica.close() for replica in self._replicas))

@@ -59,8 +59,9 @@ def find_warm(settings: ModelSettings, provider: str, reason: str) -> WarmEngine
 
 
 def handshake(place: Path) -> tuple[socket.socket, Handshake]:
-    """A connection to the server at `place`, and its greeting. OSError where nobody of ours listens; WireError where
-    another version does.
+    """A connection to the server at `place`, and its greeting.
+
+    OSError where nobody of ours listens; WireError where another version does.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
