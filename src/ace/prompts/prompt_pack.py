@@ -74,6 +74,7 @@ class PromptPack:
     together: PromptTemplate | None = None
     together_sample: PromptTemplate | None = None
     together_insight: PromptTemplate | None = None
+    case: PromptTemplate | None = None
     again: str = ""
     answers: AnswerRules | None = None
     reasons: bool = True
@@ -120,10 +121,11 @@ class PromptPack:
         self, playbook: str, samples: Sequence[Mapping[str, str]], *, target: str
     ) -> tuple[Message, ...]:
         """The reflector's conversation about several samples that share `target`; PromptPackError without a text."""
-        if self.together is None or self.together_sample is None:
+        template = self.case if len(samples) == 1 and self.case is not None else self.together
+        if template is None or self.together_sample is None:
             raise PromptPackError(f"prompt pack '{self.name}' has no text for several samples together")
         shown = "\n".join(self.together_sample.fill(sample) for sample in samples)
-        user = self.together.fill({"samples": shown, "target": target})
+        user = template.fill({"samples": shown, "target": target})
         return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
 
 
@@ -199,6 +201,7 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
         together_sample=_together(
             manifest.together_sample, shown, "together_sample", {"question", "context", "answer"}, "question"
         ),
+        case=_together(manifest.case, shown, "case", {"samples", "target"}, "samples"),
         together_insight=_together(manifest.together_insight, shown, "together_insight", {"case", "target"}, "case"),
         again=manifest.again.strip(),
         answers=manifest.answers,
