@@ -17,12 +17,16 @@ from typing import Any
 import yaml
 
 from ace.config import FieldSettings, RoutingLevel, RoutingSettings
+from ace.errors import ConfigError
 from ace.tasks.data.data_kind import Kind, in_words
 from ace.tasks.data.data_task import DataTask
 from ace.tasks.data.graders import normalized
 from ace.tasks.data.record_files import Fields
 from ace.tasks.task import Splits
 from ace.types import Observation, Sample, Score
+
+_TRIES = 200
+"""Tickets that are written in search of one that is not there yet."""
 
 SHARES = {"train": 0.5, "validation": 0.1, "test": 0.4}
 """The share of each list of sentences that a split gets."""
@@ -121,7 +125,10 @@ def make_rules(seed: int, level: RoutingLevel) -> tuple[Rule, ...]:
 
 
 def make_routing(settings: RoutingSettings) -> DataTask:
-    """The task of a house: its tickets in three splits, each code as often as any other, give or take one."""
+    """The task of a house: its tickets in three splits, each code as often as any other, give or take one.
+
+    ConfigError where a split is to hold more tickets than its sentences give.
+    """
     rules = make_rules(settings.seed, settings.level)
     splits = {}
     for split in SHARES:
@@ -157,9 +164,10 @@ class _Writer:
         self._rng.shuffle(rules)
         samples: dict[str, Sample] = {}
         for number, rule in enumerate(rules):
-            text = self._ticket(rule)
-            while text in samples:  # the settings allow far fewer than can be written
-                text = self._ticket(rule)
+            text = next((text for text in (self._ticket(rule) for _ in range(_TRIES)) if text not in samples), None)
+            if text is None:
+                allowed = f"about {number} at most: the sentences of this split give no more"
+                raise ConfigError.at(f"task.routing.{self._split}", count, allowed)
             samples[text] = Sample(f"{self._split}-{self._level}-{self._seed}-{number:03d}", text, rule.code)
         return tuple(samples.values())
 
