@@ -57,11 +57,6 @@ def test_the_file_stands_over_the_base_and_neither_is_changed(config: Path) -> N
     assert base == {"name": "base", "adaptation": {"epochs": 3, "batch_size": 2}}
 
 
-def test_only_vllm_sleeps() -> None:
-    error = refused("models.main.sleep=true", "models.main.provider=huggingface")
-    assert str(error).startswith("models.main.sleep: found True, allowed: nothing, with provider 'huggingface'")
-
-
 def test_yaml_out_is_yaml_in(config: Path, tmp_path: Path) -> None:
     settings = load_settings(config, ["name='näme: [x]'", "models.main.engine_args={a: [1, null]}"])
     again = tmp_path / "again.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import ace
@@ -13,6 +14,7 @@ LISTENERS = {"socketserver", "http.server", "xmlrpc.server", "wsgiref", "uvicorn
 RUNNERS = {"eval", "exec", "compile", "__import__"}
 
 
+@cache
 def trees() -> list[tuple[Path, ast.AST]]:
     files = sorted(SOURCE.rglob("*.py"))
     assert len(files) > 100
@@ -29,6 +31,7 @@ def imported(tree: ast.AST) -> set[str]:
     return names
 
 
+@cache
 def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:
     """Every call with the dotted name of what is called."""
     return [(ast.unparse(node.func), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -104,8 +104,6 @@ class ModelSettings(Settings):
     replicas: int = Field(default=1, ge=1, le=64)
     """How many engines of this model answer side by side, each in a process of its own: on GPUs of its own where there
     are enough, on a CPU with its part of the cores. More than one pays where one leaves GPUs or cores idle."""
-    sleep: bool = False
-    """Give the GPU to other models that sleep while they are asked: for models that do not fit on it together."""
     max_retries: int = Field(default=4, ge=0)
     """How often a call is repeated that failed for a passing reason (HTTP 429, 5xx, no connection)."""
     max_restarts: int = Field(default=4, ge=0)
@@ -128,7 +126,6 @@ class ModelSettings(Settings):
     def _only_vllm_speculates(self) -> Self:
         method = self.speculative.method
         asked = {"speculative": method if method not in ("none", "auto") else None, "compile": self.compile is True}
-        asked["sleep"] = self.sleep
         for key, found in asked.items():
             if found and self.provider not in ("auto", "vllm"):
                 raise refused(key, found, f"nothing, with provider '{self.provider}': only vllm has it")
@@ -142,8 +139,6 @@ class ModelSettings(Settings):
     def _only_engines_are_replicated(self) -> Self:
         if self.replicas > 1 and self.provider not in ("auto", "vllm", "huggingface"):
             raise refused("replicas", self.replicas, f"1, with provider '{self.provider}': only engines are replicated")
-        if self.replicas > 1 and self.sleep:
-            raise refused("replicas", self.replicas, "1, beside sleep: engines side by side do not take turns")
         return self
 
     @property

@@ -36,15 +36,12 @@ class _Factory(Protocol):
     def __call__(self, settings: ModelSettings, reason: str, **more: Any) -> Backend: ...
 
 
-def create_backend(
-    settings: ModelSettings, *, share: float = 1.0, adapters: Sequence[Adapter] = (), sleepers: int = 1
-) -> Backend:
+def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Sequence[Adapter] = ()) -> Backend:
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
     An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own, unless
     it has to answer with `adapters` besides (`LoraBackend`). `replicas` engines are in processes of their own.
-    `share` is the part of a device's memory that a vLLM engine of our own may take (`memory.engine_shares`). Where
-    `sleepers` engines take turns, each may be silent for as many times its `timeout_s`.
+    `share` is the part of a device's memory that a vLLM engine of our own may take (`memory.engine_shares`).
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
     installs what is missing, ModelNotFoundError and ProviderStartError.
@@ -64,7 +61,7 @@ def create_backend(
         _check_vllm_is_not_needed(settings, provider, reason)
     if provider == "openai":
         return RetryingBackend(_load(provider)(settings, reason), settings.max_retries)
-    supervised = partial(SupervisedBackend, max_restarts=settings.max_restarts, hang_s=settings.timeout_s * sleepers)
+    supervised = partial(SupervisedBackend, max_restarts=settings.max_restarts, hang_s=settings.timeout_s)
     if settings.replicas == 1:
         return supervised(lambda: _engine(settings, provider, reason, share, adapters))
     if adapters:
@@ -91,7 +88,6 @@ async def open_backends(
     engines: dict[str, Backend] = {}
     adapters = _adapters(settings)
     shares = memory_shares(settings)
-    sleepers = sum(settings.models[name].sleep for name in settings.engines_used)
     async with AsyncExitStack() as stack:
         for name in settings.engines_used:
             wanted = settings.models[name]
@@ -103,7 +99,6 @@ async def open_backends(
                     wanted,
                     share=shares.get(name, 1.0),
                     adapters=tuple(dict.fromkeys(here)),
-                    sleepers=sleepers if wanted.sleep else 1,
                 )
                 try:
                     if deferred is None or wanted.provider not in _DEFERRABLE:
@@ -142,7 +137,7 @@ def _adapters(settings: RunSettings) -> dict[str, Adapter]:
 def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: str) -> None:
     """ConfigError where `provider: auto` led to another one than vLLM, and the settings ask for what only that has."""
     method = settings.speculative.method
-    for key, found in (("speculative", method), ("compile", settings.compile), ("sleep", settings.sleep)):
+    for key, found in (("speculative", method), ("compile", settings.compile)):
         if found not in ("none", "auto", False):
             allowed = f"nothing, with provider '{provider}', which auto chose because {reason}"
             raise ConfigError.at(key, found, allowed, hint=provider_command("vllm"))

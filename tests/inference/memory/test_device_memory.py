@@ -21,43 +21,23 @@ GIB = 1 << 30
 SIZES = st.tuples(st.integers(0, 60 * GIB), st.integers(0, 1 << 22), st.none() | st.floats(0.05, 1.0))
 
 
-@given(st.lists(st.tuples(st.integers(0, 60 * GIB), st.booleans()), min_size=1, max_size=5), st.integers(8, 200))
-def test_of_those_that_sleep_one_at_a_time_fits_beside_all_others(sizes: list[tuple[int, bool]], gib: int) -> None:
-    device = gib * GIB
-    claims = [MemoryRequest(f"m{i}", weights, 1, sleeps=sleeps) for i, (weights, sleeps) in enumerate(sizes)]
-    sleepers = [claim for claim in claims if claim.sleeps]
-    asleep = max(0, len(sleepers) - 1) * ENGINE_BYTES
-    held = sum(claim.weights + ENGINE_BYTES for claim in claims if not claim.sleeps)
-    held += max((claim.weights + ENGINE_BYTES + asleep for claim in sleepers), default=0)
-    try:
-        shares = utilizations(claims, device)
-    except ConfigError:
-        assert held >= 0.9 * device - 1
-        return
-    assert set(shares) == {claim.name for claim in claims}
-    assert all(shares[claim.name] * device > claim.weights + ENGINE_BYTES - 1 for claim in claims)
-    awake = max((shares[claim.name] for claim in sleepers), default=0.0)
-    others = sum(shares[claim.name] for claim in claims if not claim.sleeps)
-    assert others + awake + asleep / device <= 0.9 + 1e-6
-
-
 @given(st.lists(SIZES, min_size=1, max_size=5), st.integers(8 * GIB, 200 * GIB))
 def test_shares_keep_what_was_asked_hold_every_model_and_fit_together(
     sizes: list[tuple[int, int, float | None]], device: int
 ) -> None:
     claims = [MemoryRequest(f"m{i}", weights, demand, asked) for i, (weights, demand, asked) in enumerate(sizes)]
-    asked = [claim.asked for claim in claims if claim.asked is not None]
+    asked = [claim.utilization for claim in claims if claim.utilization is not None]
     try:
         shares = utilizations(claims, device)
     except ConfigError:
-        needed = sum(c.weights + ENGINE_BYTES for c in claims if c.asked is None)
+        needed = sum(c.weights + ENGINE_BYTES for c in claims if c.utilization is None)
         assert sum(asked) > 1.0 or needed >= (max([0.9, *asked]) - sum(asked)) * device - 1
         return
     assert set(shares) == {claim.name for claim in claims}
     assert sum(shares.values()) <= 1.0 + 1e-6
     for claim in claims:
-        if claim.asked is not None:
-            assert shares[claim.name] == claim.asked
+        if claim.utilization is not None:
+            assert shares[claim.name] == claim.utilization
         else:
             assert shares[claim.name] * device > claim.weights + ENGINE_BYTES
 
@@ -76,20 +56,6 @@ def test_a_large_and_a_small_model_on_one_gpu() -> None:
     assert sum(shares.values()) == pytest.approx(0.9)
     caches = [shares[claim.name] * 80 * GIB - claim.weights - ENGINE_BYTES for claim in claims]
     assert caches[0] == pytest.approx(caches[1]), "the small model plays two roles at half the bytes a token"
-
-
-def test_two_large_models_that_sleep_fit_where_they_would_not_together() -> None:
-    def claims(*, sleep: bool) -> list[MemoryRequest]:
-        return [MemoryRequest("a", 15 * GIB, 1, sleeps=sleep), MemoryRequest("b", 14 * GIB, 1, sleeps=sleep)]
-
-    with pytest.raises(ConfigError):
-        utilizations(claims(sleep=False), 24 * GIB)
-    shares = utilizations(claims(sleep=True), 24 * GIB)
-    assert shares["a"] == shares["b"] == pytest.approx(0.9 - 1 / 24)
-    asked = utilizations(
-        [MemoryRequest("a", 15 * GIB, 1, 0.8, sleeps=True), MemoryRequest("b", 14 * GIB, 1, sleeps=True)], 24 * GIB
-    )
-    assert asked == {"a": 0.8, "b": 0.8}
 
 
 def test_what_cannot_fit_is_refused_with_the_numbers() -> None:

@@ -136,7 +136,6 @@ def test_where_nobody_says_which_gpus_there_are_each_engine_finds_them_itself() 
     [
         ({"replicas": 0}, "greater than or equal to 1"),
         ({"replicas": 2, "provider": "openai"}, "1, with provider 'openai'"),
-        ({"replicas": 2, "sleep": True}, "1, beside sleep"),
     ],
 )
 def test_settings_that_cannot_be_replicated_are_refused(values: dict[str, object], allowed: str) -> None:

@@ -30,6 +30,11 @@ def load(name: str, **settings: Any) -> DataTask:
     return task
 
 
+def optional(task: DataTask) -> Any:
+    """The object that has the task's optional methods."""
+    return task.kind
+
+
 def of(folder: Path, name: str, *records: Any, **settings: Any) -> DataTask:
     path = folder / "data.jsonl"
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -67,7 +72,7 @@ class TestSamples:
             assert answer is not None
             score = task.grade(sample, answer)
             assert (score.value, score.correct) == (1.0, True), sample
-            assert task.kind.observe(sample, answer).failed is not True
+            assert optional(task).observe(sample, answer).failed is not True
             assert not task.grade(sample, "no such answer").correct
             question, _ = task.prompt(sample)
             assert sample.target not in (None, question)
@@ -103,7 +108,7 @@ class TestFinance:
             assert task.grade(Sample("s", "q", target), answer).correct == finer_right(answer, target), (answer, target)
         graded = [(Sample("s", "q", target), answer) for answer, target in pairs]
         theirs = finer_accuracy([answer for answer, _ in pairs], [target for _, target in pairs])
-        assert task.kind.metrics(graded)["answer_accuracy"] == pytest.approx(theirs)
+        assert optional(task).metrics(graded)["answer_accuracy"] == pytest.approx(theirs)
 
     def test_formula_agrees_with_the_original_release(self, tmp_path: Path) -> None:
         task = of(tmp_path, "formula", {"context": "q", "target": "2"})
@@ -116,7 +121,7 @@ class TestFinance:
         """On purpose not what the original does."""
         task = of(tmp_path, "finer", {"context": "q", "target": "t"})
         graded = [(Sample("a", "q", "Revenues,Goodwill"), "Revenues,Goodwill"), (Sample("b", "q", "Revenues,X"), None)]
-        assert task.kind.metrics(graded) == {"answer_accuracy": 0.5}
+        assert optional(task).metrics(graded) == {"answer_accuracy": 0.5}
 
     def test_an_answer_is_never_executed(self, tmp_path: Path) -> None:
         task = of(tmp_path, "finer", {"context": "q", "target": "2"})
@@ -138,7 +143,7 @@ class TestFinance:
     )
     def test_the_form_of_tags_is_observed(self, answer: str, text: str) -> None:
         task = load("finer", path="sample")
-        seen = task.kind.observe(task.splits.test[0], answer)
+        seen = optional(task).observe(task.splits.test[0], answer)
         assert (seen.text, seen.failed) == (text, True if text else None)
 
     @shared
@@ -157,8 +162,8 @@ class TestFinance:
         assert sum(scores) / size < 0.1
         if name == "finer":
             assert len({task.prompt(sample)[1] for sample in samples}) == 1
-            assert all(task.kind.observe(sample, sample.target or "").failed is None for sample in samples)
-            assert task.kind.metrics([(s, s.target) for s in samples]) == {"answer_accuracy": 1.0}
+            assert all(optional(task).observe(sample, sample.target or "").failed is None for sample in samples)
+            assert optional(task).metrics([(s, s.target) for s in samples]) == {"answer_accuracy": 1.0}
         else:
             assert not any("formula" in task.prompt(sample)[0].split("?")[0].lower()[:12] for sample in samples)
 
@@ -180,7 +185,7 @@ class TestEntities:
         task = load("finer_ord", path="sample")
         sample = next(s for s in everything(task) if s.target == "O O O")
         assert task.grade(sample, "O").correct  # what is missing is outside
-        assert task.kind.observe(sample, "O").failed is True
+        assert optional(task).observe(sample, "O").failed is True
         assert task.grade(sample, "O O O B-PER").correct
 
     @pytest.mark.parametrize("answer", ["O,O,O", "['O', 'O', 'O']", "O\nO\nO", ' "O" "O" "O" '])
@@ -192,15 +197,15 @@ class TestEntities:
     def test_bio_consistency_is_observed(self) -> None:
         task = load("finer_ord", path="sample")
         sample = next(s for s in everything(task) if s.target == "O O O")
-        assert "continues nothing" in task.kind.observe(sample, "O I-PER O").text
-        assert "continues nothing" in task.kind.observe(sample, "B-LOC I-PER O").text
-        assert task.kind.observe(sample, "B-PER I-PER I-PER").failed is None
+        assert "continues nothing" in optional(task).observe(sample, "O I-PER O").text
+        assert "continues nothing" in optional(task).observe(sample, "B-LOC I-PER O").text
+        assert optional(task).observe(sample, "B-PER I-PER I-PER").failed is None
 
     def test_failed_samples_are_measured_as_outside(self) -> None:
         task = load("finer_ord", path="sample")
         samples = everything(task)
-        assert task.kind.metrics([(sample, sample.target) for sample in samples])["span_f1"] == 1.0
-        assert task.kind.metrics([(sample, None) for sample in samples])["span_f1"] == 0.0
+        assert optional(task).metrics([(sample, sample.target) for sample in samples])["span_f1"] == 1.0
+        assert optional(task).metrics([(sample, None) for sample in samples])["span_f1"] == 0.0
 
     def test_one_token_a_row_as_the_data_set_is_published(self, tmp_path: Path) -> None:
         path = tmp_path / "ord.csv"
@@ -234,7 +239,7 @@ class TestReasoning:
         task = load("gsm8k", path="sample")
         sample = next(s for s in everything(task) if s.target == "53")
         assert task.grade(sample, answer).correct
-        assert task.kind.same(sample, answer, "53")
+        assert optional(task).same(sample, answer, "53")
 
     def test_the_working_is_not_part_of_the_target(self) -> None:
         assert all("=" not in (sample.target or "") for sample in everything(load("gsm8k", path="sample")))
@@ -254,7 +259,7 @@ class TestReasoning:
         (sample,) = task.splits.test
         assert (sample.question, sample.target) == ("q\nA. x\nB. y", "B")
         assert task.grade(sample, "(b)").correct
-        assert task.kind.observe(sample, "C").failed is True
+        assert optional(task).observe(sample, "C").failed is True
 
     @pytest.mark.parametrize(
         ("record", "message"),
@@ -284,9 +289,9 @@ class TestStructured:
     def test_the_schema_guides_and_is_observed(self, tmp_path: Path) -> None:
         task = of(tmp_path, "json", {"question": "q", "target": {"n": 1}}, answer_schema=self.SCHEMA)
         (sample,) = task.splits.test
-        assert task.kind.answer_schema(sample) == self.SCHEMA
-        assert task.kind.observe(sample, '{"n": "x"}').text == "n: 'x' is not of type 'integer'"
-        assert task.kind.observe(sample, '{"n": 2}').failed is None
+        assert optional(task).answer_schema(sample) == self.SCHEMA
+        assert optional(task).observe(sample, '{"n": "x"}').text == "n: 'x' is not of type 'integer'"
+        assert optional(task).observe(sample, '{"n": 2}').failed is None
 
     def test_a_target_that_breaks_the_schema(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"breaks task.answer_schema: answer: 'n' is a required property"):
@@ -338,9 +343,9 @@ class TestProgram:
         record = {"prompt": "Write f", "tests": ["assert f(3) == 'canary'"], "examples": ["assert f(1) == 1"]}
         task = of(tmp_path, "code", record)
         (sample,) = task.splits.test
-        assert task.kind.observe(sample, "def f(x): return x").failed is False
-        wrong = task.kind.observe(sample, "def f(x): return 0")
+        assert optional(task).observe(sample, "def f(x): return x").failed is False
+        wrong = optional(task).observe(sample, "def f(x): return 0")
         assert wrong.failed is True
         assert "canary" not in wrong.text
         bare = of(tmp_path, "code", {"prompt": "Write f", "tests": ["assert f(3) == 'canary'"]})
-        assert bare.kind.observe(bare.splits.test[0], "def f(x): return 0").failed is None
+        assert optional(bare).observe(bare.splits.test[0], "def f(x): return 0").failed is None

@@ -27,21 +27,20 @@ def memory_shares(settings: RunSettings) -> dict[str, float]:
             engines[name] = model
     if len(engines) < 2:
         return dict.fromkeys(engines, 1.0)
-    claims = [_claim(settings, engines, name) for name in engines]
+    requests = [_request(settings, engines, name) for name in engines]
     if on_cpu():
-        return cache_shares(claims)
+        return cache_shares(requests)
     total = gpu_bytes()
     if total is None:
-        awake = len(engines) - max(0, sum(claim.sleeps for claim in claims) - 1)
-        return dict.fromkeys(engines, 1.0 / awake)
-    return {name: share / DEFAULT_UTILIZATION for name, share in utilizations(claims, total).items()}
+        return dict.fromkeys(engines, 1.0 / len(engines))
+    return {name: share / DEFAULT_UTILIZATION for name, share in utilizations(requests, total).items()}
 
 
 def _is_vllm(model: ModelSettings) -> bool:
     return (resolve_auto().provider if model.provider == "auto" else model.provider) == "vllm"
 
 
-def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: str) -> MemoryRequest:
+def _request(settings: RunSettings, engines: Mapping[str, ModelSettings], name: str) -> MemoryRequest:
     model = engines[name]
     folder = Path(local_folder(model))
     devices = model.gpus_per_engine
@@ -53,6 +52,5 @@ def _claim(settings: RunSettings, engines: Mapping[str, ModelSettings], name: st
         name,
         weights=weight_bytes(folder, dummy=dummy) // devices,
         demand=plays * cache_bytes_per_token(folder) // devices,
-        asked=model.gpu_memory_utilization,
-        sleeps=model.sleep,
+        utilization=model.gpu_memory_utilization,
     )

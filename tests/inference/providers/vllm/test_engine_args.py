@@ -77,12 +77,6 @@ def test_engine_args_win() -> None:
     assert arguments(engine_args={"enforce_eager": False, "max_num_seqs": 7})["max_num_seqs"] == 7
 
 
-def test_sleep_is_for_gpus_and_needs_a_process_for_each_engine() -> None:
-    chosen = arguments(cpu=False, sleep=True)
-    assert (chosen["enable_sleep_mode"], chosen["distributed_executor_backend"]) == (True, "mp")
-    assert arguments(sleep=True) == arguments(), "vLLM refuses the argument on a CPU"
-
-
 def test_adapters_decide_how_many_and_how_large_they_may_be() -> None:
     def adapted(*ranks: int, **engine_args: Any) -> dict[str, Any]:
         settings = ModelSettings(model="/m", engine_args=engine_args)

@@ -12,7 +12,13 @@ import pytest
 
 from ace.errors import EngineDeadError, RequestRejectedError
 from ace.inference.providers.vllm.engine_thread import SteppingThread
-from ace.inference.providers.vllm.hosted_engine import MOST_JOINING, Asked, Finished, HostedEngine, ResponseHandle
+from ace.inference.providers.vllm.hosted_engine import (
+    MOST_JOINING,
+    Finished,
+    HostedEngine,
+    PendingRequest,
+    ResponseHandle,
+)
 
 
 class CountingEngine:
@@ -56,7 +62,7 @@ async def ask(
     loop = asyncio.get_running_loop()
     ticket = ResponseHandle(loop, loop.create_future())
     lora = None if adapter is None else SimpleNamespace(lora_name=adapter)
-    thread.post(lambda: resident.add(Asked(name, [1], params, ticket, lora)))
+    thread.post(lambda: resident.add(PendingRequest(name, [1], params, ticket, lora)))
     return await ticket.future
 
 

@@ -61,9 +61,6 @@ def engine_arguments(
             "block_size": 32,
             "max_num_seqs": max(CPU_SEQUENCES, settings.max_concurrency),
         }
-    elif settings.sleep:
-        # vLLM's allocator for it serves one engine of a process (0.32), so each has a worker process of its own.
-        chosen |= {"enable_sleep_mode": True, "distributed_executor_backend": "mp"}
     if settings.compile != "auto":
         chosen["enforce_eager"] = not settings.compile
     return chosen | _adapter_arguments(settings, adapters) | settings.engine_args

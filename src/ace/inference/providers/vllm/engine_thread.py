@@ -15,8 +15,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import ClassVar, Protocol, TypeVar
 
-from ace.inference.providers.vllm.sleep_scheduler import SleepScheduler, StartingEngine
-
 T = TypeVar("T")
 
 _IDLE_STEP_S = 0.0003
@@ -50,8 +48,6 @@ class SteppingThread:
     def __init__(self) -> None:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._engines: list[Steppable] = []
-        self.rota = SleepScheduler()
-        """The turns of the engines that sleep."""
         self._leases = 0
         self._stopping = False
         # A daemon, so that leaving the process never waits for a lease; `_exit` ends it in order before that.
@@ -82,17 +78,6 @@ class SteppingThread:
         """Run `work` on the thread, between two steps."""
         future: Future[T] = Future()
         self._inbox.put(lambda: _resolve_future(future, work))
-        return future
-
-    def call_in_turn(self, work: Callable[[], T]) -> Future[T]:
-        """Run `work` on the thread when every engine that sleeps is asleep."""
-        future: Future[T] = Future()
-
-        def begin() -> None:
-            _resolve_future(future, work)
-            self.rota.leave(begin)
-
-        self._inbox.put(lambda: self.rota.ask(StartingEngine(), begin))
         return future
 
     def post(self, work: Callable[[], None]) -> None:

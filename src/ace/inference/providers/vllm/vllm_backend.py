@@ -17,7 +17,7 @@ from ace.inference.model_files.lora_adapter import Adapter
 from ace.inference.providers.vllm.engine_args import warn_of_remote_code
 from ace.inference.providers.vllm.engine_startup import Started, start_engine
 from ace.inference.providers.vllm.engine_thread import SteppingThread
-from ace.inference.providers.vllm.hosted_engine import Asked, Finished, HostedEngine, ResponseHandle
+from ace.inference.providers.vllm.hosted_engine import Finished, HostedEngine, PendingRequest, ResponseHandle
 from ace.inference.providers.vllm.speculation import drafted
 from ace.inference.providers.vllm.vllm_errors import missing, rejected
 from ace.inference.text.chat_encoder import ChatEncoder
@@ -59,9 +59,10 @@ class VllmBackend:
     ) -> None:
         began = time.perf_counter()
         self._thread = SteppingThread.lease()
-        call = self._thread.call_in_turn if settings.sleep else self._thread.call
         try:
-            started, self._resident = self._thread.wait_for(call(lambda: self._bring_up(settings, share, adapters)))
+            started, self._hosted = self._thread.wait_for(
+                self._thread.call(lambda: self._bring_up(settings, share, adapters))
+            )
         except BaseException:  # Ctrl-C too: the thread ends with its last engine
             self._thread.release()
             raise
@@ -99,14 +100,14 @@ class VllmBackend:
         except Exception as error:
             raise rejected(error) from error
         loop = asyncio.get_running_loop()
-        ticket = ResponseHandle(loop, loop.create_future())
+        response = ResponseHandle(loop, loop.create_future())
         request_id = f"ace-{next(self._numbers)}"
-        asked = Asked(request_id, token_ids, params, ticket, self._adapter(request))
-        self._thread.post(lambda: self._resident.add(asked))
+        pending = PendingRequest(request_id, token_ids, params, response, self._adapter(request))
+        self._thread.post(lambda: self._hosted.add(pending))
         try:
-            finished = await ticket.future
+            finished = await response.future
         except asyncio.CancelledError:
-            self._thread.post(lambda: self._resident.abort(request_id))
+            self._thread.post(lambda: self._hosted.abort(request_id))
             raise
         return self._completion(finished, began)
 
@@ -116,11 +117,11 @@ class VllmBackend:
 
     def meter(self) -> EngineMeter:
         """Steps of the engine, and their seconds."""
-        return self._resident.meter
+        return self._hosted.meter
 
     def run_on_engine(self, work: Callable[[Any], T]) -> Future[T]:
         """Call `work` with vLLM's own engine on the thread that steps it, between two steps: to inspect or break it."""
-        return self._thread.call(lambda: work(self._resident.engine))
+        return self._thread.call(lambda: work(self._hosted.engine))
 
     async def close(self) -> None:
         """Shut the engine down and free its memory. Closing twice does nothing."""
@@ -128,21 +129,18 @@ class VllmBackend:
             return
         self._closed = True
         try:
-            await asyncio.wrap_future(self._thread.call(lambda: self._thread.drop(self._resident)))
+            await asyncio.wrap_future(self._thread.call(lambda: self._thread.drop(self._hosted)))
         finally:
             self._thread.release()
 
     def _bring_up(
         self, settings: ModelSettings, share: float, adapters: Sequence[Adapter]
     ) -> tuple[Started, HostedEngine]:
-        """An engine that is stepped from now on, asleep where it sleeps. On the stepping thread."""
+        """Start an engine and step it from now on. On the stepping thread."""
         started = start_engine(settings, share, adapters)
-        rota = self._thread.rota if settings.sleep else None
-        resident = HostedEngine(started.engine, settings.model, mixing=started.device != "cpu", rota=rota)
-        self._thread.adopt(resident)
-        if rota is not None:
-            resident.sleep()
-        return started, resident
+        hosted = HostedEngine(started.engine, settings.model, mixing=started.device != "cpu")
+        self._thread.adopt(hosted)
+        return started, hosted
 
     def _adapter(self, request: Request) -> Any:
         """VLLM's name for the request's adapter, None where it has none."""
