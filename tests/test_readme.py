@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from ace.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+ADAPT, *BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = sorted({match.split()[0] for match in re.findall(r"^\$ ace ([a-z-]+)", README, re.MULTILINE)})
 LINKS = sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README)))
 
@@ -28,8 +31,26 @@ def test_the_python_of_the_readme_runs(
     assert capsys.readouterr().out.strip()
 
 
+def test_adaptation_of_samples_in_memory(tmp_path: Path) -> None:
+    """The README's first Python, with a scripted model in the place of the large one."""
+    model = '"Qwen/Qwen2.5-7B-Instruct"'
+    assert model in ADAPT
+    code = "from scripted_desk import answer\n" + ADAPT.replace(model, "ace.ScriptedBackend(answer)")
+    path = os.pathsep.join(filter(None, (str(ROOT / "examples"), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1.0 ['Tickets about ")
+
+
 def test_the_readme_shows_python() -> None:
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 2
 
 
 def test_the_csv_and_its_config(tmp_path: Path) -> None:

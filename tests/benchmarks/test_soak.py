@@ -8,11 +8,15 @@ import pytest
 
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import Message, Request, Sampling
-from benchmarks.soak import measure_soak
+from benchmarks.soak import SoakReport, measure_soak
 
 
-def test_a_short_soak_measures_every_tenth_and_works_to_its_end() -> None:
-    report = measure_soak(samples=501, seed=4)
+@pytest.fixture(scope="module")
+def report() -> SoakReport:
+    return measure_soak(samples=501, seed=4)
+
+
+def test_a_short_soak_measures_every_tenth_and_works_to_its_end(report: SoakReport) -> None:
     assert report.samples == 1000  # whole epochs
     assert [row.samples for row in report.rows] == list(range(100, 1001, 100))
     assert all(row.wall_s > 0 and row.cpu_s > 0 and row.rss_bytes > 1 << 20 for row in report.rows)
@@ -23,13 +27,12 @@ def test_a_short_soak_measures_every_tenth_and_works_to_its_end() -> None:
     assert report.rss_slope < 20_000  # bytes a sample; one kept request alone would be thousands
 
 
-def test_the_report_can_be_written() -> None:
-    report = measure_soak(samples=500, seed=5)
+def test_the_report_can_be_written(report: SoakReport) -> None:
     numbers = json.loads(json.dumps(report.to_json()))
-    assert numbers["samples"] == 500
+    assert numbers["samples"] == 1000
     assert numbers["wall_ratio"] == pytest.approx(numbers["rows"][-1]["wall_s"] / numbers["rows"][1]["wall_s"])
     table = report.to_markdown()
-    assert table.startswith("`python -m benchmarks soak --samples 500 --seed 5`")
+    assert table.startswith("`python -m benchmarks soak --samples 1000 --seed 4`")
     assert table.count("\n| ") >= 10
 
 

@@ -27,9 +27,9 @@ def test_every_sample_is_planned_once_an_epoch(
         batches = [plan for plan in plans if plan.epoch == epoch]
         assert sorted(s.id for plan in batches for s in plan.samples) == sorted(s.id for s in SAMPLES)
         assert [plan.ends_epoch for plan in batches] == [False] * (len(batches) - 1) + [True]
-        assert {plan.begins for plan in batches} == {batches[0].index}
+        assert {plan.epoch_start for plan in batches} == {batches[0].index}
     for plan in plans:
-        assert plan.left == sum(len(later.samples) for later in plans[plan.index + 1 :])
+        assert plan.samples_after == sum(len(later.samples) for later in plans[plan.index + 1 :])
     assert plans == plan_batches(SAMPLES, epochs=epochs, batch_size=size, shuffle=shuffle, seed=seed)
 
 

@@ -293,6 +293,7 @@ def encoder(request: pytest.FixtureRequest) -> tuple[Any, Any]:
 
 
 @with_each_input
+@pytest.mark.engine
 def test_no_text_becomes_a_control_token(encoder: tuple[Any, Any], hostile: Hostile) -> None:
     tokenizer, chat = encoder
     if any("\ud800" <= char <= "\udfff" for char in hostile.text):

@@ -92,7 +92,7 @@ def test_optional_parts_of_the_standard_pack_leave_no_trace(role: RoleName) -> N
     needed = {"generator": ["question"], "reflector": ["question", "answer"], "curator": ["insights"]}[role]
     bare = pack.messages(role, PLAYBOOK, values(role, **{name: f"(({name}))" for name in needed}))[1].content
     assert "{{" not in bare and "$" not in bare and "\n\n\n" not in bare
-    optional = PLACEHOLDERS[role] - set(needed) - {"ids"}
+    optional = PLACEHOLDERS[role] - set(needed) - {"ids", "reasons"}
     full = pack.messages(role, PLAYBOOK, {name: f"(({name}))" for name in PLACEHOLDERS[role]})[1].content
     assert all(f"(({name}))" not in bare and f"(({name}))" in full for name in optional)
 

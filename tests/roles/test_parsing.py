@@ -193,3 +193,19 @@ def test_the_limits_of_repair_leave_room_for_real_answers() -> None:
     text = json.dumps({"reasoning": "x" * 2_000, "operations": operations})
     assert len(text) < MOST_REPAIRED and len(text) * 22 < MOST_REPAIR_WORK and text.count('"') < MOST_REPAIR_QUOTES
     assert len(parse(text[:-1] + ",}", Curation).operations) == 20
+
+
+def test_operations_one_after_the_other_are_one_curation() -> None:
+    first = '{"type": "ADD", "section": "str", "content": "a"}\n{"op": "remove", "id": "STR_00002"}'
+    text = first + '\n{"op": "add", "content": "b"}'
+    assert [operation.type for operation in parse(text, Curation).operations] == ["ADD", "REMOVE", "ADD"]
+
+
+def test_what_was_run_on_or_corrected_is_named() -> None:
+    for between, note in (
+        ("\n\nQuestion: next?\n", "1 more after the answer left out: the text went on with another turn"),
+        (" Wait, no: ", "1 before the answer left out: corrected"),
+    ):
+        left_out: list[str] = []
+        parse(f'{{"final_answer": "1"}}{between}{{"final_answer": "2"}}', GeneratorAnswer, left_out=left_out)
+        assert left_out == [note]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 
-from ace.errors import ParseError, PromptTooLongError, TransientError
+from ace.errors import ParseError, PromptPackError, PromptTooLongError, TransientError
 from ace.playbook.bullet import Bullet, Counters, Provenance
 from ace.playbook.delta import Add, Delta, Merge, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, Section
 from ace.prompts import load_pack
 from ace.roles import (
+    AnsweredSample,
     BulletTag,
     Curation,
     GeneratorAnswer,
@@ -25,6 +27,7 @@ from ace.roles import (
     generate,
     insight_lines,
     reflect,
+    reflect_together,
     reflection_text,
     tags_to_delta,
     to_delta,
@@ -83,7 +86,7 @@ def test_a_schema_goes_only_to_a_guided_engine() -> None:
     for guided in (True, False):
         run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=guided))
     first, second = engine.requests
-    assert first.schema is not None and first.schema["required"] == ["reasoning", "bullet_ids", "final_answer"]
+    assert first.schema is not None and first.schema["required"] == ["bullet_ids", "reasoning", "final_answer"]
     assert second.schema is None and first.messages == second.messages
 
 
@@ -290,3 +293,38 @@ def test_the_layout_of_answers_is_the_packs() -> None:
     for pack in (STANDARD, MICRO):
         run(generate(engine.complete, pack, RULES, SAMPLE, sampling=SAMPLING, guided=True))
     assert [request.layout for request in engine.requests] == [STANDARD.layout, "compact"]
+
+
+def test_without_reasoning_the_generator_is_not_asked_for_it() -> None:
+    engine = Engine('{"bullet_ids": ["str-00001"], "final_answer": "42"}')
+    pack = STANDARD.without_reasoning()
+    run(generate(engine.complete, pack, RULES, SAMPLE, sampling=SAMPLING, guided=True))
+    (request,) = engine.requests
+    assert request.schema is not None and request.schema["required"] == ["bullet_ids", "final_answer"]
+    assert request.schema["properties"]["bullet_ids"]["maxItems"] == 1
+    assert "reasoning" not in engine.asked
+
+
+def test_a_pack_that_always_asks_for_reasoning_cannot_do_without() -> None:
+    with pytest.raises(PromptPackError, match="'micro' has no text"):
+        MICRO.without_reasoning()
+
+
+@pytest.mark.parametrize(("target", "form"), [("B-2 (x)", True), ('say "b"', False), ("long " * 20, False)])
+def test_a_guided_insight_of_several_samples_names_their_target(target: str, form: bool) -> None:
+    engine = Engine(json.dumps({"reasoning": ["a", "b"], "key_insight": "k"}))
+    samples = [AnsweredSample(Sample(name, f"Question {name}?", target=target), "no") for name in ("one", "two")]
+    prompts = [(each.sample.question, "") for each in samples]
+    result = run(
+        reflect_together(engine.complete, STANDARD, RULES, samples, sampling=SAMPLING, guided=True, prompts=prompts)
+    )
+    assert result.value is not None and result.value.key_insight == "k"
+    assert all(text in engine.asked for text in ("Question one?", "Question two?"))
+    schema = engine.requests[0].schema
+    assert schema is not None
+    pattern = schema["properties"]["key_insight"].get("pattern")
+    assert (pattern is not None) == form
+    if form:
+        assert re.fullmatch(pattern, f"When the question is about things in boxes, the answer is {target}.")
+        assert not re.fullmatch(pattern, f"When the question is about a, b, the answer is {target}.")
+        assert schema["properties"]["reasoning"]["maxItems"] == 2

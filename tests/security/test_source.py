@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import ace
@@ -13,6 +14,7 @@ LISTENERS = {"socketserver", "http.server", "xmlrpc.server", "wsgiref", "uvicorn
 RUNNERS = {"eval", "exec", "compile", "__import__"}
 
 
+@cache
 def trees() -> list[tuple[Path, ast.AST]]:
     files = sorted(SOURCE.rglob("*.py"))
     assert len(files) > 100
@@ -29,6 +31,7 @@ def imported(tree: ast.AST) -> set[str]:
     return names
 
 
+@cache
 def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:
     """Every call with the dotted name of what is called."""
     return [(ast.unparse(node.func), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -36,7 +39,12 @@ def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:
 
 def test_nothing_that_unpickles_or_listens_is_imported() -> None:
     found = {str(path): names for path, tree in trees() if (names := imported(tree) & (FORBIDDEN_MODULES | LISTENERS))}
-    assert found == {}
+    # The dashboard listens where `ace ui` is asked to, and nothing else does.
+    assert found == {
+        "cli/commands/ui_command.py": {"uvicorn"},
+        "dashboard/access.py": {"fastapi"},
+        "dashboard/app.py": {"fastapi"},
+    }
 
 
 def test_no_text_is_run_as_code() -> None:

@@ -77,6 +77,11 @@ class AdaptationSettings(Settings):
     together, up to that many in one call: a rule shows in what they have in common. `max_rounds: 0` leaves out the
     reflections on each of them alone.
 
+    With `join_cases` the reflector names the case of each wrong sample in a few words, and the cases of one target
+    become one insight, without a further call.
+
+    With `curation: append` no curator is asked: each insight becomes a bullet as it is, and dedup and trials decide.
+
     With `try_bullets` each new or changed bullet is tried on up to that many samples of its batch before it is
     committed: one that mends no more of them than it breaks is left out, and counted with the skipped operations.
 
@@ -103,7 +108,9 @@ class AdaptationSettings(Settings):
     reflect_on_success: bool = True
     early_stop: EarlyStopSettings = EarlyStopSettings()
     reflect_together: int = Field(default=1, ge=1)
+    join_cases: bool = False
     try_bullets: int = Field(default=0, ge=0)
+    curation: Literal["model", "append"] = "model"
     curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     curator_reduce: bool = False
     validate_each_epoch: bool = True

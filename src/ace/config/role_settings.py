@@ -42,10 +42,19 @@ class RoleSettings(Settings):
     top_p: float = Field(default=0.95, gt=0.0, le=1.0)
 
 
+class GeneratorSettings(RoleSettings):
+    """How the generator answers.
+
+    Without `reasoning` it names the bullet that decides and answers at once, for far fewer tokens.
+    """
+
+    reasoning: bool = True
+
+
 class RolesSettings(Settings):
     """The three roles."""
 
-    generator: RoleSettings = RoleSettings()
+    generator: GeneratorSettings = GeneratorSettings()
     reflector: RoleSettings = RoleSettings()
     curator: RoleSettings = RoleSettings()
 

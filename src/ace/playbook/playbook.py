@@ -106,10 +106,7 @@ class Playbook:
 
     @cached_property
     def ids_by_text(self) -> dict[str, list[str]]:
-        """Ids of the live bullets by their content with its white space collapsed.
-
-        Two of one content can come from a file.
-        """
+        """Ids of the live bullets by their content with collapsed white space. A file can have two of one content."""
         ids: dict[str, list[str]] = {}
         for bullet in self.bullets:
             ids.setdefault(normalize_whitespace(bullet.content), []).append(bullet.id)

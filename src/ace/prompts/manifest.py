@@ -21,6 +21,7 @@ _OPTIONAL_FIELDS = Literal[
     "root_cause_analysis",
     "correct_approach",
     "reason",
+    "section",
     "bullet_ids",
     "bullet_tags",
 ]
@@ -44,10 +45,13 @@ class LineTexts(_Strict):
 class AnswerRules(_Strict):
     """What bounds a guided answer: the bullets that a prompt shows are all that it can name, and lists end.
 
-    `most_bullets` are the ids or tags in one answer, `most_operations` those of one curation.
+    The generator names up to `most_used` bullets, with `ids_first` before it reasons. `most_bullets` are the ids or
+    tags in one answer of the other roles, `most_operations` those of one curation.
     """
 
     layout: JsonLayout = "spaced"
+    ids_first: bool = False
+    most_used: Annotated[int, Field(ge=1)] = 6
     most_bullets: Annotated[int, Field(ge=1)] = 6
     most_operations: Annotated[int, Field(ge=1)] = 10
 
@@ -64,7 +68,9 @@ class Manifest(_Strict):
 
     `one_line` puts every text of a sample or an answer on one line: for packs that mark data by lines, not by tags.
     `together` is the reflector's text for several samples that share `$target`; each of `$samples` reads as
-    `together_sample`. `again` asks once more, without reasoning, where an answer was cut off or cannot be read.
+    `together_sample`, and `together_insight` is the form of a guided insight, in which the model fills in `$case`.
+    `case` is its text for a single one, of which only the case is to be named. `again` asks once more, without
+    reasoning, where an answer was cut off or cannot be read.
     """
 
     name: Annotated[str, Field(pattern=r"\S")]
@@ -76,6 +82,8 @@ class Manifest(_Strict):
     reflection: str = "$key_insight"
     together: str = ""
     together_sample: str = "$question"
+    together_insight: str = ""
+    case: str = ""
     again: str = ""
     answers: AnswerRules | None = None
     one_line: bool = False

@@ -29,11 +29,12 @@ from ace.types import ROLES, JsonLayout, Message, RoleName
 __all__ = ["OPERATIONS", "PromptPack", "find_pack", "load_pack", "packaged_packs"]
 
 PLACEHOLDERS: Mapping[RoleName, frozenset[str]] = {
-    "generator": frozenset({"question", "context", "reflection", "ids"}),
+    "generator": frozenset({"question", "context", "reflection", "ids", "reasons"}),
     "reflector": frozenset({"question", "context", "reasoning", "answer", "feedback", "target", "bullets", "ids"}),
     "curator": frozenset({"insights", "sections", "stats", "ids"}),
 }
-"""What each role's text may name; `$ids` are those of the bullets that the prompt shows, nothing where it has none."""
+"""What each role's text may name; `$ids` are those of the bullets that the prompt shows, nothing where it has none.
+`$reasons` is given where the generator is to reason."""
 
 REFLECTION_PLACEHOLDERS = frozenset(
     {"error_identification", "root_cause_analysis", "correct_approach", "key_insight", "insight"}
@@ -55,7 +56,8 @@ class PromptPack:
     `preamble` is the text before the playbook, made of `opening` by `for_task`.
     `one_line` folds the texts of samples and answers, `omit` names answer fields that the pack does not ask for,
     `operations` the ones its curator may propose, `sections` those that an empty playbook begins with. `answers` bounds
-    what guided answers hold, and `again` asks for an answer that was cut off or cannot be read.
+    what guided answers hold, and `again` asks for an answer that was cut off or cannot be read. `reasons` says whether
+    the generator reasons before it answers.
     """
 
     name: str
@@ -71,8 +73,11 @@ class PromptPack:
     insight_separator: str = ""
     together: PromptTemplate | None = None
     together_sample: PromptTemplate | None = None
+    together_insight: PromptTemplate | None = None
+    case: PromptTemplate | None = None
     again: str = ""
     answers: AnswerRules | None = None
+    reasons: bool = True
     one_line: bool = False
     omit: frozenset[str] = frozenset()
     operations: tuple[str, ...] = OPERATIONS
@@ -92,6 +97,12 @@ class PromptPack:
         """The pack with the task's instructions in its preamble, where it shows them there."""
         return replace(self, preamble=self.opening.fill({"instructions": instructions.strip()}))
 
+    def without_reasoning(self) -> PromptPack:
+        """The pack for a generator that answers at once. PromptPackError where its text always asks for reasoning."""
+        if "reasons" not in self.templates["generator"].placeholders:
+            raise PromptPackError(f"prompt pack '{self.name}' has no text for a generator without reasoning")
+        return replace(self, reasons=False)
+
     def messages(self, role: RoleName, playbook: str, values: Mapping[str, str]) -> tuple[Message, ...]:
         """The conversation for one call; `values` must hold every placeholder that the role's text names.
 
@@ -99,6 +110,8 @@ class PromptPack:
         """
         if self.one_line and role != "curator":  # a curator's values are lists that `curate` made of folded lines
             values = {name: " ".join(value.split()) for name, value in values.items()}
+        if role == "generator":
+            values = {**values, "reasons": "yes" if self.reasons else ""}
         user = self.templates[role].fill(values)
         if role == "generator" and self.retry is not None and values["reflection"].strip():
             user += self.retry.fill(values)
@@ -108,10 +121,11 @@ class PromptPack:
         self, playbook: str, samples: Sequence[Mapping[str, str]], *, target: str
     ) -> tuple[Message, ...]:
         """The reflector's conversation about several samples that share `target`; PromptPackError without a text."""
-        if self.together is None or self.together_sample is None:
+        template = self.case if len(samples) == 1 and self.case is not None else self.together
+        if template is None or self.together_sample is None:
             raise PromptPackError(f"prompt pack '{self.name}' has no text for several samples together")
         texts = "\n".join(self.together_sample.fill(sample) for sample in samples)
-        user = self.together.fill({"samples": texts, "target": target})
+        user = template.fill({"samples": texts, "target": target})
         return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
 
 
@@ -187,6 +201,8 @@ def _load(folder: Traversable, source: str) -> PromptPack:
         together_sample=_together(
             manifest.together_sample, source, "together_sample", {"question", "context", "answer"}, "question"
         ),
+        case=_together(manifest.case, source, "case", {"samples", "target"}, "samples"),
+        together_insight=_together(manifest.together_insight, source, "together_insight", {"case", "target"}, "case"),
         again=manifest.again.strip(),
         answers=manifest.answers,
         one_line=manifest.one_line,

@@ -13,7 +13,7 @@ from ace.roles.answers import (
 )
 from ace.roles.curator import bullet_stats, curate, insight_lines, tags_to_delta, to_delta
 from ace.roles.generator import generate
-from ace.roles.joint_reflection import AnsweredSample, reflect_together
+from ace.roles.joint_reflection import AnsweredSample, join_cases, reflect_together
 from ace.roles.parsing import parse
 from ace.roles.reflector import reflect, reflection_text
 from ace.roles.role_call import CallRecord, Complete, RoleResult
@@ -35,6 +35,7 @@ __all__ = [
     "curate",
     "generate",
     "insight_lines",
+    "join_cases",
     "parse",
     "reflect",
     "reflect_together",

@@ -223,7 +223,7 @@ class AddOp(_Answer):
 
     type: Literal["ADD"]
     reason: Text = ""
-    section: Text = ""
+    section: Text
     content: FilledText
 
 
@@ -260,7 +260,7 @@ def _upper_type(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     kind = next((value[key] for key in _TYPE_KEYS if isinstance(value.get(key), str)), None)
-    return value if kind is None else {**value, "type": kind.strip().upper()}
+    return value if kind is None else {"section": "", **value, "type": kind.strip().upper()}
 
 
 OperationAnswer = Annotated[AddOp | UpdateOp | MergeOp | RemoveOp, Field(discriminator="type")]

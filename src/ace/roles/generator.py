@@ -51,7 +51,14 @@ async def generate(
 
 
 def _schema(pack: PromptPack, playbook: str, final_answer: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    schema = pack_schema(pack, GeneratorAnswer, playbook)
-    if final_answer is None:
-        return schema
-    return {**schema, "properties": {**schema["properties"], "final_answer": dict(final_answer)}}
+    omit = frozenset[str]() if pack.reasons else frozenset({"reasoning"})
+    schema = pack_schema(pack, GeneratorAnswer, playbook, omit=omit)
+    fields = dict(schema["properties"])
+    if final_answer is not None:
+        fields["final_answer"] = dict(final_answer)
+    if pack.answers is not None and "bullet_ids" in fields:
+        ids = {**fields.pop("bullet_ids"), "maxItems": pack.answers.most_used}
+        answer = fields.pop("final_answer")
+        fields = {"bullet_ids": ids, **fields} if pack.answers.ids_first else {**fields, "bullet_ids": ids}
+        fields["final_answer"] = answer
+    return {**schema, "properties": fields, "required": list(fields)}

@@ -79,14 +79,19 @@ def response_schema(
 
 
 def pack_schema(
-    pack: PromptPack, model: type[BaseModel], playbook: str, *, sections: tuple[str, ...] = ()
+    pack: PromptPack,
+    model: type[BaseModel],
+    playbook: str,
+    *,
+    sections: tuple[str, ...] = (),
+    omit: frozenset[str] = frozenset(),
 ) -> Mapping[str, Any]:
     """The schema of `model` under the rules of `pack`, for a prompt that shows the rendered `playbook`."""
     if pack.answers is None:
-        return response_schema(model, omit=pack.omit, operations=pack.operations, sections=sections)
+        return response_schema(model, omit=pack.omit | omit, operations=pack.operations, sections=sections)
     return response_schema(
         model,
-        omit=pack.omit,
+        omit=pack.omit | omit,
         operations=pack.operations,
         sections=sections,
         bullets=rendered_ids(playbook),

@@ -85,24 +85,27 @@ class _Reader(Generic[Answer]):
         if self._many(spoken.text):
             self.problem = f"a list of several objects ({self.problem})"
             return None
-        for body in _bodies(spoken.text):
-            if (fit := self._read_body(body, repair=repair)) is not None:
-                return fit
+        if (fit := self._among_objects(spoken.text, repair=repair)) is not None:
+            return fit
         if '{\\"' in spoken.text and (whole := self._whole(f'"{spoken.text.strip()}"')) is not None:
             return whole
         if spoken.unfinished:
             self.problem = "cut off while thinking: the thoughts were never closed"
         return None
 
-    def _read_body(self, body: str, *, repair: bool) -> _Fit[Answer] | None:
-        fits = list(self._fits_in(body))
-        if fits:
-            return _choose(fits, body)
-        if repair:
+    def _among_objects(self, text: str, *, repair: bool) -> _Fit[Answer] | None:
+        """The answer among the objects in `text`; a broken one before another turn rather than a whole one after it."""
+        fits = list(self._fits_in(text))
+        turn = _next_turn(text)
+        if fits and fits[0].start < turn:
+            return _choose(fits, text)
+        for body in dict.fromkeys((text[:turn], text)) if repair else ():
             for value in repaired(body, _keys(self._model)):
                 if (fit := self._fit(value)) is not None:
                     return fit
-        return None
+            if fits:
+                break
+        return _choose(fits, text) if fits else None
 
     def _whole(self, text: str) -> _Fit[Answer] | None:
         try:
@@ -150,14 +153,14 @@ class _Reader(Generic[Answer]):
         return None
 
 
-def _bodies(text: str) -> tuple[str, ...]:
-    """The turn that was asked for, where the text goes on with another one behind an object; then the whole text."""
+def _next_turn(text: str) -> int:
+    """Where another turn begins behind what looks like an object; the end of `text` where none does."""
     end = text.find("}")
     begins = re.search(r"\{\s*[\"']", text)
     if begins is None or end < begins.start():
-        return (text,)
+        return len(text)
     turn = _TURN.search(text, max(end, begins.end()))
-    return (text,) if turn is None else (text[: turn.start()], text)
+    return len(text) if turn is None else turn.start()
 
 
 def _choose(fits: Sequence[_Fit[Answer]], text: str) -> _Fit[Answer]:

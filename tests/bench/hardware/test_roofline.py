@@ -128,12 +128,14 @@ def test_heads_may_have_a_size_of_their_own_and_experts_have_no_known_cost(tmp_p
     assert ceiling.bound([ModelCalls(str(tmp_path), (Usage(1, 0, 1),), 1)], 1.0) is None and ceiling.rooflines == {}
 
 
+@pytest.mark.engine
 def test_rates_are_measured() -> None:
     pytest.importorskip("torch")
     rate = roofline_here(SMALL, seconds=0.0)
     assert 0 < rate.flops_per_s < float("inf") and 0 < rate.bytes_per_s < float("inf")
 
 
+@pytest.mark.engine
 def test_each_shape_is_measured_once_and_each_model_has_its_name(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     same = tmp_path / "same"

@@ -123,8 +123,54 @@ def test_a_bullet_that_mends_nothing_or_breaks_more_is_left_out_and_counted(tmp_
     assert "tried on 6 samples, it corrects 0 and breaks 2" in reasons
 
 
+def test_insights_can_become_bullets_without_a_curator(tmp_path: Path) -> None:
+    changes = {
+        "adaptation__curation": "append",
+        "adaptation__max_rounds": 0,
+        "adaptation__reflect_together": 8,
+        "adaptation__reflect_on_success": False,
+    }
+    summary, backend, store = learn(tmp_path, Student(), **changes)
+    with store:
+        bullets = store.playbook(summary.run).bullets
+    assert [bullet.content for bullet in bullets] == [f"{name} things are {code}" for name, code in COLOURS.items()]
+    assert {bullet.created.role for bullet in bullets} == {"reflector"}
+    assert not asked(backend, "operations")
+
+
 def test_without_trials_all_of_them_are_committed(tmp_path: Path) -> None:
     student = Student("Read every question twice.")
     summary, _, store = learn(tmp_path, student, adaptation__max_rounds=1, adaptation__curator_groups=1)
     with store:
         assert contents(store, summary) == ["Read every question twice."]
+
+
+def test_cases_of_one_target_become_one_insight(tmp_path: Path) -> None:
+    class Namer(Student):
+        """Names the case of one sample in the pack's form: its number, and for number 0 what the prompt says."""
+
+        def __call__(self, request: Request) -> str:
+            user = request.messages[-1].content
+            if request.schema is None or "key_insight" not in request.schema["properties"]:
+                return super().__call__(request)
+            assert list(request.schema["properties"]) == ["key_insight"] and user.count("<question>") == 1
+            number = re.search(r"number (\d)", user)
+            code = re.search(r"\w-\d$", user.split("</right_answer>")[0].strip())
+            assert number is not None and code is not None
+            case = f"number {number.group(1)}" if number.group(1) != "0" else "the writer of the question needs"
+            return json.dumps({"key_insight": f"When the question is about {case}, the answer is {code.group()}."})
+
+    changes = {
+        "adaptation__batch_size": 12,
+        "adaptation__curation": "append",
+        "adaptation__max_rounds": 0,
+        "adaptation__join_cases": True,
+        "adaptation__reflect_on_success": False,
+    }
+    summary, backend, store = learn(tmp_path, Namer(), **changes)
+    with store:
+        assert contents(store, summary) == [
+            f"When the question is about number 1 or number 2 or number 3, the answer is {code}."
+            for code in sorted(COLOURS.values())
+        ]
+    assert len(asked(backend, "key_insight")) == 12

@@ -15,7 +15,6 @@ from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, PromptT
 from ace.inference import Backend, create_backend
 from ace.types import Completion, Message, Request, Sampling
 
-pytest.importorskip("transformers")
 pytestmark = pytest.mark.engine
 
 T = TypeVar("T")

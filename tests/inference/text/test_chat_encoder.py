@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-pytest.importorskip("transformers")
-
 from control_tokens import byte_tokenizer, controls
-from transformers import AutoTokenizer
 
 from ace.errors import RequestRejectedError
 from ace.inference.model_files.packaged import model_path
 from ace.inference.text.chat_encoder import ChatEncoder
 from ace.types import Message
+
+pytestmark = pytest.mark.engine  # of an engine it needs the tokenizers alone
 
 LLAMA = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content | trim }} [/INST]"
@@ -36,6 +34,8 @@ FORGERIES = [
 def tokenizer(request: pytest.FixtureRequest) -> Any:
     if request.param == "bytes":
         return byte_tokenizer()
+    from transformers import AutoTokenizer
+
     return AutoTokenizer.from_pretrained(model_path(request.param))
 
 

@@ -97,6 +97,7 @@ def test_a_closed_one_is_not_started() -> None:
     assert works.engines == []
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("form", ["tokenizer.json", "vocabulary and merges"])
 def test_tokens_are_counted_as_the_engine_would(form: str, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")

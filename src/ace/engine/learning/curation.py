@@ -14,6 +14,7 @@ from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
 from ace.engine.feedback.signals import permitted_samples
 from ace.engine.learning.bullet_trials import try_bullets
+from ace.engine.learning.early_stopping import insight_parts
 from ace.engine.learning.lessons import Lesson, collect_lessons
 from ace.engine.loop.sample_loop import SampleResult
 from ace.playbook import (
@@ -80,7 +81,10 @@ class Curator:
         lessons, calls = await collect_lessons(self._context, prefix, self._results, batch=self._batch)
         self._calls[-1] = calls
         groups = split_groups(lessons, adaptation.curator_groups)
-        deltas = await gather_all(self._curate_group(prefix, group, number) for number, group in enumerate(groups))
+        if adaptation.curation == "append":
+            deltas = [self._append(lessons)]
+        else:
+            deltas = await gather_all(self._curate_group(prefix, group, n) for n, group in enumerate(groups))
         if adaptation.curator_reduce and sum(1 for delta in deltas if delta.operations) > 1:
             deltas = await self._reduce(prefix, deltas, lessons, len(groups))
         proposed = [*map(_tags, self._results), *deltas]
@@ -143,6 +147,25 @@ class Curator:
 
     def _ordered_calls(self) -> tuple[CallRecord, ...]:
         return tuple(call for group in sorted(self._calls) for call in self._calls[group])
+
+    def _append(self, lessons: Sequence[Lesson]) -> Delta:
+        """Each insight as a bullet of the first section, without a call."""
+        sections = self._playbook.sections
+        operations = [
+            Add(
+                section=sections[0].slug if sections else "note",
+                content=" ".join(part.split()),
+                provenance=Provenance(
+                    run=self._context.run,
+                    batch=self._batch,
+                    sample=", ".join(result.sample.id for result in lesson.results),
+                    role="reflector",
+                ),
+            )
+            for lesson in lessons
+            for part in insight_parts(lesson.reflection.key_insight, self._context.pack.insight_separator)
+        ]
+        return Delta(tuple(operations))
 
     async def _curate_group(self, prefix: str, group: Sequence[Lesson], number: int) -> Delta:
         delta = await self.propose(

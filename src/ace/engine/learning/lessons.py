@@ -10,8 +10,7 @@ from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.feedback.signals import has_labels
 from ace.engine.loop.sample_loop import SampleResult
-from ace.roles import CallRecord, Reflection
-from ace.roles.joint_reflection import AnsweredSample
+from ace.roles import AnsweredSample, CallRecord, Reflection, RoleResult, join_cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +31,15 @@ async def collect_lessons(
 ) -> tuple[list[Lesson], tuple[CallRecord, ...]]:
     """Collect the insights of a batch in sample order, and the calls made for them.
 
-    With `reflect_together` the samples that were answered wrongly and share a target are reflected on once more, up to
-    that many in one call; its insight takes the place of theirs. Where the call fails, theirs stay.
+    With `reflect_together` or `join_cases` the samples that were answered wrongly and share a target get one insight
+    together, which takes the place of theirs. Where the calls fail, theirs stay.
     """
-    most = context.settings.adaptation.reflect_together
-    if most == 1 or not has_labels(context.settings):
+    adaptation = context.settings.adaptation
+    if (adaptation.reflect_together == 1 and not adaptation.join_cases) or not has_labels(context.settings):
         return [_own(result) for result in results if _insight(result)], ()
-    groups = list(_group(results, most))
-    reflected = await gather_all(_reflect(context, prefix, group, batch, n) for n, group in enumerate(groups))
+    groups = list(_group(results, len(results) if adaptation.join_cases else adaptation.reflect_together))
+    reflect = _name_cases if adaptation.join_cases else _reflect
+    reflected = await gather_all(reflect(context, prefix, group, batch, n) for n, group in enumerate(groups))
     lessons: list[Lesson] = []
     for group, (reflection, _) in zip(groups, reflected, strict=True):
         if reflection is not None and reflection.key_insight.strip():
@@ -84,3 +84,28 @@ async def _reflect(
     except SAMPLE_ERRORS:
         return None, ()
     return result.value, result.calls
+
+
+async def _name_cases(
+    context: RunContext, prefix: str, group: Sequence[SampleResult], batch: int, number: int
+) -> tuple[Reflection | None, tuple[CallRecord, ...]]:
+    """A short call for each sample, and one insight for the cases that they name."""
+    if group[0].outcome.first_correct is not False:
+        return None, ()
+    named = await gather_all(
+        _reflect_alone(context, prefix, result, f"batch-{batch}-{number}", n) for n, result in enumerate(group)
+    )
+    calls = tuple(call for result in named if result is not None for call in result.calls)
+    insights = [result.value.key_insight for result in named if result is not None and result.value is not None]
+    joined = join_cases(context.pack, insights, group[0].sample.target or "")
+    return (Reflection(key_insight=joined) if joined else None), calls
+
+
+async def _reflect_alone(
+    context: RunContext, prefix: str, result: SampleResult, purpose: str, number: int
+) -> RoleResult[Reflection] | None:
+    samples = [AnsweredSample(result.sample, result.first_answer)]
+    try:
+        return await context.roles.reflect_together(prefix, samples, purpose=purpose, group=number)
+    except SAMPLE_ERRORS:
+        return None

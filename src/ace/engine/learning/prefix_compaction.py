@@ -63,8 +63,8 @@ def _where_it_pays(
     compacts = pays_to_compact(
         cost,
         paid=paid,
-        next_calls=per_sample * min(len(plan.samples), plan.left),
-        calls_ahead=per_sample * plan.left + _evaluated_ahead(context, plan),
+        next_calls=per_sample * min(len(plan.samples), plan.samples_after),
+        calls_ahead=per_sample * plan.samples_after + _evaluated_ahead(context, plan),
         price=price,
     )
     window = {"calls": calls_so_far, "samples": samples_so_far, "paid": paid if cost.dead and not compacts else 0.0}

@@ -73,7 +73,7 @@ async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, d
         prefix = done.prefix if newest is done.playbook else context.render(visible)
         curated = await Curator(context, newest, results, batch=plan.index, visible=visible).curate(prefix)
     calls = tuple(call for result in results for call in result.calls) + curated.calls
-    working_set = context.working_sets.get(plan.begins)
+    working_set = context.working_sets.get(plan.epoch_start)
     end = compact(context, newest, curated.playbook, plan, calls=len(calls), part=working_set)
     record = BatchRecord(
         run=context.run,

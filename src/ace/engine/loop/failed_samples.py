@@ -41,7 +41,7 @@ def plan_retries(context: RunContext) -> tuple[BatchPlan, ...]:
             plan,
             index=start + plan.index,
             epoch=committed[-1].epoch,
-            begins=start,
+            epoch_start=start,
             retries=tuple(place for sample in plan.samples for place in failed[sample.id]),
         )
         for plan in plans

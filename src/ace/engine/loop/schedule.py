@@ -18,16 +18,16 @@ AUTO_FIRST, AUTO_WARM, AUTO_MOST = 4, 16, 64
 class BatchPlan:
     """Batch `index` (from 0 over the whole run) of `epoch` (from 0).
 
-    `begins` is the index of its epoch's first batch, `left` the number of samples in the batches after it. `retries`
-    are the failed outcomes of earlier batches, by batch and position, whose samples this one asks again.
+    `epoch_start` is the index of the epoch's first batch, `samples_after` the number of samples in later batches.
+    `retries` are the failed outcomes of earlier batches, by batch and position, whose samples this batch retries.
     """
 
     index: int
     epoch: int
     samples: tuple[Sample, ...]
     ends_epoch: bool
-    begins: int = 0
-    left: int = 0
+    epoch_start: int = 0
+    samples_after: int = 0
     retries: tuple[tuple[int, int], ...] = ()
 
 
@@ -42,7 +42,7 @@ def plan_batches(
 ) -> tuple[BatchPlan, ...]:
     """Cut `samples` into batches, in another seeded order each epoch when `shuffle` is set.
 
-    `auto` cuts batches of 4, 8, 16... and from then on of 64; of 16, 32, 64 where the run begins with `bullets`.
+    `auto` cuts batches of 4, 8, 16... and from then on of 64; of 16, 32, 64 where the run starts with `bullets`.
     """
     plans: list[BatchPlan] = []
     first = AUTO_WARM if bullets else AUTO_FIRST
@@ -50,13 +50,13 @@ def plan_batches(
         order = list(samples)
         if shuffle:
             random.Random(derive_seed(seed, "shuffle", str(epoch))).shuffle(order)
-        start, begins = 0, len(plans)
+        start, epoch_start = 0, len(plans)
         while start < len(order):
             size = min(first << min(len(plans), 8), AUTO_MOST) if batch_size == "auto" else batch_size
             part = tuple(order[start : start + size])
             start += size
-            left = max(len(order) - start, 0) + (epochs - epoch - 1) * len(order)
-            plans.append(BatchPlan(len(plans), epoch, part, start >= len(order), begins, left))
+            after = max(len(order) - start, 0) + (epochs - epoch - 1) * len(order)
+            plans.append(BatchPlan(len(plans), epoch, part, start >= len(order), epoch_start, after))
     return tuple(plans)
 
 

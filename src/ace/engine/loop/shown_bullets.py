@@ -20,15 +20,15 @@ def select_epoch_bullets(context: RunContext, playbook: Playbook, plan: BatchPla
     """
     if context.settings.playbook.working_set is None:
         return playbook
-    if plan.begins not in context.working_sets:
+    if plan.epoch_start not in context.working_sets:
         store, run = context.store, context.run
-        if plan.begins:
-            initial = store.playbook_after(run, plan.begins - 1)
+        if plan.epoch_start:
+            initial = store.playbook_after(run, plan.epoch_start - 1)
         else:
             initial = store.playbook(run, store.playbook_versions(run)[0].version)
         samples = () if context.settings.mode == "online" else context.task.splits.train
-        context.working_sets[plan.begins] = _retrieve(context, initial, samples)
-    return context.working_sets[plan.begins].view(playbook)
+        context.working_sets[plan.epoch_start] = _retrieve(context, initial, samples)
+    return context.working_sets[plan.epoch_start].view(playbook)
 
 
 def select_bullets(context: RunContext, playbook: Playbook, samples: Sequence[Sample]) -> Playbook:

@@ -17,12 +17,16 @@ from typing import Any
 import yaml
 
 from ace.config import FieldSettings, RoutingLevel, RoutingSettings
+from ace.errors import ConfigError
 from ace.tasks.data.data_kind import Kind, in_words
 from ace.tasks.data.data_task import DataTask
 from ace.tasks.data.graders import normalized
 from ace.tasks.data.record_files import Fields
 from ace.tasks.task import Splits
 from ace.types import Observation, Sample, Score
+
+_TRIES = 200
+"""Tickets that are written in search of one that is not there yet."""
 
 SHARES = {"train": 0.5, "validation": 0.1, "test": 0.4}
 """The share of each list of sentences that a split gets."""
@@ -32,13 +36,15 @@ SHARES = {"train": 0.5, "validation": 0.1, "test": 0.4}
 class Level:
     """How many topics there are, how many of them a second fact splits in two, and how many exceptions overrule them.
 
-    `stated_facts` is how many facts a ticket tells besides the product, whether or not they matter for its topic.
+    `stated_facts` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With `plain`
+    the topics are those that the text marks as easy to tell apart, and no ticket has a remark beside its point.
     """
 
     topics: int
     split: int
     exceptions: int
     stated_facts: int
+    plain: bool = False
 
     @property
     def codes(self) -> int:
@@ -46,7 +52,7 @@ class Level:
 
 
 LEVELS: Mapping[RoutingLevel, Level] = {
-    "easy": Level(topics=5, split=0, exceptions=0, stated_facts=0),
+    "easy": Level(topics=5, split=0, exceptions=0, stated_facts=0, plain=True),
     "medium": Level(topics=5, split=3, exceptions=0, stated_facts=1),
     "hard": Level(topics=7, split=4, exceptions=1, stated_facts=2),
 }
@@ -104,7 +110,8 @@ def make_rules(seed: int, level: RoutingLevel) -> tuple[Rule, ...]:
     """The rules of the house of `seed`, one a code: a perfect playbook is their contents."""
     size, texts = LEVELS[level], _texts()
     rng = random.Random(f"routing rules {seed} {level}")
-    topics = rng.sample(list(texts["topics"]), size.topics)
+    drawn = [topic for topic, text in texts["topics"].items() if text.get("plain") or not size.plain]
+    topics = rng.sample(drawn, size.topics)
     topics.sort(key=lambda topic: not texts["topics"][topic]["facts"])  # those that cannot be split come last
     codes = iter(rng.sample(texts["codes"], size.codes))
     rules = []
@@ -118,7 +125,10 @@ def make_rules(seed: int, level: RoutingLevel) -> tuple[Rule, ...]:
 
 
 def make_routing(settings: RoutingSettings) -> DataTask:
-    """The task of a house: its tickets in three splits, each code as often as any other, give or take one."""
+    """The task of a house: its tickets in three splits, each code as often as any other, give or take one.
+
+    ConfigError where a split is to hold more tickets than its sentences give.
+    """
     rules = make_rules(settings.seed, settings.level)
     splits = {}
     for split in SHARES:
@@ -154,9 +164,10 @@ class _Writer:
         self._rng.shuffle(rules)
         samples: dict[str, Sample] = {}
         for number, rule in enumerate(rules):
-            text = self._ticket(rule)
-            while text in samples:  # the settings allow far fewer than can be written
-                text = self._ticket(rule)
+            text = next((text for text in (self._ticket(rule) for _ in range(_TRIES)) if text not in samples), None)
+            if text is None:
+                allowed = f"about {number} at most: the sentences of this split give no more"
+                raise ConfigError.at(f"task.routing.{self._split}", count, allowed)
             samples[text] = Sample(f"{self._split}-{self._level}-{self._seed}-{number:03d}", text, rule.code)
         return tuple(samples.values())
 
@@ -166,7 +177,7 @@ class _Writer:
         values = self._values(topic, rule)
         asides = [texts["facts"][fact][value]["sentences"].draw() for fact, value in values.items() if fact != "family"]
         asides += [texts["exceptions"][name]["sentences"].draw() for name in self._exceptions(rule)]
-        if rng.random() < 0.5:
+        if not LEVELS[self._level].plain and rng.random() < 0.5:
             asides.append(texts["remarks"].draw())
         rng.shuffle(asides)
         body = [*asides, texts["topics"][topic]["sentences"].draw()]
