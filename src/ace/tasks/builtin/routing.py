@@ -36,14 +36,14 @@ SHARES = {"train": 0.5, "validation": 0.1, "test": 0.4}
 class Level:
     """How many topics there are, how many of them a second fact splits in two, and how many exceptions overrule them.
 
-    `told` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With `plain`
-    the topics are those that the text marks as easy to tell apart, and no ticket has a remark beside its point.
+    `stated_facts` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With
+    `plain` the topics are those that the text marks as easy to tell apart, and no ticket has a remark beside its point.
     """
 
     topics: int
     split: int
     exceptions: int
-    told: int
+    stated_facts: int
     plain: bool = False
 
     @property
@@ -52,9 +52,9 @@ class Level:
 
 
 LEVELS: Mapping[RoutingLevel, Level] = {
-    "easy": Level(topics=5, split=0, exceptions=0, told=0, plain=True),
-    "medium": Level(topics=5, split=3, exceptions=0, told=1),
-    "hard": Level(topics=7, split=4, exceptions=1, told=2),
+    "easy": Level(topics=5, split=0, exceptions=0, stated_facts=0, plain=True),
+    "medium": Level(topics=5, split=3, exceptions=0, stated_facts=1),
+    "hard": Level(topics=7, split=4, exceptions=1, stated_facts=2),
 }
 
 
@@ -102,8 +102,8 @@ class Routing(Kind):
         return Score(value, value == 1.0, "correct" if value == 1.0 else f"wrong; expected: {target}")
 
     def observe(self, sample: Sample, answer: str) -> Observation:
-        known = any(normalized(answer, code) for code in self._codes)
-        return in_words([] if known else [f"{answer[:200]!r} is none of the codes {', '.join(self._codes)}"])
+        valid = any(normalized(answer, code) for code in self._codes)
+        return in_words([] if valid else [f"{answer[:200]!r} is none of the codes {', '.join(self._codes)}"])
 
 
 def make_rules(seed: int, level: RoutingLevel) -> tuple[Rule, ...]:
@@ -195,8 +195,8 @@ class _Writer:
         facts, fitting = self._texts["facts"], self._texts["topics"][topic]["facts"]
         own = next((r.fact for r in self._rules if r.topic == topic and r.fact), None)
         others = [fact for fact in fitting if fact not in ("family", own)]
-        told = LEVELS[self._level].told - (own not in (None, "family"))
-        names = ["family", *([own] if own else []), *self._rng.sample(others, min(told, len(others)))]
+        extra = LEVELS[self._level].stated_facts - (own not in (None, "family"))
+        names = ["family", *([own] if own else []), *self._rng.sample(others, min(extra, len(others)))]
         values = {name: self._rng.choice(list(facts[name])) for name in names}
         return {**values, rule.fact: rule.value} if rule.fact and rule.value else values
 
