@@ -21,7 +21,6 @@ _OPTIONAL_FIELDS = Literal[
     "root_cause_analysis",
     "correct_approach",
     "reason",
-    "section",
     "bullet_ids",
     "bullet_tags",
 ]

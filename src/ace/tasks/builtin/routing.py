@@ -36,8 +36,8 @@ SHARES = {"train": 0.5, "validation": 0.1, "test": 0.4}
 class Level:
     """How many topics there are, how many of them a second fact splits in two, and how many exceptions overrule them.
 
-    `stated_facts` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With `plain`
-    the topics are those that the text marks as easy to tell apart, and no ticket has a remark beside its point.
+    `stated_facts` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With
+    `plain` the topics are those that the text marks as easy to tell apart, and no ticket has a remark beside its point.
     """
 
     topics: int
