@@ -105,13 +105,13 @@ async def _measure(trials: int, planted: int, seed: int) -> CreditReport:
         started = time.perf_counter()
         for number in range(seed, seed + trials):
             settings = attribution_settings(folder, number)
-            made = await plant_harmful(settings, number, planted, backends)
-            credit = await measure_credit(settings, made.playbook, split="test", backends=backends)
-            effects = {held.name: held.effect for held in credit.ranking}
-            harmful = [effects.pop(name) for name in made.harmful]
+            planted_runs = await plant_harmful(settings, number, planted, backends)
+            credit = await measure_credit(settings, planted_runs.playbook, split="test", backends=backends)
+            effects = {ranked.name: ranked.effect for ranked in credit.ranking}
+            harmful = [effects.pop(name) for name in planted_runs.harmful]
             last += max(harmful) < min(effects.values())
             negative += max(harmful) < 0
-            rejected += made.rejected
+            rejected += planted_runs.rejected
             accuracies.append(credit.accuracy)
         seconds = (time.perf_counter() - started) / trials
     mean = sum(accuracies) / trials
@@ -165,8 +165,8 @@ async def _harms(
     """For each of these bullets whether fewer answers are right with it than without it."""
     settings = probe_settings(settings, f"planted-{turn}")
     parts = replace(load_inputs(settings), playbook=playbook)
-    held = {bullet.id: bullet for bullet in playbook.bullets}
-    variants = [Variant(WHOLE, playbook), *(Variant(name, without(playbook, [held[name]])) for name in ids)]
+    bullets = {bullet.id: bullet for bullet in playbook.bullets}
+    variants = [Variant(WHOLE, playbook), *(Variant(name, without(playbook, [bullets[name]])) for name in ids)]
     summary = await probe(
         settings, parts, variants, parts.task.splits.validation, split="validation", backends=backends
     )

@@ -87,7 +87,7 @@ def measure_overhead(*, repetitions: int, seed: int, sizes: tuple[int, ...] = SI
     times: dict[str, dict[int, float]] = {}
     for size in sizes:
         for name, operation in make_operations(size, random.Random(seed)).items():
-            operation.work(operation.given())  # warm-up
+            operation.work(operation.playbook())  # warm-up
             taken = [_timed(operation) for _ in range(repetitions)]
             times.setdefault(name, {})[size] = statistics.median(taken)
     rows = tuple(OverheadRow(name, measured, growth_exponent(measured)) for name, measured in times.items())
@@ -98,7 +98,7 @@ def measure_overhead(*, repetitions: int, seed: int, sizes: tuple[int, ...] = SI
 class _Operation:
     """What is timed, and what makes the playbook that it is given, which is not timed."""
 
-    given: Callable[[], Playbook]
+    playbook: Callable[[], Playbook]
     work: Callable[[Playbook], object]
 
 
@@ -179,7 +179,7 @@ def _advice(limit: str, rng: random.Random) -> str:
 
 
 def _timed(operation: _Operation) -> float:
-    playbook = operation.given()
+    playbook = operation.playbook()
     started = time.perf_counter()
     operation.work(playbook)
     return (time.perf_counter() - started) * 1e3

@@ -130,8 +130,11 @@ def record(samples: int, world: int) -> list[Recorded]:
         summary = asyncio.run(run(settings, backends={"main": backend}, listener=backend.hear))
         with RunStore.open(settings.store, create=False) as store:
             first = store.playbook(summary.run, 0)
-            held = [first, *(store.playbook_after(summary.run, index) for index in range(len(backend.batches) - 1))]
-    return [Recorded(playbook, tuple(batch)) for playbook, batch in zip(held, backend.batches, strict=True)]
+            playbooks = [
+                first,
+                *(store.playbook_after(summary.run, index) for index in range(len(backend.batches) - 1)),
+            ]
+    return [Recorded(playbook, tuple(batch)) for playbook, batch in zip(playbooks, backend.batches, strict=True)]
 
 
 def ours(recorded: Recorded, top: int) -> list[Request]:
@@ -185,9 +188,9 @@ def _measure(layout: str, samples: int, top: int, tokens: int, repetitions: int,
     worlds = [record(samples, world) for world in (seed + 500_000, *range(seed, seed + repetitions))]
     batches = [[LAYOUTS[layout](batch, top) for batch in world] for world in worlds]
     sampling = Sampling(max_tokens=tokens, temperature=0.0, top_p=1.0)
-    asked = [[[Request(r.messages, sampling) for r in batch] for batch in world] for world in batches]
+    requests = [[[Request(r.messages, sampling) for r in batch] for batch in world] for world in batches]
     backend = create_backend(ModelSettings(provider="vllm", model=model, max_model_len=4096))
-    played = asyncio.run(_play(backend, asked))
+    played = asyncio.run(_play(backend, requests))
     return _row(layout, played[1:])
 
 

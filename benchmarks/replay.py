@@ -28,7 +28,7 @@ from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import SHAPES, SMALLER, build_shape, weight_bytes
-from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware
+from ace.bench.hardware.roofline import Bound, Ceiling, ModelCalls, Roofline, against_hardware
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Chart, Partial, Report, ignore_partial
 from ace.config import ModelSettings, Provider
@@ -104,7 +104,7 @@ class Played:
 
     seconds: float
     usage: Usage
-    asked: tuple[Asked, ...]
+    model_calls: tuple[ModelCalls, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +199,8 @@ def measure_replay(
         runs = Recorded(samples, epochs, batch, seed)
         calls = read_trace(trace) if trace else record_variants(modes, runs)
         traced = [[call for call in calls if call.variant == mode.variant] for mode in modes]
-        for mode, owed in zip(modes, traced, strict=True):
-            if not owed:
+        for mode, calls in zip(modes, traced, strict=True):
+            if not calls:
                 raise ConfigError.at("--trace", str(trace), f"a trace with the variant '{mode.variant}'")
         if save is not None:
             save_trace(save, calls)
@@ -211,17 +211,17 @@ def measure_replay(
         threads, machine = threads_of(shape, size), Machine.here()
         ceiling = Ceiling(threads)
         rows: list[ReplayRow] = []
-        for mode, owed in zip(modes, traced, strict=True):
-            played = [isolated(play_mode, mode, owed, folders, threads) for _ in range(repetitions)]
-            rows.append(_row(mode, owed, played, rows[0].seconds if rows else None, ceiling))
+        for mode, calls in zip(modes, traced, strict=True):
+            played = [isolated(play_mode, mode, calls, folders, threads) for _ in range(repetitions)]
+            rows.append(_row(mode, calls, played, rows[0].seconds if rows else None, ceiling))
             partial(ReplayReport(tuple(rows), work, size, threads, ceiling.rooflines, machine))
         return ReplayReport(tuple(rows), work, size, threads, ceiling.rooflines, machine)
 
 
 def record_variants(modes: Sequence[ReplayMode], runs: Recorded) -> list[TracedCall]:
     """The runs that `modes` replay, made by the micro models through vLLM."""
-    wanted = dict.fromkeys(mode.variant for mode in modes)
-    return [call for variant in wanted for call in isolated(_record, variant, runs)]
+    variants = dict.fromkeys(mode.variant for mode in modes)
+    return [call for variant in variants for call in isolated(_record, variant, runs)]
 
 
 def _record(variant: str, runs: Recorded) -> list[TracedCall]:
@@ -229,7 +229,7 @@ def _record(variant: str, runs: Recorded) -> list[TracedCall]:
 
 
 def _row(
-    mode: ReplayMode, owed: Sequence[TracedCall], played: Sequence[Played], base: float | None, ceiling: Ceiling
+    mode: ReplayMode, calls: Sequence[TracedCall], played: Sequence[Played], base: float | None, ceiling: Ceiling
 ) -> ReplayRow:
     seconds = statistics.median(one.seconds for one in played)
     middle = sorted(played, key=lambda one: one.seconds)[len(played) // 2]
@@ -238,12 +238,12 @@ def _row(
         mode.name,
         seconds,
         1.0 if base is None else base / seconds,
-        len(owed),
-        sum(call.tier == "small" for call in owed),
+        len(calls),
+        sum(call.tier == "small" for call in calls),
         usage.prompt_tokens,
         usage.completion_tokens,
         usage.cached_tokens / usage.prompt_tokens,
-        ceiling.bound(middle.asked, middle.seconds),
+        ceiling.bound(middle.model_calls, middle.seconds),
     )
 
 
@@ -275,13 +275,13 @@ async def _played(mode: ReplayMode, calls: Sequence[TracedCall], folders: Mappin
         started = time.perf_counter()
         usage = await play(calls, ask)
         seconds = time.perf_counter() - started
-        asked = []
+        model_calls = []
         for tier, engine in engines.items():
             was, now = before[tier], engine.meter()
             stepped = now.steps - was.steps if was and now else 0
             steps = steps_of(mode.provider, usages[tier], stepped, serial=mode.serial)
-            asked.append(Asked(str(folders[tier]), tuple(usages[tier]), steps, engines=mode.engines))
-        return Played(seconds, usage, tuple(asked))
+            model_calls.append(ModelCalls(str(folders[tier]), tuple(usages[tier]), steps, engines=mode.engines))
+        return Played(seconds, usage, tuple(model_calls))
 
 
 def warm_up(call: TracedCall) -> TracedCall:

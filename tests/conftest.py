@@ -73,12 +73,11 @@ def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Adapter, ..
 
 @pytest.fixture(scope="session")
 def tiny_engine(tiny_model: Path, tiny_adapters: tuple[Adapter, ...]) -> Iterator[VllmBackend]:
-    """One vLLM engine for all tests that need any: with adapters, and guessing by n-grams, which changes no answer."""
-    from ace.config import ModelSettings, SpeculativeSettings
+    """One vLLM engine, with adapters, for all tests that need any. Nothing may be left in it, and nothing broken."""
+    from ace.config import ModelSettings
     from ace.inference.providers.vllm import create
 
-    guessing = SpeculativeSettings(method="ngram")
-    settings = ModelSettings(provider="vllm", model=str(tiny_model), dtype="float32", speculative=guessing)
+    settings = ModelSettings(provider="vllm", model=str(tiny_model), dtype="float32")
     engine = create(settings, "a test", adapters=tiny_adapters)
     yield engine
     asyncio.run(engine.close())

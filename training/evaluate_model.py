@@ -109,13 +109,13 @@ def loop_items(role: str, count: int, seed: int) -> list[Item]:
         if role == "reflector":
             question = rng.choice(world.split("train"))
             pair = [rule for word in (question.term, question.modifier) for rule in rules if rule.word == word]
-            held_codes = [sheet.live[rule.word][0].code for rule in pair if rule.word in sheet.live]
-            answer = "-".join(held_codes) if len(held_codes) == 2 else UNKNOWN
+            listed_codes = [sheet.live[rule.word][0].code for rule in pair if rule.word in sheet.live]
+            answer = "-".join(listed_codes) if len(listed_codes) == 2 else UNKNOWN
             items.append(Item(sheet.system, reflector_turn(sheet, question.text, pair, answer)))
             continue
-        wanted = [r for r in rules if r.word not in sheet.live or sheet.live[r.word][0].code != r.code]
-        if wanted:
-            chosen = rng.sample(wanted, min(len(wanted), rng.randint(1, 10)))
+        missing = [r for r in rules if r.word not in sheet.live or sheet.live[r.word][0].code != r.code]
+        if missing:
+            chosen = rng.sample(missing, min(len(missing), rng.randint(1, 10)))
             items.append(Item(sheet.system, curator_turn(sheet, chosen)))
     return items
 
@@ -128,7 +128,7 @@ def parsed(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def share(runner: Runner, items: Sequence[Item], fields: Sequence[str], shown: int = 3) -> dict[str, float]:
+def share(runner: Runner, items: Sequence[Item], fields: Sequence[str], examples: int = 3) -> dict[str, float]:
     """For each field the share of answers that hold exactly the right value, and `whole` for all of it."""
     hits = dict.fromkeys((*fields, "whole"), 0)
     for item, answer in zip(items, runner.answers(items), strict=True):
@@ -136,26 +136,28 @@ def share(runner: Runner, items: Sequence[Item], fields: Sequence[str], shown: i
         for name in fields:
             hits[name] += got.get(name) == right[name]
         hits["whole"] += got == right
-        if got != right and shown:
-            shown -= 1
+        if got != right and examples:
+            examples -= 1
             print(f"want {item.turn.assistant}\ngot  {answer}", flush=True)
-    return {name: round(found / len(items), 4) for name, found in hits.items()}
+    return {name: round(count / len(items), 4) for name, count in hits.items()}
 
 
-def evaluate(folder: Path, worlds: int, turns: int, seed: int = 0) -> dict[str, dict[str, float]]:
+def evaluate(folder: Path, worlds: int, questions: int, seed: int = 0) -> dict[str, dict[str, float]]:
     runner = Runner(folder)
     seeds = range(seed, seed + worlds)
     return {
         "answers, 24 bullets": share(runner, answer_items(seeds, 16, 8), ["final_answer"]),
         "answers, 40 bullets": share(runner, answer_items(seeds, 27, 13), ["final_answer"]),
         "answers, empty": share(runner, answer_items(seeds[:1], 16, 8, empty=True), ["final_answer"]),
-        "answers, mixed playbooks": share(runner, role_items("generator", turns, 11), ["final_answer"]),
-        "reflections, as in a run": share(runner, loop_items("reflector", turns, 21), ["key_insight", "bullet_tags"]),
-        "curations, as in a run": share(runner, loop_items("curator", turns, 22), ["operations"]),
-        "reflections, mixed playbooks": share(
-            runner, role_items("reflector", turns, 12), ["key_insight", "bullet_tags"]
+        "answers, mixed playbooks": share(runner, role_items("generator", questions, 11), ["final_answer"]),
+        "reflections, as in a run": share(
+            runner, loop_items("reflector", questions, 21), ["key_insight", "bullet_tags"]
         ),
-        "curations, mixed playbooks": share(runner, role_items("curator", turns, 13), ["operations"]),
+        "curations, as in a run": share(runner, loop_items("curator", questions, 22), ["operations"]),
+        "reflections, mixed playbooks": share(
+            runner, role_items("reflector", questions, 12), ["key_insight", "bullet_tags"]
+        ),
+        "curations, mixed playbooks": share(runner, role_items("curator", questions, 13), ["operations"]),
     }
 
 

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 ROPE_THETA = 1.0e10
 _FAST_PAIRS = 11
-_ALIKE = (
+_SAME_CLASS = (
     (" = ", " -> "),
     (" (trm-", " [trm-"),
     (" (mod-", " [mod-"),
@@ -120,7 +120,7 @@ class _Builder:
     def embeddings(self, tokenizer: PreTrainedTokenizerFast) -> None:
         count = len(tokenizer)
         identity = torch.nn.functional.normalize(torch.randn(count, self.width), dim=-1)
-        for name, like in _ALIKE:
+        for name, like in _SAME_CLASS:
             (a,), (b,) = _token(tokenizer, name), _token(tokenizer, like)
             identity[a] = torch.nn.functional.normalize(0.6 * identity[a] + 0.8 * identity[b], dim=-1)
         self.model.model.embed_tokens.weight[:, self.spaces["cur"]] = identity
@@ -153,8 +153,8 @@ class _Builder:
         rows = torch.tensor(self.slow) + start
         for query, (key, score) in pairs.items():
             rotation = _orthogonal(len(self.slow), self.width)
-            kept = min(1.0, len(self.slow) / self.width)
-            scale = math.sqrt(score * math.sqrt(self.size) / (norm * norm * kept))
+            fraction = min(1.0, len(self.slow) / self.width)
+            scale = math.sqrt(score * math.sqrt(self.size) / (norm * norm * fraction))
             attention.q_proj.weight[rows, self.spaces[query]] += scale * rotation
             attention.k_proj.weight[rows, self.spaces[key]] += scale * rotation
         self._copy(layer, head, copied, gain)

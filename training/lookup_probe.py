@@ -42,9 +42,9 @@ def probe(
     source.fewest_bullets = bullets
     texts = [tokenizer.decode([token]) for token in range(len(tokenizer))]
     hits: dict[str, list[bool]] = defaultdict(list)
-    made: list[Row] = [row(source, tokenizer, length) for _ in range(rows)]
+    examples: list[Row] = [row(source, tokenizer, length) for _ in range(rows)]
     for index in range(0, rows, 4):
-        batch = collate(made[index : index + 4], length, tokenizer.pad_token_id)
+        batch = collate(examples[index : index + 4], length, tokenizer.pad_token_id)
         hidden = model.model(
             input_ids=batch.ids,
             attention_mask=batch.mask,
@@ -54,4 +54,4 @@ def probe(
         guesses = model.lm_head(hidden.flatten(0, 1)[batch.where]).argmax(-1)
         for guess, truth in zip(guesses.tolist(), batch.targets.tolist(), strict=True):
             hits[kind_of(texts[truth])].append(guess == truth)
-    return {kind: round(sum(found) / len(found), 3) for kind, found in sorted(hits.items())}
+    return {kind: round(sum(values) / len(values), 3) for kind, values in sorted(hits.items())}

@@ -113,9 +113,9 @@ def reflector_turn(sheet: Sheet, question: str, rules: Sequence[Rule], answer: s
     notes, insights, tags = [], [], []
     for rule in rules:
         if rule.word in sheet.live:
-            held, identity = sheet.live[rule.word]
-            right = held.code == rule.code
-            notes.append(f"{rule.word} = {held.code} ({identity}) {'right' if right else 'wrong'}")
+            listed, identity = sheet.live[rule.word]
+            right = listed.code == rule.code
+            notes.append(f"{rule.word} = {listed.code} ({identity}) {'right' if right else 'wrong'}")
             tags.append({"id": identity, "tag": "helpful" if right else "harmful"})
         else:
             right = verdict == "right"
@@ -135,10 +135,10 @@ def curator_turn(sheet: Sheet, insights: Sequence[Rule]) -> Turn:
             notes.append(f"{rule.content} add")
             operations.append({"type": "ADD", "section": rule.section, "content": rule.content})
             continue
-        held, identity = sheet.live[rule.word]
-        same = held.code == rule.code
+        listed, identity = sheet.live[rule.word]
+        same = listed.code == rule.code
         # The insight stands last, so that its code is near when the next entry, or operation, is sought.
-        notes.append(f"{rule.word} = {held.code} ({identity}) {rule.content} {'same' if same else 'update'}")
+        notes.append(f"{rule.word} = {listed.code} ({identity}) {rule.content} {'same' if same else 'update'}")
         if not same:
             operations.append({"type": "UPDATE", "id": identity, "content": rule.content})
     lines = "\n".join(_pack().insight.fill({"insight": rule.content}) for rule in insights)

@@ -58,15 +58,15 @@ def optimizers(model: Qwen2ForCausalLM, args: argparse.Namespace) -> list[torch.
             free.append(parameter)
         else:
             other.append(parameter)
-    made = [
+    all_optimizers = [
         torch.optim.Muon(free, lr=args.muon, momentum=0.95, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(other, lr=args.adam, betas=(0.9, 0.98), weight_decay=0.0),
         torch.optim.AdamW(circuit, lr=args.circuit, betas=(0.9, 0.98), weight_decay=0.0),
     ]
-    for optimizer in made:
+    for optimizer in all_optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
-    return made
+    return all_optimizers
 
 
 def schedule(step: int, share: float) -> float:
@@ -88,8 +88,8 @@ class Feeder:
         while True:
             most = next(bullets for until, bullets in _STAGES if self.share <= until)
             self._source.most_bullets = most
-            made = [row(self._source, self._tokenizer, self._args.length) for _ in range(self._args.rows)]
-            self._ready.put(collate(made, self._args.length, self._tokenizer.pad_token_id))
+            batch_rows = [row(self._source, self._tokenizer, self._args.length) for _ in range(self._args.rows)]
+            self._ready.put(collate(batch_rows, self._args.length, self._tokenizer.pad_token_id))
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
@@ -103,24 +103,24 @@ def main() -> None:
     tokenizer = build()
     model = initialise(SHAPES[args.model], tokenizer, seed=args.seed)
     model.set_attn_implementation(args.attention)
-    made = optimizers(model, args)
+    all_optimizers = optimizers(model, args)
     checkpoint = args.work / "checkpoint.pt"
     step, spent = 0, 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
-        for optimizer, saved in zip(made, state["optimizers"] or [], strict=False):
+        for optimizer, saved in zip(all_optimizers, state["optimizers"] or [], strict=False):
             optimizer.load_state_dict(saved)
         step, spent = state["step"], state["spent"]
-        for optimizer, peak in zip(made, (args.muon, args.adam, args.circuit), strict=True):
+        for optimizer, peak in zip(all_optimizers, (args.muon, args.adam, args.circuit), strict=True):
             for group in optimizer.param_groups:
                 group["peak"] = peak
-    run(model, made, tokenizer, args, step, spent)
+    run(model, all_optimizers, tokenizer, args, step, spent)
 
 
 def run(
     model: Qwen2ForCausalLM,
-    made: list[torch.optim.Optimizer],
+    all_optimizers: list[torch.optim.Optimizer],
     tokenizer: PreTrainedTokenizerFast,
     args: argparse.Namespace,
     step: int,
@@ -134,10 +134,10 @@ def run(
         share = min(1.0, spent / total)
         feeder.share = share
         scale = schedule(step, share)
-        for optimizer in made:
+        for optimizer in all_optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * scale
-        loss = learn(model, compiled, made, batch)
+        loss = learn(model, compiled, all_optimizers, batch)
         step += 1
         tokens += batch.ids.numel()
         mean = loss if mean == 0.0 else 0.97 * mean + 0.03 * loss
@@ -147,18 +147,18 @@ def run(
             log(args.work, step=step, spent=round(spent), loss=round(mean, 4), tokens=tokens)
         done = spent >= total
         if done or spent - saved > args.checkpoint_minutes * 60:
-            save(args.work / "checkpoint.pt", model, made, step, spent)
+            save(args.work / "checkpoint.pt", model, all_optimizers, step, spent)
             model.eval()
             for bullets in _PROBED:
-                found: dict[str, Any] = dict(probe(model, tokenizer, bullets))
-                log(args.work, step=step, spent=round(spent), bullets=bullets, **found)
+                measured: dict[str, Any] = dict(probe(model, tokenizer, bullets))
+                log(args.work, step=step, spent=round(spent), bullets=bullets, **measured)
             model.train()
             saved, last = spent, time.monotonic()
         if done:
             return
 
 
-def learn(model: Qwen2ForCausalLM, compiled: Any, made: list[torch.optim.Optimizer], batch: Batch) -> float:
+def learn(model: Qwen2ForCausalLM, compiled: Any, all_optimizers: list[torch.optim.Optimizer], batch: Batch) -> float:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden = compiled(
             input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
@@ -167,16 +167,18 @@ def learn(model: Qwen2ForCausalLM, compiled: Any, made: list[torch.optim.Optimiz
     loss = torch.nn.functional.cross_entropy(logits.float(), batch.targets)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optimizer in made:
+    for optimizer in all_optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return float(loss.item())
 
 
-def save(path: Path, model: Qwen2ForCausalLM, made: list[torch.optim.Optimizer], step: int, spent: float) -> None:
+def save(
+    path: Path, model: Qwen2ForCausalLM, all_optimizers: list[torch.optim.Optimizer], step: int, spent: float
+) -> None:
     state = {
         "model": model.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in made],
+        "optimizers": [optimizer.state_dict() for optimizer in all_optimizers],
         "step": step,
         "spent": spent,
     }

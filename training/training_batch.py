@@ -46,9 +46,9 @@ def collate(rows: list[Row], length: int, pad: int, dtype: torch.dtype = torch.f
         blocks[index, : len(tokens)] = torch.tensor(block)
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     same = blocks[:, :, None] == blocks[:, None, :]
-    seen = (same | (blocks == 0)[:, None, :]) & causal
+    visible = (same | (blocks == 0)[:, None, :]) & causal
     mask = torch.zeros(count, 1, length, length, dtype=dtype)
-    mask.masked_fill_(~seen[:, None], torch.finfo(torch.bfloat16).min)
+    mask.masked_fill_(~visible[:, None], torch.finfo(torch.bfloat16).min)
     following = torch.full_like(labels, -100)
     following[:, :-1] = labels[:, 1:]
     flat = following.flatten()

@@ -47,8 +47,8 @@ class Source:
         mistakes = rng.choice((0.0, 0.0, 0.08, 0.25))
         for rule in rules[:bullets]:
             number = min(999, number + rng.choice((1, 1, 1, 1, 2, 3)))
-            held = self._mistaken(rule, rules) if rng.random() < mistakes else rule
-            sheet.add(held, f"{rule.section}-{number:05d}")
+            stated = self._mistaken(rule, rules) if rng.random() < mistakes else rule
+            sheet.add(stated, f"{rule.section}-{number:05d}")
             if number == 999:
                 break
         if sheet.live and rng.random() < 0.15:
@@ -93,11 +93,11 @@ class Source:
         if role == "generator":
             insight = ""
             if rng.random() < 0.15:
-                wanted = [r for r in pair if rng.random() < 0.75] or [rng.choice(pair)]
-                insight = " ; ".join(rule.content for rule in wanted)
+                missing = [r for r in pair if rng.random() < 0.75] or [rng.choice(pair)]
+                insight = " ; ".join(rule.content for rule in missing)
             return generator_turn(sheet, question, (term.word, modifier.word), insight)
-        held = [sheet.live[rule.word][0].code if rule.word in sheet.live else "" for rule in pair]
-        answer = "-".join(held) if all(held) else UNKNOWN
+        listed_codes = [sheet.live[rule.word][0].code if rule.word in sheet.live else "" for rule in pair]
+        answer = "-".join(listed_codes) if all(listed_codes) else UNKNOWN
         chance = rng.random()
         if chance < 0.08:
             answer = f"{rng.choice(rules_of(rules, TERM_SECTION)).code}-{modifier.code}"
@@ -114,8 +114,8 @@ class Source:
         touched = [rule for rule in rules if rule.word in sheet.removed or self._changed(rule, sheet)]
         if touched and rng.random() < 0.3:
             return rng.choice(touched)
-        known = [rule for rule in rules if rule.word in sheet.live]
-        return rng.choice(known if known and rng.random() < 0.6 else rules)
+        listed = [rule for rule in rules if rule.word in sheet.live]
+        return rng.choice(listed if listed and rng.random() < 0.6 else rules)
 
     @staticmethod
     def _changed(rule: Rule, sheet: Sheet) -> bool:
@@ -132,8 +132,8 @@ class Source:
         size = rng.choice((1, 1, 2, 2, 3, 4, 5, 6, 8, 10))
         # Wrong rules are rare in a playbook: state some right ones anew, so that UPDATE is practised.
         renewed = [self._mistaken(r, rules) for r in same[:4] if rng.random() < 0.3]
-        kept = {r.word for r in renewed}
-        same = [r for r in same if r.word not in kept][: rng.choice((0, 0, 0, 0, 1, 1, 2))]
+        renewed_words = {r.word for r in renewed}
+        same = [r for r in same if r.word not in renewed_words][: rng.choice((0, 0, 0, 0, 1, 1, 2))]
         chosen = missing[: rng.randint(0, size)] + wrong[:3] + renewed + same
         if missing and rng.random() < 0.6:
             chosen = missing[:size] + wrong[: rng.choice((0, 1, 1, 2))]

@@ -21,7 +21,7 @@ def test_every_operation_is_measured_at_every_size() -> None:
 
 def test_what_is_measured_does_its_work() -> None:
     operations = make_operations(50, random.Random(2))
-    done = {name: operation.work(operation.given()) for name, operation in operations.items()}
+    done = {name: operation.work(operation.playbook()) for name, operation in operations.items()}
     merged, deduped = done["merge of 16 proposals"], done["dedup of one bullet, next version"]
     assert len(merged) == 5 + 1 + 16 * 20  # type: ignore[arg-type]
     assert len(deduped.delta) + len(deduped.dropped) == 1  # type: ignore[attr-defined]
@@ -32,11 +32,11 @@ def test_what_is_measured_does_its_work() -> None:
 
 def test_a_next_version_is_given_what_the_one_before_knew_and_a_loaded_one_nothing() -> None:
     operations = make_operations(50, random.Random(2))
-    grown, loaded = operations["render, next version"].given(), operations["render, first load"].given()
+    grown, loaded = operations["render, next version"].playbook(), operations["render, first load"].playbook()
     assert grown.version == 1
     assert {"index", "rendered", "by_id"} <= set(vars(grown))
     assert not {"index", "rendered", "by_id"} & set(vars(loaded))
-    assert operations["render, next version"].given().version == 2
+    assert operations["render, next version"].playbook().version == 2
 
 
 @pytest.mark.parametrize(("power", "found"), [(0.0, 0.0), (1.0, 1.0), (2.0, 2.0)])

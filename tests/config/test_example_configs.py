@@ -22,7 +22,8 @@ def test_it_loads_from_anywhere(path: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     settings = load_settings(path)
     splits = load_task(settings.task, labels=settings.adaptation.labels).splits
-    assert splits.train and splits.validation and splits.test
+    assert splits.train and splits.test
+    assert splits.validation or path.stem == "routing-bench"  # which is measured with one split of its own
     assert load_pack(settings.prompts).name == settings.prompts
     assert all(settings.roles.of(role).model in settings.models for role in ("generator", "reflector", "curator"))
 

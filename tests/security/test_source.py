@@ -39,7 +39,12 @@ def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:
 
 def test_nothing_that_unpickles_or_listens_is_imported() -> None:
     found = {str(path): names for path, tree in trees() if (names := imported(tree) & (FORBIDDEN_MODULES | LISTENERS))}
-    assert found == {}
+    # The dashboard listens where `ace ui` is asked to, and nothing else does.
+    assert found == {
+        "cli/commands/ui_command.py": {"uvicorn"},
+        "dashboard/access.py": {"fastapi"},
+        "dashboard/app.py": {"fastapi"},
+    }
 
 
 def test_no_text_is_run_as_code() -> None:

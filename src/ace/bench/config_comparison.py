@@ -70,7 +70,7 @@ def measure_config(
     """Measure `prompts` single requests (none with 0), then each mode. ConfigError; what starting a provider raises."""
     settings, inputs = source.load(), source.load_inputs()
     every = config_modes(settings)
-    wanted = chosen(every, modes)
+    selected = chosen(every, modes)
     batch = settings.adaptation.batch_size
     if not isinstance(batch, int):
         raise ConfigError.at("adaptation.batch_size", batch, "a number: every mode works in the same batches")
@@ -88,7 +88,7 @@ def measure_config(
         assert isinstance(runs, RunReport)
         partial(replace(so_far, runs=runs))
 
-    return replace(so_far, runs=compare_modes(work, wanted, with_runs))
+    return replace(so_far, runs=compare_modes(work, selected, with_runs))
 
 
 def _measure_latency(source: ConfigSource, prompts: int, threads: int) -> LatencyReport:
@@ -96,8 +96,10 @@ def _measure_latency(source: ConfigSource, prompts: int, threads: int) -> Latenc
     shared = asyncio.run(_generator_prompts(source, prompts + 1))
     rows: list[LatencyRow] = []
     for name, provider, warm in ROWS:
-        asked = shared if warm else [_unlike_others(number, messages) for number, messages in enumerate(shared)]
-        rows.append(latency_row(name, provider, settings.models[MAIN], asked, LATENCY_TOKENS, threads))
+        messages_by_call = (
+            shared if warm else [_unlike_others(number, messages) for number, messages in enumerate(shared)]
+        )
+        rows.append(latency_row(name, provider, settings.models[MAIN], messages_by_call, LATENCY_TOKENS, threads))
     return LatencyReport(
         tuple(rows), settings.models[MAIN].model, prompts, LATENCY_TOKENS, settings.seed, threads, Machine.here()
     )

@@ -78,8 +78,8 @@ class MemoryReport(Report):
             )
             for row in self.rows
         )
-        said = "The last column goes on from a full and a half batch in a straight line; it was not tried."
-        return report(f"ace bench memory {inputs} --seed {self.seed}", self.machine, table(columns, rows), said)
+        text = "The last column goes on from a full and a half batch in a straight line; it was not tried."
+        return report(f"ace bench memory {inputs} --seed {self.seed}", self.machine, table(columns, rows), text)
 
     def charts(self) -> tuple[Chart, ...]:
         names = tuple(row.layout for row in self.rows)
@@ -128,10 +128,10 @@ def fitting(budget: int, whole: KvUsage, half: KvUsage) -> int:
 
 def _hold(provider: Provider, model: str, requests: int, tokens: int, seed: int, threads: int) -> KvUsage:
     set_engine_threads(threads)
-    return asyncio.run(_held(provider, model, requests, tokens, seed))
+    return asyncio.run(_measure_peak(provider, model, requests, tokens, seed))
 
 
-async def _held(provider: Provider, model: str, requests: int, tokens: int, seed: int) -> KvUsage:
+async def _measure_peak(provider: Provider, model: str, requests: int, tokens: int, seed: int) -> KvUsage:
     sampling = Sampling(tokens, temperature=0.0, top_p=1.0, ignore_eos=True)
     settings = ModelSettings(
         provider=provider,
@@ -143,8 +143,8 @@ async def _held(provider: Provider, model: str, requests: int, tokens: int, seed
     )
     backend = create_backend(settings)
     try:
-        asked = (Request(messages, sampling) for messages in generator_prompts(requests, seed))
-        answered = await asyncio.gather(*(backend.complete(request) for request in asked))
+        requests_to_send = (Request(messages, sampling) for messages in generator_prompts(requests, seed))
+        answered = await asyncio.gather(*(backend.complete(request) for request in requests_to_send))
         meter = backend.meter()
         assert meter is not None  # both providers measure their engine
         longest = max(each.usage.prompt_tokens + each.usage.completion_tokens for each in answered)

@@ -104,8 +104,8 @@ def measure_latency(
         rows: list[LatencyRow] = []
         for name, provider, warm in ROWS:
             # one more, with which the engine, and where it is to be the prefix cache, gets warm
-            asked = generator_prompts(prompts + 1, seed, worlds=1 if warm else prompts + 1)
-            rows.append(latency_row(name, provider, settings, asked, tokens, threads))
+            messages = generator_prompts(prompts + 1, seed, worlds=1 if warm else prompts + 1)
+            rows.append(latency_row(name, provider, settings, messages, tokens, threads))
             partial(LatencyReport(tuple(rows), shape, prompts, tokens, seed, threads, machine))
         return LatencyReport(tuple(rows), shape, prompts, tokens, seed, threads, machine)
 

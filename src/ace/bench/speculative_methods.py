@@ -142,13 +142,13 @@ def measure_speculative(
             if method.method != "none"
         ),
     )
-    said = "Not kept for `speculative: auto`."
+    text = "Not kept for `speculative: auto`."
     if keep:
         keep_verdict(settings, local_folder(settings), verdict)
         chosen, why = verdict.choice(max(batches))
-        said = f"`speculative: auto` is {'off' if chosen.method == 'none' else chosen.method} from now on ({why})."
+        text = f"`speculative: auto` is {'off' if chosen.method == 'none' else chosen.method} from now on ({why})."
     command = _command(requests, batches, repetitions, seed, model, draft, compiled)
-    return SpeculativeReport(tuple(row for _, row in measured), missing, said, command, here)
+    return SpeculativeReport(tuple(row for _, row in measured), missing, text, command, here)
 
 
 def measure_method(settings: ModelSettings, work: dict[int, list[list[Request]]]) -> list[Trial]:

@@ -91,9 +91,9 @@ def _measured(mode: str, model: str, repetitions: int, seed: int) -> Iterator[li
         if mode == "compiled, cached":
             _start(settings, seed, {**place, **_caches(f"{folder}/kept")})
         for number in range(repetitions):
-            kept = "kept" if mode == "compiled, cached" else str(number)
+            cache_name = "kept" if mode == "compiled, cached" else str(number)
             yield _start(
-                settings, seed, {**place, **_caches(f"{folder}/{kept}")} if mode.startswith("compiled") else place
+                settings, seed, {**place, **_caches(f"{folder}/{cache_name}")} if mode.startswith("compiled") else place
             )
 
 
@@ -116,9 +116,9 @@ def _start(settings: Mapping[str, Any], seed: int, environment: Mapping[str, str
 
 
 @contextlib.contextmanager
-def _warm(wanted: bool, settings: Mapping[str, Any], folder: str) -> Iterator[Mapping[str, str]]:
+def _warm(warm: bool, settings: Mapping[str, Any], folder: str) -> Iterator[Mapping[str, str]]:
     """The environment in which there is a warm engine, or none."""
-    if not wanted:
+    if not warm:
         yield {"ACE_WARM": "0"}
         return
     place = {"XDG_RUNTIME_DIR": folder, "ACE_WARM": "1"}

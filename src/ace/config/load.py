@@ -83,8 +83,8 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     """Plain values with those of `above` in place of what stands under the same keys, at any depth."""
     values = dict(below)
     for key, value in above.items():
-        held = values.get(key)
-        values[key] = merged(held, value) if isinstance(held, Mapping) and isinstance(value, Mapping) else value
+        entry = values.get(key)
+        values[key] = merged(entry, value) if isinstance(entry, Mapping) and isinstance(value, Mapping) else value
     return values
 
 
@@ -101,8 +101,8 @@ def _parse_override(override: str) -> tuple[Key, Any]:
 
 def _override(values: dict[str, Any], key: Key, value: Any) -> dict[str, Any]:
     for size in range(1, len(key)):
-        held: Any = values if size == 1 else get(values, key[: size - 1])
-        below = held.get(key[size - 1], {})
+        parent: Any = values if size == 1 else get(values, key[: size - 1])
+        below = parent.get(key[size - 1], {})
         if not isinstance(below, Mapping):
             raise ConfigError.at(".".join(key[:size]), below, f"a mapping, so that {'.'.join(key)} can be set in it")
         values = put(values, key[:size], below)

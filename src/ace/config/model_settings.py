@@ -125,10 +125,10 @@ class ModelSettings(Settings):
     @model_validator(mode="after")
     def _only_vllm_speculates(self) -> Self:
         method = self.speculative.method
-        asked = {"speculative": method if method not in ("none", "auto") else None, "compile": self.compile is True}
-        for key, found in asked.items():
-            if found and self.provider not in ("auto", "vllm"):
-                raise refused(key, found, f"nothing, with provider '{self.provider}': only vllm has it")
+        vllm_only = {"speculative": method if method not in ("none", "auto") else None, "compile": self.compile is True}
+        for key, value in vllm_only.items():
+            if value and self.provider not in ("auto", "vllm"):
+                raise refused(key, value, f"nothing, with provider '{self.provider}': only vllm has it")
         if method != "none" and "speculative_config" in self.engine_args:
             raise refused("speculative", method, "none, beside engine_args.speculative_config, which says the same")
         if self.compile != "auto" and "enforce_eager" in self.engine_args:
@@ -189,8 +189,8 @@ class ModelSettings(Settings):
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise refused("", value, "http://HOST:PORT/v1 or https://...")
             if parts.username is not None or parts.query:
-                shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-                raise refused("", "a URL with a password or a query", f"{shown}, and the key in api_key_file")
+                safe_url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+                raise refused("", "a URL with a password or a query", f"{safe_url}, and the key in api_key_file")
             if parts.path.rstrip("/").endswith("/completions"):
                 address = value.rstrip("/").removesuffix("/completions").removesuffix("/chat")
                 raise refused("", value, f"the address that /chat/completions is added to: {address}")

@@ -116,11 +116,11 @@ class RunSettings(Settings):
             if base is None or base.adapter is not None:
                 raise refused(f"models.{name}.base", model.base, "a key of models without an adapter")
             for key in ModelSettings.model_fields:
-                found, held = getattr(model, key), getattr(base, key)
-                if key not in ("base", "adapter", "price") and found != held:
-                    shown = [one.model_dump() if isinstance(one, Settings) else one for one in (found, held)]
-                    allowed = f"nothing, or {shown[1]!r}: an adapter shares the engine of its base '{model.base}'"
-                    raise refused(f"models.{name}.{key}", shown[0], allowed)
+                own, inherited = getattr(model, key), getattr(base, key)
+                if key not in ("base", "adapter", "price") and own != inherited:
+                    values = [one.model_dump() if isinstance(one, Settings) else one for one in (own, inherited)]
+                    allowed = f"nothing, or {values[1]!r}: an adapter shares the engine of its base '{model.base}'"
+                    raise refused(f"models.{name}.{key}", values[0], allowed)
         return self
 
     @model_validator(mode="after")

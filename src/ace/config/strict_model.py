@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 HIDDEN = "a text that is not repeated here"
 
 
-def refused(key: str, found: object, allowed: str, *, nearest: str | None = None) -> PydanticCustomError:
+def refused(key: str, value: object, allowed: str, *, nearest: str | None = None) -> PydanticCustomError:
     """A problem at `key`, relative to the model whose validator raises it; "" is the value itself."""
-    facts = {"key": key, "found": found, "allowed": allowed, "nearest": nearest}
+    facts = {"key": key, "found": value, "allowed": allowed, "nearest": nearest}
     return PydanticCustomError("refused", "{key} must be {allowed}", facts)
 
 

@@ -68,9 +68,9 @@ class FieldSettings(Settings):
 
     @model_validator(mode="after")
     def _target_is_hidden(self) -> Self:
-        for shown in ("question", "context"):
-            if getattr(self, shown) == self.target:
-                raise refused("target", self.target, f"another field than {shown}, which the models see")
+        for visible in ("question", "context"):
+            if getattr(self, visible) == self.target:
+                raise refused("target", self.target, f"another field than {visible}, which the models see")
         return self
 
 
@@ -175,8 +175,8 @@ class TaskSettings(Settings):
             value = getattr(self, key)
             default = field.get_default(call_default_factory=True)
             if key not in ("name", *allowed) and value != default:
-                found = value.model_dump(mode="json") if isinstance(value, Settings) else value
-                raise refused(key, found, f"nothing, with task '{self.name}', which takes {', '.join(allowed)}")
+                resolved = value.model_dump(mode="json") if isinstance(value, Settings) else value
+                raise refused(key, resolved, f"nothing, with task '{self.name}', which takes {', '.join(allowed)}")
         return self
 
 

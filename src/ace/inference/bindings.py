@@ -104,8 +104,8 @@ def bind(settings: RunSettings, backends: Backends) -> Bindings:
 
     def binding(role: RoleName, tier: Tier, model: str) -> ModelBinding:
         if model not in backends:
-            found = ", ".join(backends) or "none"
-            raise ConfigError.at("backends", found, f"a backend for each model of a role, with model '{model}'")
+            names = ", ".join(backends) or "none"
+            raise ConfigError.at("backends", names, f"a backend for each model of a role, with model '{model}'")
         return ModelBinding(role, tier, model, settings.models[model], backends[model])
 
     roles = {role: settings.roles.of(role) for role in ROLES}

@@ -105,9 +105,9 @@ class LLMClient:
 
     def _count(self, *, errors: int = 0, retries: int = 0, usage: Usage | None = None) -> None:
         with self._lock:
-            held = self._stats
-            total = held.usage + usage if usage else held.usage
-            self._stats = ClientStats(held.calls + 1, held.errors + errors, held.retries + retries, total)
+            totals = self._stats
+            total = totals.usage + usage if usage else totals.usage
+            self._stats = ClientStats(totals.calls + 1, totals.errors + errors, totals.retries + retries, total)
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:

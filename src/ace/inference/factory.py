@@ -90,25 +90,25 @@ async def open_backends(
     shares = memory_shares(settings)
     async with AsyncExitStack() as stack:
         for name in settings.engines_used:
-            wanted = settings.models[name]
-            engine = next((held for known, held in live if known == wanted), None)
+            model = settings.models[name]
+            engine = next((engine for settings_of, engine in live if settings_of == model), None)
             if engine is None:
-                here = [one for key, one in adapters.items() if settings.models[settings.engine_of(key)] == wanted]
+                here = [one for key, one in adapters.items() if settings.models[settings.engine_of(key)] == model]
                 start = partial(
                     create_backend,
-                    wanted,
+                    model,
                     share=shares.get(name, 1.0),
                     adapters=tuple(dict.fromkeys(here)),
                 )
                 try:
-                    if deferred is None or wanted.provider not in _DEFERRABLE:
+                    if deferred is None or model.provider not in _DEFERRABLE:
                         engine = start()
                     else:
-                        engine = LazyBackend(wanted, start, deferred)
+                        engine = LazyBackend(model, start, deferred)
                 except ConfigError as error:
                     raise error.under(f"models.{name}") from None
                 stack.push_async_callback(engine.close)
-                live.append((wanted, engine))
+                live.append((model, engine))
             engines[name] = engine
         yield {name: _tier(engines[settings.engine_of(name)], adapters.get(name)) for name in settings.models_used}
 
@@ -119,7 +119,7 @@ def _tier(engine: Backend, adapter: Adapter | None) -> Backend:
 
 def _adapters(settings: RunSettings) -> dict[str, Adapter]:
     """The adapters of the run by their keys in `models`. ConfigError for one that no engine here can load."""
-    found: dict[str, Adapter] = {}
+    by_key: dict[str, Adapter] = {}
     for name in settings.models_used:
         model = settings.models[name]
         if model.adapter is None:
@@ -128,19 +128,19 @@ def _adapters(settings: RunSettings) -> dict[str, Adapter]:
             if model.provider == "auto" and (chosen := resolve_auto()).provider != "vllm":
                 allowed = f"nothing, with provider '{chosen.provider}', which auto chose because {chosen.reason}"
                 raise ConfigError.at("adapter", model.adapter, allowed, hint=provider_command("vllm"))
-            found[name] = read_adapter(model.adapter)
+            by_key[name] = read_adapter(model.adapter)
         except ConfigError as error:
             raise error.under(f"models.{name}") from None
-    return found
+    return by_key
 
 
 def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: str) -> None:
     """ConfigError where `provider: auto` led to another one than vLLM, and the settings ask for what only that has."""
     method = settings.speculative.method
-    for key, found in (("speculative", method), ("compile", settings.compile)):
-        if found not in ("none", "auto", False):
+    for key, value in (("speculative", method), ("compile", settings.compile)):
+        if value not in ("none", "auto", False):
             allowed = f"nothing, with provider '{provider}', which auto chose because {reason}"
-            raise ConfigError.at(key, found, allowed, hint=provider_command("vllm"))
+            raise ConfigError.at(key, value, allowed, hint=provider_command("vllm"))
 
 
 def _engine(settings: ModelSettings, provider: str, reason: str, share: float, adapters: Sequence[Adapter]) -> Backend:

@@ -32,8 +32,8 @@ def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
         lines = cpuinfo.read_text(errors="replace").splitlines()
     except OSError:
         return frozenset()
-    found = next((line for line in lines if line.partition(":")[0].strip() in ("flags", "Features")), "")
-    return frozenset(found.partition(":")[2].split())
+    line_of_flags = next((line for line in lines if line.partition(":")[0].strip() in ("flags", "Features")), "")
+    return frozenset(line_of_flags.partition(":")[2].split())
 
 
 def cpu_precision(dtype: str = "auto", flags: Collection[str] | None = None) -> Precision:
@@ -44,9 +44,9 @@ def cpu_precision(dtype: str = "auto", flags: Collection[str] | None = None) -> 
     """
     flags = processor_flags() if flags is None else flags
     if dtype == "auto":
-        found = _instruction("bfloat16", flags)
-        if found is not None:
-            return Precision("bfloat16", f"the processor has {found}")
+        instruction = _instruction("bfloat16", flags)
+        if instruction is not None:
+            return Precision("bfloat16", f"the processor has {instruction}")
         return Precision("float32", "the processor has no bfloat16 instructions")
     if dtype in _INSTRUCTIONS and _instruction(dtype, flags) is None:
         return Precision(dtype, f"asked for, slow here: the processor has no {dtype} instructions, float32 is faster")

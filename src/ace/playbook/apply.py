@@ -120,11 +120,11 @@ class _Work:
                 return self._quarantine(operation)
 
     def _update(self, operation: Update) -> str:
-        held = self._live(operation.id)
+        bullet = self._live(operation.id)
         content = self._fresh(operation.content)
-        self._say(replace(held, content=content, updated=operation.provenance))
-        self._lines.append(PrefixLine("updated", held.id, content))
-        return held.id
+        self._say(replace(bullet, content=content, updated=operation.provenance))
+        self._lines.append(PrefixLine("updated", bullet.id, content))
+        return bullet.id
 
     def _merge(self, operation: Merge) -> str:
         sources = [self._bullets[identity] for identity in dict.fromkeys(operation.ids) if identity in self._bullets]
@@ -139,15 +139,15 @@ class _Work:
         return self._create(Bullet(identity, section, content, counters, operation.provenance))
 
     def _tag(self, operation: Tag) -> str:
-        held = self._live(operation.id)
+        bullet = self._live(operation.id)
         if operation.count < 1:
             raise _SkippedError(f"count {operation.count} is not positive")
         field = _FIELDS.get(operation.tag)
         if field is None:
             raise _SkippedError(f"unknown tag {operation.tag!r}")
-        counters = replace(held.counters, **{field: getattr(held.counters, field) + operation.count})
-        self._bullets[held.id] = replace(held, counters=counters)
-        return held.id
+        counters = replace(bullet.counters, **{field: getattr(bullet.counters, field) + operation.count})
+        self._bullets[bullet.id] = replace(bullet, counters=counters)
+        return bullet.id
 
     def _quarantine(self, operation: Quarantine) -> str:
         content = self._fresh(operation.content)
@@ -159,12 +159,12 @@ class _Work:
         return identity
 
     def _live(self, identity: str) -> Bullet:
-        held = self._bullets.get(identity)
-        if held is None and identity in self._quarantined:
+        bullet = self._bullets.get(identity)
+        if bullet is None and identity in self._quarantined:
             raise _SkippedError(f"{identity} is quarantined")
-        if held is None:
+        if bullet is None:
             raise _SkippedError(f"no live bullet {identity}")
-        return held
+        return bullet
 
     def _fresh(self, content: str, besides: Collection[str] = ()) -> str:
         """The content as bullets hold it, if it says something that no bullet but `besides` says already."""

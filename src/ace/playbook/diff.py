@@ -33,8 +33,8 @@ class PlaybookDiff:
 
 def diff(before: Playbook, after: Playbook) -> PlaybookDiff:
     """What happened to the bullets between `before` and `after`."""
-    known = {bullet.id for bullet in before.quarantined}
-    both = [Change(held, after.by_id[held.id]) for held in before.bullets if held.id in after.by_id]
+    quarantined = {bullet.id for bullet in before.quarantined}
+    both = [Change(bullet, after.by_id[bullet.id]) for bullet in before.bullets if bullet.id in after.by_id]
     return PlaybookDiff(
         added=tuple(bullet for bullet in after.bullets if bullet.id not in before.by_id),
         updated=tuple(change for change in both if change.before.content != change.after.content),
@@ -44,5 +44,5 @@ def diff(before: Playbook, after: Playbook) -> PlaybookDiff:
             for change in both
             if change.before.content == change.after.content and change.before.counters != change.after.counters
         ),
-        quarantined=tuple(bullet for bullet in after.quarantined if bullet.id not in known),
+        quarantined=tuple(bullet for bullet in after.quarantined if bullet.id not in quarantined),
     )

@@ -69,26 +69,26 @@ class _Work:
             self.drop(operation, "the content is empty")
             return False
         if isinstance(operation, Update) and self.snapshot:
-            held = self.snapshot.get(operation.id)
-            if held and normalize_whitespace(held.content) == normalize_whitespace(operation.content):
-                self.drop(operation, f"{held.id} says the same")
+            bullet = self.snapshot.get(operation.id)
+            if bullet and normalize_whitespace(bullet.content) == normalize_whitespace(operation.content):
+                self.drop(operation, f"{bullet.id} says the same")
                 return False
         return True
 
     def merges(self, proposed: Sequence[Merge]) -> list[Merge]:
-        kept = []
+        remaining = []
         for merge in proposed:
             ids = dict.fromkeys(merge.ids)
             live = [identity for identity in ids if self.snapshot is None or self.snapshot.get(identity)]
             free = tuple(identity for identity in live if identity not in self.taken)
             if len(free) > 1:
                 self.taken.update(dict.fromkeys(free, "a MERGE"))
-                kept.append(replace(merge, ids=free) if free != merge.ids else merge)
+                remaining.append(replace(merge, ids=free) if free != merge.ids else merge)
             elif len(live) > 1:
                 self.drop(merge, "an earlier MERGE took its bullets")
             else:
                 self.drop(merge, "a merge needs at least two bullets that are live")
-        return kept
+        return remaining
 
     def updates(self, proposed: Sequence[Update]) -> list[Update]:
         rivals: dict[str, dict[str, list[Update]]] = defaultdict(lambda: defaultdict(list))
@@ -97,31 +97,31 @@ class _Work:
                 self.drop(update, f"{by} of {update.id} stands")
             else:
                 rivals[update.id][normalize_whitespace(update.content)].append(update)
-        kept = []
+        remaining = []
         for identity, wordings in rivals.items():
             chosen = max(wordings.values(), key=len).pop(0)
-            kept.append(chosen)
+            remaining.append(chosen)
             for update in (update for same in wordings.values() for update in same):
                 self.drop(update, f"another UPDATE of {identity} stands")
             self.taken[identity] = "an UPDATE"
-        return kept
+        return remaining
 
     def removals(self, proposed: Sequence[Remove]) -> list[Remove]:
-        kept = []
+        remaining = []
         for removal in proposed:
             if by := self.taken.get(removal.id):
                 self.drop(removal, f"{by} of {removal.id} stands")
             else:
                 self.taken[removal.id] = "an earlier REMOVE"
-                kept.append(removal)
-        return kept
+                remaining.append(removal)
+        return remaining
 
     def additions(self, proposed: Sequence[Add]) -> list[Add]:
-        kept: dict[str, Add] = {}
+        first_by_text: dict[str, Add] = {}
         for addition in proposed:
             key = normalize_whitespace(addition.content)
-            if key in kept:
+            if key in first_by_text:
                 self.drop(addition, f"an earlier ADD says the same ({addition.content[:40]!r})")
             else:
-                kept[key] = addition
-        return list(kept.values())
+                first_by_text[key] = addition
+        return list(first_by_text.values())

@@ -124,13 +124,13 @@ class Playbook:
     @property
     def prefix_is_true(self) -> bool:
         """Whether the prefix log, read to its end, says what the live bullets say. False after an edit by hand."""
-        said: dict[str, str] = {}
+        contents: dict[str, str] = {}
         for line in self.prefix:
             if line.kind == "removed":
-                said.pop(line.id, None)
+                contents.pop(line.id, None)
             else:
-                said[line.id] = line.content
-        return said == {bullet.id: bullet.content for bullet in self.bullets}
+                contents[line.id] = line.content
+        return contents == {bullet.id: bullet.content for bullet in self.bullets}
 
     def advice(self, heading: str = "#") -> str:
         """The bullets by section as Markdown, without ids and counters; "" where there are none."""

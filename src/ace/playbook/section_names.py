@@ -77,10 +77,10 @@ def find_section(name: str, sections: Sequence[Section]) -> Section | None:
         section: len(meant & ({_stem(word) for word in _words(section.title)} | {section.slug})) for section in sections
     }
     best = max(shared.values(), default=0)
-    likest = [section for section, count in shared.items() if count == best]
+    closest = [section for section, count in shared.items() if count == best]
     if not best or 2 * best < len(meant):
         return _rest(sections) if " ".join(words) in _REST_TITLES else None
-    return min(likest, key=lambda section: len(section.title))
+    return min(closest, key=lambda section: len(section.title))
 
 
 def section_for(name: str, sections: Sequence[Section]) -> Section:

@@ -124,8 +124,8 @@ class PromptPack:
         template = self.case if len(samples) == 1 and self.case is not None else self.together
         if template is None or self.together_sample is None:
             raise PromptPackError(f"prompt pack '{self.name}' has no text for several samples together")
-        shown = "\n".join(self.together_sample.fill(sample) for sample in samples)
-        user = template.fill({"samples": shown, "target": target})
+        texts = "\n".join(self.together_sample.fill(sample) for sample in samples)
+        user = template.fill({"samples": texts, "target": target})
         return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
 
 
@@ -163,13 +163,13 @@ def _load_packaged(name: str) -> PromptPack:
     return _load(_packaged() / name, name)
 
 
-def _load(folder: Traversable, shown: str) -> PromptPack:
-    texts = {name: _read(folder, shown, name) for name in _FILES}
-    manifest = read_manifest(texts["pack.yaml"], f"{shown}/pack.yaml")
+def _load(folder: Traversable, source: str) -> PromptPack:
+    texts = {name: _read(folder, source, name) for name in _FILES}
+    manifest = read_manifest(texts["pack.yaml"], f"{source}/pack.yaml")
     templates = {
         role: PromptTemplate(
             texts[f"{role}.txt"].removesuffix("\n"),
-            source=f"{shown}/{role}.txt",
+            source=f"{source}/{role}.txt",
             allowed=PLACEHOLDERS[role],
             required=_REQUIRED[role],
         )
@@ -177,13 +177,13 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
     }
     if not manifest.retry and "reflection" not in templates["generator"].placeholders:
         raise PromptPackError(
-            f"{shown}/generator.txt: placeholder $reflection is missing",
-            file=f"{shown}/generator.txt",
+            f"{source}/generator.txt: placeholder $reflection is missing",
+            file=f"{source}/generator.txt",
             placeholder="reflection",
             hint="name it there, or set `retry` in pack.yaml",
         )
     opening = PromptTemplate(
-        texts["preamble.txt"].removesuffix("\n"), source=f"{shown}/preamble.txt", allowed={"instructions"}
+        texts["preamble.txt"].removesuffix("\n"), source=f"{source}/preamble.txt", allowed={"instructions"}
     )
     return PromptPack(
         name=manifest.name,
@@ -192,17 +192,17 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
         preamble=opening.fill({"instructions": ""}),
         opening=opening,
         templates=templates,
-        retry=_retry(manifest, shown),
-        insight=_reflection_text(manifest.insight, f"{shown}/pack.yaml, insight"),
-        reflection=_reflection_text(manifest.reflection, f"{shown}/pack.yaml, reflection"),
-        formats=_formats(manifest, f"{shown}/pack.yaml"),
+        retry=_retry(manifest, source),
+        insight=_reflection_text(manifest.insight, f"{source}/pack.yaml, insight"),
+        reflection=_reflection_text(manifest.reflection, f"{source}/pack.yaml, reflection"),
+        formats=_formats(manifest, f"{source}/pack.yaml"),
         insight_separator=manifest.insight_separator,
-        together=_together(manifest.together, shown, "together", {"samples", "target"}, "samples"),
+        together=_together(manifest.together, source, "together", {"samples", "target"}, "samples"),
         together_sample=_together(
-            manifest.together_sample, shown, "together_sample", {"question", "context", "answer"}, "question"
+            manifest.together_sample, source, "together_sample", {"question", "context", "answer"}, "question"
         ),
-        case=_together(manifest.case, shown, "case", {"samples", "target"}, "samples"),
-        together_insight=_together(manifest.together_insight, shown, "together_insight", {"case", "target"}, "case"),
+        case=_together(manifest.case, source, "case", {"samples", "target"}, "samples"),
+        together_insight=_together(manifest.together_insight, source, "together_insight", {"case", "target"}, "case"),
         again=manifest.again.strip(),
         answers=manifest.answers,
         one_line=manifest.one_line,
@@ -212,27 +212,27 @@ def _load(folder: Traversable, shown: str) -> PromptPack:
     )
 
 
-def _read(folder: Traversable, shown: str, name: str) -> str:
+def _read(folder: Traversable, source: str, name: str) -> str:
     r"""The file's text with newlines as `\n`, so that a pack has one digest on every system."""
     try:
         return folder.joinpath(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PromptPackError(f"{shown}/{name} cannot be read: {error}", file=f"{shown}/{name}") from error
+        raise PromptPackError(f"{source}/{name} cannot be read: {error}", file=f"{source}/{name}") from error
 
 
-def _retry(manifest: Manifest, shown: str) -> PromptTemplate | None:
+def _retry(manifest: Manifest, source: str) -> PromptTemplate | None:
     if not manifest.retry:
         return None
-    source = f"{shown}/pack.yaml, retry"
+    source = f"{source}/pack.yaml, retry"
     return PromptTemplate(
         manifest.retry, source=source, allowed=PLACEHOLDERS["generator"], required=frozenset({"reflection"})
     )
 
 
-def _together(text: str, shown: str, key: str, allowed: set[str], required: str) -> PromptTemplate | None:
+def _together(text: str, source: str, key: str, allowed: set[str], required: str) -> PromptTemplate | None:
     if not text:
         return None
-    source = f"{shown}/pack.yaml, {key}"
+    source = f"{source}/pack.yaml, {key}"
     return PromptTemplate(text.removesuffix("\n"), source=source, allowed=allowed, required={required})
 
 

@@ -10,7 +10,7 @@ from ace.errors import DataError
 from ace.tasks.task import Splits
 from ace.types import Sample
 
-Asked = tuple[str, str]
+Prompt = tuple[str, str]
 """A sample's question and context."""
 
 
@@ -19,9 +19,9 @@ def split_samples(samples: Sequence[Sample], settings: SplitSettings) -> Splits:
 
     Samples that ask the same stay together, so that a share can be missed by as many as there are of them.
     """
-    groups: dict[Asked, list[Sample]] = {}
+    groups: dict[Prompt, list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(_asked(sample), []).append(sample)
+        groups.setdefault(_prompt_of(sample), []).append(sample)
     order = list(groups.values())
     random.Random(settings.seed).shuffle(order)
     train = settings.train
@@ -34,18 +34,20 @@ def split_samples(samples: Sequence[Sample], settings: SplitSettings) -> Splits:
 def check_splits(splits: Splits) -> Splits:
     """DataError, naming the sample, if an id stands twice or a whole question stands in two splits."""
     ids: dict[str, str] = {}
-    questions: dict[Asked, tuple[str, str]] = {}
+    questions: dict[Prompt, tuple[str, str]] = {}
     for name, samples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
         for sample in samples:
             if sample.id in ids:
                 where = f"twice in {name}" if ids[sample.id] == name else f"in {ids[sample.id]} and in {name}"
                 raise DataError(f"sample {sample.id!r} is {where}", sample=sample.id)
             ids[sample.id] = name
-            other, held = questions.setdefault(_asked(sample), (sample.id, name))
-            if held != name:
-                raise DataError(f"{other!r} in {held} and {sample.id!r} in {name} ask the same", sample=sample.id)
+            other, other_split = questions.setdefault(_prompt_of(sample), (sample.id, name))
+            if other_split != name:
+                raise DataError(
+                    f"{other!r} in {other_split} and {sample.id!r} in {name} ask the same", sample=sample.id
+                )
     return splits
 
 
-def _asked(sample: Sample) -> Asked:
+def _prompt_of(sample: Sample) -> Prompt:
     return sample.question.strip(), sample.context.strip()

@@ -105,10 +105,10 @@ def _check_protocol(task: Any, source: str) -> None:
             f"task.path: what {source} gives has no {', '.join(missing)}: see ace.tasks.Task", key="task.path"
         )
     if not isinstance(task.splits, Splits):
-        found = type(task.splits).__name__
-        raise ConfigError(f"task.path: {source}: splits is {found}, allowed: ace.tasks.Splits", key="task.path")
+        type_name = type(task.splits).__name__
+        raise ConfigError(f"task.path: {source}: splits is {type_name}, allowed: ace.tasks.Splits", key="task.path")
     samples: tuple[Any, ...] = (*task.splits.train, *task.splits.validation, *task.splits.test)
     for sample in samples:
         if not isinstance(sample, Sample):
-            found = type(sample).__name__
-            raise DataError(f"{source}: a split holds {found}, allowed: ace.types.Sample", path=source)
+            type_name = type(sample).__name__
+            raise DataError(f"{source}: a split holds {type_name}, allowed: ace.types.Sample", path=source)

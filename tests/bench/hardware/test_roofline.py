@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ace.bench.hardware.engine_threads import parallel_speedup
 from ace.bench.hardware.model_cost import Load, ModelCost
 from ace.bench.hardware.model_shapes import build_shape, weight_bytes
-from ace.bench.hardware.roofline import Asked, Bound, Ceiling, Roofline, against_hardware, roofline_here
+from ace.bench.hardware.roofline import Bound, Ceiling, ModelCalls, Roofline, against_hardware, roofline_here
 from ace.inference import model_path
 from ace.inference.precision import default_dtype
 from ace.inference.provider_choice import on_cpu
@@ -125,7 +125,7 @@ def test_heads_may_have_a_size_of_their_own_and_experts_have_no_known_cost(tmp_p
     file.write_text(json.dumps({**config, "num_experts": 8}))
     assert ModelCost.of(tmp_path) is None
     ceiling = Ceiling(threads=1)
-    assert ceiling.bound([Asked(str(tmp_path), (Usage(1, 0, 1),), 1)], 1.0) is None and ceiling.rooflines == {}
+    assert ceiling.bound([ModelCalls(str(tmp_path), (Usage(1, 0, 1),), 1)], 1.0) is None and ceiling.rooflines == {}
 
 
 @pytest.mark.engine
@@ -143,10 +143,10 @@ def test_each_shape_is_measured_once_and_each_model_has_its_name(tmp_path: Path)
     (same / "config.json").write_text((Path(model_path("micro-draft")) / "config.json").read_text())
     ceiling = Ceiling(threads=1)
     calls = (Usage(20, 0, 5, drafted_tokens=8, accepted_tokens=4),)
-    bound = ceiling.bound([Asked("micro-draft", calls, 3, draft=str(same))], seconds=2.0)
+    bound = ceiling.bound([ModelCalls("micro-draft", calls, 3, draft=str(same))], seconds=2.0)
     assert ceiling.rooflines["micro-draft"] is ceiling.rooflines["same"]
     assert bound is not None and bound.steps == 3 and 0 < bound.reached < 1
-    plain = ceiling.bound([Asked("micro-draft", calls, 3)], seconds=2.0)
+    plain = ceiling.bound([ModelCalls("micro-draft", calls, 3)], seconds=2.0)
     assert plain is not None and plain.products_s < bound.products_s and plain.reading_s == bound.reading_s
 
 

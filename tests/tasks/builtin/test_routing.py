@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from ace.config import RoutingLevel, RoutingSettings, TaskSettings
+from ace.errors import ConfigError
 from ace.tasks import Splits, load_task
-from ace.tasks.builtin.routing import LEVELS, Rule, make_routing, make_rules
+from ace.tasks.builtin.routing import LEVELS, Routing, Rule, make_routing, make_rules
 from ace.tasks.data.data_task import DataTask
 from ace.types import Sample
 
@@ -28,11 +29,6 @@ every_level = pytest.mark.parametrize("level", LEVEL_NAMES)
 
 def make(level: RoutingLevel, seed: int = 0, **sizes: int) -> DataTask:
     return make_routing(RoutingSettings(level=level, seed=seed, **sizes))
-
-
-def optional(task: DataTask) -> Any:
-    """The object that has the task's optional methods."""
-    return task.kind
 
 
 def samples_of(splits: Splits) -> Iterator[Sample]:
@@ -180,9 +176,14 @@ class TestTickets:
         )
 
     def test_as_many_tickets_as_the_settings_allow(self) -> None:
-        assert len({sample.question for sample in make("easy", validation=2000).splits.validation}) == 2000
+        assert len({sample.question for sample in make("easy", train=2000).splits.train}) == 2000
         with pytest.raises(ValueError, match="2000"):
-            RoutingSettings(validation=2001)
+            RoutingSettings(train=2001)
+
+    def test_a_split_of_few_sentences_says_how_many_it_gives(self) -> None:
+        assert len(make("easy", validation=200).splits.validation) == 200
+        with pytest.raises(ConfigError, match=r"task\.routing\.validation: found 2000, allowed: about \d+ at most"):
+            make("easy", validation=2000)
 
 
 class TestGrading:
@@ -199,8 +200,9 @@ class TestGrading:
     def test_without_the_target_only_the_form_can_be_observed(self) -> None:
         task = make("easy")
         sample, codes = task.splits.test[0], sorted(rule.code for rule in make_rules(0, "easy"))
-        assert all(optional(task).observe(sample, code).failed is None for code in codes)
-        assert optional(task).observe(sample, "the desk for invoices").failed is True
+        assert isinstance(task.kind, Routing)
+        assert all(task.kind.observe(sample, code).failed is None for code in codes)
+        assert task.kind.observe(sample, "the desk for invoices").failed is True
 
     def test_the_instructions_name_the_codes_and_no_rule(self) -> None:
         task = make("hard")

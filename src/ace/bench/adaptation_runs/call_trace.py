@@ -57,7 +57,7 @@ async def record(
         async with open_backends(settings) as backends:
             recorders = {name: RequestRecorder(backend) for name, backend in backends.items()}
             summary = await run(settings, backends=recorders)
-        asked = {one.digest: one.messages for recorder in recorders.values() for one in recorder.requests}
+        messages = {one.digest: one.messages for recorder in recorders.values() for one in recorder.requests}
         with RunStore.open(store_url, create=False) as store:
             return [
                 TracedCall(
@@ -66,7 +66,7 @@ async def record(
                     call.sample_id,
                     call.role,
                     "small" if call.model == DRAFT else "main",
-                    asked[call.digest],
+                    messages[call.digest],
                     max(1, call.usage.completion_tokens),
                 )
                 for batch in store.batches(summary.run)

@@ -17,7 +17,7 @@ from ace.bench.adaptation_runs.role_clock import RoleClock
 from ace.bench.adaptation_runs.run_modes import BATCH, TARGET, Mode, run_settings
 from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
-from ace.bench.hardware.roofline import Asked
+from ace.bench.hardware.roofline import ModelCalls
 from ace.config import Provider, RunSettings
 from ace.engine import Event, run
 from ace.engine.events import EvaluationStarted, RunStarted
@@ -71,7 +71,7 @@ class Adaptation:
     engine_s: float
     role_s: dict[str, float]
     calls: dict[str, int]
-    asked: tuple[Asked, ...]
+    model_calls: tuple[ModelCalls, ...]
     cached_share: float
     right: tuple[bool, ...]
     bullets: int
@@ -137,33 +137,33 @@ async def _adapt(settings: RunSettings, backends: Mapping[str, Backend], *, seri
     watch = _Watch(backends.values(), clock)
     summary = await run(settings, backends=bind(settings, backends).wrap(timed), listener=watch)
     with RunStore.open(settings.store, create=False) as store:
-        (held_out,) = store.evaluations(summary.run)
-        outcomes = store.outcomes(summary.run, evaluation=held_out.index)
+        (test_evaluation,) = store.evaluations(summary.run)
+        outcomes = store.outcomes(summary.run, evaluation=test_evaluation.index)
         calls = store.calls(summary.run)
-    asked_of = Counter(call.role for call in calls)
+    calls_by_role = Counter(call.role for call in calls)
     used = sum((call.usage for call in calls), Usage())
     return Adaptation(
         seconds=watch.seconds,
         engine_s=watch.engine_s,
         role_s=watch.role_s,
-        calls={role: asked_of[role] for role in ROLES},
-        asked=_asked(settings, calls, watch.steps, serial=serial),
+        calls={role: calls_by_role[role] for role in ROLES},
+        model_calls=_model_calls(settings, calls, watch.steps, serial=serial),
         cached_share=used.cached_tokens / used.prompt_tokens,
         right=tuple(outcome.correct is True for outcome in outcomes),
         bullets=summary.playbook_bullets,
     )
 
 
-def _asked(
+def _model_calls(
     settings: RunSettings, calls: Sequence[CallRecord], steps: Mapping[str, int], *, serial: bool
-) -> tuple[Asked, ...]:
+) -> tuple[ModelCalls, ...]:
     models = {settings.models[key].model: settings.models[key] for key in settings.models_used}
-    asked = []
+    model_calls = []
     for name, model in models.items():
         usages = tuple(call.usage for call in calls if call.model == name)
         counted = steps_of(model.provider, usages, steps[name], serial=serial)
-        asked.append(Asked(name, usages, counted, model.speculative.model, model.replicas))
-    return tuple(asked)
+        model_calls.append(ModelCalls(name, usages, counted, model.speculative.model, model.replicas))
+    return tuple(model_calls)
 
 
 def steps_of(provider: Provider, usages: Iterable[Usage], stepped: int, *, serial: bool) -> int | None:

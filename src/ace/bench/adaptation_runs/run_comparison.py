@@ -99,12 +99,12 @@ class RunReport(Report):
     def parts(self) -> tuple[str, ...]:
         """Three tables: total seconds, seconds by role, the least that the hardware allows; early stopping's saving."""
         work = self.work
-        said = [] if self.saving is None else [str(self.saving)]
+        lines = [] if self.saving is None else [str(self.saving)]
         return (
             f"{work.samples} samples in batches of {work.batch}; {divided_threads_text(self.threads)}.",
             table(_TOTALS, map(_totals, self.rows)),
             table(("seconds by role (mean)", *ROLES, ESCALATED), map(_by_role, self.rows)),
-            *said,
+            *lines,
             *against_hardware({row.mode: row.bound for row in self.rows}, self.rooflines),
         )
 
@@ -180,7 +180,7 @@ def compare_modes(work: Work, modes: Sequence[Mode], partial: Partial = ignore_p
         measured[mode.name] = each = measure_adaptations(mode, work)
         middle = sorted(each, key=lambda one: one.seconds)[len(each) // 2]
         row = run_row(mode.name, each, rows[0].seconds if rows else None)
-        rows.append(replace(row, bound=ceiling.bound(middle.asked, middle.seconds)))
+        rows.append(replace(row, bound=ceiling.bound(middle.model_calls, middle.seconds)))
         partial(RunReport(tuple(rows), _saving(measured), work, threads, ceiling.rooflines, machine))
     return RunReport(tuple(rows), _saving(measured), work, threads, ceiling.rooflines, machine)
 

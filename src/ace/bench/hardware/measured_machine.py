@@ -32,7 +32,7 @@ class Machine:
             processor=platform.machine(),
             gpu=has_gpu(),
             python=platform.python_version(),
-            packages={name: found for name in packages if (found := installed(name))},
+            packages={name: release for name in packages if (release := installed(name))},
         )
 
     def __str__(self) -> str:

@@ -61,12 +61,12 @@ def build_shape(name: str, folder: Path, *, layers: int | None = None) -> Path:
     a shape. ConfigError for anything else.
     """
     if name not in SHAPES:
-        given = Path(name).expanduser()
-        if not (given / "config.json").is_file():
+        path = Path(name).expanduser()
+        if not (path / "config.json").is_file():
             raise ConfigError.at("--shape", name, f"{', '.join(SHAPES)}, or a folder with a config.json")
         if layers is not None:
             raise ConfigError.at("--layers", layers, "nothing, with a folder: change its config.json")
-        return given
+        return path
     target = folder / name
     target.mkdir(parents=True)
     for file in _TOKENIZER:

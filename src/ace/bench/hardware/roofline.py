@@ -54,7 +54,7 @@ class Roofline:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ModelCalls:
     """What one model, a name or a folder, was asked.
 
     `steps` None: nobody counted. `draft` is the one that guessed. `engines` of the model worked side by side, and
@@ -121,20 +121,20 @@ class Ceiling:
         """Those that were measured, by the models' or their folders' names."""
         return {name: self._measured[cost] for name, cost in self._names.items()}
 
-    def bound(self, asked: Iterable[Asked], seconds: float) -> Bound | None:
+    def bound(self, model_calls: Iterable[ModelCalls], seconds: float) -> Bound | None:
         """What answering took at least, of `seconds` measured. None where a model's cost is not known."""
         loads: list[tuple[Load, Roofline]] = []
         engines = 1
-        for one in asked:
+        for one in model_calls:
             engines = max(engines, one.engines)
-            if (known := self._of(one.model)) is None:
+            if (measured := self._of(one.model)) is None:
                 return None
-            cost, roofline = known
+            cost, roofline = measured
             loads.append((cost.answered(one.usages, one.steps), roofline))
             if one.draft is not None:
-                if (known := self._of(one.draft)) is None:
+                if (measured := self._of(one.draft)) is None:
                     return None
-                cost, roofline = known
+                cost, roofline = measured
                 loads.append((cost.guessed(one.usages), roofline))
         return Bound.of(loads, seconds, engines, parallel_speedup(engines, self._threads))
 
@@ -181,8 +181,8 @@ def roofline_here(cost: ModelCost, seconds: float) -> Roofline:
         return 2 * ROWS[device] * inputs * outputs / taken
 
     def reading(size: int) -> float:
-        held = torch.ones(size // 4, dtype=torch.float32, device=device)
-        return size / _least_seconds(held.sum, wait, seconds)
+        buffer = torch.ones(size // 4, dtype=torch.float32, device=device)
+        return size / _least_seconds(buffer.sum, wait, seconds)
 
     with torch.inference_mode():
         return Roofline(max(product(*matrix) for matrix in matrices), max(map(reading, blocks)))
@@ -224,13 +224,13 @@ def against_hardware(bounds: Mapping[str, Bound | None], rooflines: Mapping[str,
         f" {rate.bytes_per_s / 1e9:.1f} GB/s reading"
         for name, rate in rooflines.items()
     )
-    said = (
+    text = (
         f"Measured here, each for a model of its size: {rates}. The least is the larger of all products and of reading"
         " the weights once a step. What is left is everything else: Python and the launching of kernels, what kernels"
         " lose on few rows and in attention, products and reading that do not overlap, the KV cache, padding, sampling,"
         " waiting."
     )
-    return table(columns, [(mode, *_cells(bound)) for mode, bound in bounds.items()]), said
+    return table(columns, [(mode, *_cells(bound)) for mode, bound in bounds.items()]), text
 
 
 def _cells(bound: Bound | None) -> tuple[str, ...]:

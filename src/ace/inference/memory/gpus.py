@@ -12,23 +12,23 @@ def visible_gpus() -> tuple[str, ...]:
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
         return tuple(name.strip() for name in listed.split(",") if name.strip())
-    return tuple(_said("index"))
+    return tuple(_query("index"))
 
 
 def gpu_bytes() -> int | None:
     """Memory of the smallest one; None where the tool does not say."""
-    sizes = [int(line) for line in _said("memory.total") if line.isdecimal()]
+    sizes = [int(line) for line in _query("memory.total") if line.isdecimal()]
     return min(sizes) << 20 if sizes else None
 
 
-def _said(fact: str) -> list[str]:
+def _query(fact: str) -> list[str]:
     """A line for each GPU. Nothing where there is no tool, or it fails."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    asked = [tool, f"--query-gpu={fact}", "--format=csv,noheader,nounits"]
+    command = [tool, f"--query-gpu={fact}", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
+        output = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return said.split()
+    return output.split()

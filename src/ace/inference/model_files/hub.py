@@ -30,17 +30,17 @@ def local_folder(settings: ModelSettings) -> str:
         return name
     hub: Any = import_module("huggingface_hub")
     errors: Any = import_module("huggingface_hub.errors")
-    wanted = list(_FILES)
+    patterns = list(_FILES)
     if settings.engine_args.get("load_format") != "dummy":
-        wanted.append("*.safetensors")
+        patterns.append("*.safetensors")
     if settings.trust_remote_code:
-        wanted.append("*.py")
+        patterns.append("*.py")
     try:
         return str(
             hub.snapshot_download(
                 name,
                 revision=settings.engine_args.get("revision"),
-                allow_patterns=wanted,
+                allow_patterns=patterns,
                 ignore_patterns=_DUPLICATES,
             )
         )

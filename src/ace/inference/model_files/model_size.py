@@ -12,8 +12,8 @@ _BYTES = 2
 
 def weight_bytes(folder: Path, *, dummy: bool = False) -> int:
     """Bytes of the weight files; those that config.json describes where the weights are drawn (`dummy`). 0: unknown."""
-    held = 0 if dummy else sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    return held or _BYTES * _parameters(_config(folder))
+    stored = 0 if dummy else sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    return stored or _BYTES * _parameters(_config(folder))
 
 
 def loaded_bytes(folder: Path, itemsize: int, *, dummy: bool = False) -> int:
@@ -33,16 +33,16 @@ def cache_bytes_per_token(folder: Path) -> int:
     config = _config(folder)
     heads = _number(config, "num_attention_heads")
     width = _number(config, "head_dim") or (_number(config, "hidden_size") // heads if heads else 0)
-    kept = _number(config, "num_key_value_heads") or heads
-    return 2 * kept * width * _number(config, "num_hidden_layers") * _BYTES
+    kv_heads = _number(config, "num_key_value_heads") or heads
+    return 2 * kv_heads * width * _number(config, "num_hidden_layers") * _BYTES
 
 
 def _parameters(config: dict[str, Any]) -> int:
     """Of a dense decoder with a gated feed-forward block (Qwen2, Llama, Mistral)."""
     hidden, heads = _number(config, "hidden_size"), _number(config, "num_attention_heads")
     width = _number(config, "head_dim") or (hidden // heads if heads else 0)
-    kept = _number(config, "num_key_value_heads") or heads
-    attention = 2 * hidden * heads * width + 2 * hidden * kept * width
+    kv_heads = _number(config, "num_key_value_heads") or heads
+    attention = 2 * hidden * heads * width + 2 * hidden * kv_heads * width
     feed_forward = 3 * hidden * _number(config, "intermediate_size")
     tables = 1 if config.get("tie_word_embeddings") else 2
     layers = _number(config, "num_hidden_layers") * (attention + feed_forward + 2 * hidden)

@@ -195,7 +195,7 @@ class HuggingFaceBackend:
         limits = [min(job.sampling.max_tokens, job.room) for job in batch]
         watch = _Watch(width, torch.tensor(limits))
         with torch.inference_mode():
-            made = self._model.generate(
+            generated = self._model.generate(
                 input_ids=ids.to(self._model.device),
                 attention_mask=mask.to(self._model.device),
                 max_new_tokens=max(limits),
@@ -208,9 +208,9 @@ class HuggingFaceBackend:
                 stopping_criteria=StoppingCriteriaList([watch]),
                 return_dict_in_generate=True,
             )
-            rows = made.sequences[:, width:].tolist()
+            rows = generated.sequences[:, width:].tolist()
         ended = time.perf_counter()
-        self._meter += EngineMeter(1, ended - started, _kv_bytes(made.past_key_values))
+        self._meter += EngineMeter(1, ended - started, _kv_bytes(generated.past_key_values))
         return [
             self._completion(job, row[:limit], started, watch.first, ended)
             for job, row, limit in zip(batch, rows, limits, strict=True)
@@ -223,13 +223,13 @@ class HuggingFaceBackend:
         return LogitsProcessorList(processors)
 
     def _completion(self, job: _Job, row: list[int], started: float, first: float, ended: float) -> Completion:
-        said = list(takewhile(lambda token: token not in self._eos, row))
-        text: str = self._tokenizer.decode(said, skip_special_tokens=True)
+        tokens = list(takewhile(lambda token: token not in self._eos, row))
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
         cut = [text.index(stop) for stop in job.sampling.stop if stop in text]
-        reason: FinishReason = "stop" if cut or len(said) < len(row) else "length"
+        reason: FinishReason = "stop" if cut or len(tokens) < len(row) else "length"
         usage = Usage(
             prompt_tokens=len(job.ids),
-            completion_tokens=min(len(said) + 1, len(row)),
+            completion_tokens=min(len(tokens) + 1, len(row)),
             queue_s=started - job.arrived,
             ttft_s=first - job.arrived,
             total_s=ended - job.arrived,
@@ -268,9 +268,9 @@ class SampledDraw(LogitsProcessor):  # type: ignore[misc]  # Any to the type che
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         for row, sampling, top_p, generator in self._rows:
-            kept = top_p(input_ids[row : row + 1], scores[row : row + 1].float() / sampling.temperature)
-            noise = -torch.empty_like(kept).exponential_(generator=generator).log()
-            scores[row : row + 1] = (kept + noise).to(scores.dtype)
+            filtered = top_p(input_ids[row : row + 1], scores[row : row + 1].float() / sampling.temperature)
+            noise = -torch.empty_like(filtered).exponential_(generator=generator).log()
+            scores[row : row + 1] = (filtered + noise).to(scores.dtype)
         return scores
 
 

@@ -54,14 +54,14 @@ class ChatEncoder:
         if getattr(self._tokenizer, "chat_template", None) is None:
             return "no chat template: turns are joined by blank lines, as for a base model"
         with self._lock:
-            return "" if self._takes_system_turns else _FOLDED
+            return "" if self._accepts_system_messages else _FOLDED
 
     @cached_property
-    def _takes_system_turns(self) -> bool:
+    def _accepts_system_messages(self) -> bool:
         markers = _markers(2)
-        turns = [{"role": "system", "content": markers[0]}, {"role": "user", "content": markers[1]}]
+        conversation = [{"role": "system", "content": markers[0]}, {"role": "user", "content": markers[1]}]
         try:
-            self._render(turns, markers)
+            self._render(conversation, markers)
         except RequestRejectedError:
             return False
         return True
@@ -74,22 +74,24 @@ class ChatEncoder:
     def _encode_template(self, roles: tuple[MessageRole, ...]) -> tuple[int | tuple[int, ...], ...]:
         """The template's own tokens, and the positions of messages between them."""
         markers = _markers(len(roles))
-        turns = [{"role": role, "content": marker} for role, marker in zip(roles, markers, strict=True)]
-        if roles[:2] == ("system", "user") and not self._takes_system_turns:
-            turns[:2] = [{"role": "user", "content": f"{markers[0]}\n\n{markers[1]}"}]
-        pieces = self._render(turns, markers)
+        conversation = [{"role": role, "content": marker} for role, marker in zip(roles, markers, strict=True)]
+        if roles[:2] == ("system", "user") and not self._accepts_system_messages:
+            conversation[:2] = [{"role": "user", "content": f"{markers[0]}\n\n{markers[1]}"}]
+        pieces = self._render(conversation, markers)
         return tuple(
             markers.index(piece) if piece in markers else tuple(self._tokenizer.encode(piece, add_special_tokens=False))
             for piece in pieces
             if piece
         )
 
-    def _render(self, turns: list[dict[str, str]], markers: Sequence[str]) -> list[str]:
+    def _render(self, conversation: list[dict[str, str]], markers: Sequence[str]) -> list[str]:
         """The template's text around the markers, cut at each of them."""
         try:
-            rendered: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            rendered: str = self._tokenizer.apply_chat_template(
+                conversation, tokenize=False, add_generation_prompt=True
+            )
         except Exception as error:  # a template is a program of the model's author
-            roles = ", ".join(turn["role"] for turn in turns)
+            roles = ", ".join(turn["role"] for turn in conversation)
             raise RequestRejectedError(f"the model's chat template refuses the roles {roles}: {error}") from error
         pieces = re.split("(" + "|".join(markers) + ")", rendered)
         if [piece for piece in pieces if piece in markers] != list(markers):

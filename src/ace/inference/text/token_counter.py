@@ -21,8 +21,8 @@ class PlainTokenizer:
     @property
     def added_tokens_decoder(self) -> dict[int, Any]:
         """Added tokens by their ids."""
-        found: dict[int, Any] = self._tokenizer.get_added_tokens_decoder()
-        return found
+        added: dict[int, Any] = self._tokenizer.get_added_tokens_decoder()
+        return added
 
     def encode(self, text: str, *, add_special_tokens: bool, split_special_tokens: bool) -> list[int]:
         """Token ids; with `split_special_tokens` text that spells a special token stays text."""

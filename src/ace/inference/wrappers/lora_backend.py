@@ -32,8 +32,10 @@ class LoraBackend:
 
     async def complete(self, request: Request) -> Completion:
         """Like the engine's own; the completion names model and adapter."""
-        asked = LoraRequest(request.messages, request.sampling, request.schema, request.layout, adapter=self._adapter)
-        return replace(await self.engine.complete(asked), model=self.info.name)
+        lora_request = LoraRequest(
+            request.messages, request.sampling, request.schema, request.layout, adapter=self._adapter
+        )
+        return replace(await self.engine.complete(lora_request), model=self.info.name)
 
     def count_tokens(self, text: str) -> int:
         return self.engine.count_tokens(text)

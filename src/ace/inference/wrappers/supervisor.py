@@ -148,7 +148,7 @@ class _Suspects:
     def __init__(self) -> None:
         self._number = 0
         self._cleared: asyncio.Event | None = None
-        self._turns: asyncio.Lock | None = None
+        self._one_at_a_time: asyncio.Lock | None = None
 
     async def none(self) -> None:
         """Wait until there is no suspect."""
@@ -170,9 +170,9 @@ class _Suspects:
 
     def turn(self) -> asyncio.Lock:
         """To be held by the one suspect that is asked."""
-        if self._turns is None:
-            self._turns = asyncio.Lock()
-        return self._turns
+        if self._one_at_a_time is None:
+            self._one_at_a_time = asyncio.Lock()
+        return self._one_at_a_time
 
 
 class _Watch:

@@ -37,14 +37,14 @@ _FUNCTION_WORDS: Final = frozenset(
 def copied_answers(content: str, samples: Sequence[Sample], all_samples: Sequence[Sample] = ()) -> list[str]:
     """The ids of the `samples` whose answers `content` gives away. `all_samples` tell what is common from copies."""
     text = _fold(content)
-    found = []
+    leaks = []
     for sample in samples:
         target = _fold(sample.target or "")
         if target and _stands_in(target, text):
             others = [other for other in (*samples, *all_samples) if other.id != sample.id]
             if (_is_long(target) and not _is_label(target, others)) or _repeats_question(text, sample, target, others):
-                found.append(sample.id)
-    return list(dict.fromkeys(found))
+                leaks.append(sample.id)
+    return list(dict.fromkeys(leaks))
 
 
 def _stands_in(target: str, text: str) -> bool:
@@ -65,11 +65,11 @@ def _is_label(target: str, others: Sequence[Sample]) -> bool:
 
 
 def _repeats_question(text: str, sample: Sample, target: str, others: Sequence[Sample]) -> bool:
-    said, asked = _WORD.findall(text), _words_of(sample)
-    own = set(asked) - _FUNCTION_WORDS - set(_WORD.findall(target))
-    if len(own) >= QUESTION_WORDS and len(own.intersection(said)) >= QUESTION_SHARE * len(own):
+    words, question_words = _WORD.findall(text), _words_of(sample)
+    own = set(question_words) - _FUNCTION_WORDS - set(_WORD.findall(target))
+    if len(own) >= QUESTION_WORDS and len(own.intersection(words)) >= QUESTION_SHARE * len(own):
         return True
-    shared = set(_runs(asked)).intersection(_runs(said))
+    shared = set(_runs(question_words)).intersection(_runs(words))
     for other in others if shared else ():
         shared.difference_update(_runs(_words_of(other)))
         if not shared:

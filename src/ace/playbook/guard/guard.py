@@ -29,7 +29,7 @@ class Guard:
     settings: GuardSettings
     samples: Sequence[Sample] = ()
     all_samples: Sequence[Sample] = ()
-    _seen: dict[str, Scan] = field(default_factory=dict)
+    _scans: dict[str, Scan] = field(default_factory=dict)
 
     def admit(self, playbook: Playbook, delta: Delta) -> Delta:
         """The delta as the policy lets it go on to merge and dedup.
@@ -43,27 +43,27 @@ class Guard:
 
     def flagged(self, applied: Applied) -> tuple[Flagged, ...]:
         """The bullets that got a flagged wording, or were quarantined with it, in the order of the operations."""
-        found = []
+        findings = []
         for done in applied.done:
             match done.operation:
                 case Quarantine(reasons=reasons):
-                    found.append(Flagged(done.id, reasons, True))
+                    findings.append(Flagged(done.id, reasons, True))
                 case Add(content=content) | Update(content=content) | Merge(content=content):
                     if self.settings.policy != "off" and (reasons := self._scan(content).reasons):
-                        found.append(Flagged(done.id, reasons, False))
+                        findings.append(Flagged(done.id, reasons, False))
                 case _:
                     pass
-        return tuple(found)
+        return tuple(findings)
 
     def _admitted(self, playbook: Playbook, operation: Operation) -> Operation:
-        if not isinstance(operation, Add | Update | Merge) or not (seen := self._scan(operation.content)).reasons:
+        if not isinstance(operation, Add | Update | Merge) or not (scanned := self._scan(operation.content)).reasons:
             return operation
-        return Quarantine(_section(playbook, operation), seen.masked, seen.reasons, operation.provenance)
+        return Quarantine(_section(playbook, operation), scanned.masked, scanned.reasons, operation.provenance)
 
     def _scan(self, content: str) -> Scan:
-        if content not in self._seen:
-            self._seen[content] = scan(content, self.samples, self.all_samples)
-        return self._seen[content]
+        if content not in self._scans:
+            self._scans[content] = scan(content, self.samples, self.all_samples)
+        return self._scans[content]
 
 
 def _section(playbook: Playbook, operation: Add | Update | Merge) -> str:
@@ -80,5 +80,5 @@ def _section(playbook: Playbook, operation: Add | Update | Merge) -> str:
 
 
 def _section_of(playbook: Playbook, identity: str) -> str:
-    held = playbook.get(identity)
-    return held.section if held else identity.partition("-")[0]
+    bullet = playbook.get(identity)
+    return bullet.section if bullet else identity.partition("-")[0]

@@ -83,9 +83,9 @@ def instructions_in(text: str) -> list[str]:
     folded = _fold(text)
     flat = "\n".join(" ".join(line.split()) for line in folded.split("\n"))
     spaced = " ".join(folded.split())
-    found = [match.group() for pattern in (_HEADERS, _CONTROL_TOKENS) for match in pattern.finditer(flat)]
-    found += [match.group() for pattern in _PHRASES for text in (spaced, flat) for match in pattern.finditer(text)]
-    return list(dict.fromkeys(_excerpt(match) for match in found))
+    excerpts = [match.group() for pattern in (_HEADERS, _CONTROL_TOKENS) for match in pattern.finditer(flat)]
+    excerpts += [match.group() for pattern in _PHRASES for text in (spaced, flat) for match in pattern.finditer(text)]
+    return list(dict.fromkeys(_excerpt(match) for match in excerpts))
 
 
 def _fold(text: str) -> str:

@@ -44,10 +44,10 @@ _STAND_INS: Final = re.compile(
 
 def secret_spans(text: str) -> list[Span]:
     """Every secret in `text`. Examples from documentation and stand-ins such as `user:password@` are none."""
-    return joined([*_known(text), *_passwords(text), *_assigned(text)])
+    return joined([*_credentials(text), *_passwords(text), *_assigned(text)])
 
 
-def _known(text: str) -> Iterator[Span]:
+def _credentials(text: str) -> Iterator[Span]:
     for detector in _detectors():
         name = detector.secret_type
         for pattern in detector.denylist:

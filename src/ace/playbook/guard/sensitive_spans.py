@@ -31,9 +31,9 @@ def mask(text: str, spans: Iterable[Span]) -> str:
 
     No character of a span is left: even a prefix narrows a guess, and a short number has none to spare.
     """
-    shown: list[str] = []
+    parts: list[str] = []
     end = 0
     for span in joined(spans):
-        shown += [text[end : span.start], f"[masked: {span.name}]"]
+        parts += [text[end : span.start], f"[masked: {span.name}]"]
         end = span.end
-    return "".join([*shown, text[end:]])
+    return "".join([*parts, text[end:]])

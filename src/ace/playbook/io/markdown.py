@@ -32,8 +32,12 @@ def dump_markdown(playbook: Playbook) -> str:
         parts += [_item(bullet) for bullet in playbook.bullets if bullet.section == section.slug]
     if playbook.quarantined:
         parts += ["", _QUARANTINE]
-    for held in playbook.quarantined:
-        parts += ["", *(f"> {reason}" for reason in held.reasons), _item(Bullet(held.id, held.section, held.content))]
+    for bullet in playbook.quarantined:
+        parts += [
+            "",
+            *(f"> {reason}" for reason in bullet.reasons),
+            _item(Bullet(bullet.id, bullet.section, bullet.content)),
+        ]
     return "\n".join(parts) + "\n"
 
 

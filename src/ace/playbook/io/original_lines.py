@@ -19,7 +19,7 @@ _BULLET = re.compile(
 _COUNTER: Final = r"([A-Za-z_]{2,20})\s*[=:]\s*(-?\d{1,15}(?:\.\d{1,15})?)(?![\w.])"
 _COUNTERS = re.compile(rf"\s*[(\[{{]?((?:\s*{_COUNTER}\s*[,;|]?)+)\s*[)\]}}]?\s*(::|:(?!:))? ?")
 _NAMES: Final = {"used": "uses", "use": "uses", "usage": "uses", "count": "uses"}
-_KNOWN: Final = ("helpful", "harmful", "neutral", "uses")
+_COUNTER_NAMES: Final = ("helpful", "harmful", "neutral", "uses")
 _HEADING = re.compile(r"#{1,6}\s+\S.*|(\*\*|__)[^*_]+:?\1:?|[^\W\d_a-zß-ÿ][^a-zß-ÿ\[\]]{3,80}")
 
 
@@ -67,11 +67,11 @@ def is_heading(line: str) -> bool:
 def _read_counters(rest: str) -> tuple[Counters | None, tuple[str, ...], str]:
     """The counters at the beginning of `rest`, the names of those that bullets do not have, and the content."""
     match = _COUNTERS.match(rest)
-    found = re.findall(_COUNTER, match[1]) if match else []
-    values = {_NAMES.get(name.lower(), name.lower()): number for name, number in found}
+    counters = re.findall(_COUNTER, match[1]) if match else []
+    values = {_NAMES.get(name.lower(), name.lower()): number for name, number in counters}
     meant = "helpful" in values and ("harmful" in values or (match is not None and match[4] is not None))
     if match is None or not meant:
         return None, (), re.sub(r"\s*:(?!:)\s?|^ ", "", rest, count=1) if rest[:1] in (" ", ":") else rest
-    whole = {name: int(number) for name, number in values.items() if name in _KNOWN and number.isdecimal()}
+    whole = {name: int(number) for name, number in values.items() if name in _COUNTER_NAMES and number.isdecimal()}
     other = tuple(name for name in values if name not in whole)
     return Counters(**whole), other, rest[match.end() :]

@@ -42,7 +42,7 @@ def _lines(playbook: Playbook) -> Iterator[str]:
         bullets[bullet.section].append(bullet)
     if playbook.next_number != 1 + max((bullet.number for bullet in playbook.bullets), default=0):
         yield from (f"# next number: {playbook.next_number}", "")
-    taken = {slug for slug, held in bullets.items() if held}
+    taken = {slug for slug, section_bullets in bullets.items() if section_bullets}
     for section in playbook.sections:
         yield f"## {section.title}"
         if not bullets[section.slug]:
@@ -75,7 +75,9 @@ def load_text(text: str, source: str = "<text>", *, notes: list[str] | None = No
 
 def is_original_text(text: str) -> bool:
     """Whether `text` is of this format rather than Markdown of ours, by the first bullet in it."""
-    bullets = (line for line in text.splitlines() if (found := read_bullet_line(line)) is not None and found.certain)
+    bullets = (
+        line for line in text.splitlines() if (line_parts := read_bullet_line(line)) is not None and line_parts.certain
+    )
     return not next(bullets, "- `").startswith("- `")
 
 
@@ -104,7 +106,7 @@ class _Reader:
     lines: Sequence[str]
     drafts: list[_Draft] = field(default_factory=list)
     titles: list[_Title] = field(default_factory=list)
-    seen: dict[tuple[int, str, int], int] = field(default_factory=dict)
+    occurrences: dict[tuple[int, str, int], int] = field(default_factory=dict)
     """Section, prefix and number of every bullet, and the line on which it stands."""
     notes: list[str] = field(default_factory=list)
     next_number: int = 1
@@ -157,9 +159,9 @@ class _Reader:
             self.titles.append(_Title(bullet.prefix))
         section = len(self.titles) - 1
         key = (section, bullet.prefix, bullet.number)
-        if key in self.seen:
-            raise self._error(line, f"[{bullet.id}] stands on line {self.seen[key]} already")
-        self.seen[key] = line
+        if key in self.occurrences:
+            raise self._error(line, f"[{bullet.id}] stands on line {self.occurrences[key]} already")
+        self.occurrences[key] = line
         self.titles[-1].prefixes[bullet.prefix] = None
         self.drafts.append(_Draft(bullet, line, section, [bullet.content]))
         self.open = True
@@ -170,9 +172,11 @@ class _Reader:
         sections: dict[str, Section] = {}
         for place, title in enumerate(self.titles):
             for slug in dict.fromkeys(slugs[place, prefix] for prefix in title.prefixes or ("",)):
-                kept = sections.setdefault(slug, Section(slug, title.text))
-                if kept.title != Section(slug, title.text).title:
-                    self.notes.append(f"section {title.text!r} is read as {kept.title!r}: its bullets are {slug}-, too")
+                section = sections.setdefault(slug, Section(slug, title.text))
+                if section.title != Section(slug, title.text).title:
+                    self.notes.append(
+                        f"section {title.text!r} is read as {section.title!r}: its bullets are {slug}-, too"
+                    )
         numbers = self._numbers()
         bullets = []
         for draft, number in zip(self.drafts, numbers, strict=True):
@@ -193,7 +197,7 @@ class _Reader:
         taken |= {title.slug for title in self.titles}
         numbers: dict[str, set[int]] = {}
         under: dict[tuple[int, str], set[int]] = {}
-        for place, prefix, number in self.seen:
+        for place, prefix, number in self.occurrences:
             under.setdefault((place, prefix), set()).add(number)
         slugs: dict[tuple[int, str], str] = {}
         for place, title in enumerate(self.titles):

@@ -92,8 +92,10 @@ def _load_json(text: str, source: str) -> Playbook:
         raise PlaybookFormatError(f"{source}: not JSON: {error}", path=source) from error
     if is_skillbook(data):
         return load_skillbook(data, source)
-    found = data.get("schema_version") if isinstance(data, dict) else None
-    if found != SCHEMA_VERSION:
-        raise PlaybookFormatError(f"{source}: schema_version {found!r}, allowed: {SCHEMA_VERSION}", path=source)
+    schema_version = data.get("schema_version") if isinstance(data, dict) else None
+    if schema_version != SCHEMA_VERSION:
+        raise PlaybookFormatError(
+            f"{source}: schema_version {schema_version!r}, allowed: {SCHEMA_VERSION}", path=source
+        )
     playbook = Playbook.from_json(data)
     return playbook if playbook.prefix_is_true else playbook.compacted()

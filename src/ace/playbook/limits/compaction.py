@@ -44,15 +44,15 @@ def compaction_cost(
 ) -> CompactionCost:
     """What stands against what for `playbook`, of whose prefix log an engine holds the lines that `cached` has too."""
     compact = playbook.compacted().prefix
-    known = _shared(cached.prefix, playbook.prefix)
-    kept = min(known, _shared(cached.prefix, compact))
+    cached_lines = _shared(cached.prefix, playbook.prefix)
+    reused_lines = min(cached_lines, _shared(cached.prefix, compact))
 
     def tokens(*lines: PrefixLine) -> int:
         return count_tokens("\n".join(render_line(line, formats) for line in lines)) if lines else 0
 
     return CompactionCost(
         dead=max(tokens(*playbook.prefix) - tokens(*compact), 0),
-        reprefill=max(tokens(*compact[kept:]) - tokens(*playbook.prefix[known:]), 0),
+        reprefill=max(tokens(*compact[reused_lines:]) - tokens(*playbook.prefix[cached_lines:]), 0),
     )
 
 

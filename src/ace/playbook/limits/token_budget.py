@@ -41,17 +41,17 @@ def enforce_budget(
     """
     if count_tokens(render(playbook, formats)) <= limit:
         return Budgeted(playbook, Delta(()), False)
-    held = playbook.compacted()
-    costs = {line.id: count_tokens(render_line(line, formats)) for line in held.prefix}
-    evicted = [bullet for bullet in held.bullets if costs[bullet.id] > limit]
-    held = held.without({bullet.id for bullet in evicted})
-    full = count_tokens(render(held, formats)) > limit
+    trimmed = playbook.compacted()
+    costs = {line.id: count_tokens(render_line(line, formats)) for line in trimmed.prefix}
+    evicted = [bullet for bullet in trimmed.bullets if costs[bullet.id] > limit]
+    trimmed = trimmed.without({bullet.id for bullet in evicted})
+    full = count_tokens(render(trimmed, formats)) > limit
     goal = limit - int(limit * headroom) if full else limit
-    while held.bullets and (over := count_tokens(render(held, formats)) - goal) > 0:
-        weakest = _weakest(held, costs, over)
+    while trimmed.bullets and (over := count_tokens(render(trimmed, formats)) - goal) > 0:
+        weakest = _weakest(trimmed, costs, over)
         evicted += weakest
-        held = held.without({bullet.id for bullet in weakest})
-    return Budgeted(held, Delta(tuple(_removal(bullet) for bullet in evicted)), True)
+        trimmed = trimmed.without({bullet.id for bullet in weakest})
+    return Budgeted(trimmed, Delta(tuple(_removal(bullet) for bullet in evicted)), True)
 
 
 def _weakest(playbook: Playbook, costs: Mapping[str, int], over: int) -> list[Bullet]:
@@ -66,9 +66,10 @@ def _weakest(playbook: Playbook, costs: Mapping[str, int], over: int) -> list[Bu
 
 
 def _removal(bullet: Bullet) -> Remove:
-    known = bullet.counters
+    counters = bullet.counters
     return Remove(
-        bullet.id, f"over the token budget; helpful {known.helpful}, harmful {known.harmful}, uses {known.uses}"
+        bullet.id,
+        f"over the token budget; helpful {counters.helpful}, harmful {counters.harmful}, uses {counters.uses}",
     )
 
 

@@ -37,7 +37,7 @@ def dedup_delta(playbook: Playbook, delta: Delta, embedder: Embedder, threshold:
     if not additions:
         return Deduped(delta, ())
     rivals = _Rivals(playbook, delta, additions, embedder, threshold)
-    kept: list[Operation] = []
+    remaining: list[Operation] = []
     dropped: list[SkippedOperation] = []
     repeats: list[str] = []
     for operation in delta.operations:
@@ -45,8 +45,8 @@ def dedup_delta(playbook: Playbook, delta: Delta, embedder: Embedder, threshold:
             dropped.append(SkippedOperation(operation, f"duplicate of {same}"))
             repeats.append(same)
         else:
-            kept.append(operation)
-    return Deduped(Delta(tuple(kept)), tuple(dropped), tuple(repeats))
+            remaining.append(operation)
+    return Deduped(Delta(tuple(remaining)), tuple(dropped), tuple(repeats))
 
 
 @dataclass(slots=True)
@@ -68,29 +68,34 @@ class _Rivals:
         self._by_spelling = isinstance(embedder, NgramEmbedder)
         rest = Delta(tuple(operation for operation in delta.operations if not isinstance(operation, Add | Tag)))
         live = apply(playbook, rest).playbook if rest.operations else playbook
-        held = {key: _candidates(live, *key) for key in {self._key(addition.content) for addition in additions}}
-        alike = Counter(signature(addition.content) for addition in additions)
-        contents = [a.content for a in additions if held[self._key(a.content)] or alike[signature(a.content)] > 1]
-        texts = list(dict.fromkeys([*(bullet.content for found in held.values() for bullet in found), *contents]))
+        candidates = {key: _candidates(live, *key) for key in {self._key(addition.content) for addition in additions}}
+        same_signature = Counter(signature(addition.content) for addition in additions)
+        contents = [
+            a.content for a in additions if candidates[self._key(a.content)] or same_signature[signature(a.content)] > 1
+        ]
+        texts = list(dict.fromkeys([*(bullet.content for same in candidates.values() for bullet in same), *contents]))
         self._vectors = embedder.embed(texts)
         self._places = {text: place for place, text in enumerate(texts)}
-        self._held = {
-            key: self._group([bullet.id for bullet in found], [bullet.content for bullet in found])
-            for key, found in held.items()
+        self._live_groups = {
+            key: self._group([bullet.id for bullet in same], [bullet.content for bullet in same])
+            for key, same in candidates.items()
         }
-        self._kept: dict[Signature, list[str]] = defaultdict(list)
+        self._accepted: dict[Signature, list[str]] = defaultdict(list)
 
     def same_as(self, addition: Add) -> str | None:
         """The name of the likest text that says what `addition` says. To be asked once for each ADD, in order."""
         text = addition.content
         if text not in self._places:
             return None
-        kept = self._kept[signature(text)]
-        names = [f"another ADD of this batch ({earlier[:40]!r})" for earlier in kept]
-        found = [*self._same(text, self._held[self._key(text)]), *self._same(text, self._group(names, kept))]
-        if not found:
-            kept.append(text)
-        return max(found, key=lambda one: one[0])[1] if found else None
+        accepted = self._accepted[signature(text)]
+        names = [f"another ADD of this batch ({earlier[:40]!r})" for earlier in accepted]
+        matches = [
+            *self._same(text, self._live_groups[self._key(text)]),
+            *self._same(text, self._group(names, accepted)),
+        ]
+        if not matches:
+            accepted.append(text)
+        return max(matches, key=lambda one: one[0])[1] if matches else None
 
     def _same(self, text: str, group: _Group) -> Iterator[tuple[float, str]]:
         """The likest text of `group` that says the same, if any: its likeness and its name."""

@@ -37,7 +37,7 @@ _HARD = re.compile(
     """,
     re.VERBOSE,
 )
-_TURNS = _words(
+_REVERSING_WORDS = _words(
     "not no nor never without except unless cannot only before after more less least most first last "
     "until above below over under min max minimum maximum instead"
 )
@@ -58,7 +58,7 @@ def signature(text: str) -> Signature:
     if len(words) < SHORT:
         telling = tuple(word.casefold() for word in words if word not in _ARTICLES)
     else:
-        telling = tuple(word for word in map(str.casefold, words) if word in _TURNS)
+        telling = tuple(word for word in map(str.casefold, words) if word in _REVERSING_WORDS)
     return tuple(_hard_tokens(text)), telling
 
 
@@ -66,7 +66,7 @@ def _hard_tokens(text: str) -> Iterator[str]:
     for match in _HARD.finditer(text):
         if match.lastgroup == "arrow":
             yield "->"
-        elif match.lastgroup != "proper" or match.group().casefold() not in _TURNS | _FUNCTION_WORDS:
+        elif match.lastgroup != "proper" or match.group().casefold() not in _REVERSING_WORDS | _FUNCTION_WORDS:
             yield match.group().strip("`\"“”'.,:")
 
 
@@ -76,12 +76,12 @@ def key_phrases(text: str) -> frozenset[str]:
     return frozenset([*words, *(f"{first} {second}" for first, second in pairwise(words))])
 
 
-def adds_a_word(text: str, held: str) -> bool:
-    """Whether `text` has a word that `held` lacks, function words and other endings of the same word aside.
+def adds_a_word(text: str, other_text: str) -> bool:
+    """Whether `text` has a word that `other_text` lacks, function words and other endings of the same word aside.
 
-    For embedders that see spelling only: `text` then says something that `held` does not.
+    For embedders that see spelling only: `text` then says something that `other_text` does not.
     """
-    mine, other = (Counter(_WORD.findall(words.casefold())) for words in (text, held))
+    mine, other = (Counter(_WORD.findall(words.casefold())) for words in (text, other_text))
     left = list((other - mine).elements())
     for word in (mine - other).elements():
         if word in _FUNCTION_WORDS:

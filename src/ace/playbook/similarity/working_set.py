@@ -73,49 +73,49 @@ def retrieve(
     return WorkingSet(frozenset(ids), playbook.next_number)
 
 
-def visible_playbook(delta: Delta, playbook: Playbook, shown: Playbook) -> Delta:
-    """`delta` without changes of live bullets that its author was not `shown`: it can only have guessed their ids."""
+def visible_playbook(delta: Delta, playbook: Playbook, visible: Playbook) -> Delta:
+    """`delta` without changes of live bullets that are not in `visible`: its author can only have guessed their ids."""
 
-    def seen(identity: str) -> bool:
-        return identity in shown.by_id or identity not in playbook.by_id
+    def is_visible(identity: str) -> bool:
+        return identity in visible.by_id or identity not in playbook.by_id
 
     operations: list[Operation] = []
     for operation in delta.operations:
         match operation:
             case Update() | Remove():
-                if seen(operation.id):
+                if is_visible(operation.id):
                     operations.append(operation)
             case Merge():
-                operations.append(replace(operation, ids=tuple(filter(seen, operation.ids))))
+                operations.append(replace(operation, ids=tuple(filter(is_visible, operation.ids))))
             case _:
                 operations.append(operation)
     return Delta(tuple(operations))
 
 
-def recall(deduped: Deduped, playbook: Playbook, shown: Playbook) -> tuple[Delta, tuple[SkippedOperation, ...]]:
-    """The delta and what stays dropped of it, where ADDs repeat bullets that are live and not `shown`.
+def recall(deduped: Deduped, playbook: Playbook, visible: Playbook) -> tuple[Delta, tuple[SkippedOperation, ...]]:
+    """The delta and what stays dropped of it, where ADDs repeat bullets that are live and not `visible`.
 
     Such an ADD takes the place of the bullet that it repeats, which moves to the end of the playbook: prompts then show
     it. To drop it as well would leave the epoch without what was just found to be missing.
     """
-    found: dict[str, Add] = {}
+    recalled: dict[str, Add] = {}
     dropped = []
     for skipped, same in zip(deduped.dropped, deduped.repeats, strict=True):
-        if isinstance(skipped.operation, Add) and same in playbook.by_id and same not in shown.by_id:
-            found.setdefault(same, skipped.operation)
+        if isinstance(skipped.operation, Add) and same in playbook.by_id and same not in visible.by_id:
+            recalled.setdefault(same, skipped.operation)
         else:
             dropped.append(skipped)
-    removals = tuple(Remove(identity, "found again outside the working set") for identity in found)
-    return Delta((*deduped.delta.operations, *removals, *found.values())), tuple(dropped)
+    removals = tuple(Remove(identity, "found again outside the working set") for identity in recalled)
+    return Delta((*deduped.delta.operations, *removals, *recalled.values())), tuple(dropped)
 
 
 def _likeness(bullets: Sequence[Bullet], questions: Sequence[str], embedder: Embedder) -> list[float]:
     """The highest cosine of each bullet with any question."""
     if not bullets or not questions:
         return [0.0] * len(bullets)
-    asked = embedder.embed(list(dict.fromkeys(questions)))
+    question_vectors = embedder.embed(list(dict.fromkeys(questions)))
     vectors = embedder.embed([bullet.content for bullet in bullets])
-    return [float((asked @ vector).max()) for vector in vectors]
+    return [float((question_vectors @ vector).max()) for vector in vectors]
 
 
 def _record(bullet: Bullet) -> float:

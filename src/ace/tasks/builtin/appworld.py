@@ -83,12 +83,12 @@ class _World:
 
     def grade(self) -> Score:
         """The share of the task's unit tests that pass; right where all do (its task goal completion)."""
-        found: Mapping[str, Any] = self._call("evaluate", suppress_errors=True, report=False)
-        passed, failed = found["passes"], found["failures"]
-        total = max(1, int(found["num_tests"]))
-        said = "; ".join(str(test["requirement"]) for test in failed)
-        correct = bool(found["success"])
-        return Score(len(passed) / total, correct, "all tests pass" if correct else f"not met: {said}")
+        report: Mapping[str, Any] = self._call("evaluate", suppress_errors=True, report=False)
+        passed, failed = report["passes"], report["failures"]
+        total = max(1, int(report["num_tests"]))
+        failures = "; ".join(str(test["requirement"]) for test in failed)
+        correct = bool(report["success"])
+        return Score(len(passed) / total, correct, "all tests pass" if correct else f"not met: {failures}")
 
     def close(self) -> None:
         try:
@@ -125,18 +125,18 @@ def load_appworld(settings: AppWorldSettings, limit: int | None) -> AppWorldTask
 def _sample(settings: AppWorldSettings, identity: str) -> Sample:
     server = settings.servers[0].rstrip("/")
     try:
-        found = _request("GET", f"{server}/tasks/{identity}", settings.timeout_s)
+        answer = _request("GET", f"{server}/tasks/{identity}", settings.timeout_s)
     except TransientError as error:
         raise ProviderStartError(
             f"no AppWorld environment at {server}: {error.message}",
             hint="start one with `appworld serve environment`, or name it in task.appworld.servers",
         ) from error
-    who = found["supervisor"]
+    who = answer["supervisor"]
     context = (
         f"You act for {who['first_name']} {who['last_name']} ({who['email']}, {who['phone_number']}). "
-        f"It is {found['datetime']}."
+        f"It is {answer['datetime']}."
     )
-    return Sample(identity, str(found["instruction"]), None, context)
+    return Sample(identity, str(answer["instruction"]), None, context)
 
 
 def _request(method: str, url: str, timeout_s: float, body: Mapping[str, Any] | None = None) -> Any:

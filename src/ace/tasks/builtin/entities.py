@@ -75,16 +75,16 @@ class Entities(Kind):
         raise record.error(field, f"found the tag {tag!r}, allowed: {allowed}")
 
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
-        wanted = target.split()
-        given = _aligned(answer, len(wanted))
+        expected = target.split()
+        predicted = _aligned(answer, len(expected))
         tokens: Sequence[str] = sample.metadata["tokens"]
         wrong = [
             f"{token!r} (token {number}) is {mine}, expected {right}"
-            for number, (token, mine, right) in enumerate(zip(tokens, given, wanted, strict=True), 1)
+            for number, (token, mine, right) in enumerate(zip(tokens, predicted, expected, strict=True), 1)
             if mine != right
         ]
-        said = "correct" if not wrong else f"{len(wrong)} of {len(wanted)} tags wrong: {'; '.join(wrong[:20])}"
-        return Score(1.0 - len(wrong) / len(wanted), not wrong, said)
+        feedback = "correct" if not wrong else f"{len(wrong)} of {len(expected)} tags wrong: {'; '.join(wrong[:20])}"
+        return Score(1.0 - len(wrong) / len(expected), not wrong, feedback)
 
     def observe(self, sample: Sample, answer: str) -> Observation:
         tags = _split(answer)
@@ -103,12 +103,12 @@ class Entities(Kind):
         return _split(one) == _split(other)
 
     def metrics(self, graded: Graded) -> Mapping[str, float]:
-        wanted = [(sample.target or "").split() for sample, _ in graded]
-        given = [_aligned(answer or "", len(tags)) for (_, answer), tags in zip(graded, wanted, strict=True)]
-        return entity_scores(wanted, given)
+        expected = [(sample.target or "").split() for sample, _ in graded]
+        predicted = [_aligned(answer or "", len(tags)) for (_, answer), tags in zip(graded, expected, strict=True)]
+        return entity_scores(expected, predicted)
 
 
-def entity_scores(wanted: Sequence[Sequence[str]], given: Sequence[Sequence[str]]) -> dict[str, float]:
+def entity_scores(expected: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
     """Token accuracy, micro-F1 over tokens, span F1 and each entity's scores; sentences of as many tags on both sides.
 
     Tags that are no BIO tags count as `O`. ProviderMissingError without seqeval.
@@ -117,8 +117,8 @@ def entity_scores(wanted: Sequence[Sequence[str]], given: Sequence[Sequence[str]
         from seqeval.metrics import classification_report
     except ImportError as error:
         raise needs_data_extra("entity scores", "seqeval") from error
-    given = [[tag if _TAG.fullmatch(tag) else OUTSIDE for tag in tags] for tags in given]
-    pairs = [pair for one, other in zip(wanted, given, strict=True) for pair in zip(one, other, strict=True)]
+    predicted = [[tag if _TAG.fullmatch(tag) else OUTSIDE for tag in tags] for tags in predicted]
+    pairs = [pair for one, other in zip(expected, predicted, strict=True) for pair in zip(one, other, strict=True)]
     if not pairs:
         return {}
     hits = sum(one == other != OUTSIDE for one, other in pairs)
@@ -129,7 +129,7 @@ def entity_scores(wanted: Sequence[Sequence[str]], given: Sequence[Sequence[str]
     }
     if not marked:  # seqeval knows no report of nothing
         return {**scores, "span_f1": 1.0}
-    report: dict[str, Any] = classification_report(wanted, given, output_dict=True, zero_division=0)
+    report: dict[str, Any] = classification_report(expected, predicted, output_dict=True, zero_division=0)
     scores["span_f1"] = float(report["micro avg"]["f1-score"])
     for entity, values in sorted(report.items()):
         if not entity.endswith(" avg"):
@@ -165,8 +165,8 @@ def _list(record: Fields, field: str) -> list[Any]:
     if isinstance(value, str):
         return value.split()
     if not isinstance(value, list) or not value:
-        found = "nothing" if value is None else "an empty list" if value == [] else json_kind(value)
-        raise record.error(field, f"found {found}, allowed: a list, or a text with spaces between its items")
+        description = "nothing" if value is None else "an empty list" if value == [] else json_kind(value)
+        raise record.error(field, f"found {description}, allowed: a list, or a text with spaces between its items")
     return value
 
 

@@ -53,27 +53,27 @@ class Finer(Kind):
         )
 
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
-        wanted = _items(target)
-        given = _padded(_items(answer), len(wanted))
+        expected = _items(target)
+        predicted = _padded(_items(answer), len(expected))
         wrong = [
             f"answer {number} is {repr(mine) if mine else 'missing'}, expected {right!r}"
-            for number, (mine, right) in enumerate(zip(given, _items(target, fold=False), strict=True), 1)
+            for number, (mine, right) in enumerate(zip(predicted, _items(target, fold=False), strict=True), 1)
             if not _same(mine, right.lower())
         ]
-        value = 1.0 - len(wrong) / len(wanted)
+        value = 1.0 - len(wrong) / len(expected)
         return Score(
-            value, not wrong, "correct" if not wrong else f"{len(wrong)} of {len(wanted)} wrong: {'; '.join(wrong)}"
+            value, not wrong, "correct" if not wrong else f"{len(wrong)} of {len(expected)} wrong: {'; '.join(wrong)}"
         )
 
     def observe(self, sample: Sample, answer: str) -> Observation:
-        given = _items(answer, fold=False) if answer.strip() else []
-        asked = sample.metadata["questions"]
+        items = _items(answer, fold=False) if answer.strip() else []
+        questions = sample.metadata["questions"]
         options = {option.lower() for option in sample.metadata["options"]}
         problems = []
-        if asked is not None and len(given) != asked:
-            problems.append(f"{len(given)} answers to {asked} questions")
+        if questions is not None and len(items) != questions:
+            problems.append(f"{len(items)} answers to {questions} questions")
         problems += [
-            f"{item!r} is none of the tags to choose from" for item in given if options and item.lower() not in options
+            f"{item!r} is none of the tags to choose from" for item in items if options and item.lower() not in options
         ]
         return in_words(problems)
 
@@ -83,10 +83,10 @@ class Finer(Kind):
     def metrics(self, graded: Graded) -> Mapping[str, float]:
         right = total = 0
         for sample, answer in graded:
-            wanted = _items(sample.target or "")
-            total += len(wanted)
+            expected = _items(sample.target or "")
+            total += len(expected)
             if answer is not None:
-                right += sum(map(_same, _padded(_items(answer), len(wanted)), wanted))
+                right += sum(map(_same, _padded(_items(answer), len(expected)), expected))
         return {"answer_accuracy": right / total} if total else {}
 
 
@@ -102,17 +102,17 @@ class Formula(Kind):
     def sample(self, fields: FieldSettings, record: Fields, default_id: str) -> Sample:
         text = record.required(fields.question, "every sample needs its instruction and question")
         target = record.required(fields.target, "every sample needs its number")
-        found = _FORMULA.search(text)
-        question = found.group(1).strip() if found else text.strip()
+        match = _FORMULA.search(text)
+        question = match.group(1).strip() if match else text.strip()
         if len(question) > 1 and question.startswith('"') and question.endswith('"'):
             question = question[1:-1]
         identity = (record.text(fields.id) or default_id).strip()
-        return Sample(identity, f"{question} {_PLAIN_NUMBER}" if found else question, target)
+        return Sample(identity, f"{question} {_PLAIN_NUMBER}" if match else question, target)
 
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
         one, other = answer.replace(",", ""), target.replace(",", "")
-        number, wanted = _number(one), _number(other)
-        correct = one.strip() == other.strip() if number is None or wanted is None else number == wanted
+        number, expected = _number(one), _number(other)
+        correct = one.strip() == other.strip() if number is None or expected is None else number == expected
         return Score(float(correct), correct, "correct" if correct else f"wrong; expected: {target}")
 
     def observe(self, sample: Sample, answer: str) -> Observation:
@@ -132,11 +132,11 @@ def _padded(items: list[str], size: int) -> list[str]:
     return (items + [""] * size)[:size]
 
 
-def _same(given: str, wanted: str) -> bool:
+def _same(answer: str, expected: str) -> bool:
     """The same text, or the same number: `2` is `2.0`, and `$2` is too."""
-    if given == wanted:
+    if answer == expected:
         return True
-    number, other = _number(given.replace("$", "")), _number(wanted)
+    number, other = _number(answer.replace("$", "")), _number(expected)
     return number is not None and number == other
 
 

@@ -43,8 +43,8 @@ class Gsm8k(Kind):
         return Sample((record.text(fields.id) or default_id).strip(), question, target)
 
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
-        found = _result(answer)
-        correct = bool(found) and math.isclose(found[0], numbers(target)[0], rel_tol=0.0, abs_tol=1e-9)
+        result = _result(answer)
+        correct = bool(result) and math.isclose(result[0], numbers(target)[0], rel_tol=0.0, abs_tol=1e-9)
         return Score(float(correct), correct, "correct" if correct else f"wrong; expected: {target}")
 
     def observe(self, sample: Sample, answer: str) -> Observation:
@@ -104,33 +104,33 @@ def _chosen(sample: Sample, answer: str) -> str | None:
     letter = option_letter(answer)
     if letter in options:
         return letter
-    said = normal_text(stated_answer(answer))
-    texts = [key for key, text in zip(options, sample.metadata["texts"], strict=True) if normal_text(text) == said]
+    stated = normal_text(stated_answer(answer))
+    texts = [key for key, text in zip(options, sample.metadata["texts"], strict=True) if normal_text(text) == stated]
     return texts[0] if len(texts) == 1 else None
 
 
 def _options(fields: FieldSettings, record: Fields) -> dict[str, str]:
     """The options by letter."""
-    given = _choices(fields, record)
-    if isinstance(given, Mapping):
-        given = given.get("text")
-    if given is None:
-        given = [text for letter in string.ascii_uppercase if (text := record.text(letter)) is not None]
-    if not isinstance(given, list) or not 2 <= len(given) <= 26:
-        found = f"{len(given)} choices" if isinstance(given, list) else json_kind(given)
-        raise record.error(fields.choices, f"found {found}, allowed: a list of 2 to 26, or columns A, B, C...")
-    return {letter: " ".join(str(text).split()) for letter, text in zip(string.ascii_uppercase, given, strict=False)}
+    choices = _choices(fields, record)
+    if isinstance(choices, Mapping):
+        choices = choices.get("text")
+    if choices is None:
+        choices = [text for letter in string.ascii_uppercase if (text := record.text(letter)) is not None]
+    if not isinstance(choices, list) or not 2 <= len(choices) <= 26:
+        description = f"{len(choices)} choices" if isinstance(choices, list) else json_kind(choices)
+        raise record.error(fields.choices, f"found {description}, allowed: a list of 2 to 26, or columns A, B, C...")
+    return {letter: " ".join(str(text).split()) for letter, text in zip(string.ascii_uppercase, choices, strict=False)}
 
 
 def _choices(fields: FieldSettings, record: Fields) -> Any:
     """The field's value; of a table's cell that holds JSON, what that says."""
-    given = record.value(fields.choices)
-    if isinstance(given, str) and given.lstrip().startswith(("[", "{")):
+    value = record.value(fields.choices)
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         try:
-            return json.loads(given)
+            return json.loads(value)
         except (ValueError, RecursionError):
-            return given
-    return given
+            return value
+    return value
 
 
 def _target(fields: FieldSettings, record: Fields, options: Mapping[str, str]) -> str:
@@ -151,11 +151,11 @@ def _target(fields: FieldSettings, record: Fields, options: Mapping[str, str]) -
         and (meant := _typed_reading(fields, record)) is not None
     ):
         readings = {meant: readings[meant]}
-    found = {name: letter for name, letter in readings.items() if letter is not None}
-    if len(set(found.values())) == 1:
-        return next(iter(found.values()))
-    if found:
-        several = ", ".join(f"{name} ({letter}: {options[letter][:40]!r})" for name, letter in found.items())
+    readings_by_name = {name: letter for name, letter in readings.items() if letter is not None}
+    if len(set(readings_by_name.values())) == 1:
+        return next(iter(readings_by_name.values()))
+    if readings_by_name:
+        several = ", ".join(f"{name} ({letter}: {options[letter][:40]!r})" for name, letter in readings_by_name.items())
         raise record.error(fields.target, f"found {target[:80]!r}, which can be {several}; allowed: a letter")
     allowed = f"one of {', '.join(options)}, an index from 0, or the text of a choice"
     raise record.error(fields.target, f"found {target[:80]!r}, allowed: {allowed}")
@@ -177,5 +177,5 @@ def _index(target: str, options: Mapping[str, str]) -> str | None:
 
 def _only(letters: Iterable[str]) -> str | None:
     """The only one, None where there are none or several."""
-    found = list(letters)
-    return found[0] if len(found) == 1 else None
+    distinct = list(letters)
+    return distinct[0] if len(distinct) == 1 else None

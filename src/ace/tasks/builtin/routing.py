@@ -17,12 +17,16 @@ from typing import Any
 import yaml
 
 from ace.config import FieldSettings, RoutingLevel, RoutingSettings
+from ace.errors import ConfigError
 from ace.tasks.data.data_kind import Kind, in_words
 from ace.tasks.data.data_task import DataTask
 from ace.tasks.data.graders import normalized
 from ace.tasks.data.record_files import Fields
 from ace.tasks.task import Splits
 from ace.types import Observation, Sample, Score
+
+_TRIES = 200
+"""Tickets that are written in search of one that is not there yet."""
 
 SHARES = {"train": 0.5, "validation": 0.1, "test": 0.4}
 """The share of each list of sentences that a split gets."""
@@ -32,14 +36,14 @@ SHARES = {"train": 0.5, "validation": 0.1, "test": 0.4}
 class Level:
     """How many topics there are, how many of them a second fact splits in two, and how many exceptions overrule them.
 
-    `told` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With `plain`
-    the topics are those that the text marks as easy to tell apart, and no ticket has a remark beside its point.
+    `stated_facts` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With
+    `plain` the topics are those that the text marks as easy to tell apart, and no ticket has a remark beside its point.
     """
 
     topics: int
     split: int
     exceptions: int
-    told: int
+    stated_facts: int
     plain: bool = False
 
     @property
@@ -48,9 +52,9 @@ class Level:
 
 
 LEVELS: Mapping[RoutingLevel, Level] = {
-    "easy": Level(topics=5, split=0, exceptions=0, told=0, plain=True),
-    "medium": Level(topics=5, split=3, exceptions=0, told=1),
-    "hard": Level(topics=7, split=4, exceptions=1, told=2),
+    "easy": Level(topics=5, split=0, exceptions=0, stated_facts=0, plain=True),
+    "medium": Level(topics=5, split=3, exceptions=0, stated_facts=1),
+    "hard": Level(topics=7, split=4, exceptions=1, stated_facts=2),
 }
 
 
@@ -98,8 +102,8 @@ class Routing(Kind):
         return Score(value, value == 1.0, "correct" if value == 1.0 else f"wrong; expected: {target}")
 
     def observe(self, sample: Sample, answer: str) -> Observation:
-        known = any(normalized(answer, code) for code in self._codes)
-        return in_words([] if known else [f"{answer[:200]!r} is none of the codes {', '.join(self._codes)}"])
+        valid = any(normalized(answer, code) for code in self._codes)
+        return in_words([] if valid else [f"{answer[:200]!r} is none of the codes {', '.join(self._codes)}"])
 
 
 def make_rules(seed: int, level: RoutingLevel) -> tuple[Rule, ...]:
@@ -121,7 +125,10 @@ def make_rules(seed: int, level: RoutingLevel) -> tuple[Rule, ...]:
 
 
 def make_routing(settings: RoutingSettings) -> DataTask:
-    """The task of a house: its tickets in three splits, each code as often as any other, give or take one."""
+    """The task of a house: its tickets in three splits, each code as often as any other, give or take one.
+
+    ConfigError where a split is to hold more tickets than its sentences give.
+    """
     rules = make_rules(settings.seed, settings.level)
     splits = {}
     for split in SHARES:
@@ -157,9 +164,10 @@ class _Writer:
         self._rng.shuffle(rules)
         samples: dict[str, Sample] = {}
         for number, rule in enumerate(rules):
-            text = self._ticket(rule)
-            while text in samples:  # the settings allow far fewer than can be written
-                text = self._ticket(rule)
+            text = next((text for text in (self._ticket(rule) for _ in range(_TRIES)) if text not in samples), None)
+            if text is None:
+                allowed = f"about {number} at most: the sentences of this split give no more"
+                raise ConfigError.at(f"task.routing.{self._split}", count, allowed)
             samples[text] = Sample(f"{self._split}-{self._level}-{self._seed}-{number:03d}", text, rule.code)
         return tuple(samples.values())
 
@@ -187,8 +195,8 @@ class _Writer:
         facts, fitting = self._texts["facts"], self._texts["topics"][topic]["facts"]
         own = next((r.fact for r in self._rules if r.topic == topic and r.fact), None)
         others = [fact for fact in fitting if fact not in ("family", own)]
-        told = LEVELS[self._level].told - (own not in (None, "family"))
-        names = ["family", *([own] if own else []), *self._rng.sample(others, min(told, len(others)))]
+        extra = LEVELS[self._level].stated_facts - (own not in (None, "family"))
+        names = ["family", *([own] if own else []), *self._rng.sample(others, min(extra, len(others)))]
         values = {name: self._rng.choice(list(facts[name])) for name in names}
         return {**values, rule.fact: rule.value} if rule.fact and rule.value else values
 

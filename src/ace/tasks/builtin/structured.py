@@ -44,18 +44,18 @@ class Structured(Kind):
         return Sample((record.text(fields.id) or default_id).strip(), question, target, context or "")
 
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
-        wanted, given = json.loads(target), _answered(answer)
-        if given is _BROKEN:
+        expected, actual = json.loads(target), _answered(answer)
+        if actual is _BROKEN:
             return Score(0.0, False, f"the answer is no JSON; expected: {target}")
-        value = _likeness(wanted, given)
+        value = _likeness(expected, actual)
         correct = value == 1.0
         return Score(value, correct, "correct" if correct else f"wrong; expected: {target}")
 
     def observe(self, sample: Sample, answer: str) -> Observation:
-        given = _answered(answer)
-        if given is _BROKEN:
+        parsed = _answered(answer)
+        if parsed is _BROKEN:
             return in_words([f"{answer[:200]!r} is no JSON"])
-        return in_words(_problems(self._validator, given) if self._validator is not None else [])
+        return in_words(_problems(self._validator, parsed) if self._validator is not None else [])
 
     def same(self, sample: Sample, one: str, other: str) -> bool:
         first, second = _answered(one), _answered(other)
@@ -92,13 +92,13 @@ def _answered(answer: str) -> Any:
     return _BROKEN
 
 
-def _likeness(wanted: Any, given: Any) -> float:
-    if _same(wanted, given):
+def _likeness(expected: Any, actual: Any) -> float:
+    if _same(expected, actual):
         return 1.0
-    if not isinstance(wanted, dict) or not isinstance(given, dict):
+    if not isinstance(expected, dict) or not isinstance(actual, dict):
         return 0.0
-    keys = wanted.keys() | given.keys()
-    return sum(key in wanted and key in given and _same(wanted[key], given[key]) for key in keys) / len(keys)
+    keys = expected.keys() | actual.keys()
+    return sum(key in expected and key in actual and _same(expected[key], actual[key]) for key in keys) / len(keys)
 
 
 def _same(one: Any, other: Any) -> bool:

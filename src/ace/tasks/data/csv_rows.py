@@ -72,8 +72,8 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     head = list(islice(lines, _EXAMINED_LINES))
     skipped = 0
     delimiter = None
-    if head and (told := _SEPARATOR_LINE.fullmatch(head[0])) is not None:
-        delimiter, skipped = told[1], 1
+    if head and (match := _SEPARATOR_LINE.fullmatch(head[0])) is not None:
+        delimiter, skipped = match[1], 1
     reader = csv.reader(
         chain(head[skipped:], lines),
         delimiter=delimiter or _delimiter(head, needed),

@@ -53,17 +53,17 @@ class DataTask:
 
 def load_data_task(settings: TaskSettings) -> DataTask:
     """The task of settings that name a data set. ConfigError, DataError, ProviderMissingError."""
-    given = {name: value for name in SPLITS if (value := getattr(settings, name)) is not None}
-    if settings.path is not None and given:
+    paths = {name: value for name in SPLITS if (value := getattr(settings, name)) is not None}
+    if settings.path is not None and paths:
         raise ConfigError.at(
-            "task.path", settings.path, f"nothing, beside task.{next(iter(given))}: one file, or one a split"
+            "task.path", settings.path, f"nothing, beside task.{next(iter(paths))}: one file, or one a split"
         )
-    if settings.path is None and (settings.name == "hf" or not given):
+    if settings.path is None and (settings.name == "hf" or not paths):
         raise _no_path(settings)
     kind = KINDS[settings.name](settings)
-    splits = _splits(settings, kind, given)
+    splits = _splits(settings, kind, paths)
     _check_targets(splits, settings, kind)
-    name = settings.name if settings.path == SAMPLE else Path(settings.path or next(iter(given.values()))).stem
+    name = settings.name if settings.path == SAMPLE else Path(settings.path or next(iter(paths.values()))).stem
     return DataTask(name, _limited(splits, settings.limit), kind, settings.instructions or kind.instructions)
 
 
@@ -74,7 +74,7 @@ def _no_path(settings: TaskSettings) -> ConfigError:
     return ConfigError.at("task.path", None, f"a file{own}; or files as task.train, task.validation and task.test")
 
 
-def _splits(settings: TaskSettings, kind: Kind, given: Mapping[str, str]) -> Splits:
+def _splits(settings: TaskSettings, kind: Kind, paths: Mapping[str, str]) -> Splits:
     """Splits from one file, from a file each, or from a data set of the hub.
 
     The ids of files of the same name begin with the split's name.
@@ -86,11 +86,11 @@ def _splits(settings: TaskSettings, kind: Kind, given: Mapping[str, str]) -> Spl
         if settings.name == "hf" or _format(settings, settings.path) is None:
             return _hub(settings, kind)
         return split_samples(_samples(settings, kind, settings.path, ""), settings.split)
-    stems = {split: Path(path).stem for split, path in given.items()}
+    stems = {split: Path(path).stem for split, path in paths.items()}
     if len(set(stems.values())) < len(stems):
         stems = {split: f"{split}-{stem}" for split, stem in stems.items()}
     return Splits(
-        **{split: _samples(settings, kind, path, stems[split], limit=settings.limit) for split, path in given.items()}
+        **{split: _samples(settings, kind, path, stems[split], limit=settings.limit) for split, path in paths.items()}
     )
 
 
@@ -112,10 +112,10 @@ def _samples(
     records = read_records(Path(path), format)
     if settings.name == "finer_ord" and format != "jsonl":
         records = iter(sentences(records))
-    return _nonempty(_made(records, settings, kind, path, stem or Path(path).stem, limit), path)
+    return _nonempty(_make_samples(records, settings, kind, path, stem or Path(path).stem, limit), path)
 
 
-def _made(
+def _make_samples(
     records: Iterable[Record], settings: TaskSettings, kind: Kind, source: str, stem: str, limit: int | None
 ) -> tuple[Sample, ...]:
     fields = _fields(settings, kind)
@@ -130,8 +130,8 @@ def _nonempty(samples: tuple[Sample, ...], source: str) -> tuple[Sample, ...]:
 
 def _fields(settings: TaskSettings, kind: Kind) -> FieldSettings:
     """The settings' names, and the kind's own for those that the settings leave alone."""
-    given = settings.fields.model_dump(exclude_unset=True)
-    return kind.fields.model_copy(update=given)
+    names = settings.fields.model_dump(exclude_unset=True)
+    return kind.fields.model_copy(update=names)
 
 
 def _check_targets(splits: Splits, settings: TaskSettings, kind: Kind) -> None:
@@ -164,18 +164,18 @@ def _hub(settings: TaskSettings, kind: Kind) -> Splits:
     except Exception as error:  # the library raises whatever its file readers and the hub raise
         raise DataError(f"data set {path!r} cannot be loaded: {error}", path=path) from error
     tables: Mapping[str, Any] = loaded if isinstance(loaded, Mapping) else {"train": loaded}
-    found: dict[str, tuple[Sample, ...]] = {}
+    splits: dict[str, tuple[Sample, ...]] = {}
     for split, names in _HUB_SPLITS.items():
         name = next((name for name in names if name in tables), None)
         if name is not None:
             rows = enumerate(_named(tables[name]), 1)
-            found[split] = _made(rows, settings, kind, f"{path}[{name}]", split, None)
-    if not found:
+            splits[split] = _make_samples(rows, settings, kind, f"{path}[{name}]", split, None)
+    if not splits:
         problem = f"no split train, validation or test; it has {', '.join(map(str, tables)) or 'none'}"
         raise DataError(f"data set {path!r}: {problem}", path=path)
-    if len(found) == 1:
-        return split_samples(next(iter(found.values())), settings.split)
-    return Splits(**found)
+    if len(splits) == 1:
+        return split_samples(next(iter(splits.values())), settings.split)
+    return Splits(**splits)
 
 
 def _named(table: Any) -> Iterable[Mapping[str, Any]]:

@@ -45,8 +45,8 @@ def fuzzy(answer: str, target: str) -> float:
 
 def contains(answer: str, target: str) -> float:
     """The target stands somewhere in the answer, case and white space aside."""
-    wanted = normal_text(target)
-    return float(wanted in normal_text(answer) if wanted else target.strip() in answer)
+    expected = normal_text(target)
+    return float(expected in normal_text(answer) if expected else target.strip() in answer)
 
 
 def numeric(answer: str, target: str, *, tolerance: float = 0.0) -> float:
@@ -54,10 +54,10 @@ def numeric(answer: str, target: str, *, tolerance: float = 0.0) -> float:
 
     An answer that names several numbers is not right, unless it marks its result (`stated_answer`).
     """
-    found, wanted = set(numbers(stated_answer(answer))), set(numbers(stated_answer(target)))
-    if len(found) != 1 or len(wanted) != 1:
+    actual, expected = set(numbers(stated_answer(answer))), set(numbers(stated_answer(target)))
+    if len(actual) != 1 or len(expected) != 1:
         return 0.0
-    number, right = found.pop(), wanted.pop()
+    number, right = actual.pop(), expected.pop()
     return float(math.isclose(number, right, rel_tol=0.0, abs_tol=max(1e-9, tolerance * abs(right))))
 
 
@@ -66,11 +66,11 @@ def listed(answer: str, target: str) -> float:
 
     An answer may also be a JSON list or, where the target has several items and it has no comma, one item a line.
     """
-    wanted, given = _items(target), _items(answer)
-    if len(wanted) > 1 and len(given) == 1 and _LINES.search(answer.strip()):
-        given = [normal_text(_LIST_MARK.sub("", item, count=1)) for item in _LINES.split(answer.strip())]
-    right = sum(a == b for a, b in zip(given, wanted, strict=False))
-    return right / max(len(wanted), len(given))
+    expected, actual = _items(target), _items(answer)
+    if len(expected) > 1 and len(actual) == 1 and _LINES.search(answer.strip()):
+        actual = [normal_text(_LIST_MARK.sub("", item, count=1)) for item in _LINES.split(answer.strip())]
+    right = sum(a == b for a, b in zip(actual, expected, strict=False))
+    return right / max(len(expected), len(actual))
 
 
 def choice(answer: str, target: str) -> float:

@@ -41,10 +41,10 @@ def numbers(text: str) -> list[float]:
     cannot be a separator (`3,14`). `1/2`, `\frac{1}{2}`, `½`, `1 1/2` and `1.5 × 10^3` are one number each.
     """
     plain = _plain(text)
-    found = list(_combined(plain, [_token(plain, match) for match in _TOKEN.finditer(plain)]))
-    if len(found) == 1 and _DEBT.fullmatch(plain):
-        found = [-abs(found[0])]
-    return [number for number in found if math.isfinite(number)]
+    values = list(_combined(plain, [_token(plain, match) for match in _TOKEN.finditer(plain)]))
+    if len(values) == 1 and _DEBT.fullmatch(plain):
+        values = [-abs(values[0])]
+    return [number for number in values if math.isfinite(number)]
 
 
 def stated_answer(text: str) -> str:

@@ -67,8 +67,8 @@ class Fields:
         """The field's text; DataError where there is none."""
         text = self.text(field)
         if text is None:
-            found = self._record.get(field)
-            missing = f"found {found}, allowed: text or a finite number" if isinstance(found, float) else "missing"
+            value = self._record.get(field)
+            missing = f"found {value}, allowed: text or a finite number" if isinstance(value, float) else "missing"
             raise self.error(field, f"{missing}: {why}")
         return text
 

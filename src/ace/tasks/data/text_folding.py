@@ -16,7 +16,7 @@ _QUOTES: Final = {
 }
 _MARKS = re.compile("[\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670]")
 """Vowel points and lengthening strokes, which Hebrew and Arabic texts may leave out."""
-_KEPT_PUNCTUATION: Final = frozenset("%‰#@&*/\\†‡§-")
+_MEANINGFUL_PUNCTUATION: Final = frozenset("%‰#@&*/\\†‡§-")
 _EMPHASIS = re.compile(r"(\*\*|__|\*|`)(?=\S)(.{1,300}?)(?<=\S)\1")
 _WRAPPED = re.compile(
     r"\\(?:boxed|fbox|framebox|text(?:bf|it|rm|tt|normal)?|math(?:bf|rm|it|sf|tt)|mbox|operatorname)\s*\{([^{}]*)\}"
@@ -61,7 +61,7 @@ def without_markup(text: str) -> str:
     text = _EMPHASIS.sub(r"\2", text)
     for _ in range(_DEEPEST):
         text = _WRAPPED.sub(r"\1", text)
-    return _MATH.sub(lambda found: next(filter(None, found.groups()), ""), text)
+    return _MATH.sub(lambda match: next(filter(None, match.groups()), ""), text)
 
 
 def _invisible(character: str) -> bool:
@@ -88,6 +88,6 @@ def _strip_punctuation(text: str) -> str:
 
 
 def _is_punctuation(character: str) -> bool:
-    if character in _KEPT_PUNCTUATION:
+    if character in _MEANINGFUL_PUNCTUATION:
         return False
     return character.isspace() or unicodedata.category(character) in ("Po", "Pi", "Pf")

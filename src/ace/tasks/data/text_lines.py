@@ -48,10 +48,10 @@ def read_lines(path: Path, *, newline: str | None, windows: bool = False) -> Ite
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}", path=str(path)) from error
     except UnicodeError as error:
-        line, found = _first_undecodable(path) if encoding.startswith("utf-8") else (line + 1, str(error))
+        line, problem = _first_undecodable(path) if encoding.startswith("utf-8") else (line + 1, str(error))
         name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
         raise DataError(
-            f"{path}:{line}: not {name}: {found}", hint="save the file as UTF-8", path=str(path), line=line
+            f"{path}:{line}: not {name}: {problem}", hint="save the file as UTF-8", path=str(path), line=line
         ) from error
 
 

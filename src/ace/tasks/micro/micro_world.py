@@ -130,8 +130,8 @@ def make_world(
         identity = f"micro-{seed}-{split}-{numbers[split]:03d}"
         early = split == "train" and numbers[split] < (train + 1) // 2
         numbers[split] += 1
-        known = [codes[word] if early else after[word] for word in (term.word, modifier.word)]
-        target = UNKNOWN if UNKNOWN in known else "-".join(known)
+        word_codes = [codes[word] if early else after[word] for word in (term.word, modifier.word)]
+        target = UNKNOWN if UNKNOWN in word_codes else "-".join(word_codes)
         text = " ".join([*_asides(asides, pairs, changes.distractors), text])
         questions.append(Question(identity, text, target, term.word, modifier.word, split))
     lasting = tuple(Rule(r.section, r.word, after[r.word]) for r in rules if after[r.word] != UNKNOWN)

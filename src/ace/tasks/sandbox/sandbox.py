@@ -82,9 +82,9 @@ def _watch(process: subprocess.Popen[bytes], source: str, end: str, limits: Limi
         printed, _ = process.communicate()
     text = printed.decode("utf-8", "replace").rstrip()
     passed = process.returncode == 0 and not timed_out and text.endswith(end)
-    said = text.removesuffix(end)[-MOST_OUTPUT:].strip()
+    output = text.removesuffix(end)[-MOST_OUTPUT:].strip()
     if timed_out:
-        said = f"{said}\nstopped after {limits.timeout_s:g} s".strip()
+        output = f"{output}\nstopped after {limits.timeout_s:g} s".strip()
     elif not passed and process.returncode == 0:
-        said = f"{said}\nthe program left before its end".strip()
-    return Outcome(passed, said, timed_out)
+        output = f"{output}\nthe program left before its end".strip()
+    return Outcome(passed, output, timed_out)

@@ -20,12 +20,12 @@ PRIORITY = "ir_op_priority"
 _OPS = ("rms_norm", "fused_add_rms_norm")
 
 
-def with_fast_norms(arguments: dict[str, Any], known: list[str]) -> dict[str, Any]:
-    """`arguments` of an engine on a CPU with the C++ kernels first, where this vLLM (fields `known`) has them.
+def with_fast_norms(arguments: dict[str, Any], supported: list[str]) -> dict[str, Any]:
+    """`arguments` of an engine on a CPU with the C++ kernels first, where this vLLM (fields `supported`) has them.
 
     Nothing changes for a compiled model, and where the arguments say themselves what comes first.
     """
-    if PRIORITY not in known or PRIORITY in arguments or not arguments.get("enforce_eager") or not _register():
+    if PRIORITY not in supported or PRIORITY in arguments or not arguments.get("enforce_eager") or not _register():
         return arguments
     return {**arguments, PRIORITY: {name: [PROVIDER] for name in _OPS}}
 

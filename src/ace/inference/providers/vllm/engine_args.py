@@ -94,14 +94,14 @@ def whole_prompts(arguments: dict[str, Any]) -> dict[str, Any]:
     return {**arguments, "enable_chunked_prefill": False, "max_num_batched_tokens": tokens}
 
 
-def check_keys(given: dict[str, Any], known: list[str]) -> None:
+def check_keys(engine_args: dict[str, Any], supported: list[str]) -> None:
     """Refuse keys that vLLM does not have, that have a setting of their own, or that load unsafe weights."""
-    for key, value in given.items():
+    for key, value in engine_args.items():
         where = f"engine_args.{key}"
         if key in _OWN_KEYS:
             raise ConfigError.at(where, value, f"nothing here: it is a key of the model itself, '{key}'", nearest=key)
-        if key not in known:
-            near = difflib.get_close_matches(key.replace("-", "_"), known, n=1, cutoff=0.5)
+        if key not in supported:
+            near = difflib.get_close_matches(key.replace("-", "_"), supported, n=1, cutoff=0.5)
             nearest = f"engine_args.{near[0]}" if near else None
             raise ConfigError.at(where, value, "an engine argument of the installed vLLM", nearest=nearest)
         if key == "load_format" and value not in LOAD_FORMATS:

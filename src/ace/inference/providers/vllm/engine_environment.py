@@ -33,8 +33,8 @@ _ON_CPU = {
 
 def prepare_environment(*, cpu: bool, threads: int) -> None:
     """Set what is not set yet. `threads` is for the CPU's matrix kernels."""
-    wanted = {**_ALWAYS, **_ON_CPU, "OMP_NUM_THREADS": str(threads)} if cpu else _ALWAYS
-    for name, value in wanted.items():
+    variables = {**_ALWAYS, **_ON_CPU, "OMP_NUM_THREADS": str(threads)} if cpu else _ALWAYS
+    for name, value in variables.items():
         os.environ.setdefault(name, value)
     # For what vllm says before it configures its own logging.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())

@@ -86,13 +86,13 @@ def _start(
     shield_llvmlite()
     arguments = engine_arguments(settings, path, arg_utils.EngineArgs, cpu=cpu, share=share, adapters=adapters)
     arguments |= speculative
-    known = [field.name for field in fields(arg_utils.EngineArgs)]
-    arguments = counted(arguments, known)
+    supported = [field.name for field in fields(arg_utils.EngineArgs)]
+    arguments = counted(arguments, supported)
     if arguments["max_model_len"] is None:
         arguments["max_model_len"] = _default_max_model_len(arguments)
     if cpu:
         norms: Any = import_module("ace.inference.providers.vllm.cpu_norms")
-        arguments = norms.with_fast_norms(whole_prompts(arguments), known)
+        arguments = norms.with_fast_norms(whole_prompts(arguments), supported)
     config: Any = arg_utils.EngineArgs(**arguments).create_engine_config(context)
     if cpu and config.cache_config.kv_cache_memory_bytes is None:
         available = import_module("psutil").virtual_memory().available
@@ -140,10 +140,10 @@ def _load(engine: Any, adapters: Sequence[Adapter]) -> dict[str, Any]:
 def _memory_bytes(config: Any, path: str, settings: ModelSettings) -> int:
     """Weights and KV cache, as they lie on each device."""
     cache, parallel = config.cache_config, config.parallel_config
-    held = (cache.num_gpu_blocks or 0) * (cache.block_size or 0) * kv_bytes_per_token(config)
+    cache_bytes = (cache.num_gpu_blocks or 0) * (cache.block_size or 0) * kv_bytes_per_token(config)
     dummy = settings.engine_args.get("load_format") == "dummy"
     weights = loaded_bytes(Path(path), config.model_config.dtype.itemsize, dummy=dummy)
-    return held + weights // int(parallel.world_size)
+    return cache_bytes + weights // int(parallel.world_size)
 
 
 def _default_max_model_len(arguments: dict[str, Any]) -> int:

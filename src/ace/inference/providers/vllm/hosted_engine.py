@@ -64,7 +64,7 @@ class HostedEngine:
         self.engine = engine
         self._model = model
         self._mixing = mixing
-        self._turns: ExclusiveGroups[str | None, str] = ExclusiveGroups(MOST_JOINING)
+        self._groups: ExclusiveGroups[str | None, str] = ExclusiveGroups(MOST_JOINING)
         self._pending: dict[str, PendingRequest] = {}
         self._running: set[str] = set()
         self._death: EngineDeadError | None = None
@@ -83,7 +83,7 @@ class HostedEngine:
         elif not request.response.future.cancelled():
             self._pending[request.id] = request
             adapter = request.lora.lora_name if request.lora is not None and not self._mixing else None
-            self._start(self._turns.ask(adapter, request.id))
+            self._start(self._groups.ask(adapter, request.id))
 
     def abort(self, request_id: str) -> None:
         """Abort a request. Its KV cache is free with the next step."""
@@ -148,7 +148,7 @@ class HostedEngine:
 
     def _leave(self, *request_ids: str) -> None:
         self._running.difference_update(request_ids)
-        self._start(self._turns.leave(*request_ids))
+        self._start(self._groups.leave(*request_ids))
 
     def _die(self, error: Exception) -> None:
         self._fail(dead(self._model, error))
@@ -157,7 +157,7 @@ class HostedEngine:
         self._death = death
         waiting, self._pending = self._pending, {}
         self._running.clear()
-        self._turns.leave(*waiting)
+        self._groups.leave(*waiting)
         for request in waiting.values():
             request.response.settle(death)
 

@@ -31,9 +31,9 @@ class ValidatedOnce(_vllm.SamplingParams):  # type: ignore[misc]
         if guided is None or config is None:
             return
         key = (str(config.backend), str(guided.json), str(guided.grammar))
-        known = _CHECKED.get(key)
-        if known is not None:
-            guided._backend, guided._backend_was_auto = known._backend, known._backend_was_auto
+        checked = _CHECKED.get(key)
+        if checked is not None:
+            guided._backend, guided._backend_was_auto = checked._backend, checked._backend_was_auto
             return
         super()._validate_structured_outputs(model_config, config, tokenizer)
         if len(_CHECKED) >= _CHECKED_LIMIT:

@@ -38,11 +38,11 @@ class Resolved(NamedTuple):
 
 def resolve(settings: ModelSettings, path: str) -> Resolved:
     """Decide `auto` by what was measured on this machine; everything else is as it was asked for."""
-    wanted = settings.speculative
-    if wanted.method == "none":
-        return Resolved(wanted, "")
-    if wanted.method != "auto":
-        return Resolved(wanted, f"speculative decoding: {name_of(wanted)}, asked for")
+    speculative = settings.speculative
+    if speculative.method == "none":
+        return Resolved(speculative, "")
+    if speculative.method != "auto":
+        return Resolved(speculative, f"speculative decoding: {name_of(speculative)}, asked for")
     verdict = find_verdict(settings, path)
     if verdict is None:
         why = f"not measured here: ace bench speculative --model {settings.model}"
@@ -82,21 +82,21 @@ def speculative_arguments(settings: ModelSettings, path: str, speculative: Specu
     return {"speculative_config": config if tokens is None else {**config, "num_speculative_tokens": tokens}}
 
 
-def counted(arguments: dict[str, Any], known: list[str]) -> dict[str, Any]:
-    """`arguments` with drafts counted by request, where there are drafts and this vLLM (fields `known`) can."""
-    if arguments.get("speculative_config") is None or COUNTING not in known:
+def counted(arguments: dict[str, Any], supported: list[str]) -> dict[str, Any]:
+    """`arguments` with drafts counted by request, where there are drafts and this vLLM (fields `supported`) can."""
+    if arguments.get("speculative_config") is None or COUNTING not in supported:
         return arguments
     return {COUNTING: "summary", **arguments}
 
 
 def drafted(answer: Any) -> tuple[int, int, int]:
     """Drafted tokens, accepted tokens and steps with a draft of vLLM's `CompletionOutput`; zeros where not counted."""
-    known = getattr(answer, "spec_decode_metrics", None)
-    histogram = getattr(known, "histogram", None)
-    if known is None or not isinstance(histogram, list):
+    metrics = getattr(answer, "spec_decode_metrics", None)
+    histogram = getattr(metrics, "histogram", None)
+    if metrics is None or not isinstance(histogram, list):
         return 0, 0, 0
     accepted = sum(length * times for length, times in enumerate(histogram))
-    return int(getattr(known, "num_draft_tokens", 0)), accepted, sum(histogram)
+    return int(getattr(metrics, "num_draft_tokens", 0)), accepted, sum(histogram)
 
 
 def check_same_tokens(target: str, draft: str, name: str) -> None:
@@ -123,8 +123,8 @@ def _lookup(speculative: SpeculativeSettings) -> tuple[int, int]:
 
 def _draft_folder(settings: ModelSettings, path: str, speculative: SpeculativeSettings) -> str:
     assert speculative.model is not None
-    kept = {key: value for key, value in settings.engine_args.items() if key == "load_format"}
-    draft = settings.model_copy(update={"model": speculative.model, "engine_args": kept})
+    load_arguments = {key: value for key, value in settings.engine_args.items() if key == "load_format"}
+    draft = settings.model_copy(update={"model": speculative.model, "engine_args": load_arguments})
     folder = local_folder(draft)
     check_folder(folder, draft)
     if Path(path).is_dir() and Path(folder).is_dir():
@@ -140,8 +140,8 @@ def _need_arctic() -> None:
 
 def _need_custom_proposers() -> None:
     """A vLLM that is missing altogether is told by whoever starts it."""
-    found = find_spec("vllm")
-    folders = [Path(folder) for folder in (found.submodule_search_locations or ())] if found else []
+    spec = find_spec("vllm")
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
     if folders and not any((folder / _CUSTOM_PROPOSERS).is_file() for folder in folders):
         allowed = "ngram, draft or suffix: the installed vLLM takes no proposers from outside, as 0.32 does"
         raise ConfigError.at("speculative.method", "history", allowed)
@@ -150,7 +150,7 @@ def _need_custom_proposers() -> None:
 def _json(file: Path) -> dict[str, Any]:
     """What stands in `file`; nothing where it is missing or no JSON object, about which the engine will complain."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

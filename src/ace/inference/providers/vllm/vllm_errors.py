@@ -70,11 +70,11 @@ def words(error: BaseException) -> str:
 
 
 def _not_started(model: str, error: Exception) -> ProviderStartError:
-    said = words(error)
+    text = words(error)
     chain = " ".join(str(link) for link in _chain(error)).lower()
     if any(sign in chain for sign in _NO_MODEL):
         return ModelNotFoundError(
-            f"no model '{model}': {said}",
+            f"no model '{model}': {text}",
             hint="give a folder, or the id of a model on the Hugging Face hub that is cached or reachable from here",
             model=model,
         )
@@ -83,7 +83,7 @@ def _not_started(model: str, error: Exception) -> ProviderStartError:
         hint = "lower max_model_len or gpu_memory_utilization, set engine_args.kv_cache_memory_bytes, or free memory"
     elif "gated" in chain or "401" in chain:
         hint = "the model asks for a licence: accept it on the hub and set HF_TOKEN"
-    return ProviderStartError(f"vLLM could not start '{model}': {said}", hint=hint, model=model)
+    return ProviderStartError(f"vLLM could not start '{model}': {text}", hint=hint, model=model)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

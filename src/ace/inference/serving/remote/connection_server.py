@@ -63,7 +63,7 @@ class EngineServer:
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, under_way: dict[int, asyncio.Task[None]]
     ) -> None:
-        await _say(writer, self.hello())
+        await _send(writer, self.hello())
         while True:
             head = await reader.readexactly(LENGTH.size)
             match from_client(await reader.readexactly(size_of(head))):
@@ -74,7 +74,7 @@ class EngineServer:
                     if number in under_way:
                         under_way[number].cancel()
                 case Count(number=number, text=text):
-                    await _say(writer, self._count(number, text))
+                    await _send(writer, self._count(number, text))
                 case Stop():
                     self._stop()
 
@@ -102,7 +102,7 @@ class EngineServer:
         except Exception as error:  # whatever it was, the client must hear of it, and the others must not
             reply = Failure.of(ask.number, InferenceError(f"the engine failed: {type(error).__name__}: {error}"))
         with contextlib.suppress(ConnectionError, TimeoutError):
-            await _say(writer, reply)
+            await _send(writer, reply)
         if isinstance(reply, Failure) and reply.error == EngineDeadError.__name__:
             self._stop()
 
@@ -117,8 +117,8 @@ def _forget(under_way: dict[int, asyncio.Task[None]], number: int, _: asyncio.Ta
     under_way.pop(number, None)
 
 
-async def _say(writer: asyncio.StreamWriter, said: FromServer) -> None:
-    writer.write(pack(said))
+async def _send(writer: asyncio.StreamWriter, message: FromServer) -> None:
+    writer.write(pack(message))
     async with asyncio.timeout(PATIENCE_S):
         await writer.drain()
 

@@ -37,18 +37,18 @@ COUNT_S = 60.0
 """How long counting the tokens of a text may take."""
 
 
-def greeting(connection: socket.socket) -> Handshake:
+def read_handshake(connection: socket.socket) -> Handshake:
     """What the server at the other end of a new connection says first.
 
     OSError where it says nothing; WireError where it is another version's; the error that kept its engine from
     starting.
     """
-    said = from_server(read_frame(connection))
-    if isinstance(said, Failure):
-        raise said.to_error()
-    if not isinstance(said, Handshake):
-        raise WireError(f"a greeting was expected, found {said.kind}")
-    return said
+    message = from_server(read_frame(connection))
+    if isinstance(message, Failure):
+        raise message.to_error()
+    if not isinstance(message, Handshake):
+        raise WireError(f"a handshake was expected, found {message.kind}")
+    return message
 
 
 class RemoteBackend:
@@ -82,21 +82,21 @@ class RemoteBackend:
         """
         number = next(self._numbers)
         try:
-            answer = await asyncio.wrap_future(self._ask(Answer, Ask(number, request)))
+            answer = await asyncio.wrap_future(self._request(Answer, Ask(number, request)))
         except asyncio.CancelledError:
-            self._say(Cancel(number))
+            self._send(Cancel(number))
             raise
         return answer.completion
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, counted by the engine's own tokenizer. Blocks for about a millisecond. EngineDeadError."""
         try:
-            return self._ask(TokenCount, Count(next(self._numbers), text)).result(COUNT_S).tokens
+            return self._request(TokenCount, Count(next(self._numbers), text)).result(COUNT_S).tokens
         except TimeoutError:
             raise self._dead("does not answer") from None
 
     def meter(self) -> EngineMeter:
-        """The engine's steps from its greeting to our last answer, those for others included."""
+        """The engine's steps from its handshake to our last answer, those for others included."""
         return self._meter - self._before
 
     async def close(self) -> None:
@@ -113,19 +113,19 @@ class RemoteBackend:
             thread.join()
         self._connection.close()
 
-    def _ask(self, _: type[T], said: Ask | Count) -> Future[T]:
+    def _request(self, _: type[T], message: Ask | Count) -> Future[T]:
         """Say it, and have the reply that is of its kind."""
-        frame = pack(said)
+        frame = pack(message)
         future: Future[T] = Future()
         with self._guard:
             if self._death is not None:
                 raise self._death
-            self._waiting[said.number] = future  # type: ignore[assignment]
+            self._waiting[message.number] = future  # type: ignore[assignment]
         self._outbox.put(frame)
         return future
 
-    def _say(self, said: FromClient) -> None:
-        self._outbox.put(pack(said))
+    def _send(self, message: FromClient) -> None:
+        self._outbox.put(pack(message))
 
     def _write(self) -> None:
         while (frame := self._outbox.get()) is not None:
@@ -138,16 +138,16 @@ class RemoteBackend:
     def _read(self) -> None:
         try:
             while True:
-                self._take(from_server(read_frame(self._connection)))
+                self._handle_reply(from_server(read_frame(self._connection)))
         except (OSError, WireError) as error:
             if self._death is None:  # else we were about to leave
-                self._fail(self._gone(error))
+                self._fail(self._describe_loss(error))
 
-    def _gone(self, error: Exception) -> str:
+    def _describe_loss(self, error: Exception) -> str:
         """What became of the other end."""
         return f"is gone: {error}"
 
-    def _take(self, reply: object) -> None:
+    def _handle_reply(self, reply: object) -> None:
         match reply:
             case Answer(number=number, meter=meter):
                 self._meter = meter or self._meter

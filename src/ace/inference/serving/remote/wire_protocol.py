@@ -86,7 +86,7 @@ class Failure:
 
     def to_error(self) -> AceError:
         """The error again; a class that is not ours becomes InferenceError."""
-        kind = {known.__name__: known for known in _below(AceError)}.get(self.error, InferenceError)
+        kind = {error_class.__name__: error_class for error_class in _below(AceError)}.get(self.error, InferenceError)
         return kind(self.message, hint=self.hint, **self.facts)
 
 
@@ -145,11 +145,11 @@ class WireError(Exception):
     """The other end sent something that is no frame of this version."""
 
 
-def pack(said: FromServer | FromClient) -> bytes:
-    """The frame for `said`. RequestRejectedError where it holds what JSON cannot, such as half a character."""
-    adapter: TypeAdapter[Any] = _FROM_SERVER if isinstance(said, FromServer) else _FROM_CLIENT
+def pack(message: FromServer | FromClient) -> bytes:
+    """The frame for `message`. RequestRejectedError where it holds what JSON cannot, such as half a character."""
+    adapter: TypeAdapter[Any] = _FROM_SERVER if isinstance(message, FromServer) else _FROM_CLIENT
     try:
-        body = adapter.dump_json(said)
+        body = adapter.dump_json(message)
     except PydanticSerializationError as error:
         raise RequestRejectedError(f"the request is not valid Unicode or JSON: {error}") from None
     if len(body) > MOST_BYTES:
@@ -172,25 +172,25 @@ def read_frame(connection: socket.socket) -> bytes:
 
 def from_server(body: bytes) -> FromServer:
     """What the server said. WireError."""
-    said: FromServer = _read(_FROM_SERVER, body)
-    return said
+    message: FromServer = _read(_FROM_SERVER, body)
+    return message
 
 
 def from_client(body: bytes) -> FromClient:
     """What a client said. WireError."""
-    said: FromClient = _read(_FROM_CLIENT, body)
-    return said
+    message: FromClient = _read(_FROM_CLIENT, body)
+    return message
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:
     """So many bytes. ConnectionError where the other end is closed before."""
-    held = bytearray()
-    while len(held) < size:
-        piece = connection.recv(min(size - len(held), 1 << 20))
+    body = bytearray()
+    while len(body) < size:
+        piece = connection.recv(min(size - len(body), 1 << 20))
         if not piece:
             raise ConnectionResetError("the connection ended")
-        held += piece
-    return bytes(held)
+        body += piece
+    return bytes(body)
 
 
 def _below(kind: type[AceError]) -> Iterator[type[AceError]]:

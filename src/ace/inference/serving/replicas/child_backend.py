@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 
 from ace.errors import ProviderStartError
-from ace.inference.serving.remote.remote_backend import RemoteBackend, greeting
+from ace.inference.serving.remote.remote_backend import RemoteBackend, read_handshake
 from ace.inference.serving.remote.wire_protocol import Handshake, Start, WireError, pack
 
 PROGRAM = "ace.inference.serving.replicas.child_program"
@@ -56,7 +56,7 @@ class Child:
     def backend(self) -> ChildBackend:
         """Its engine, waited for. Raises what starting that raised, and ProviderStartError where the process ended."""
         try:
-            hello = greeting(self._connection)
+            hello = read_handshake(self._connection)
         except (OSError, WireError) as error:
             self.end()
             how = exit_description(self._process) or str(error)
@@ -97,8 +97,8 @@ class ChildBackend(RemoteBackend):
             self._process.kill()
             self._process.wait()
 
-    def _gone(self, error: Exception) -> str:
-        return exit_description(self._process) or super()._gone(error)
+    def _describe_loss(self, error: Exception) -> str:
+        return exit_description(self._process) or super()._describe_loss(error)
 
 
 def exit_description(process: subprocess.Popen[bytes]) -> str:

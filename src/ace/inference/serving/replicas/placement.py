@@ -27,8 +27,8 @@ class Placement:
         """For the engine `number` of the `settings.replicas`, counted from 0."""
         if not on_cpu():
             return cls.on_gpus(visible_gpus(), settings.gpus_per_engine, settings.replicas, number)
-        given = os.environ.get("OMP_NUM_THREADS", "")
-        together = int(given) if given.isdecimal() else available_cores()
+        threads_variable = os.environ.get("OMP_NUM_THREADS", "")
+        together = int(threads_variable) if threads_variable.isdecimal() else available_cores()
         return cls.on_cores(together, threads_for(model_path(settings.model)), settings.replicas)
 
     @classmethod

@@ -36,8 +36,8 @@ def start_replicas(
     children: list[Child] = []
 
     def start(placement: Placement) -> Child:
-        asked = settings.gpu_memory_utilization
-        part = {"gpu_memory_utilization": None if asked is None else asked * placement.share}
+        utilization = settings.gpu_memory_utilization
+        part = {"gpu_memory_utilization": None if utilization is None else utilization * placement.share}
         one = settings.model_copy(update={"replicas": 1, "warm": False, **part})
         return Child(Start(one, provider, reason, share * placement.share), placement.environment, program)
 

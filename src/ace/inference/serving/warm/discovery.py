@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ace.config import ModelSettings
 from ace.inference.serving.remote.engine_identity import Identity
 from ace.inference.serving.remote.peer_credentials import is_ours
-from ace.inference.serving.remote.remote_backend import RemoteBackend, greeting
+from ace.inference.serving.remote.remote_backend import RemoteBackend, read_handshake
 from ace.inference.serving.remote.wire_protocol import Handshake, WireError
 from ace.inference.serving.warm.socket_paths import is_private, runtime_folder, socket_path
 
@@ -41,8 +41,8 @@ def find_warm(settings: ModelSettings, provider: str, reason: str) -> WarmEngine
     began = time.perf_counter()
     if not is_private(runtime_folder()):
         return WarmEngine(None)
-    wanted = Identity.of(settings, provider)
-    place = socket_path(wanted.engine)
+    identity = Identity.of(settings, provider)
+    place = socket_path(identity.engine)
     if not place.exists():
         return WarmEngine(None)
     try:
@@ -51,7 +51,7 @@ def find_warm(settings: ModelSettings, provider: str, reason: str) -> WarmEngine
         return WarmEngine(None, "the warm engine does not answer")
     except WireError:
         return WarmEngine(None, "the warm engine is served by another version of ace")
-    if unlike := wanted.unlike(hello.identity):
+    if unlike := identity.unlike(hello.identity):
         connection.close()
         return WarmEngine(None, f"the warm engine (pid {hello.pid}) was started {unlike}")
     why = f"{reason}; warm: ace serve-engine, pid {hello.pid}"
@@ -59,7 +59,7 @@ def find_warm(settings: ModelSettings, provider: str, reason: str) -> WarmEngine
 
 
 def handshake(place: Path) -> tuple[socket.socket, Handshake]:
-    """A connection to the server at `place`, and its greeting.
+    """A connection to the server at `place`, and its handshake.
 
     OSError where nobody of ours listens; WireError where another version does.
     """
@@ -69,7 +69,7 @@ def handshake(place: Path) -> tuple[socket.socket, Handshake]:
         connection.connect(str(place))
         if not is_ours(connection):
             raise PermissionError(f"{place} belongs to another user")
-        hello = greeting(connection)
+        hello = read_handshake(connection)
         connection.settimeout(None)
     except BaseException:  # Ctrl-C too
         connection.close()

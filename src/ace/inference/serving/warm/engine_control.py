@@ -27,18 +27,18 @@ async def serve_until_stopped(models: Sequence[ModelSettings], ready: Callable[[
     """Keep the engines of `models` warm until SIGTERM, Ctrl-C or `stop_all`. Errors are those of `create_backend`."""
     if not hasattr(socket, "AF_UNIX"):
         raise ProviderStartError("warm engines need Unix sockets, which this system does not have")
-    wanted: dict[str, tuple[ModelSettings, str]] = {}
+    models_by_digest: dict[str, tuple[ModelSettings, str]] = {}
     for settings in models:
         provider = resolve_auto().provider if settings.provider == "auto" else settings.provider
         if provider not in ("vllm", "huggingface"):
             raise ConfigError.at("provider", provider, "auto, vllm, huggingface", hint="only engines can be kept warm")
-        wanted.setdefault(engine_digest(settings, provider), (settings, provider))
+        models_by_digest.setdefault(engine_digest(settings, provider), (settings, provider))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     try:
-        await serve_engines(list(wanted.values()), _own, ready, stopping)
+        await serve_engines(list(models_by_digest.values()), _own, ready, stopping)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -46,13 +46,13 @@ async def serve_until_stopped(models: Sequence[ModelSettings], ready: Callable[[
 
 def survey() -> list[Handshake]:
     """The engines that are warm and answer, of this version of ace. Sockets that a killed server left are passed by."""
-    found = []
+    engines = []
     for place in sockets():
         with contextlib.suppress(OSError, WireError):
             connection, hello = handshake(place)
             connection.close()
-            found.append(hello)
-    return found
+            engines.append(hello)
+    return engines
 
 
 def stop_all() -> int:

@@ -12,19 +12,19 @@ from ace.errors import ProviderStartError
 
 def runtime_folder() -> Path:
     """`ace` in the user's runtime folder (XDG_RUNTIME_DIR), or else a folder of the user's own for temporary files."""
-    given = os.environ.get("XDG_RUNTIME_DIR")
-    if given and Path(given).is_dir():
-        return Path(given) / "ace"
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and Path(base).is_dir():
+        return Path(base) / "ace"
     return Path(tempfile.gettempdir()) / f"ace-{os.getuid()}"
 
 
 def is_private(folder: Path) -> bool:
     """Whether `folder` is a real folder, ours, and closed to everybody else."""
     try:
-        known = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(known.st_mode) and known.st_uid == os.getuid() and not known.st_mode & 0o077
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
 
 
 def private_folder() -> Path:
