@@ -68,8 +68,12 @@ class ConfigError(AceError):
 
     @classmethod
     def at(cls, key: str, found: object, allowed: str, *, nearest: str | None = None, hint: str = "") -> ConfigError:
-        """The error for the value `found` at `key`, where `allowed` describes what may stand there."""
-        message = f"{key}: found {found!r}, allowed: {allowed}"
+        """The error for the value `found` at `key`.
+
+        `allowed` describes what may stand there, or begins with "not supported" and says with what.
+        """
+        rule = allowed if allowed.startswith("not supported") else f"allowed: {allowed}"
+        message = f"{key}: found {found!r}, {rule}"
         if nearest:
             message += f"; did you mean '{nearest}'?"
         return cls(message, hint=hint, key=key, found=found, allowed=allowed, nearest=nearest)

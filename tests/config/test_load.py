@@ -226,7 +226,7 @@ class TestProblems:
     def test_a_key_of_another_task(self, name: str, override: str) -> None:
         error = refused(f"task.name={name}", override)
         assert error.facts["key"] == ".".join(override.partition("=")[0].split(".")[:2])
-        assert f"nothing, with task '{name}'" in error.facts["allowed"]
+        assert f"not supported with task '{name}'" in error.facts["allowed"]
 
     def test_all_problems_are_told_and_the_first_has_the_facts(self) -> None:
         error = refused("seed=-1", "adaptation.epoch=2", "adaptation.batch_size=0")

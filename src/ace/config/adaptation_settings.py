@@ -122,7 +122,9 @@ class AdaptationSettings(Settings):
     def _signals_without_labels(self) -> Self:
         for name in ("consistency", "agreement"):
             if self.labels == "given" and getattr(self.signals, name) is not None:
-                raise refused(f"signals.{name}", "settings", "nothing, with labels 'given': the grade is the signal")
+                raise refused(
+                    f"signals.{name}", "settings", "not supported with labels 'given': the grade is the signal"
+                )
         return self
 
     @model_validator(mode="after")

@@ -57,7 +57,7 @@ class SpeculativeSettings(Settings):
         for key in ("model", "tokens", "lookup_min", "lookup_max"):
             if key not in allowed and getattr(self, key) is not None:
                 takes = f", which takes {', '.join(allowed)}" if allowed else ""
-                raise refused(key, getattr(self, key), f"nothing, with method '{self.method}'{takes}")
+                raise refused(key, getattr(self, key), f"not supported with method '{self.method}'{takes}")
         if self.lookup_min is not None and self.lookup_max is not None and self.lookup_min > self.lookup_max:
             raise refused("lookup_min", self.lookup_min, f"at most lookup_max, {self.lookup_max}")
         return self
@@ -128,7 +128,7 @@ class ModelSettings(Settings):
         vllm_only = {"speculative": method if method not in ("none", "auto") else None, "compile": self.compile is True}
         for key, value in vllm_only.items():
             if value and self.provider not in ("auto", "vllm"):
-                raise refused(key, value, f"nothing, with provider '{self.provider}': only vllm has it")
+                raise refused(key, value, f"not supported with provider '{self.provider}': only vllm has it")
         if method != "none" and "speculative_config" in self.engine_args:
             raise refused("speculative", method, "none, beside engine_args.speculative_config, which says the same")
         if self.compile != "auto" and "enforce_eager" in self.engine_args:
@@ -150,12 +150,12 @@ class ModelSettings(Settings):
     @model_validator(mode="after")
     def _only_vllm_adapts(self) -> Self:
         if self.adapter is None and self.base is not None:
-            raise refused("base", self.base, "nothing, without the adapter that its engine is to answer with")
+            raise refused("base", self.base, "not supported without an adapter")
         if self.adapter is not None and self.provider == "openai":
-            allowed = "nothing, with provider 'openai': there an adapter is a model, so give its name as model"
+            allowed = "not supported with provider 'openai': there an adapter is a model, so give its name as model"
             raise refused("adapter", self.adapter, allowed)
         if self.adapter is not None and self.provider not in ("auto", "vllm"):
-            allowed = f"nothing, with provider '{self.provider}': only vllm loads adapters"
+            allowed = f"not supported with provider '{self.provider}': only vllm loads adapters"
             raise refused("adapter", self.adapter, allowed)
         return self
 
@@ -170,7 +170,7 @@ class ModelSettings(Settings):
     @classmethod
     def _no_secret_in_it(cls, value: dict[str, Any]) -> dict[str, Any]:
         """What stands here is stored with the run and shown."""
-        allowed = "nothing here: put keys into the environment (HF_TOKEN) or api_key_file"
+        allowed = "not supported here: put keys into the environment (HF_TOKEN) or api_key_file"
         for name in value:
             if names_a_secret(name):
                 raise refused(name, HIDDEN, allowed)

@@ -65,7 +65,7 @@ class RolesSettings(Settings):
                 continue
             for key, roles in _ESCALATED_BY.items():
                 if role not in roles and getattr(escalate, key) is not None:
-                    allowed = f"nothing: this is for the {' and the '.join(roles)}"
+                    allowed = f"not supported here: it is for the {' and the '.join(roles)}"
                     raise refused(f"{role}.escalate.{key}", getattr(escalate, key), allowed)
             if escalate.model == self.of(role).model:
                 raise refused(f"{role}.escalate.model", escalate.model, "another model than the role's own")

@@ -136,7 +136,7 @@ class RunSettings(Settings):
         for role in ROLES:
             escalate = self.roles.of(role).escalate
             if escalate and escalate.score is not None and self.adaptation.labels != "given":
-                allowed = f"nothing, with labels '{self.adaptation.labels}': a grade may not steer the loop"
+                allowed = f"not supported with labels '{self.adaptation.labels}': a grade may not steer the loop"
                 raise refused(f"roles.{role}.escalate.score", escalate.score, allowed)
         return self
 

@@ -176,7 +176,7 @@ class TaskSettings(Settings):
             default = field.get_default(call_default_factory=True)
             if key not in ("name", *allowed) and value != default:
                 resolved = value.model_dump(mode="json") if isinstance(value, Settings) else value
-                raise refused(key, resolved, f"nothing, with task '{self.name}', which takes {', '.join(allowed)}")
+                raise refused(key, resolved, f"not supported with task '{self.name}', which takes {', '.join(allowed)}")
         return self
 
 

@@ -48,7 +48,7 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Seq
     """
     if settings.adapter is not None:
         raise ConfigError.at(
-            "adapter", settings.adapter, "nothing here: it is a tier of a run, beside its base in models"
+            "adapter", settings.adapter, "not supported here: it is a tier of a run, beside its base in models"
         )
     provider, reason = (settings.provider, "asked for") if settings.provider != "auto" else resolve_auto()
     if provider not in _MODULES:
@@ -126,7 +126,7 @@ def _adapters(settings: RunSettings) -> dict[str, Adapter]:
             continue
         try:
             if model.provider == "auto" and (chosen := resolve_auto()).provider != "vllm":
-                allowed = f"nothing, with provider '{chosen.provider}', which auto chose because {chosen.reason}"
+                allowed = f"not supported with provider '{chosen.provider}', which auto chose because {chosen.reason}"
                 raise ConfigError.at("adapter", model.adapter, allowed, hint=provider_command("vllm"))
             by_key[name] = read_adapter(model.adapter)
         except ConfigError as error:
@@ -139,7 +139,7 @@ def _check_vllm_is_not_needed(settings: ModelSettings, provider: str, reason: st
     method = settings.speculative.method
     for key, value in (("speculative", method), ("compile", settings.compile)):
         if value not in ("none", "auto", False):
-            allowed = f"nothing, with provider '{provider}', which auto chose because {reason}"
+            allowed = f"not supported with provider '{provider}', which auto chose because {reason}"
             raise ConfigError.at(key, value, allowed, hint=provider_command("vllm"))
 
 

@@ -80,7 +80,7 @@ def test_a_run_with_a_bad_adapter_names_its_key_before_anything_is_loaded(tmp_pa
 
 
 def test_an_adapter_alone_is_refused() -> None:
-    with pytest.raises(ConfigError, match="adapter: found '/a', allowed: nothing here"):
+    with pytest.raises(ConfigError, match="adapter: found '/a', not supported here"):
         create_backend(ModelSettings(provider="vllm", model="micro-target", base="main", adapter="/a"))
 
 

@@ -136,7 +136,7 @@ def test_a_missing_model_is_named() -> None:
 
 def test_weights_that_can_run_code_are_not_loaded() -> None:
     settings = ModelSettings(provider="huggingface", model="micro-target", engine_args={"use_safetensors": False})
-    with pytest.raises(ConfigError, match=r"engine_args\.use_safetensors: found False, allowed: nothing here"):
+    with pytest.raises(ConfigError, match=r"engine_args\.use_safetensors: found False, not supported here"):
         create_backend(settings)
 
 

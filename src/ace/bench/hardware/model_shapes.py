@@ -65,7 +65,7 @@ def build_shape(name: str, folder: Path, *, layers: int | None = None) -> Path:
         if not (path / "config.json").is_file():
             raise ConfigError.at("--shape", name, f"{', '.join(SHAPES)}, or a folder with a config.json")
         if layers is not None:
-            raise ConfigError.at("--layers", layers, "nothing, with a folder: change its config.json")
+            raise ConfigError.at("--layers", layers, "not supported with a folder: change its config.json")
         return path
     target = folder / name
     target.mkdir(parents=True)

@@ -57,7 +57,7 @@ def create(settings: ModelSettings, reason: str) -> HuggingFaceBackend:
     started = time.perf_counter()
     if "use_safetensors" in settings.engine_args:
         value = settings.engine_args["use_safetensors"]
-        raise ConfigError.at("engine_args.use_safetensors", value, "nothing here: other formats can run code")
+        raise ConfigError.at("engine_args.use_safetensors", value, "not supported here: other formats can run code")
     path = local_folder(settings)
     check_folder(path, settings)
     device = "cuda" if torch.cuda.is_available() else "cpu"

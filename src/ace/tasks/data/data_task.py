@@ -56,7 +56,7 @@ def load_data_task(settings: TaskSettings) -> DataTask:
     paths = {name: value for name in SPLITS if (value := getattr(settings, name)) is not None}
     if settings.path is not None and paths:
         raise ConfigError.at(
-            "task.path", settings.path, f"nothing, beside task.{next(iter(paths))}: one file, or one a split"
+            "task.path", settings.path, f"not supported beside task.{next(iter(paths))}: one file, or one a split"
         )
     if settings.path is None and (settings.name == "hf" or not paths):
         raise _no_path(settings)

@@ -72,7 +72,7 @@ def _adapter_arguments(settings: ModelSettings, adapters: Sequence[Adapter]) -> 
         return {}
     for key in ("enable_lora", "max_lora_rank"):
         if key in settings.engine_args:
-            allowed = "nothing here: it follows from the adapters of this model"
+            allowed = "not supported here: it follows from the adapters of this model"
             raise ConfigError.at(f"engine_args.{key}", settings.engine_args[key], allowed)
     largest = max(adapter.rank for adapter in adapters)
     return {
@@ -99,7 +99,9 @@ def check_keys(engine_args: dict[str, Any], supported: list[str]) -> None:
     for key, value in engine_args.items():
         where = f"engine_args.{key}"
         if key in _OWN_KEYS:
-            raise ConfigError.at(where, value, f"nothing here: it is a key of the model itself, '{key}'", nearest=key)
+            raise ConfigError.at(
+                where, value, f"not supported here: it is a key of the model itself, '{key}'", nearest=key
+            )
         if key not in supported:
             near = difflib.get_close_matches(key.replace("-", "_"), supported, n=1, cutoff=0.5)
             nearest = f"engine_args.{near[0]}" if near else None
