@@ -37,7 +37,7 @@ class Level:
     """How many topics there are, how many of them a second fact splits in two, and how many exceptions overrule them.
 
     `stated_facts` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With
-    `plain` the topics are those that the text marks as easy to tell apart, and a ticket has no salutation and no remark.
+    `plain` the topics are those that the text marks as easy to tell apart, and tickets come to the point at once.
     """
 
     topics: int
