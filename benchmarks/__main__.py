@@ -159,7 +159,7 @@ def saturation(
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
-    """How full a run keeps the engine, with and without a pipeline, against the same requests all at once."""
+    """Tokens a second of a run, with and without a pipeline, against the same requests all at once."""
     from rich.text import Text
 
     from benchmarks.saturation import measure_saturation
@@ -197,7 +197,7 @@ def credit(
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
-    """Whether the ranking of `ace playbook credit` puts planted false bullets last."""
+    """Rank of planted false bullets in `ace playbook credit`."""
     from benchmarks.attribution_ranking import measure_credit_ranking
 
     write_report(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)

@@ -1,4 +1,4 @@
-"""Whether the credit ranking finds bullets that harm: true playbooks with planted harmful bullets, many times.
+"""Rank of planted harmful bullets in the credit ranking of true playbooks, many times.
 
 A planted bullet contradicts a true one that stands before it. Not every such bullet harms: the model may keep to the
 true one. So harm is measured before the ranking is asked: on the validation split fewer answers are right with the

@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended: `done`, `failed`, `stopped` at its limit, or `skipped`, and why."""
+    """End of a step: `done`, `failed`, `stopped` at its limit, or `skipped`, and why."""
 
     step: str
     status: str
@@ -90,7 +90,7 @@ def _replayed(*, samples: int, batch: int) -> tuple[str, ...]:
 
 
 def install_command(wheels: Path, site: Path) -> list[str]:
-    """What installs every wheel of a folder, and nothing that is not there."""
+    """The command that installs every wheel of a folder, and nothing that is not there."""
     files = sorted(str(file) for file in wheels.glob("*.whl"))
     if not files:
         raise SystemExit(f"error: no wheels in {wheels}")

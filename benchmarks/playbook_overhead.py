@@ -1,4 +1,4 @@
-"""What ace itself does for a batch, on playbooks of 100 to 99 000 bullets: five digits number a bullet.
+"""Time of ace's own work for a batch, on playbooks of 100 to 99 000 bullets: five digits number a bullet.
 
 No model is asked. The bullets are made-up advice, each different; the delta is what a batch brings: five ADDs, twenty
 TAGs and one UPDATE, proposed sixteen times for the merge.
@@ -96,7 +96,7 @@ def measure_overhead(*, repetitions: int, seed: int, sizes: tuple[int, ...] = SI
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """What is timed, and what makes the playbook that it is given, which is not timed."""
+    """Timed work, and the untimed making of its playbook."""
 
     playbook: Callable[[], Playbook]
     work: Callable[[Playbook], object]
@@ -137,7 +137,7 @@ class _Versions:
 
 
 def make_operations(size: int, rng: random.Random) -> Mapping[str, _Operation]:
-    """What is timed on a playbook of `size` bullets, by the names of the rows."""
+    """Operations on a playbook of `size` bullets, by the names of the rows."""
     usual, plain = _Versions(size, rng, plain=False), _Versions(size, rng, plain=True)
 
     def dedup(versions: _Versions) -> Callable[[Playbook], object]:

@@ -46,7 +46,7 @@ TERMS, MODIFIERS, BATCH = 60, 40, 16
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What one batch asked, and the playbook that it asked behind."""
+    """Requests of one batch, and the playbook behind which they were made."""
 
     playbook: Playbook
     requests: tuple[Request, ...]

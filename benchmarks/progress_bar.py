@@ -1,4 +1,4 @@
-"""How far a long measurement is, on stderr: a bar on a terminal, a line for each quarter everywhere else."""
+"""Progress of a long measurement on stderr: a bar on a terminal, a line for each quarter everywhere else."""
 
 from __future__ import annotations
 

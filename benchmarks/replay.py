@@ -109,7 +109,7 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class ReplayWork:
-    """What is replayed on what: names or folders of the shapes, `layers` where they were cut."""
+    """Shapes of a replay: their names or folders, and `layers` where they were cut."""
 
     shape: str
     small_shape: str

@@ -1,4 +1,4 @@
-"""How full a run keeps the engine: its tokens a second against the engine's own on the very same requests.
+"""Saturation: a run's tokens a second against the engine's own on the same requests.
 
 Every call of a run's adaptation is recorded and then thrown at a fresh engine all at once: no batch waits for another
 there, and no answer for the one before it. Of both, generated tokens count. What cannot be made equal: near-ties may be

@@ -55,7 +55,7 @@ class SoakRow:
 
 @dataclass(frozen=True, slots=True)
 class SoakReport(Report):
-    """What grew. The first row is the warm-up: it is in no ratio.
+    """Growth over the run. The first row is the warm-up and is in no ratio.
 
     `rss_slope` is in bytes a sample, by least squares over the second half of the run; `rss_peak_bytes` is the most the
     process ever held, with the start and the summary of the run.
@@ -87,7 +87,7 @@ class SoakReport(Report):
         return {**asdict(self), "wall_ratio": self.wall_ratio, "cpu_ratio": self.cpu_ratio}
 
     def to_markdown(self) -> str:
-        """What grew, then the run by tenths, with the command's inputs and the machine above it."""
+        """Growth, then the run by tenths, with the command's inputs and the machine above it."""
         size = self.samples // len(self.rows)
         done = ", ".join(f"{count} {name}" for name, count in sorted(self.operations.items()))
         what = [

@@ -12,7 +12,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-ROOMS = tuple(f"src/ace/{room}" for room in ["_util", "cli", "engine", "experiments", "reporting", "roles", "store"])
+ROOMS = (
+    *(f"src/ace/{room}" for room in ["_util", "bench", "cli", "engine", "experiments", "inference", "playbook"]),
+    *(f"src/ace/{room}" for room in ["prompts", "reporting", "roles", "store", "tasks"]),
+    "benchmarks",
+    "training",
+)
 """Folders without these words so far. Others join when they are clean."""
 
 REFUSED = """

@@ -91,7 +91,7 @@ def role_items(role: str, count: int, seed: int) -> list[Item]:
 
 
 def loop_items(role: str, count: int, seed: int) -> list[Item]:
-    """What a run really asks: part of a world's 24 rules is listed, 5 % of it wrong.
+    """Prompts as in a run: part of a world's 24 rules is listed, 5 % of it wrong.
 
     Reflections are on the answer that this playbook gives; curations get 1-10 missing or corrected rules.
     """
@@ -104,8 +104,8 @@ def loop_items(role: str, count: int, seed: int) -> list[Item]:
         listed, sheet = rng.randint(0, len(rules)), Sheet()
         for number, rule in enumerate(rules[:listed], start=1):
             codes = sorted({*(TERM_CODES if rule.section == TERM_SECTION else MODIFIER_CODES)} - used)
-            held = Rule(rule.section, rule.word, rng.choice(codes)) if rng.random() < 0.05 else rule
-            sheet.add(held, f"{rule.section}-{number:05d}")
+            entry = Rule(rule.section, rule.word, rng.choice(codes)) if rng.random() < 0.05 else rule
+            sheet.add(entry, f"{rule.section}-{number:05d}")
         if role == "reflector":
             question = rng.choice(world.split("train"))
             pair = [rule for word in (question.term, question.modifier) for rule in rules if rule.word == word]

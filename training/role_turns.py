@@ -1,4 +1,4 @@
-"""What each role is asked on a given playbook, and the one right answer.
+"""Prompts of each role on a given playbook, and the one right answer.
 
 The prompt pack and the playbook's renderer make the texts, so that training and use share one source. Each answer's
 `reasoning` is a scratch-pad of look-ups; every later field only copies from it or from the prompt.

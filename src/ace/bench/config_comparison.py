@@ -106,7 +106,7 @@ def _measure_latency(source: ConfigSource, prompts: int, threads: int) -> Latenc
 
 
 async def _generator_prompts(source: ConfigSource, count: int) -> list[tuple[Message, ...]]:
-    """What the generator is asked of the training samples, from the first again where there are not enough."""
+    """The generator's prompts for the training samples, from the first again where there are not enough."""
     settings, inputs = source.load(), source.load_inputs()
     samples = inputs.task.splits.train
     previews = [await preview(settings, inputs, samples[number % len(samples)]) for number in range(count)]

@@ -32,7 +32,7 @@ CONTEXT = 2048
 
 @dataclass(frozen=True, slots=True)
 class KvUsage:
-    """What one batch held: the peak, and the longest request, prompt and answer, in tokens."""
+    """KV cache of one batch: the peak, and the longest request, prompt and answer, in tokens."""
 
     requests: int
     kv_bytes: int

@@ -59,7 +59,7 @@ class LatencyReport(Report):
     machine: Machine
 
     def to_markdown(self) -> str:
-        """What `parts` has, below the command and the machine."""
+        """The tables of `parts`, below the command and the machine."""
         inputs = f"--shape {self.shape} --prompts {self.prompts} --tokens {self.tokens} --seed {self.seed}"
         return report(f"ace bench latency {inputs}", self.machine, *self.parts())
 

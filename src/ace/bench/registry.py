@@ -12,7 +12,7 @@ from ace.bench.report import Report
 
 
 class Measure(Protocol):
-    """What every benchmark is: a function of keyword options with a seed."""
+    """A benchmark: a function of keyword options with a seed."""
 
     def __call__(self, *, seed: int, **options: Any) -> Report: ...
 

@@ -1,4 +1,4 @@
-"""What every benchmark gives back, and how it may be drawn."""
+"""Results of benchmarks, and their charts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Report(Protocol):
         """The command, the machine, then tables."""
 
     def charts(self) -> tuple[Chart, ...]:
-        """What can be drawn of it, the most important chart first."""
+        """Charts, the most important first."""
         return ()
 
 

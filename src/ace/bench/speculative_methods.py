@@ -96,7 +96,7 @@ class SpeculativeReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one method did at one batch size: a repetition an item of `seconds`, `texts` and `usages`."""
+    """Results of one method at one batch size: one item of `seconds`, `texts` and `usages` a repetition."""
 
     batch: int
     seconds: tuple[float, ...]

@@ -58,7 +58,7 @@ class AgreementSettings(Settings):
 
 
 class SignalSettings(Settings):
-    """What takes the place of labels where there are none. An answer whose form the task finds wrong is tried again.
+    """Signals in the place of labels. An answer whose form the task finds wrong is tried again.
 
     With `consistency` it is held for right from the share `accept` of equal answers on, for wrong up to `reject`. With
     `agreement` it is held for right or wrong by what the other model answers; where both are set, both must say so.

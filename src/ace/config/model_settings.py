@@ -169,7 +169,7 @@ class ModelSettings(Settings):
     @field_validator("engine_args")
     @classmethod
     def _no_secret_in_it(cls, value: dict[str, Any]) -> dict[str, Any]:
-        """What stands here is stored with the run and shown."""
+        """Refuse secrets: these arguments are stored with the run and shown."""
         allowed = "not supported here: put keys into the environment (HF_TOKEN) or api_key_file"
         for name in value:
             if names_a_secret(name):

@@ -31,7 +31,7 @@ class DedupSettings(Settings):
 
 
 class GuardSettings(Settings):
-    """What happens to a new bullet that holds what no playbook should: see `ace.playbook.guard`.
+    """Treatment of a new bullet with content that no playbook should have: see `ace.playbook.guard`.
 
     `warn` lets it in and says so; `quarantine` keeps it for people to judge, out of every prompt.
     """

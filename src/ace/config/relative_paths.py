@@ -38,7 +38,7 @@ def locate(values: Mapping[str, Any], folder_of: Callable[[Key], Path | None]) -
 
 
 def get(values: Any, key: Key) -> Any:
-    """What stands at `key`, None where nothing does."""
+    """The value at `key`, None where there is none."""
     for part in key:
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
@@ -52,7 +52,7 @@ def put(values: Mapping[str, Any], key: Key, value: Any) -> dict[str, Any]:
 
 
 def _is_hub_name(values: Mapping[str, Any], key: Key) -> bool:
-    """Whether a data set's name may stand there: where the task reads such, and no file's ending says otherwise."""
+    """Return True if the value may be a data set's name: the task reads data sets, and it has no file's ending."""
     if key != ("task", "path") or get(values, ("task", "name")) in _FILES_ALONE:
         return False
     return Path(str(get(values, key))).suffix not in _ENDINGS

@@ -33,7 +33,7 @@ class EscalationSettings(Settings):
 
 
 class RoleSettings(Settings):
-    """Which of `models` plays the role, how its answers are sampled, and when a larger model is asked instead."""
+    """A role: its model, the sampling of its answers, and the escalation to a larger model."""
 
     model: str = "main"
     escalate: EscalationSettings | None = None
@@ -43,7 +43,7 @@ class RoleSettings(Settings):
 
 
 class GeneratorSettings(RoleSettings):
-    """How the generator answers.
+    """The generator: a role that may answer without reasoning.
 
     Without `reasoning` it names the bullet that decides and answers at once, for far fewer tokens.
     """

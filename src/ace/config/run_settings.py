@@ -32,14 +32,14 @@ CachePolicy = Literal["none", "greedy", "all"]
 
 
 class EvaluationSettings(Settings):
-    """Whether the test split is evaluated with the first playbook and with the best one."""
+    """Evaluation of the test split with the first playbook and with the best one."""
 
     before: bool = True
     after: bool = True
 
 
 class BudgetSettings(Settings):
-    """What a run may spend over all roles; None is no limit. A run that reaches one can be resumed with more.
+    """Limits of a run over all roles; None is no limit. A run that reaches one can be resumed with more.
 
     `tokens` are prompt and completion tokens, `money` goes by the models' `price`, `wall_s` counts the work on batches
     and evaluations, `gpu_s` the same times the GPUs of the engines in this process.

@@ -1,4 +1,4 @@
-"""What all settings share: unknown keys are refused, and a problem says where it is and what is allowed."""
+"""Base of all settings: unknown keys are refused, and a problem says where it is and what is allowed."""
 
 from __future__ import annotations
 

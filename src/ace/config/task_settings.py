@@ -51,7 +51,7 @@ class SplitSettings(Settings):
 
 
 class FieldSettings(Settings):
-    """Which field of a record holds what. A record without the `id` field is named after its file and line.
+    """Names of a record's fields. A record without the `id` field is named after its file and line.
 
     Where `question` and `context` name the same field, it is the question, and there is no context. `choices` is for
     multiple choice, `tests` for code, `tokens` and `tags` for entities.
@@ -118,7 +118,7 @@ class RoutingSettings(Settings):
 
 
 class CodeSettings(Settings):
-    """What a program may use when it is tested."""
+    """Limits of a program under test."""
 
     timeout_s: float = Field(default=10.0, gt=0.0, le=600.0)
     memory_mb: int = Field(default=512, ge=64)

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, as a ConfigError: where, what was found, what is allowed, and what was probably meant."""
+"""Pydantic's errors as a ConfigError: the key, the value, what is allowed, and the nearest key."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def _either(one: ConfigError, other: ConfigError) -> ConfigError:
 
 def _problem(detail: Any) -> ConfigError:
     path = _path(detail["loc"])
-    kind, found, context = detail["type"], detail.get("input"), detail.get("ctx", {})
+    kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     key = _dotted(path)
     if names_a_secret(key):
-        found = HIDDEN if isinstance(found, str) else found
+        value = HIDDEN if isinstance(value, str) else value
     if kind == "extra_forbidden":
         parent = _dotted(path[:-1])
         allowed = f"no such key; {parent or 'a config'} has {', '.join(_keys(path[:-1]))}"
-        return ConfigError.at(key, found, allowed, nearest=_nearest_key(path))
+        return ConfigError.at(key, value, allowed, nearest=_nearest_key(path))
     if kind == "missing":
         message = f"{key}: missing, and it has no default; allowed: {_describe(path)}"
         return ConfigError(message, key=key, found=None, allowed=_describe(path), nearest=None)
@@ -51,10 +51,10 @@ def _problem(detail: Any) -> ConfigError:
         key = _dotted([*path, *filter(None, [context["key"]])])
         return ConfigError.at(key, context["found"], context["allowed"], nearest=context["nearest"])
     if kind == "literal_error":
-        return ConfigError.at(key, found, context["expected"], nearest=_close(str(found), _literals(path)))
+        return ConfigError.at(key, value, context["expected"], nearest=_close(str(value), _literals(path)))
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return ConfigError.at(key, found, _describe(path))
-    return ConfigError.at(key, found, detail["msg"].replace("Input should be ", ""))
+        return ConfigError.at(key, value, _describe(path))
+    return ConfigError.at(key, value, detail["msg"].replace("Input should be ", ""))
 
 
 def _dotted(path: Iterable[str | int]) -> str:
@@ -129,7 +129,7 @@ def _literals(path: Sequence[str | int]) -> list[str]:
 
 
 def _describe(path: Sequence[str | int]) -> str:
-    """What may stand at `path`, for a value that is missing or of the wrong kind."""
+    """Describe the values allowed at `path`, for one that is missing or of the wrong kind."""
     if keys := _keys(path):
         return f"a mapping with keys of {', '.join(keys)}"
     if literals := _literals(path):

@@ -55,7 +55,7 @@ class PlainLoader(yaml.SafeLoader):
 
 
 def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many nodes `node` stands for with its aliases written out. ComposerError for one in itself, or too many."""
+    """Count the nodes of `node` with its aliases written out. ComposerError for one in itself, or too many."""
     if id(node) in sizes:
         if sizes[id(node)] == 0:
             raise yaml.composer.ComposerError(problem="an alias of what it stands in", problem_mark=node.start_mark)

@@ -1,4 +1,4 @@
-"""What every provider offers, and nothing more."""
+"""The protocol of all providers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BackendInfo:
 
     @property
     def name(self) -> str:
-        """What a call is recorded under: the model, with its adapter where it has one."""
+        """The name under which calls are recorded: the model, with its adapter where it has one."""
         return self.model if self.adapter is None else f"{self.model}+{self.adapter}"
 
 
@@ -85,13 +85,13 @@ class Backend(Protocol):
 
     @property
     def info(self) -> BackendInfo:
-        """What this is."""
+        """Provider, model and limits of this backend."""
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request. Many may be under way at once; cancelling the call gives the request up."""
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens `text` is, by the model's own tokenizer where there is one."""
+        """Count the tokens of `text`, by the model's own tokenizer where there is one."""
 
     def meter(self) -> EngineMeter | None:
         """Read the engine's meter, from any thread. None where the engine is not measured here."""

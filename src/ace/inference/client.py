@@ -25,7 +25,7 @@ Prompt = str | Conversation
 
 @dataclass(frozen=True, slots=True)
 class ClientStats:
-    """What a client has done so far; `usage` sums the calls that were answered."""
+    """Totals of a client's calls; `usage` sums the calls that were answered."""
 
     calls: int = 0
     errors: int = 0
@@ -52,7 +52,7 @@ class LLMClient:
 
     @property
     def info(self) -> BackendInfo:
-        """Which provider and model this is, and why it was chosen."""
+        """Provider and model, and why they were chosen."""
         return self._backend.info
 
     def generate(

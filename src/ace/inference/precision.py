@@ -27,7 +27,7 @@ class Precision(NamedTuple):
 
 
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """What Linux says that the first processor can do; nothing on other systems."""
+    """Instruction sets of the first processor, as Linux lists them; empty on other systems."""
     try:
         lines = cpuinfo.read_text(errors="replace").splitlines()
     except OSError:
@@ -37,7 +37,7 @@ def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
 
 
 def cpu_precision(dtype: str = "auto", flags: Collection[str] | None = None) -> Precision:
-    """What `dtype` means on a CPU with these `flags`, by default this one's.
+    """Resolve `dtype` on a CPU with these `flags`, by default this one's.
 
     `auto` is bfloat16 where the processor multiplies in it and float32 elsewhere: without such instructions bfloat16
     was 5 to 9 times slower than float32 (256x1024 by 16 rows, 896x4864 by 64), and float16 8 to 11 times.
@@ -54,7 +54,7 @@ def cpu_precision(dtype: str = "auto", flags: Collection[str] | None = None) -> 
 
 
 def default_dtype() -> str:
-    """What `auto` means for an engine here: bfloat16 on a GPU, which is what nearly all models are stored in."""
+    """The dtype that `auto` stands for here: bfloat16 on a GPU, in which nearly all models are stored."""
     return cpu_precision().dtype if on_cpu() else "bfloat16"
 
 

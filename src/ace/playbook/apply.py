@@ -63,7 +63,7 @@ def apply(playbook: Playbook, delta: Delta) -> Applied:
 
 
 def carried_out(delta: Delta, skipped: Iterable[SkippedOperation]) -> Counter[str]:
-    """How many operations of each type `apply` carried out of `delta`, of which it skipped those in `skipped`."""
+    """Count the operations of `delta` by type, without those in `skipped`."""
     counts = Counter(operation.type for operation in delta.operations)
     waiting = Counter(operation.operation for operation in skipped)
     for operation in delta.operations:

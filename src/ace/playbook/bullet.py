@@ -33,7 +33,7 @@ def clean_text(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What is known of a bullet's worth. Kept out of the prefix: counters change, the prefix may not."""
+    """Evidence of a bullet's worth. Not in the prefix: counters change, the prefix may not."""
 
     helpful: int = 0
     harmful: int = 0

@@ -56,7 +56,7 @@ def _sections(start: Playbook, playbooks: Sequence[Playbook]) -> tuple[Section, 
 
 
 def _changes(base: Playbook, playbook: Playbook) -> Delta:
-    """What turns `base` into `playbook`."""
+    """The delta from `base` to `playbook`."""
     operations: list[Operation] = []
     for bullet in playbook.bullets:
         before = base.get(bullet.id)

@@ -1,4 +1,4 @@
-"""What changed between two playbooks, bullet by bullet."""
+"""Differences of two playbooks, bullet by bullet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PlaybookDiff:
 
 
 def diff(before: Playbook, after: Playbook) -> PlaybookDiff:
-    """What happened to the bullets between `before` and `after`."""
+    """Compare the bullets of `before` and `after`."""
     quarantined = {bullet.id for bullet in before.quarantined}
     both = [Change(bullet, after.by_id[bullet.id]) for bullet in before.bullets if bullet.id in after.by_id]
     return PlaybookDiff(

@@ -123,7 +123,7 @@ class Playbook:
 
     @property
     def prefix_is_true(self) -> bool:
-        """Whether the prefix log, read to its end, says what the live bullets say. False after an edit by hand."""
+        """True if the prefix log adds up to the live bullets. False after an edit by hand."""
         contents: dict[str, str] = {}
         for line in self.prefix:
             if line.kind == "removed":

@@ -33,7 +33,7 @@ class _Strict(BaseModel):
 
 
 class LineTexts(_Strict):
-    """How the playbook's lines read; see `ace.playbook.render.LineFormats`."""
+    """Formats of the playbook's lines; see `ace.playbook.render.LineFormats`."""
 
     bullet: str = _DEFAULTS.bullet
     updated: str = _DEFAULTS.updated
@@ -42,7 +42,7 @@ class LineTexts(_Strict):
 
 
 class AnswerRules(_Strict):
-    """What bounds a guided answer: the bullets that a prompt shows are all that it can name, and lists end.
+    """Bounds of a guided answer: it can name only bullets that the prompt shows, and lists end.
 
     The generator names up to `most_used` bullets, with `ids_first` before it reasons. `most_bullets` are the ids or
     tags in one answer of the other roles, `most_operations` those of one curation.

@@ -51,7 +51,7 @@ _FILES = ("pack.yaml", "preamble.txt", "generator.txt", "reflector.txt", "curato
 
 @dataclass(frozen=True, slots=True)
 class PromptPack:
-    """What the roles are told. `digest` is `sha256:` and the hash over the pack's files.
+    """The texts of the roles' prompts. `digest` is `sha256:` and the hash over the pack's files.
 
     `preamble` is the text before the playbook, made of `opening` by `for_task`.
     `one_line` folds the texts of samples and answers, `omit` names answer fields that the pack does not ask for,
@@ -90,7 +90,7 @@ class PromptPack:
 
     @property
     def shows_instructions(self) -> bool:
-        """Whether the task's instructions stand in the preamble; otherwise they belong to each sample's context."""
+        """True if the task's instructions stand in the preamble; otherwise they belong to each sample's context."""
         return "instructions" in self.opening.placeholders
 
     def for_task(self, instructions: str) -> PromptPack:

@@ -94,8 +94,8 @@ def join_cases(pack: PromptPack, insights: Iterable[str], target: str) -> str:
     form = re.compile(f"{re.escape(before)}(.+){re.escape(after)}")
     cases = [match.group(1).strip() for insight in insights if (match := form.fullmatch(insight.strip()))]
     shown = f"{pack.preamble}\n{pack.case.text if pack.case is not None else ''}"
-    kept = [case for case in cases if find_repetition(case, questions=(), target=target, prompt=shown) is None]
-    return f"{before}{' or '.join(dict.fromkeys(kept))}{after}" if kept else ""
+    distinct = [case for case in cases if find_repetition(case, questions=(), target=target, prompt=shown) is None]
+    return f"{before}{' or '.join(dict.fromkeys(distinct))}{after}" if distinct else ""
 
 
 def _literal(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a task is: samples in three splits, what a model is asked, and how an answer is graded.
+"""The protocol of tasks: samples in three splits, prompts, and grades of answers.
 
 `Task` is all that a task needs. The other protocols are for those that can do more; a task has whichever it wants.
 """
@@ -27,7 +27,7 @@ class Task(Protocol):
 
     @property
     def name(self) -> str:
-        """How reports call it."""
+        """The name in reports."""
 
     @property
     def splits(self) -> Splits:
@@ -46,7 +46,7 @@ class InstructedTask(Protocol):
 
     @property
     def instructions(self) -> str:
-        """What the models are to do, and in which form they are to answer."""
+        """Instructions for the models, and the form of their answers."""
 
 
 @runtime_checkable
@@ -98,7 +98,7 @@ class Environment(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether the world says that no more steps are to be made."""
+        """True once no more steps are to be made."""
 
     def grade(self) -> Score:
         """Grade what was done, after the last step."""
@@ -116,7 +116,7 @@ class InteractiveTask(Protocol):
 
     @property
     def worlds(self) -> int:
-        """How many environments may be open at once."""
+        """Number of environments that may be open at once."""
 
     @property
     def max_steps(self) -> int:

@@ -103,7 +103,7 @@ def save_trace(path: Path, calls: Iterable[TracedCall]) -> None:
 
 
 def read_trace(path: Path) -> list[TracedCall]:
-    """What `save_trace` wrote. DataError names the file and the line that is no call."""
+    """Read a trace that `save_trace` wrote. DataError names the file and the line that is no call."""
     calls: list[TracedCall] = []
     try:
         with path.open(encoding="utf-8") as file:

@@ -27,7 +27,7 @@ class ConfigSource:
 
     @property
     def options(self) -> str:
-        """What names it on a command line; paths as the names of their files and folders."""
+        """The name on a command line; paths become the names of their files and folders."""
         return f"--config {Path(self.path).name}" + "".join(f" --set {_without_folder(one)}" for one in self.overrides)
 
     def load(self) -> RunSettings:

@@ -39,7 +39,7 @@ ESCALATED = "escalated"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is learned: so many samples so often, in worlds `seed`, `seed` + 1, ...: one for each repetition.
+    """Work of a measured run: samples and epochs, in worlds `seed`, `seed` + 1, ..., one for each repetition.
 
     `batch` samples flow together unless the mode says otherwise. `threads` are what an engine has on a CPU; None: what
     ace gives a model of that size. With `config` that is what is run, and the numbers here are what it says.
@@ -167,7 +167,7 @@ def _model_calls(
 
 
 def steps_of(provider: Provider, usages: Iterable[Usage], stepped: int, *, serial: bool) -> int | None:
-    """How often a model's weights were read: `stepped` times, where that is the engine's own count of its steps.
+    """Count how often a model's weights were read: `stepped` times, where the engine counts its steps.
 
     transformers counts batches. One call at a time it takes a step for each token; in batches nobody counts.
     """

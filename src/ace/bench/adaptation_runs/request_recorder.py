@@ -23,7 +23,7 @@ class RequestRecorder(WrapperBackend):
 
     @property
     def requests(self) -> list[Request]:
-        """Of all batches, in the order in which they were asked."""
+        """Requests of all batches, in order."""
         return [request for batch in self.batches for request in batch]
 
     def hear(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Whose time it was: wall-clock seconds, shared out among the roles whose calls were under way."""
+"""Wall-clock seconds, divided among the roles whose calls run."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class RunReport(Report):
     machine: Machine
 
     def to_markdown(self) -> str:
-        """What `parts` has, below the command and the machine."""
+        """The tables of `parts`, below the command and the machine."""
         work = self.work
         inputs = (
             f"--samples {work.samples} --epochs {work.epochs} --batch {work.batch}"

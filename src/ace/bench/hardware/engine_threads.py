@@ -12,14 +12,14 @@ from ace.inference.providers.vllm.engine_environment import SMALL_MODEL_BYTES, p
 
 
 def threads_of(model: str, weight_bytes: int | None = None) -> int:
-    """What ace gives vLLM for this model, by the size of its weights; `weight_bytes` where there is no file of them."""
+    """Threads that ace gives vLLM for this model, by the size of its weights; `weight_bytes` where there is no file."""
     if weight_bytes is not None and weight_bytes >= SMALL_MODEL_BYTES:
         return available_cores()
     return 1 if weight_bytes is not None else threads_for(model_path(model))
 
 
 def parallel_speedup(engines: int, threads: int) -> float:
-    """How many times as much as one engine with `threads` threads several can do at best.
+    """Upper bound of the speed-up of several engines over one with `threads` threads.
 
     On a CPU they divide the threads until each has one, on GPUs each has one of its own until there are no more.
     """

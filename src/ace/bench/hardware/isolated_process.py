@@ -12,6 +12,6 @@ T = TypeVar("T")
 
 
 def isolated(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `function`, a module's own, returns or raises in a fresh Python. All of it has to survive pickling."""
+    """Call `function`, a module's own, in a fresh Python. Arguments, result and error have to survive pickling."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *args, **kwargs).result()

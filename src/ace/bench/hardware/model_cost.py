@@ -1,4 +1,4 @@
-"""What tokens cost a dense decoder with gated feed-forward blocks and full attention (Qwen2, Llama), by its config.
+"""Cost of a token in a dense decoder with gated feed-forward blocks and full attention (Qwen2, Llama).
 
 Only work that cannot be left out is counted, so that times worked out from it are lower bounds: norms, biases, rotary
 embeddings, the look-up of embeddings, the reading of the KV cache and padding cost nothing here.
@@ -21,7 +21,7 @@ _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a model has computed: tokens that went through its layers, and operations.
+    """Work of a model: tokens that went through its layers, and operations.
 
     A multiplication and an addition are two operations. `steps` and the bytes of weights that they read are 0 where
     nobody counted them.
@@ -49,7 +49,7 @@ class ModelCost:
 
     @classmethod
     def of(cls, folder: Path, dtype: str = "bfloat16") -> ModelCost | None:
-        """Of the model in `folder`, served in `dtype`. None for a mixture of experts, of which a token reads a part."""
+        """Cost of the model in `folder`, served in `dtype`. None for a mixture of experts."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if any(config.get(key) for key in _EXPERTS):
             return None
@@ -103,7 +103,7 @@ class ModelCost:
         return load if steps is None else Load(load.tokens, load.flops, steps, steps * self.step_bytes)
 
     def guessed(self, usages: Iterable[Usage]) -> Load:
-        """What the same calls cost the model that guessed for them: the prompts and the guesses.
+        """Cost of the same calls for the draft model: the prompts and the guesses.
 
         Its steps are not counted.
         """

@@ -55,7 +55,7 @@ class Roofline:
 
 @dataclass(frozen=True, slots=True)
 class ModelCalls:
-    """What one model, a name or a folder, was asked.
+    """Calls of one model, a name or a folder.
 
     `steps` None: nobody counted. `draft` is the one that guessed. `engines` of the model worked side by side, and
     `steps` are those of all of them.
@@ -94,7 +94,7 @@ class Bound:
     def of(
         cls, loads: Sequence[tuple[Load, Roofline]], seconds: float, engines: int = 1, parallel_speedup: float = 1.0
     ) -> Bound:
-        """Of models that work in turn, as vLLM's engines of one process do: what each needs at least adds up.
+        """Add up the least times of models that work in turn, as vLLM's engines of one process do.
 
         Side by side, `engines` of each can do `parallel_speedup` as much as one.
         """
@@ -106,7 +106,7 @@ class Bound:
 
 
 class Ceiling:
-    """What models cost, and what they could get with `threads` threads.
+    """Costs of models, and their rooflines with `threads` threads.
 
     Measured once for each shape, in a process of its own, when a model of it is first asked for.
     """
@@ -122,7 +122,7 @@ class Ceiling:
         return {name: self._measured[cost] for name, cost in self._names.items()}
 
     def bound(self, model_calls: Iterable[ModelCalls], seconds: float) -> Bound | None:
-        """What answering took at least, of `seconds` measured. None where a model's cost is not known."""
+        """The least time of these calls, against the `seconds` measured. None where a model's cost is not known."""
         loads: list[tuple[Load, Roofline]] = []
         engines = 1
         for one in model_calls:
@@ -149,7 +149,7 @@ class Ceiling:
 
 
 def measure_roofline(cost: ModelCost, threads: int) -> Roofline:
-    """What a model of this shape could get here, in a process of its own: some seconds."""
+    """Measure the roofline of a model of this shape here, in a process of its own. Takes some seconds."""
     return isolated(_measure, cost, threads)
 
 
@@ -189,7 +189,7 @@ def roofline_here(cost: ModelCost, seconds: float) -> Roofline:
 
 
 def _least_seconds(work: Callable[[], object], wait: Callable[[], None], seconds: float) -> float:
-    """Of three repetitions at least, after two that warm up."""
+    """The least seconds of three repetitions or more, after two that warm up."""
     for _ in range(2):
         work()
     wait()

@@ -1,4 +1,4 @@
-"""How the engines of one run divide the memory of a device, from the size of their models."""
+"""Division of a device's memory among the engines of one run, by the size of their models."""
 
 from __future__ import annotations
 

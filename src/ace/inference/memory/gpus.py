@@ -8,7 +8,7 @@ import subprocess
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """What CUDA_VISIBLE_DEVICES lists, or else the number of each GPU. Empty where the tool does not say."""
+    """The GPUs that CUDA_VISIBLE_DEVICES lists, or else all by number. Empty where the tool does not say."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
         return tuple(name.strip() for name in listed.split(",") if name.strip())

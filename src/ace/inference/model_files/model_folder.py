@@ -1,4 +1,4 @@
-"""What is known of a model in a folder before an engine is loaded: whether it can be served, and its context."""
+"""Checks of a model's folder before an engine is loaded: whether it can be served, and its context."""
 
 from __future__ import annotations
 

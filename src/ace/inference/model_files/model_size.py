@@ -1,4 +1,4 @@
-"""How large a model in a folder is, read from its files without loading it."""
+"""Size of a model in a folder, read from its files without loading it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cache_bytes_per_token(folder: Path) -> int:
 
 
 def _parameters(config: dict[str, Any]) -> int:
-    """Of a dense decoder with a gated feed-forward block (Qwen2, Llama, Mistral)."""
+    """Parameters of a dense decoder with a gated feed-forward block (Qwen2, Llama, Mistral)."""
     hidden, heads = _number(config, "hidden_size"), _number(config, "num_attention_heads")
     width = _number(config, "head_dim") or (hidden // heads if heads else 0)
     kv_heads = _number(config, "num_key_value_heads") or heads
@@ -50,7 +50,7 @@ def _parameters(config: dict[str, Any]) -> int:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """What config.json says of the language model; nothing where it cannot be read, which the engine will tell."""
+    """The language model's part of config.json; empty where it cannot be read, which the engine reports."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

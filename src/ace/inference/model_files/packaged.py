@@ -14,7 +14,7 @@ PACKAGED = {"micro-target": "target", "micro-draft": "draft"}
 
 
 def is_gguf(name: str) -> bool:
-    """Whether `name` says that it is a file of llama.cpp's format, or a repository of such files."""
+    """Return True if `name` is a file of llama.cpp's format, or a repository of such files."""
     return not Path(name).expanduser().is_dir() and _GGUF.search(name) is not None
 
 

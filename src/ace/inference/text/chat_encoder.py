@@ -50,7 +50,7 @@ class ChatEncoder:
 
     @property
     def remark(self) -> str:
-        """What is unusual about the template, for people; empty where nothing is."""
+        """A remark on an unusual template; empty for a usual one."""
         if getattr(self._tokenizer, "chat_template", None) is None:
             return "no chat template: turns are joined by blank lines, as for a base model"
         with self._lock:

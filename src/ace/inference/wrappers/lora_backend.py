@@ -49,5 +49,5 @@ class LoraBackend:
 
 
 def engine_of(backend: Backend) -> Backend:
-    """What answers for `backend`: the engine that it is a view of, else itself."""
+    """The engine behind `backend` where that is a view of one, else `backend` itself."""
     return backend.engine if isinstance(backend, LoraBackend) else backend

@@ -50,12 +50,12 @@ class SupervisedBackend:
 
     @property
     def hang_s(self) -> float:
-        """How long it may answer nothing before it counts as hung."""
+        """Seconds without an answer after which the engine counts as hung."""
         return self._hang_s
 
     @property
     def restarts(self) -> int:
-        """How often the engine was replaced."""
+        """Number of times the engine was replaced."""
         return self._restarts
 
     async def complete(self, request: Request) -> Completion:

@@ -48,7 +48,7 @@ def copied_answers(content: str, samples: Sequence[Sample], all_samples: Sequenc
 
 
 def _stands_in(target: str, text: str) -> bool:
-    """Whether `target` stands in `text` between word boundaries, where it begins and ends with a word."""
+    """Return True if `target` stands in `text` between word boundaries, where it begins and ends with a word."""
     if target not in text:  # nearly always, and found out without compiling a pattern
         return False
     before = r"(?<!\w)(?<!\d[.,])" if target[0].isalnum() else ""

@@ -79,7 +79,7 @@ _EXCERPT: Final = 60
 
 
 def instructions_in(text: str) -> list[str]:
-    """What in `text` addresses the model's role: excerpts of at most 60 characters, each once."""
+    """Excerpts of `text` that address the model's role: at most 60 characters each, each once."""
     folded = _fold(text)
     flat = "\n".join(" ".join(line.split()) for line in folded.split("\n"))
     spaced = " ".join(folded.split())

@@ -77,7 +77,7 @@ def _assigned(text: str) -> Iterator[Span]:
 
 
 def _is_one(text: str, match: re.Match[str]) -> bool:
-    """Whether a match stands on its own and is not made up."""
+    """Return True if a match stands on its own and is not made up."""
     inside = text[match.start() - 1 : match.start()].isalnum() and match.group()[0].isalnum()
     return not inside and not _TEMPLATE.search(match.group()) and len(set(match.group()[8:])) > 3
 

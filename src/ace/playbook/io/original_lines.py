@@ -60,7 +60,7 @@ def read_bullet_line(line: str) -> BulletLine | None:
 
 
 def is_heading(line: str) -> bool:
-    """Whether a line by itself looks like a heading: of Markdown, in bold, or in capitals."""
+    """Return True if a line by itself looks like a heading: of Markdown, in bold, or in capitals."""
     return _HEADING.fullmatch(line.strip()) is not None
 
 

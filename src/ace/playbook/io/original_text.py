@@ -74,7 +74,7 @@ def load_text(text: str, source: str = "<text>", *, notes: list[str] | None = No
 
 
 def is_original_text(text: str) -> bool:
-    """Whether `text` is of this format rather than Markdown of ours, by the first bullet in it."""
+    """Return True if `text` is of this format rather than Markdown of ours, by the first bullet in it."""
     bullets = (
         line for line in text.splitlines() if (line_parts := read_bullet_line(line)) is not None and line_parts.certain
     )

@@ -15,7 +15,7 @@ INVALID = "its skillbook marks it as invalid"
 
 
 def is_skillbook(data: object) -> bool:
-    """Whether a JSON value has the outer form of a skillbook."""
+    """Return True if a JSON value has the outer form of a skillbook."""
     return isinstance(data, Mapping) and "skills" in data and "schema_version" not in data
 
 

@@ -42,7 +42,7 @@ class CompactionCost:
 def compaction_cost(
     cached: Playbook, playbook: Playbook, count_tokens: Callable[[str], int], formats: LineFormats
 ) -> CompactionCost:
-    """What stands against what for `playbook`, of whose prefix log an engine holds the lines that `cached` has too."""
+    """Weigh a compaction of `playbook`; an engine's cache has the lines of its prefix log that `cached` has too."""
     compact = playbook.compacted().prefix
     cached_lines = _shared(cached.prefix, playbook.prefix)
     reused_lines = min(cached_lines, _shared(cached.prefix, compact))
@@ -57,7 +57,7 @@ def compaction_cost(
 
 
 def pays_to_compact(cost: CompactionCost, *, paid: float, next_calls: float, calls_ahead: float, price: float) -> bool:
-    """Whether to compact now.
+    """Decide whether to compact now.
 
     `paid` is what dead tokens have cost since the last compaction, `next_calls` and `calls_ahead` are the calls
     expected until the next chance and until the end of the run, `price` is that of a cached token; see the module.
@@ -69,7 +69,7 @@ def pays_to_compact(cost: CompactionCost, *, paid: float, next_calls: float, cal
 
 
 def _shared(one: tuple[PrefixLine, ...], other: tuple[PrefixLine, ...]) -> int:
-    """How many lines both begin with."""
+    """Count the lines that both begin with."""
     count = 0
     for a, b in zip(one, other, strict=False):
         if a != b:

@@ -59,7 +59,7 @@ class _Group:
 
 
 class _Rivals:
-    """What each ADD of a delta may repeat. Every text is embedded once, in one call."""
+    """Texts that each ADD of a delta may repeat. Every text is embedded once, in one call."""
 
     def __init__(
         self, playbook: Playbook, delta: Delta, additions: Sequence[Add], embedder: Embedder, threshold: float
@@ -111,7 +111,7 @@ class _Rivals:
                 return
 
     def _key(self, text: str) -> tuple[Signature, frozenset[str]]:
-        """What a live bullet must have to be compared with this text. `adds_a_word` would turn the others down."""
+        """Signature and stems that a live bullet must have to be compared with `text`."""
         return signature(text), content_stems(text) if self._by_spelling else frozenset()
 
     def _group(self, names: list[str], texts: list[str]) -> _Group:

@@ -1,4 +1,4 @@
-"""What two texts must share to be the same rule, however alike a vector says they are.
+"""Features that two texts must share to be the same rule, however close their vectors are.
 
 A number, a name or a negation makes another rule of a text, and no embedder can be trusted with that. So the hard
 tokens of two texts must be equal, in order, before they are compared at all.
@@ -77,7 +77,7 @@ def key_phrases(text: str) -> frozenset[str]:
 
 
 def adds_a_word(text: str, other_text: str) -> bool:
-    """Whether `text` has a word that `other_text` lacks, function words and other endings of the same word aside.
+    """Return True if `text` has a word that `other_text` lacks, without function words and endings of a word.
 
     For embedders that see spelling only: `text` then says something that `other_text` does not.
     """

@@ -27,7 +27,7 @@ EVIDENCE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class WorkingSet:
-    """Which bullets prompts show: those of `ids`, and those whose number is `since` or higher."""
+    """Bullets that prompts show: those of `ids`, and those whose number is `since` or higher."""
 
     ids: frozenset[str]
     since: int

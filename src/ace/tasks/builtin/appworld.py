@@ -140,7 +140,7 @@ def _sample(settings: AppWorldSettings, identity: str) -> Sample:
 
 
 def _request(method: str, url: str, timeout_s: float, body: Mapping[str, Any] | None = None) -> Any:
-    """What the server answers. TransientError where it does not, DataError where it refuses."""
+    """Send a request and return the answer. TransientError without one, DataError for a refusal."""
     try:
         import httpx
     except ImportError as error:

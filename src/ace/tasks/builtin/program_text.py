@@ -69,7 +69,7 @@ def complete_program(code: str, prompt: str, entry_point: str) -> str:
 
 
 def _fills(program: str, entry_point: str) -> bool:
-    """Whether `entry_point` has a body in `program`, and nothing of it was left outside."""
+    """Return True if `entry_point` has a body in `program`, and nothing of it was left outside."""
     tree = _tree(program)
     if tree is None or any(isinstance(node, ast.Return) for node in tree.body):
         return False
@@ -80,7 +80,7 @@ def _fills(program: str, entry_point: str) -> bool:
 
 
 def _preamble(prompt: str, entry_point: str) -> str:
-    """What stands before the open function: imports, constants, helpers."""
+    """The text before the open function: imports, constants, helpers."""
     begin = re.search(rf"^(?:@.*\n)*(?:async\s+)?def\s+{re.escape(entry_point)}\b", prompt, re.MULTILINE)
     preamble = prompt[: begin.start()] if begin else ""
     return f"{preamble.rstrip()}\n\n" if preamble.strip() and _parses(preamble) else ""
@@ -118,7 +118,7 @@ def _blocks(answer: str) -> Iterator[_Block]:
 
 
 def _closes_alone(answer: str) -> bool:
-    """Whether the only fence of an answer closes what the prompt opened."""
+    """Return True if the only fence of an answer closes the prompt's."""
     return len(_FENCE_LINE.findall(answer)) == 1 and not _FENCE_LINE.match(answer.lstrip())
 
 

@@ -162,7 +162,7 @@ def _target(fields: FieldSettings, record: Fields, options: Mapping[str, str]) -
 
 
 def _typed_reading(fields: FieldSettings, record: Fields) -> str | None:
-    """What a target means among choices of a JSON list of texts: a text is one of them, a number their index."""
+    """Resolve a target among choices of a JSON list of texts: a text is one of them, a number their index."""
     choices = record.value(fields.choices)
     if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
         return None

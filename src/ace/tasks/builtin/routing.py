@@ -34,7 +34,7 @@ SHARES = {"train": 0.5, "validation": 0.1, "test": 0.4}
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How many topics there are, how many of them a second fact splits in two, and how many exceptions overrule them.
+    """Size of a house: its topics, those that a second fact splits in two, and the exceptions that overrule them.
 
     `stated_facts` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With
     `plain` the topics are those that the text marks as easy to tell apart, and tickets come to the point at once.
@@ -60,7 +60,7 @@ LEVELS: Mapping[RoutingLevel, Level] = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What sends a ticket to `code`: its topic, and where that is split, the value of a fact.
+    """A rule that sends a ticket to `code`: by its topic, and where that is split, by the value of a fact.
 
     A rule without a topic is an exception, which overrules those of all topics but `spared`.
     """
@@ -210,7 +210,7 @@ class _Writer:
 
 
 def _instructions(rules: Sequence[Rule]) -> str:
-    """What the model is to do: it names the codes, in an order that reveals nothing, and no rule."""
+    """Instructions for the model: the codes, in an order that reveals nothing, and no rule."""
     codes = ", ".join(sorted(rule.code for rule in rules))
     return (
         f"You sort the support tickets of {_texts()['company']}. Decide by what the customer writes which desk handles "

@@ -1,4 +1,4 @@
-"""What a kind of data task is: how its records become samples, and how answers are graded, observed and measured."""
+"""Kinds of data tasks: making samples of records, and grading, observing and measuring answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Kind(ABC):
         """Grade `answer` by `target`."""
 
     def unfit(self, target: str) -> str | None:
-        """What a target must be, where no answer could ever be right by `target`; else None."""
+        """Describe a valid target where no answer could ever be right by `target`; else None."""
         return None
 
 

@@ -32,7 +32,7 @@ def normalized(answer: str, target: str) -> float:
 
 
 def fuzzy(answer: str, target: str) -> float:
-    """How alike the texts are, case, white space and punctuation around them aside: 1 - edits / length (Indel).
+    """Similarity of the texts without case, white space and punctuation around them: 1 - edits / length (Indel).
 
     Right from `task.threshold` on. ProviderMissingError without rapidfuzz.
     """

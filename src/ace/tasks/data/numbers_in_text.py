@@ -48,7 +48,7 @@ def numbers(text: str) -> list[float]:
 
 
 def stated_answer(text: str) -> str:
-    r"""What an answer itself marks as its result: the last `\boxed{...}`, what follows `####`, else all of it."""
+    r"""The part that an answer marks as its result: the last `\boxed{...}`, the text after `####`, else all of it."""
     start = text.rfind(_BOXED)
     if start >= 0 and (begin := text.find("{", start)) >= 0:
         depth = 0
@@ -130,13 +130,13 @@ def _combined(text: str, tokens: list[_Token]) -> Iterator[float]:
 
 
 def _is_whole(text: str, token: _Token, following: _Token) -> bool:
-    """Whether `token` is the whole part of a mixed number."""
+    """Return True if `token` is the whole part of a mixed number."""
     between = text[token.end : following.start]
     return between.isspace() and len(token.values) == 1 and token.values[0].is_integer() and token.values[0] != 0
 
 
 def _is_fraction(text: str, tokens: list[_Token], position: int) -> bool:
-    """Whether two tokens from `position` on are a fraction, and no date or path."""
+    """Return True if two tokens from `position` on are a fraction, and no date or path."""
     if position + 1 >= len(tokens):
         return False
     top, bottom = tokens[position], tokens[position + 1]

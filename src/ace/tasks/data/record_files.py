@@ -84,7 +84,7 @@ class Fields:
 
 
 def json_kind(value: object) -> str:
-    """What JSON calls a value, in words."""
+    """JSON's name for the type of a value."""
     if isinstance(value, bool):
         return "a boolean"
     return {"dict": "an object", "list": "a list"}.get(type(value).__name__, type(value).__name__)

@@ -77,7 +77,7 @@ def _encoding(path: Path, *, windows: bool) -> str:
 
 
 def _is_western(text: bytes) -> bool:
-    """Whether bytes read as Windows-1252 are words of a language of western Europe, as far as that can be told."""
+    """Return True if bytes read as Windows-1252 look like words of a language of western Europe."""
     try:
         decoded = text.decode("cp1252")
     except UnicodeDecodeError:

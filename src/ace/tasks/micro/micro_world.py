@@ -55,7 +55,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What makes a world harder: shares of the words that get another code or lose theirs, and sentences in the way."""
+    """Changes that make a world harder: shares of the words that get another code or lose theirs, and distractors."""
 
     drift: float = 0.0
     expiring: float = 0.0

@@ -1,4 +1,4 @@
-"""What the sandboxed process runs: `python -I -S -B child.py SECONDS MEMORY_MB`, the program on its stdin.
+"""Program of the sandboxed process: `python -I -S -B child.py SECONDS MEMORY_MB`, the program on its stdin.
 
 It confines itself, then runs the program. Nothing of ace is imported here: site packages are not on the path.
 """

@@ -29,7 +29,7 @@ _CHILD = Path(__file__).with_name("child.py")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use: wall-clock seconds (as many of CPU) and MiB of memory."""
+    """Limits of one program: wall-clock seconds (as many of CPU) and MiB of memory."""
 
     timeout_s: float = 10.0
     memory_mb: int = 512
@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a program ended; `passed` if it reached its end. `output` is the end of what it printed, errors included."""
+    """End of a program; `passed` if it reached its end. `output` is the end of what it printed, errors included."""
 
     passed: bool
     output: str

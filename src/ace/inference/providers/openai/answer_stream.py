@@ -24,7 +24,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(slots=True)
 class StreamedAnswer:
-    """What the chunks of one answer add up to. Any field of a chunk may be null or missing."""
+    """An answer assembled from its chunks. Any field of a chunk may be null or missing."""
 
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class StreamedAnswer:
 
     @property
     def thought(self) -> str:
-        """What the server kept apart as the model's reasoning."""
+        """The model's reasoning that the server sent apart."""
         return _joined(self.reasoning)
 
     @property

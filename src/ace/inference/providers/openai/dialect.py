@@ -1,4 +1,4 @@
-"""What a server takes of a request, learned from what it refuses.
+"""The parameters that a server accepts, learned from its refusals.
 
 Servers differ in the parameters they know, in the roles their chat template has, and in whether they guide an answer by
 a schema. A refusal is answered by the same request in another form; a form that works is used from then on.
@@ -93,7 +93,7 @@ class Dialect:
         return replace(self, system=False) if system and not (proven and proven.system) else None
 
     def merged(self, other: Dialect) -> Dialect:
-        """What both have learned."""
+        """Combine two dialects."""
         return Dialect(
             self.guided and other.guided,
             self.system and other.system,
@@ -102,7 +102,7 @@ class Dialect:
         )
 
     def changes(self, other: Dialect) -> list[str]:
-        """What `other` asks in another way than this, in words."""
+        """Describe the differences of `other`."""
         texts = []
         if self.guided and not other.guided:
             texts.append("it refuses the JSON schema, so that answers are not guided by one")
@@ -130,23 +130,23 @@ class Dialect:
 
 def without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The same conversation without the system role: its text opens the next turn of the user."""
-    turns: list[Message] = []
+    merged: list[Message] = []
     waiting: list[str] = []
     for message in messages:
         if message.role == "system":
             waiting.append(message.content)
         elif message.role == "user" and waiting:
-            turns.append(Message("user", "\n\n".join((*waiting, message.content))))
+            merged.append(Message("user", "\n\n".join((*waiting, message.content))))
             waiting = []
         else:
-            turns.append(message)
+            merged.append(message)
     if waiting:
-        turns.append(Message("user", "\n\n".join(waiting)))
-    return tuple(turns)
+        merged.append(Message("user", "\n\n".join(waiting)))
+    return tuple(merged)
 
 
 def _names(name: str, words: str, parameter: str) -> bool:
-    """Whether a refusal is about parameter `name`: by its field where it has one, else by its words.
+    """Return True if a refusal is about parameter `name`: by its field where it has one, else by its words.
 
     Names that are also plain words count in quotes, or beside a word such as parameter.
     """

@@ -192,7 +192,7 @@ class OpenAIBackend:
 
 
 def _cut_prompt(usage: Usage, expected: int) -> str | None:
-    """What to say where a server counts so few prompt tokens that it must have cut the prompt, as some do silently."""
+    """A warning where a server counts so few prompt tokens that it must have cut the prompt, as some do silently."""
     if expected < _LEAST_PROMPT or usage.estimated_tokens or usage.prompt_tokens > expected * _LEAST_SHARE:
         return None
     return (

@@ -22,7 +22,7 @@ from ace.errors import (
 )
 from ace.inference.providers.openai.rate_limits import requested_wait
 
-MOST_SHOWN = 500
+MAX_CHARACTERS = 500
 """Characters of a server's message that an error repeats."""
 
 _SPENT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
@@ -51,7 +51,7 @@ _ACCOUNT = "see the account that the API key belongs to; then: ace resume"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What an error says of the endpoint, and the key that none of them repeats."""
+    """Model and address of an endpoint for its errors, and the key that none of them repeats."""
 
     address: str
     model: str
@@ -60,7 +60,7 @@ class Endpoint:
     def failure(self, status: int | None, body: object, headers: Mapping[str, str] | None = None) -> InferenceError:
         """Our error for the server's `body`: of an HTTP status, or within a stream where that is None."""
         fields = error_fields(body)
-        words = mask(fields.message, (self.key,))[:MOST_SHOWN].strip()
+        words = mask(fields.message, (self.key,))[:MAX_CHARACTERS].strip()
         status = status if status is not None else fields.status
         reason = ": ".join(filter(None, (f"HTTP {status}" if status else "", words))) or "an error without a reason"
         message = f"{self.address}: {reason}"
@@ -115,7 +115,7 @@ class Endpoint:
 
     def unreachable(self, cause: BaseException) -> TransientError:
         """The error for a connection that failed, or broke off under way, because of `cause`."""
-        words = mask(str(cause), (self.key,))[:MOST_SHOWN] or type(cause).__name__
+        words = mask(str(cause), (self.key,))[:MAX_CHARACTERS] or type(cause).__name__
         # Not by class: versions of the library bring HTTP clients of different packages.
         nobody = type(cause).__name__ == "ConnectError"
         return TransientError(f"{self.address}: the connection failed: {words}", unreachable=nobody)
@@ -123,7 +123,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ErrorFields:
-    """What a server's error says, whatever form it has."""
+    """The text of a server's error, in any of its forms."""
 
     message: str
     code: str = ""
@@ -133,7 +133,7 @@ class ErrorFields:
 
 
 def _is_spent(fields: ErrorFields, status: int | None) -> bool:
-    """Whether the account has no money left, by a code or by words that mean nothing else."""
+    """Return True if the account has no money left, by a code or by words that mean nothing else."""
     code = fields.code.lower()
     if (not code or code.isdigit()) and not _PASSING.search(fields.message):
         code = fields.type.lower() or fields.message.strip().lower()

@@ -1,4 +1,4 @@
-"""How long a server asks to be left alone: RFC 9110's Retry-After, and the rate-limit headers of the large hosts."""
+"""Waiting times that servers ask for: RFC 9110's Retry-After, and the rate-limit headers of the large hosts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def requested_wait(headers: Mapping[str, str], text: str = "", *, now: float | N
 
 
 def _reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Of the limits on requests and on tokens: when those that are used up are renewed, else the first that is."""
+    """The reset of the limits on requests and tokens that are used up, else the first reset."""
     waits: dict[str, float] = {}
     spent: list[float] = []
     for name, value in headers.items():
@@ -105,7 +105,7 @@ def _structured(value: str) -> float | None:
 
 
 def _in_words(text: str) -> float | None:
-    """What a message says: `Please try again in 1m30.5s`, `retry after 6 seconds`, or Google's `retryDelay`."""
+    """The waiting time in a message: `Please try again in 1m30.5s`, `retry after 6 seconds`, Google's `retryDelay`."""
     if match := _RETRY_DELAY.search(text):
         return _delay(match.group(1), 0.0)
     match = _SENTENCE.search(text)

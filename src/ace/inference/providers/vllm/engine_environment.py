@@ -1,4 +1,4 @@
-"""What has to stand in the environment before vllm is imported. What the user has set is never touched."""
+"""Environment variables to set before vllm is imported. Variables that the user has set stay."""
 
 from __future__ import annotations
 

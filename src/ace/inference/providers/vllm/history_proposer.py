@@ -37,7 +37,7 @@ class Follower:
     others: int = 0
 
     def see(self, token: int) -> None:
-        """Count `token`. One that outweighs the known one takes its place (Boyer and Moore's majority vote)."""
+        """Count `token`. One that outweighs the follower one takes its place (Boyer and Moore's majority vote)."""
         if token == self.token:
             self.weight = min(self.weight + 1, MOST_WEIGHT)
             return
@@ -48,48 +48,48 @@ class Follower:
 
 
 class History:
-    """What followed each context of tokens in everything that was learned."""
+    """Followers of each context of tokens in the learned texts."""
 
     def __init__(self, most: int = MOST_CONTEXTS) -> None:
         self._most = most
-        self._known: dict[tuple[int, ...], Follower] = {}
+        self._followers: dict[tuple[int, ...], Follower] = {}
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._followers)
 
     def learn(self, ids: Sequence[int], new: int) -> None:
         """Take the last `new` tokens of `ids` as what was written after those before them."""
-        if len(self._known) > self._most:
-            self._known.clear()
+        if len(self._followers) > self._most:
+            self._followers.clear()
         for end in range(len(ids) - new, len(ids)):
             for order in ORDERS:
                 if order <= end:
                     self._see(tuple(ids[end - order : end]), ids[end])
 
     def guess(self, ids: Sequence[int], most: int) -> list[int]:
-        """What follows `ids`: at most `most` tokens, none where nothing is likely enough."""
+        """Guess the tokens after `ids`: at most `most`, none where nothing is likely enough."""
         tail = list(ids[-ORDERS[0] :])
         guessed: list[int] = []
         sure = 1.0
-        while len(guessed) < most and (found := self._follower(tail)) is not None:
-            sure *= found.weight / (found.weight + found.others)
+        while len(guessed) < most and (follower := self._follower(tail)) is not None:
+            sure *= follower.weight / (follower.weight + follower.others)
             if sure < SURE:
                 break
-            guessed.append(found.token)
-            tail.append(found.token)
+            guessed.append(follower.token)
+            tail.append(follower.token)
         return guessed
 
     def _see(self, context: tuple[int, ...], token: int) -> None:
-        known = self._known.get(context)
-        if known is None:
-            self._known[context] = Follower(token)
+        follower = self._followers.get(context)
+        if follower is None:
+            self._followers[context] = Follower(token)
         else:
-            known.see(token)
+            follower.see(token)
 
     def _follower(self, tail: Sequence[int]) -> Follower | None:
         for order in ORDERS:
-            if order <= len(tail) and (found := self._known.get(tuple(tail[-order:]))) is not None:
-                return found
+            if order <= len(tail) and (follower := self._followers.get(tuple(tail[-order:]))) is not None:
+                return follower
         return None
 
 
@@ -102,7 +102,7 @@ class Ids(Protocol):
 
 
 class HistoryProposer:
-    """What vLLM's method `custom_class` asks for guesses, one for each engine."""
+    """Proposer for vLLM's method `custom_class`, one for each engine."""
 
     def __init__(self, vllm_config: Any) -> None:
         self._most: int = vllm_config.speculative_config.num_speculative_tokens

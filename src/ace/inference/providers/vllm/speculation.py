@@ -30,7 +30,7 @@ _CUSTOM_PROPOSERS = "v1/spec_decode/custom_class_proposer.py"
 
 
 class Resolved(NamedTuple):
-    """What is to be done, `auto` decided, and why in words for people; "" where nothing was asked for."""
+    """The method, with `auto` resolved, and the reason for it; "" where none was set."""
 
     speculative: SpeculativeSettings
     reason: str
@@ -148,7 +148,7 @@ def _need_custom_proposers() -> None:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    """What stands in `file`; nothing where it is missing or no JSON object, about which the engine will complain."""
+    """Read `file`; empty where it is missing or no JSON object, which the engine reports."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What `ace bench speculative` found out about a model on this machine, kept for `speculative: auto`.
+"""Verdicts of `ace bench speculative` on a model on this machine, stored for `speculative: auto`.
 
 A verdict holds for what it was measured with: processor or GPU, vLLM's version, the model's files, dtype, compilation
 and engine arguments. Anything else is another measurement.
@@ -61,16 +61,16 @@ class Verdict:
             same = all(one.identical for one in self.measured if one.method.model_dump_json() == method)
             if same and (ratio := min(one.ratio for one in rows)) > least:
                 best, least = rows[0].method, ratio
-        shown = ", ".join(
+        ratios = ", ".join(
             f"{one.method.method} {one.ratio:.2f}x at batch {one.batch}"
             for one in counted
             if best.method in ("none", one.method.method)
         )
-        return best, f"measured {self.date}: {shown}"
+        return best, f"measured {self.date}: {ratios}"
 
 
 def find_verdict(settings: ModelSettings, path: str) -> Verdict | None:
-    """What was kept for this model on this machine; None where nothing was, or where it cannot be read."""
+    """The stored verdict on this model on this machine; None where there is none, or where it cannot be read."""
     return _verdict(_read(cache_folder() / _FILE).get(verdict_key(settings, path)))
 
 
@@ -78,8 +78,8 @@ def keep_verdict(settings: ModelSettings, path: str, verdict: Verdict) -> Path:
     """Put `verdict` beside those of other models and machines. The file that it stands in; StoreError."""
     file = cache_folder() / _FILE
     measured = [{**asdict(one), "method": one.method.model_dump(exclude_none=True)} for one in verdict.measured]
-    known = {**_read(file), verdict_key(settings, path): {"date": verdict.date, "measured": measured}}
-    replace_file(file, json.dumps(known, indent=1) + "\n")
+    verdicts = {**_read(file), verdict_key(settings, path): {"date": verdict.date, "measured": measured}}
+    replace_file(file, json.dumps(verdicts, indent=1) + "\n")
     return file
 
 
@@ -113,14 +113,14 @@ def machine() -> str:
 
 def model_digest(path: str) -> str:
     """The hash of a folder's config and of the size and first MiB of each file of weights; of the name elsewhere."""
-    folder, known = Path(path), hashlib.sha256()
+    folder, digest_of_files = Path(path), hashlib.sha256()
     if not folder.is_dir():
         return path
     for file in sorted([*folder.glob("config.json"), *folder.glob("*.safetensors")]):
-        known.update(f"{file.name} {file.stat().st_size}\n".encode())
+        digest_of_files.update(f"{file.name} {file.stat().st_size}\n".encode())
         with file.open("rb") as data:
-            known.update(data.read(_CHUNK))
-    return f"sha256:{known.hexdigest()}"
+            digest_of_files.update(data.read(_CHUNK))
+    return f"sha256:{digest_of_files.hexdigest()}"
 
 
 def _lines(files: Any, name: str) -> Iterator[str]:
@@ -134,13 +134,13 @@ def _lines(files: Any, name: str) -> Iterator[str]:
 def _read(file: Path) -> dict[str, Any]:
     """The file's mapping. It is a cache: a missing or broken one is an empty one."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _verdict(kept: Any) -> Verdict | None:
+def _verdict(stored: Any) -> Verdict | None:
     try:
         measured = tuple(
             Measured(
@@ -149,8 +149,8 @@ def _verdict(kept: Any) -> Verdict | None:
                 float(one["ratio"]),
                 one["identical"] is True,
             )
-            for one in kept["measured"]
+            for one in stored["measured"]
         )
-        return Verdict(str(kept["date"]), measured)
+        return Verdict(str(stored["date"]), measured)
     except (KeyError, TypeError, ValueError, ValidationError):
         return None

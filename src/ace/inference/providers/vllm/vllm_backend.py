@@ -151,7 +151,7 @@ class VllmBackend:
         return self._adapters[request.adapter]
 
     def _room(self, token_ids: list[int]) -> int:
-        """How many tokens of answer the context has left."""
+        """Tokens that the context has left for the answer."""
         limit = self.info.max_model_len
         assert limit is not None
         if not token_ids:

@@ -56,7 +56,7 @@ def dead(model: str, error: BaseException) -> EngineDeadError:
 
 
 def words(error: BaseException) -> str:
-    """What the engine said, in one line of at most 400 characters."""
+    """The engine's message in one line of at most 400 characters."""
     text = str(error)
     details = getattr(error, "errors", None)
     if callable(details):

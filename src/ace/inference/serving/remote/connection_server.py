@@ -79,7 +79,7 @@ class EngineServer:
                     self._stop()
 
     def hello(self) -> Handshake:
-        """What is here, now."""
+        """The handshake of this server, now."""
         return Handshake(
             self._identity,
             self._backend.info,

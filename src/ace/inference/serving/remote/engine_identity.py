@@ -1,4 +1,4 @@
-"""What has to be equal for an engine in another process to stand in for one of our own."""
+"""Identity of an engine: all that has to be equal for one in another process to stand in for one of our own."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Identity:
         )
 
     def unlike(self, other: Identity) -> str | None:
-        """What tells the engine of `other` from this one, in words; None where nothing does."""
+        """Describe the difference to the engine of `other`; None where there is none."""
         for field in fields(self):
             if getattr(self, field.name) != getattr(other, field.name):
                 return _UNLIKE[field.name]
@@ -62,7 +62,7 @@ class Identity:
 
 
 def engine_digest(settings: ModelSettings, provider: str) -> str:
-    """Of everything in `settings` that decides the engine, `provider` being what `auto` means here."""
+    """Digest of all in `settings` that decides the engine, with `provider` in the place of `auto`."""
     path = model_path(settings.model)
     decided = settings.model_dump(mode="json", exclude=NOT_THE_ENGINES)
     return digest(

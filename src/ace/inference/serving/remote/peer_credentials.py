@@ -26,6 +26,6 @@ def peer_of(connection: socket.socket) -> Peer | None:
 
 
 def is_ours(connection: socket.socket) -> bool:
-    """Whether the other end is a process of this user."""
+    """Return True if the other end is a process of this user."""
     peer = peer_of(connection)
     return peer is None or peer.user == os.getuid()

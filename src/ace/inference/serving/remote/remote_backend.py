@@ -38,7 +38,7 @@ COUNT_S = 60.0
 
 
 def read_handshake(connection: socket.socket) -> Handshake:
-    """What the server at the other end of a new connection says first.
+    """Read the first message of the server at the other end of a new connection.
 
     OSError where it says nothing; WireError where it is another version's; the error that kept its engine from
     starting.
@@ -144,7 +144,7 @@ class RemoteBackend:
                 self._fail(self._describe_loss(error))
 
     def _describe_loss(self, error: Exception) -> str:
-        """What became of the other end."""
+        """Describe the loss of the other end."""
         return f"is gone: {error}"
 
     def _handle_reply(self, reply: object) -> None:

@@ -1,4 +1,4 @@
-"""What an engine's process and a run say to each other: frames of JSON, each after its length in four bytes.
+"""Messages between an engine's process and a run: frames of JSON, each after its length in four bytes.
 
 A client that starts its own engine sends `Start` with the settings. The server sends `Handshake` first, or a `Failure`
 where the engine could not be started. Each `Ask` and `Count` is then answered by an `Answer`, a `TokenCount` or a
@@ -58,7 +58,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """How many tokens a text is."""
+    """Number of tokens of a text."""
 
     number: int
     tokens: int
@@ -171,13 +171,13 @@ def read_frame(connection: socket.socket) -> bytes:
 
 
 def from_server(body: bytes) -> FromServer:
-    """What the server said. WireError."""
+    """Decode a message of the server. WireError."""
     message: FromServer = _read(_FROM_SERVER, body)
     return message
 
 
 def from_client(body: bytes) -> FromClient:
-    """What a client said. WireError."""
+    """Decode a message of a client. WireError."""
     message: FromClient = _read(_FROM_CLIENT, body)
     return message
 

@@ -1,4 +1,4 @@
-"""What the process of one replica does: be the engine that the first frame asks for, until the connection ends."""
+"""Program of one replica's process: the engine that the first frame asks for, until the connection ends."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ace.inference.providers.vllm.engine_environment import threads_for
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What an engine's process has in its environment besides ours, and its part of the memory where it works."""
+    """Environment of an engine's process besides ours, and its part of the device's memory."""
 
     environment: Mapping[str, str]
     share: float

@@ -1,4 +1,4 @@
-"""Whether an engine for these settings is warm on this machine, and safe to use."""
+"""Discovery of a warm engine for given settings on this machine that is safe to use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `ace serve-engine` does: serve until it is stopped, say what is warm, and end it."""
+"""Work of `ace serve-engine`: serve until it is stopped, list the warm engines, and end them."""
 
 from __future__ import annotations
 

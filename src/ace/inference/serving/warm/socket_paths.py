@@ -19,7 +19,7 @@ def runtime_folder() -> Path:
 
 
 def is_private(folder: Path) -> bool:
-    """Whether `folder` is a real folder, ours, and closed to everybody else."""
+    """Return True if `folder` is a real folder, ours, and closed to everybody else."""
     try:
         status = folder.lstat()
     except OSError:
