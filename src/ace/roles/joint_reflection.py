@@ -93,8 +93,8 @@ def join_cases(pack: PromptPack, insights: Iterable[str], target: str) -> str:
     before, _, after = pack.together_insight.fill({"case": _CASE, "target": target}).partition(_CASE)
     form = re.compile(f"{re.escape(before)}(.+){re.escape(after)}")
     cases = [match.group(1).strip() for insight in insights if (match := form.fullmatch(insight.strip()))]
-    shown = f"{pack.preamble}\n{pack.case.text if pack.case is not None else ''}"
-    distinct = [case for case in cases if find_repetition(case, questions=(), target=target, prompt=shown) is None]
+    repeatable = f"{pack.preamble}\n{pack.case.text if pack.case is not None else ''}"
+    distinct = [case for case in cases if find_repetition(case, questions=(), target=target, prompt=repeatable) is None]
     return f"{before}{' or '.join(dict.fromkeys(distinct))}{after}" if distinct else ""
 
 
