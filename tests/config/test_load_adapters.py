@@ -68,8 +68,9 @@ def test_a_base_is_a_model_without_an_adapter(base: Any) -> None:
 
 
 def test_a_base_without_an_adapter_has_no_sense() -> None:
-    message = refused(tuned=MAIN | {"base": "main"})
-    assert message.startswith("models.tuned.base: found 'main', not supported without an adapter")
+    assert refused(tuned=MAIN | {"base": "main"}).startswith(
+        "models.tuned.base: found 'main', not supported without an adapter"
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ async def reflect_together(
 ) -> RoleResult[Reflection]:
     """Reflect on `samples`, which share a target, in one call. `prompts` are their questions and contexts.
 
-    Of a single one only the case is asked for. The call is recorded with the first sample.
+    Of a single one only the case is asked for, and no bullets are shown: a small model copies their cases. The call is
+    recorded with the first sample.
     """
     first = samples[0].sample
     entries = [
@@ -51,7 +52,9 @@ async def reflect_together(
         for (question, context), answered in zip(prompts, samples, strict=True)
     ]
     request = Request(
-        messages=pack.joint_messages(playbook, entries, target=first.target or ""),
+        messages=pack.joint_messages(
+            playbook if len(samples) > 1 else pack.formats.empty, entries, target=first.target or ""
+        ),
         sampling=sampling,
         schema=_schema(pack, first.target or "", len(samples)) if guided else None,
         layout=pack.layout,
@@ -83,14 +86,14 @@ def _schema(pack: PromptPack, target: str, samples: int) -> Mapping[str, Any]:
 def join_cases(pack: PromptPack, insights: Iterable[str], target: str) -> str:
     """One insight of the pack's form for all cases that `insights` of that form name; empty where there are none.
 
-    A case that stands in the pack's own text is left out: the model has repeated it.
+    A case that stands in the pack's own text or in the task's instructions is left out: the model has repeated it.
     """
     if pack.together_insight is None:
         return ""
     before, _, after = pack.together_insight.fill({"case": _CASE, "target": target}).partition(_CASE)
     form = re.compile(f"{re.escape(before)}(.+){re.escape(after)}")
     cases = [match.group(1).strip() for insight in insights if (match := form.fullmatch(insight.strip()))]
-    shown = pack.case.text if pack.case is not None else ""
+    shown = f"{pack.preamble}\n{pack.case.text if pack.case is not None else ''}"
     kept = [case for case in cases if find_repetition(case, questions=(), target=target, prompt=shown) is None]
     return f"{before}{' or '.join(dict.fromkeys(kept))}{after}" if kept else ""
 

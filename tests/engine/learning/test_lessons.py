@@ -154,10 +154,11 @@ def test_cases_of_one_target_become_one_insight(tmp_path: Path) -> None:
             if request.schema is None or "key_insight" not in request.schema["properties"]:
                 return super().__call__(request)
             assert list(request.schema["properties"]) == ["key_insight"] and user.count("<question>") == 1
+            assert request.messages[0].content.endswith("(none yet)")
             number = re.search(r"number (\d)", user)
             code = re.search(r"\w-\d$", user.split("</right_answer>")[0].strip())
             assert number is not None and code is not None
-            case = f"number {number.group(1)}" if number.group(1) != "0" else "the writer of the question needs"
+            case = f"number {number.group(1)}" if number.group(1) != "0" else "what is wanted"
             return json.dumps({"key_insight": f"When the question is about {case}, the answer is {code.group()}."})
 
     changes = {

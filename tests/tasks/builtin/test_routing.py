@@ -141,7 +141,7 @@ class TestTickets:
         assert not seen["validation"] & seen["test"]
 
     def test_easy_tickets_come_to_the_point(self) -> None:
-        remarks = TEXTS["remarks"]
+        remarks = [*TEXTS["remarks"], *TEXTS["openings"][2:4]]
         assert not any(found_in(sample.question, remarks) for sample in samples_of(make("easy").splits))
         assert any(found_in(sample.question, remarks) for sample in samples_of(make("medium").splits))
         plain = {name for name, topic in TEXTS["topics"].items() if topic.get("plain")}
@@ -172,7 +172,7 @@ class TestTickets:
         sample = make("easy").splits.test[0]
         assert (sample.id, sample.target) == ("test-easy-0-000", "R78")
         assert sample.question == (
-            "Dear Sir or Madam, We have been looking out of the window for the bread maker since Friday."
+            "We have been looking out of the window for the egg cooker since Sunday. Yours sincerely, Maya Torres"
         )
 
     def test_as_many_tickets_as_the_settings_allow(self) -> None:
@@ -181,7 +181,7 @@ class TestTickets:
             RoutingSettings(train=2001)
 
     def test_a_split_of_few_sentences_says_how_many_it_gives(self) -> None:
-        assert len(make("easy", validation=200).splits.validation) == 200
+        assert len(make("easy", validation=60).splits.validation) == 60
         with pytest.raises(ConfigError, match=r"task\.routing\.validation: found 2000, allowed: about \d+ at most"):
             make("easy", validation=2000)
 

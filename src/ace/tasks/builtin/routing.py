@@ -37,7 +37,7 @@ class Level:
     """Size of a house: its topics, those that a second fact splits in two, and the exceptions that overrule them.
 
     `stated_facts` is how many facts a ticket tells besides the product, whether or not they matter for its topic. With
-    `plain` the topics are those that the text marks as easy to tell apart, and no ticket has a remark beside its point.
+    `plain` the topics are those that the text marks as easy to tell apart, and tickets come to the point at once.
     """
 
     topics: int
@@ -183,7 +183,8 @@ class _Writer:
         body = [*asides, texts["topics"][topic]["sentences"].draw()]
         if rng.random() < 0.7:  # most customers come to the point at once
             body.reverse()
-        opening = [texts["openings"].draw()] if rng.random() < 0.8 else []
+        plain = LEVELS[self._level].plain
+        opening = [texts["openings"].draw()] if not plain and rng.random() < 0.8 else []
         closing = [texts["closings"].draw()] if rng.random() < 0.8 else []
         slots = {name: rng.choice(words) for name, words in texts["slots"].items()}
         product = texts["facts"]["family"][values["family"]]["products"].draw()
@@ -212,9 +213,9 @@ def _instructions(rules: Sequence[Rule]) -> str:
     """Instructions for the model: the codes, in an order that reveals nothing, and no rule."""
     codes = ", ".join(sorted(rule.code for rule in rules))
     return (
-        f"You sort the support tickets of {_texts()['company']}, which sells kitchen and garden machines. Decide by "
-        "what the customer writes which desk handles the ticket, and answer with the code of that desk alone. The "
-        f"desks are {codes}. Which desk handles what is a house rule that no code reveals."
+        f"You sort the support tickets of {_texts()['company']}. Decide by what the customer writes which desk handles "
+        f"the ticket, and answer with the code of that desk alone. The desks are {codes}. Which desk handles what is a "
+        "house rule that no code reveals."
     )
 
 
