@@ -82,9 +82,9 @@ $(VENV)/.ready-run: $(INPUTS)
 	@touch $@
 
 $(VENV)/.ready-dev: $(INPUTS) | $(VENV)/.ready-run
-	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots dev
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui dev
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(INPUTS) | $(VENV)/.ready-dev
-	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots dev fuzz
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui dev fuzz
 	@touch $@
