@@ -93,7 +93,7 @@ def test_the_pages_hold_tables_charts_and_failures() -> None:
     ]
     markdown, html = benchmarks_markdown(parts, machine), benchmarks_html(parts, machine)
     assert "| a <b> | 1.0 |" in markdown and "Failed after 2 s: ValueError" in markdown
-    assert "a &lt;b&gt;</td><td>1.0</td>" in html and "ValueError: &lt;script&gt;" in html
+    assert "a &lt;b&gt;</td>\n<td>1.0</td>" in html and "ValueError: &lt;script&gt;" in html
     assert "| apply | 1.50 |" in markdown and "<td>apply</td>" in html
     assert 'src="http' not in html
 

@@ -83,6 +83,7 @@ def stepping_threads() -> list[threading.Thread]:
 
 
 def test_two_engines_are_stepped_by_one_thread_that_ends() -> None:
+    before = stepping_threads()  # not empty where other tests of this process have an engine
     first, second = CountingEngine(), CountingEngine(steps=5)
     (thread, one), (again, two) = host(first), host(second)
     assert again is thread
@@ -99,7 +100,7 @@ def test_two_engines_are_stepped_by_one_thread_that_ends() -> None:
     release(thread, one)
     assert stepping_threads(), "the second engine still needs it"
     release(thread, two)
-    assert not stepping_threads()
+    assert stepping_threads() == before
 
 
 def test_a_failing_step_tells_everyone_who_waits_and_everyone_later() -> None:
@@ -202,9 +203,10 @@ def test_closing_tells_those_who_wait() -> None:
 
 
 def test_an_error_of_a_call_reaches_its_caller_and_the_thread_lives() -> None:
+    before = stepping_threads()
     thread = SteppingThread.lease()
     with pytest.raises(ZeroDivisionError):
         thread.call(lambda: 1 / 0).result()
     assert thread.call(lambda: 7).result() == 7
     thread.release()
-    assert not stepping_threads()
+    assert stepping_threads() == before
