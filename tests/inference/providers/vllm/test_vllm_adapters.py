@@ -62,7 +62,7 @@ def test_a_completion_says_which_tier_answered(tiers: list[Backend], tiny_adapte
 
 
 def test_the_prefix_cache_is_not_shared_across_adapters(tiers: list[Backend]) -> None:
-    prefix = "a prefix of its own\n" + PREFIX
+    prefix = "a prefix for the adapters alone\n" + PREFIX
     for tier in tiers:
         first, second = (together([(tier, ask(q, prefix=prefix))])[0].usage for q in ("one", "two"))
         assert first.cached_tokens < 64

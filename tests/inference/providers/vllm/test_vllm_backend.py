@@ -83,7 +83,7 @@ def test_concurrent_answers_are_those_of_one_at_a_time(tiny_engine: VllmBackend)
 
 
 def test_a_shared_prefix_comes_from_the_cache(tiny_engine: VllmBackend) -> None:
-    prefix = "a prefix of its own\n" + PREFIX
+    prefix = "a prefix that no other test has\n" + PREFIX
     first, second = (answers(tiny_engine, ask(q, prefix=prefix))[0].usage for q in ("one", "two"))
     assert first.cached_tokens < 64
     assert second.cached_tokens > 0.8 * second.prompt_tokens
