@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from ace._util.hashing import digest
@@ -167,6 +167,10 @@ class Sample:
     target: str | None = None
     context: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def without_target(self) -> Sample:
+        """The sample for prompts that must not contain its target."""
+        return replace(self, target=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,11 @@ class AdaptationSettings(Settings):
     signals: SignalSettings = SignalSettings()
     shuffle: bool = True
 
+    @property
+    def has_labels(self) -> bool:
+        """True if the loop may learn from targets."""
+        return self.labels == "given"
+
     @model_validator(mode="after")
     def _signals_without_labels(self) -> Self:
         for name in ("consistency", "agreement"):

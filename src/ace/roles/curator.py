@@ -57,11 +57,8 @@ def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[
     lines: dict[str, None] = {}
     for reflection in reflections:
         values = {name: " ".join(text.split()) for name, text in reflection_values(reflection).items()}
-        separator = pack.insight_separator
-        whole = reflection.key_insight
-        for part in whole.split(separator) if separator else (whole,):
-            if insight := " ".join(part.split()):
-                lines[pack.insight.fill({**values, "insight": insight})] = None
+        for part in pack.split_insights(reflection.key_insight):
+            lines[pack.insight.fill({**values, "insight": " ".join(part.split())})] = None
     return tuple(lines)
 
 

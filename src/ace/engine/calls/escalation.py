@@ -13,7 +13,6 @@ from typing import Literal, TypeVar, get_args
 from pydantic import BaseModel
 
 from ace.config import EscalationSettings, RunSettings
-from ace.engine.learning.early_stopping import insight_parts
 from ace.errors import PromptTooLongError
 from ace.playbook import Add, Delta, Embedder, Playbook, Provenance, apply, dedup_delta
 from ace.prompts import PromptPack
@@ -90,7 +89,7 @@ def is_insufficient(
     if escalate is None or escalate.said is None:
         return False
     texts = (reflection.key_insight for reflection in reflections)
-    parts = dict.fromkeys(part for text in texts for part in insight_parts(text, pack.insight_separator))
+    parts = dict.fromkeys(part for text in texts for part in pack.split_insights(text))
     after = apply(playbook, to_delta(curation, Provenance(), playbook.sections)).playbook
     proposed = Delta(tuple(Add("insight", part) for part in parts))
     uncovered = dedup_delta(after, proposed, embedder, dedup.threshold).delta.operations

@@ -9,11 +9,10 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from ace._util.hashing import derive_seed
 from ace.config import RunSettings
 from ace.engine.calls.escalation import Escalation, call_with_escalation, escalation_before, is_insufficient
 from ace.engine.events import CallFailed, CallFinished, Listener, null_listener
-from ace.engine.feedback.signals import has_labels, without_target
-from ace.engine.loop.schedule import derive_seed
 from ace.engine.run_inputs import sample_prompt
 from ace.inference import Bindings, ModelBinding
 from ace.playbook import Embedder, Playbook
@@ -96,7 +95,7 @@ class RoleRunner:
         An answer that is only compared with others is never escalated: it is sampled at `temperature`, or comes from
         the model of another `role`.
         """
-        unlabelled = without_target(sample)
+        unlabelled = sample.without_target()
         question, material = sample_prompt(self._task, self._pack, unlabelled)
         if transcript:
             material = f"{material}\n\nWhat you did so far:\n{transcript}".strip()
@@ -140,8 +139,8 @@ class RoleRunner:
 
         `grade` is the score of the answer; `stalled` means that the smaller model's insights repeat themselves.
         """
-        unlabelled = without_target(sample)
-        labelled = sample if has_labels(self._settings) else unlabelled
+        unlabelled = sample.without_target()
+        labelled = sample if self._settings.adaptation.has_labels else unlabelled
 
         async def ask(escalation: Escalation | None) -> RoleResult[Reflection]:
             result = await reflect(
@@ -175,7 +174,7 @@ class RoleRunner:
                 samples,
                 sampling=self._sampling("reflector", escalation, purpose, "together", str(group)),
                 guided=self._is_guided("reflector", escalation),
-                prompts=[sample_prompt(self._task, self._pack, without_target(each.sample)) for each in samples],
+                prompts=[sample_prompt(self._task, self._pack, each.sample.without_target()) for each in samples],
             )
             return self._record(result, escalation)
 

@@ -1,15 +1,30 @@
-"""Feedback on one answer: its grade, or label-free signals."""
+"""Feedback on one answer: its grade, or label-free signals.
+
+Without labels, targets decide nothing in the loop and stand in no prompt: no feedback, no retries by grade, no choice
+among playbooks. Answers are still graded, for the report.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ace.engine.context import RunContext
-from ace.engine.feedback.signals import NO_FEEDBACK, Signal, has_labels, without_target
-from ace.engine.feedback.task_calls import naming_sample
+from ace.engine.feedback.attempt import Attempt
 from ace.engine.feedback.voting import Vote, collect_votes, consensus
-from ace.engine.loop.attempt import Attempt
 from ace.roles import CallRecord
 from ace.tasks import abilities_of
+from ace.tasks.task_calls import naming_sample
 from ace.types import Observation, Sample
+
+NO_FEEDBACK = "There is none. Judge the answer by the question, the material given and the playbook."
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """`feedback` is for the reflector; `right` decides on retries, and is None where correctness is unknown."""
+
+    feedback: str
+    right: bool | None
 
 
 async def collect_feedback(
@@ -22,7 +37,7 @@ async def collect_feedback(
     """
     if answered.score is None:
         return None, ()
-    if has_labels(context.settings):
+    if context.settings.adaptation.has_labels:
         return Signal(answered.score.feedback, answered.score.correct), ()
     observed = await _observed(context, sample, answered.answer)
     if observed.failed is True:
@@ -41,5 +56,5 @@ async def _observed(context: RunContext, sample: Sample, answer: str) -> Observa
         return Observation("")
     with naming_sample("observe", sample.id):
         if abilities.threads:
-            return await context.blocking_pool.run(task.observe, without_target(sample), answer)
-        return task.observe(without_target(sample), answer)
+            return await context.blocking_pool.run(task.observe, sample.without_target(), answer)
+        return task.observe(sample.without_target(), answer)

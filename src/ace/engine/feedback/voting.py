@@ -12,7 +12,6 @@ from ace.config import ConsistencySettings
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
-from ace.engine.feedback.signals import without_target
 from ace.roles import CallRecord, GeneratorAnswer, RoleResult
 from ace.tasks import InteractiveTask, abilities_of
 from ace.types import RoleName, Sample
@@ -99,5 +98,5 @@ def _agreement(context: RunContext, sample: Sample, answer: str, other: str) -> 
 
 def _same(context: RunContext, sample: Sample, one: str, other: str) -> bool:
     if comparing := abilities_of(context.task).comparing:
-        return comparing.same(without_target(sample), one, other)
+        return comparing.same(sample.without_target(), one, other)
     return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()

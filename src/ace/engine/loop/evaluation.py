@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
-from ace.engine.loop.attempt import Attempt, attempt
+from ace.engine.feedback.attempt import Attempt, attempt
 from ace.engine.loop.shown_bullets import select_bullets
 from ace.playbook import Playbook
 from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
-from ace.engine.loop.attempt import attempt
+from ace.engine.feedback.attempt import attempt
 from ace.engine.loop.evaluation import measure, outcome_of
 from ace.engine.loop.schedule import BatchPlan, plan_batches
 from ace.engine.loop.shown_bullets import select_bullets

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
-from ace.engine.feedback.feedback import collect_feedback
-from ace.engine.feedback.signals import Signal, has_labels
+from ace.engine.feedback.attempt import Attempt, attempt
+from ace.engine.feedback.feedback import Signal, collect_feedback
 from ace.engine.learning.early_stopping import Insights, StopReason, is_proven, is_spent
-from ace.engine.loop.attempt import Attempt, attempt
+from ace.engine.learning.sample_result import SampleResult
 from ace.playbook import Playbook
 from ace.roles import CallRecord, Reflection, reflection_text
 from ace.store.records import OutcomeRecord
 from ace.types import Sample
-
-
-@dataclass(frozen=True, slots=True)
-class SampleResult:
-    """Result of one sample: its outcome, its calls, and the material for the batch's delta.
-
-    `reflections` are those that were parsed, one a round; `used` are the bullets that the first answer cites.
-    """
-
-    sample: Sample
-    outcome: OutcomeRecord
-    calls: tuple[CallRecord, ...]
-    reflections: tuple[Reflection, ...] = ()
-    used: tuple[str, ...] = ()
-    first_answer: str = ""
 
 
 class SampleLoop:
@@ -88,7 +71,7 @@ class SampleLoop:
     async def _correct(self) -> StopReason:
         """Reflect on a wrong answer and try again, round by round."""
         context, early = self._context, self._settings.early_stop
-        insights = Insights(early, context.embedder, self._playbook, context.pack.insight_separator)
+        insights = Insights(early, context.embedder, self._playbook, context.pack.split_insights)
         started = len(self._calls)
 
         def spent() -> bool:
@@ -170,7 +153,7 @@ class SampleLoop:
     def _grade(self) -> float | None:
         """Score of the last answer, where labels are given."""
         score = self._last.score
-        return score.value if score is not None and has_labels(self._context.settings) else None
+        return score.value if score is not None and self._context.settings.adaptation.has_labels else None
 
     def _outcome(self, position: int, first: Attempt, stop: StopReason) -> OutcomeRecord:
         sample, score = self._sample, self._last.score

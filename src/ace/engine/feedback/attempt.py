@@ -9,9 +9,9 @@ from functools import partial
 
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
-from ace.engine.feedback.task_calls import naming_sample
 from ace.roles import CallRecord, GeneratorAnswer, RoleResult
 from ace.tasks import Environment, InteractiveTask, abilities_of
+from ace.tasks.task_calls import naming_sample
 from ace.types import Sample, Score
 
 Generate = Callable[..., Awaitable[RoleResult[GeneratorAnswer]]]
