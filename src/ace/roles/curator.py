@@ -20,24 +20,21 @@ async def curate(
     complete: Complete,
     pack: PromptPack,
     playbook: str,
-    reflections: Sequence[Reflection],
+    insights: Sequence[str],
     *,
     sections: Sequence[Section],
     sampling: Sampling,
     guided: bool,
     stats: str = "",
     round: int = 0,
-) -> RoleResult[Curation] | None:
-    """Curate `reflections` against the rendered `playbook`, or None, without a call, where they hold no insight.
+) -> RoleResult[Curation]:
+    """Turn `insights`, the `insight_lines` of a batch, into operations on the rendered `playbook`.
 
     `sections` are the playbook's: the only ones a guided curator can add to. `stats` is `bullet_stats` of the bullets
     that the batch touched; it stands in the user message, because counters never enter the prefix.
     """
-    lines = insight_lines(pack, reflections)
-    if not lines:
-        return None
     values = {
-        "insights": "\n".join(lines),
+        "insights": "\n".join(insights),
         "sections": "\n".join(f"- {section.slug}: {section.title}" for section in sections),
         "stats": stats,
         "ids": ", ".join(rendered_ids(playbook)),

@@ -70,7 +70,7 @@ def test_what_is_only_similar_goes_on(other: str) -> None:
 def test_what_the_playbook_holds_ends_it() -> None:
     held = HELD.bullets[0].content
     assert stops([held], HELD) == ["already_known"]
-    assert stops([held], HELD, known=False) == [None]
+    assert stops([held], HELD, duplicates=False) == [None]
     assert stops([held.replace("last", "first")], HELD) == [None]
     assert stops([""], HELD) == ["already_known"]  # the reflector has nothing to say
     assert stops([f"{held} ; Check the sign."], HELD, separator=" ; ") == [None]
@@ -146,7 +146,7 @@ def test_a_sample_may_cost_so_many_tokens(tmp_path: Path) -> None:
     for tokens in (1, 100, 10_000):
         folder = tmp_path / str(tokens)
         folder.mkdir()
-        stop = {"enabled": True, "tokens": tokens, "known": False, "cosine": 1.0, "patience": 9}
+        stop = {"enabled": True, "tokens": tokens, "duplicates": False, "cosine": 1.0, "patience": 9}
         _, outcomes, calls = learn(folder, undecided, adaptation__max_rounds=4, adaptation__early_stop=stop)
         assert {outcome.stop for outcome in outcomes} == {"rounds" if tokens == 10_000 else "budget"}
         costs[tokens] = calls["reflector"] / len(outcomes)

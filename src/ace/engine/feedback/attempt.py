@@ -18,6 +18,16 @@ Generate = Callable[..., Awaitable[RoleResult[GeneratorAnswer]]]
 
 
 @dataclass(frozen=True, slots=True)
+class PromptedSample:
+    """A sample behind the rendered playbook `prefix`. The seeds of its calls depend on their `purpose`."""
+
+    context: RunContext
+    prefix: str
+    sample: Sample
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One answer and its grade. `score` and `output` are None where there is none, and `error` is the reason.
 
@@ -40,18 +50,18 @@ class Attempt:
 
 
 async def attempt(
-    context: RunContext,
-    prefix: str,
-    sample: Sample,
-    *,
-    purpose: str,
-    reflection: str = "",
-    round: int = 0,
-    grade: float | None = None,
+    prompted: PromptedSample, *, reflection: str = "", round: int = 0, grade: float | None = None
 ) -> Attempt:
-    """Let the generator answer `sample` behind `prefix` and grade it. `grade` is that of the previous answer."""
+    """Let the generator answer the sample, and grade the answer. `grade` is that of the previous answer."""
+    context, sample = prompted.context, prompted.sample
     generate = partial(
-        context.roles.generate, prefix, sample, purpose=purpose, reflection=reflection, round=round, grade=grade
+        context.roles.generate,
+        prompted.prefix,
+        sample,
+        purpose=prompted.purpose,
+        reflection=reflection,
+        round=round,
+        grade=grade,
     )
     if isinstance(context.task, InteractiveTask):
         async with context.blocking_pool.environments:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
-from ace.engine.feedback.attempt import Attempt, attempt
+from ace.engine.feedback.attempt import Attempt, PromptedSample, attempt
 from ace.engine.learning.sample_result import SampleResult
 from ace.playbook import Add, Delta, Merge, Operation, Playbook, SkippedOperation, Update, apply
 from ace.roles import CallRecord
@@ -66,7 +66,7 @@ async def _answer(
     context: RunContext, playbook: Playbook, operation: Operation, results: Sequence[SampleResult], *, purpose: str
 ) -> Sequence[Attempt]:
     prefix = context.render(apply(playbook, Delta((operation,))).playbook)
-    return await gather_all(attempt(context, prefix, result.sample, purpose=purpose) for result in results)
+    return await gather_all(attempt(PromptedSample(context, prefix, result.sample, purpose)) for result in results)
 
 
 def _change(result: SampleResult, answered: Attempt) -> int:

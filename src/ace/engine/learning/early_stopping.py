@@ -38,18 +38,18 @@ class Insights:
 
     def stop(self, insight: str) -> StopReason | None:
         """Add the next insight. Return a reason to stop, None to go on."""
-        if not self.settings.enabled:
+        settings, text = self.settings, insight.strip()
+        if not settings.enabled:
             return None
-        text = insight.strip()
         last, self._last = self._last, text
-        if self.settings.known and is_covered(self.split(text), self.playbook, self.embedder, self.settings.cosine):
+        if settings.duplicates and is_covered(self.split(text), self.playbook, self.embedder, settings.cosine):
             return "already_known"
         if last is None:
             return None
         if last.split() == text.split():  # the retry after it has failed already
             return "converged"
-        self._repetitions = self._repetitions + 1 if is_repetition(last, text, self.embedder, self.settings) else 0
-        return "converged" if self._repetitions >= self.settings.patience else None
+        self._repetitions = self._repetitions + 1 if is_repetition(last, text, self.embedder, settings) else 0
+        return "converged" if self._repetitions >= settings.patience else None
 
 
 def is_covered(parts: Sequence[str], playbook: Playbook, embedder: Embedder, threshold: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
-from ace.engine.feedback.attempt import Attempt, attempt
+from ace.engine.feedback.attempt import Attempt, PromptedSample, attempt
 from ace.engine.feedback.feedback import Signal, collect_feedback
 from ace.engine.learning.early_stopping import Insights, StopReason, is_proven, is_spent
 from ace.engine.learning.sample_result import SampleResult
@@ -24,9 +24,9 @@ class SampleLoop:
     """
 
     def __init__(self, context: RunContext, playbook: Playbook, prefix: str, sample: Sample, *, batch: int) -> None:
-        self._context, self._playbook, self._prefix, self._sample = context, playbook, prefix, sample
+        self._context, self._playbook, self._sample, self._batch = context, playbook, sample, batch
+        self._prompted = PromptedSample(context, prefix, sample, f"batch-{batch}")
         self._settings = context.settings.adaptation
-        self._batch, self._purpose = batch, f"batch-{batch}"
         self._last = Attempt(())
         self._signal: Signal | None = None
         self._calls: list[CallRecord] = []
@@ -63,7 +63,7 @@ class SampleLoop:
         if right and not self._settings.reflect_on_success:
             return "right"
         early = self._settings.early_stop
-        if right and early.enabled and is_proven(self._playbook, first.cited, early.proven):
+        if right and early.enabled and is_proven(self._playbook, first.cited, early.min_helpful):
             return "bullets_proven"
         await self._reflect(round=0)
         return "right" if right else "no_signal"
@@ -99,24 +99,13 @@ class SampleLoop:
 
     async def _attempt(self, *, round: int, reflection: str = "") -> Attempt:
         """Answer the sample and collect feedback. An attempt that failed leaves the answer before it in place."""
-        context, grade = self._context, self._grade()
-        answered = await attempt(
-            context,
-            self._prefix,
-            self._sample,
-            purpose=self._purpose,
-            reflection=reflection,
-            round=round,
-            grade=grade,
-        )
+        answered = await attempt(self._prompted, reflection=reflection, round=round, grade=self._grade())
         self._calls.extend(answered.calls)
         if answered.score is None:
             self._error = answered.error
             return answered
         self._last = answered
-        self._signal, votes = await collect_feedback(
-            context, self._prefix, self._sample, answered, purpose=self._purpose, round=round
-        )
+        self._signal, votes = await collect_feedback(self._prompted, answered, round=round)
         self._calls.extend(votes)
         return answered
 
@@ -125,11 +114,11 @@ class SampleLoop:
         assert self._last.output is not None and self._signal is not None
         try:
             result = await self._context.roles.reflect(
-                self._prefix,
+                self._prompted.prefix,
                 self._sample,
                 self._last.output,
                 self._signal.feedback,
-                purpose=self._purpose,
+                purpose=self._prompted.purpose,
                 round=round,
                 grade=self._grade(),
                 stalled=self._stalled,
