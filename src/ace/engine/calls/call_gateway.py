@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ace._util.futures import settle
 from ace.engine.calls.completion_cache import CompletionCache
 from ace.engine.calls.escalation import Escalation
 from ace.engine.calls.spending import Spending
@@ -148,12 +149,12 @@ class CallGateway:
         entries, self._unwritten = self._unwritten, []
         written, self._written = self._written, None
         assert written is not None
+        outcome: Exception | None = None
         try:
             self._commit_journal(entries)
         except Exception as error:  # raised by every call that waits for this transaction
-            written.set_exception(error)
-        else:
-            written.set_result(None)
+            outcome = error
+        settle(written, outcome)
 
     def _commit_journal(self, entries: list[JournalEntry]) -> None:
         accepted, self._accepted = self._accepted, {}
