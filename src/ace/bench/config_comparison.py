@@ -21,7 +21,7 @@ from ace.inference.precision import default_dtype
 from ace.types import Message
 
 LATENCY_TOKENS = 64
-"""Of each answer in the first table."""
+"""Tokens of each answer in the first table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from ace.inference import create_backend
 from ace.types import Request, Sampling
 
 CONTEXT = 2048
-"""What a static cache reserves for each request, in tokens."""
+"""Tokens that a static cache reserves for each request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ace.types import JsonLayout
 
 OperationName = Literal["ADD", "UPDATE", "MERGE", "REMOVE"]
 OPERATIONS: tuple[OperationName, ...] = ("ADD", "UPDATE", "MERGE", "REMOVE")
-"""What a curator may propose."""
+"""Operations that a curator may propose."""
 
 _OPTIONAL_FIELDS = Literal[
     "reasoning",

@@ -28,7 +28,7 @@ ROWS = {"cpu": 256, "cuda": 8192}
 """Tokens at once, enough for a kernel to be at its best."""
 
 MOST_COLUMNS = 1 << 14
-"""Of the head: a large vocabulary tells nothing new, and takes a CPU seconds."""
+"""Columns of the head that are measured: a larger vocabulary has the same speed, and takes a CPU seconds."""
 
 MOST_BYTES = 1 << 30
 """Read at once: far more than any cache holds."""
@@ -118,7 +118,7 @@ class Ceiling:
 
     @property
     def rooflines(self) -> dict[str, Roofline]:
-        """Those that were measured, by the models' or their folders' names."""
+        """Measured models, by their names or their folders' names."""
         return {name: self._measured[cost] for name, cost in self._names.items()}
 
     def bound(self, model_calls: Iterable[ModelCalls], seconds: float) -> Bound | None:

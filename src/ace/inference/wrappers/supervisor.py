@@ -16,7 +16,7 @@ from ace.inference.backend import Backend, BackendInfo, EngineMeter
 from ace.types import Completion, Request
 
 CLOSE_S = 30.0
-"""How long a dead engine may take to free what it holds. One that does not cannot be replaced in this process."""
+"""Time limit for a dead engine to free its memory. One that does not cannot be replaced in this process."""
 
 
 Starting = Callable[[], Backend]
