@@ -1,4 +1,4 @@
-"""Frozen value types that every room shares: messages, requests, completions, usage, samples, scores.
+"""Frozen value types of all rooms: messages, requests, completions, usage, samples, scores.
 
 Times are wall-clock seconds, token counts are the engine's own numbers. Nothing here holds behaviour beyond derived
 values and checks of what a caller wrote; nothing here imports more than the standard library and the errors.

@@ -1,4 +1,4 @@
-"""A model and a task of one's own, measured: one request at a time, then the whole run mode by mode."""
+"""Comparison of modes on a config's own model and task: single requests, then the whole run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`models:` - the models of a run, and what serves each."""
+"""`models:` - the models of a run and their providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pack.yaml`: a pack's name, version, line formats and everything else about it that is not a prompt."""
+"""`pack.yaml`: a pack's name, version, line formats and rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON as models write it: whole objects in any text, and one that is broken, read for what it says."""
+"""Reading of JSON as models write it: embedded in text, truncated or broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one tolerant parser: any text in, a model or a ParseError out."""
+"""Parsing of an answer's text into a typed answer or a ParseError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading of a store: all that reporting and most commands need of it."""
+"""Read access to a store."""
 
 from __future__ import annotations
 

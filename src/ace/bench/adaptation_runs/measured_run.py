@@ -1,4 +1,4 @@
-"""One adaptation on the micro world, timed: what `ace bench run` and `python -m benchmarks batch` are made of."""
+"""One timed adaptation on the micro world."""
 
 from __future__ import annotations
 

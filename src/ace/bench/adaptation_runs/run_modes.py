@@ -1,4 +1,4 @@
-"""The ways to run one adaptation that are held against each other: a name, and what differs in the settings."""
+"""The modes of an adaptation run that are compared: names and changed settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models by their shape alone: a config, a tokenizer and no weights, which the engines then draw at random.
+"""Models with random weights: a config, a tokenizer and no weight files.
 
 Speed depends on the shape and not on what the weights say, so that a 7B-class engine can be measured where no weights
 can be had. The tokenizer is the micro model's: prompts have as many tokens as they have for it.

@@ -1,4 +1,4 @@
-"""The least time that a mode's work can take on this machine.
+"""Lower bound of the time that a mode's work takes on this machine.
 
 Two rates are measured first: operations a second in matrix products, and bytes a second that weights are read with.
 

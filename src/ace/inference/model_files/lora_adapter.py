@@ -1,4 +1,4 @@
-"""LoRA adapters in folders, as PEFT saves them: what is known of one before an engine is loaded."""
+"""LoRA adapters in PEFT's format: the facts needed before an engine is loaded."""
 
 from __future__ import annotations
 

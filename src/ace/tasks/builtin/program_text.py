@@ -1,4 +1,4 @@
-"""The Python program in an answer: out of fences and prose, completed by what stands in the prompt."""
+"""Extraction of the Python program from an answer."""
 
 from __future__ import annotations
 

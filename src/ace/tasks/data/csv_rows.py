@@ -1,4 +1,4 @@
-"""Tables as Excel, LibreOffice, Google Sheets and pandas write them as CSV."""
+"""Rows of CSV files as Excel, LibreOffice, Google Sheets and pandas write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of data tasks: making samples of records, and grading, observing and measuring answers."""
+"""Kinds of data: samples from records, and grades of answers."""
 
 from __future__ import annotations
 

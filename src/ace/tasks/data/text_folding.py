@@ -1,4 +1,4 @@
-"""Texts made comparable: what looks the same, or differs in how it was typed alone, becomes the same characters."""
+"""Normal forms of texts, equal for texts that differ in typography alone."""
 
 from __future__ import annotations
 

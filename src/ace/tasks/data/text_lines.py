@@ -1,4 +1,4 @@
-"""The lines of text files in the encodings that programs write: UTF-8, UTF-16, UTF-32, Windows-1252."""
+"""Lines of text files with detection of the encoding: UTF-8, UTF-16, UTF-32, Windows-1252."""
 
 from __future__ import annotations
 
