@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -38,8 +39,14 @@ def test_every_example_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_an_example_without_an_engine(name: str, tmp_path: Path) -> None:
-    assert ALONE[name] in run_example(name, folder=tmp_path)
+def test_an_example_without_an_engine(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: tests/packaging runs the examples as programs, with the wheel."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    assert ALONE[name] in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 

@@ -135,10 +135,10 @@ def test_roles_with_equal_models_share_one_backend() -> None:
         asyncio.run(look())
 
 
+@pytest.mark.engine
 def test_a_model_that_cannot_be_started_is_named_by_its_key_and_closes_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("transformers")
     monkeypatch.delenv("ACE_NO_SUCH_KEY", raising=False)
     settings = settings_from(
         {
