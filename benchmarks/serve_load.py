@@ -34,8 +34,8 @@ from ace.playbook import Add, Delta, Playbook, Section, apply
 from ace.store import RunStore
 
 BULLETS = 100
-FIRST_S, CHUNKS, PAUSE_S = 0.5, 20, 0.1
-"""The upstream's pace: the first piece of an answer after half a second, then ten pieces a second."""
+FIRST_S, CHUNKS, PAUSE_S = 0.5, 20, 0.2
+"""The upstream's pace: the first piece of an answer after half a second, then five pieces a second."""
 FEEDBACK_EVERY = 5
 """Each so manieth answer gets feedback."""
 READY_S = 60.0
@@ -58,13 +58,17 @@ class LoadRow:
 
 @dataclass(frozen=True, slots=True)
 class ServeReport(Report):
-    """The phases in order, and the server's resident memory by seconds since the load began."""
+    """The phases in order, and the server's resident memory by seconds since the load began.
+
+    `load` is the machine's load average before the first phase: what else runs takes its part of the latencies.
+    """
 
     rows: tuple[LoadRow, ...]
     memory: tuple[tuple[int, int], ...]
     clients: int
     seconds: float
     seed: int
+    load: float
     machine: Machine
 
     def added(self, name: str) -> float:
@@ -92,6 +96,7 @@ class ServeReport(Report):
             f"{self.clients} clients at once, a playbook of {BULLETS} bullets, streamed answers: first piece after "
             f"{FIRST_S:g} s, {CHUNKS} pieces in {CHUNKS * PAUSE_S:g} s. Added at the median: "
             f"{self.added('first_ms'):.1f} ms to the first piece, {self.added('whole_ms'):.1f} ms to the whole answer.",
+            f"Load average of the machine before: {self.load:.1f}.",
             table(columns, rows),
             table(("second", "server's memory MiB"), memory),
         )
@@ -112,6 +117,7 @@ def measure_serve(*, clients: int = 200, seconds: float = 60.0, seed: int = 0) -
 async def _measure(
     upstream: str, address: str, pid: int, run: str, clients: int, seconds: float, seed: int
 ) -> ServeReport:
+    load = os.getloadavg()[0]
     direct = [await _load("direct", upstream, "scripted", clients, seconds / 4)]
     memory: list[tuple[int, int]] = []
     watching = asyncio.create_task(_watch(pid, memory, seconds / 6))
@@ -120,7 +126,7 @@ async def _measure(
     memory.append((round(seconds), _resident(pid)))
     direct.append(await _load("direct again", upstream, "scripted", clients, seconds / 4))
     rows = (direct[0], served, direct[1])
-    return ServeReport(rows, tuple(memory), clients, seconds, seed, Machine.here())
+    return ServeReport(rows, tuple(memory), clients, seconds, seed, load, Machine.here())
 
 
 @dataclass(slots=True)
