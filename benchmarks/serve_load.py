@@ -270,8 +270,12 @@ def _answer_forever(port: int) -> None:
     """The scripted upstream, as a process."""
     app = web.Application(client_max_size=64 << 20)
     app.router.add_post("/v1/chat/completions", _stream)
-    app.router.add_get("/v1/models", lambda request: web.json_response({"object": "list", "data": []}))
+    app.router.add_get("/v1/models", _models)
     web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None, backlog=1024)
+
+
+async def _models(request: web.Request) -> web.StreamResponse:
+    return web.json_response({"object": "list", "data": []})
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:

@@ -12,6 +12,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """How long a circuit stays open: doubled with every trial that fails."""
 
 
+_COUNTS = ("answers", "failures", "limited", "hedges", "openings", "seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointFigures:
     """What became of the requests to one endpoint. `seconds` are those of its answers, added up.
@@ -53,9 +56,6 @@ class EndpointState:
         """Its figures so far."""
         whole = {name: int(value) for name, value in self.counts.items() if name != "seconds"}
         return EndpointFigures(self.address, **whole, seconds=round(self.counts["seconds"], 3))
-
-
-_COUNTS = ("answers", "failures", "limited", "hedges", "openings", "seconds")
 
 
 class Balancer:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ace.config import ModelSettings
 from ace.errors import ConfigError, TransientError
@@ -55,7 +56,7 @@ class EndpointPool:
         first = next(iter(backends.values()))
         self.info: BackendInfo = replace(first.info, device=", ".join(backends))
         for endpoint in self._balancer.endpoints:
-            self._backends[endpoint.address].watch = lambda headers, one=endpoint: self._heed(one, headers)
+            self._backends[endpoint.address].watch = partial(self._heed, endpoint)
 
     async def complete(self, request: Request) -> Completion:
         if self._hedge_after_s is None:
