@@ -17,7 +17,7 @@ _COUNTS = ("answers", "failures", "limited", "hedges", "openings", "seconds")
 
 @dataclass(frozen=True, slots=True)
 class EndpointFigures:
-    """What became of the requests to one endpoint. `seconds` are those of its answers, added up.
+    """Counts of the requests to one endpoint. `seconds` are those of its answers, added up.
 
     `failures` are answers that did not come, `limited` refusals for a rate limit, `hedges` second requests that it got
     because another endpoint was slow, and `openings` the times that its circuit opened.
@@ -48,7 +48,7 @@ class EndpointState:
 
     @property
     def is_open(self) -> bool:
-        """Whether its circuit is open: a single trial request decides whether it closes."""
+        """True if its circuit is open: a single trial request decides whether it closes."""
         return self.opened_until > 0
 
     @property

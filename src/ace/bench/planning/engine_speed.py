@@ -1,4 +1,4 @@
-"""How fast an engine steps: measured by `ace bench throughput`, or bounded by a GPU's data sheet."""
+"""The speed of an engine's steps: measured by `ace bench throughput`, or bounded by a GPU's data sheet."""
 
 from __future__ import annotations
 

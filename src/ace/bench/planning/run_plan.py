@@ -21,7 +21,7 @@ SIMULATED = 64
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a run over `samples` would take. Seconds and tokens are expectations, `money` is None without prices."""
+    """Expectations of a run over `samples`. Seconds and tokens are means, `money` is None without prices."""
 
     samples: int
     batches: int
@@ -40,7 +40,7 @@ class RunPlan:
 
     @property
     def bottleneck(self) -> str:
-        """What takes most of the adaptation's time."""
+        """The part that takes most of the adaptation's time."""
         return max(self.shares, key=lambda name: self.shares[name])
 
     def to_json(self) -> dict[str, Any]:
