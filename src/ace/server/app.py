@@ -78,6 +78,7 @@ class Server:
             sent = time.perf_counter()
             self.metrics.sent(sent - arrived)
             answer = await self.upstream.chat(body, request_id)
+            limits.callback(answer.done)
             self.metrics.answered(client.name, answer.status, served.name, time.perf_counter() - sent)
         except BaseException as error:
             limits.close()
@@ -128,7 +129,8 @@ class Server:
     def render_metrics(self) -> Response:
         """GET /metrics."""
         playbooks = self.playbooks
-        text = self.metrics.render(stable=playbooks.stable, newest=playbooks.newest, dropped=self.log.dropped)
+        figures = self.upstream.endpoint_figures
+        text = self.metrics.render(figures, stable=playbooks.stable, newest=playbooks.newest, dropped=self.log.dropped)
         return Response(text, media_type=CONTENT_TYPE)
 
     async def follow_versions(self) -> None:

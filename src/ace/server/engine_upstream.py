@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ace.errors import AceError, ConfigError
 from ace.inference import Backend
+from ace.inference.balancer import EndpointFigures
 from ace.server.chat_request import text_of
 from ace.server.openai_errors import ApiError, api_error
 from ace.server.upstream import UpstreamAnswer
@@ -40,6 +41,10 @@ class EngineUpstream:
     @property
     def model(self) -> str:
         return self._backend.info.name
+
+    @property
+    def endpoint_figures(self) -> tuple[EndpointFigures, ...]:
+        return ()
 
     async def chat(self, body: Mapping[str, Any], request_id: str) -> UpstreamAnswer:
         if body["model"] != self.model:
