@@ -65,7 +65,17 @@ def address(url: str, run: str, endpoint: Endpoint) -> Iterator[str]:
 
 
 def client(address: str, key: str = "none") -> Any:
-    return openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0)
+    return openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0, http_client=_HTTP)
+
+
+_HTTP = openai.DefaultHttpxClient()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def connections() -> Iterator[None]:
+    """All clients share their connections, which are closed at the end."""
+    yield
+    _HTTP.close()
 
 
 def test_the_playbook_stands_in_front_of_the_client_s_messages(address: str, run: str, endpoint: Endpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -51,7 +52,7 @@ class Upstream(Protocol):
         """Answer a request's body. ApiError where nobody answered; a refusal is an answer."""
 
     async def is_ready(self) -> bool:
-        """Whether it would answer now."""
+        """Return True if it would answer now."""
 
     async def close(self) -> None:
         """Give up what is open."""
@@ -109,12 +110,13 @@ class EndpointUpstream:
         raise failure
 
     async def is_ready(self) -> bool:
-        """Whether one of the endpoints answers at all: not each has a list of models to show."""
+        """Return True if one of the endpoints answers at all: not each has a list of models to show."""
         return any([await self._is_alive(url) for url in self._headers])
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+            await asyncio.sleep(0)  # its connections close at the loop's next turn
 
     async def _post(self, url: str, body: Mapping[str, Any], request_id: str) -> aiohttp.ClientResponse:
         """Send a request and wait for the headers. ApiError 502 without a connection, 504 without an answer."""
