@@ -190,8 +190,8 @@ def plan(
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
-    """What `ace plan` expects of a run, against what the run takes."""
-    from benchmarks.plan_accuracy import measure_plan
+    """The expectations of `ace plan`, against runs."""
+    from benchmarks.scale.plan_accuracy import measure_plan
 
     write_report(measure_plan(repetitions=repetitions, seed=seed), json_path, markdown)
 
@@ -205,7 +205,7 @@ def serve(
     markdown: MarkdownPath = None,
 ) -> None:
     """`ace serve` in front of a scripted upstream: errors, added latency, memory."""
-    from benchmarks.serve_load import measure_serve
+    from benchmarks.scale.serve_load import measure_serve
 
     write_report(measure_serve(clients=clients, seconds=seconds, seed=seed), json_path, markdown)
 

@@ -53,14 +53,14 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
         "plan",
         "What `ace plan` expects, and what comes",
-        "benchmarks.plan_accuracy:measure_plan",
+        "benchmarks.scale.plan_accuracy:measure_plan",
         {"repetitions": 3},
         ONCE,
     ),
     Benchmark(
         "serve",
         "`ace serve` under load",
-        "benchmarks.serve_load:measure_serve",
+        "benchmarks.scale.serve_load:measure_serve",
         {"clients": 200, "seconds": 60.0},
         {"clients": 10, "seconds": 8.0},
     ),

@@ -1,6 +1,6 @@
 """The server: OpenAI's API over any provider, with a run's playbook in front of every request."""
 
-from ace.server.app import Server, create_app
+from ace.server.api_server import Server, create_app
 from ace.server.client_keys import KeySettings, read_keys
 from ace.server.engine_upstream import EngineUpstream
 from ace.server.listener import Listener

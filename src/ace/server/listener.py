@@ -8,7 +8,7 @@ from types import FrameType
 
 import uvicorn
 
-from ace.server.app import Server, create_app
+from ace.server.api_server import Server, create_app
 
 
 class Listener(uvicorn.Server):

@@ -123,7 +123,9 @@ def learn(
     wait: Annotated[
         float, typer.Option(min=0.0, help="Seconds that feedback waits for a whole batch of adaptation.batch_size.")
     ] = 60.0,
-    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+    parent: Annotated[
+        int | None, typer.Option(hidden=True, help="Leave when this process is no longer the parent.")
+    ] = None,
 ) -> None:
     """Turn clients' feedback on the run's answers into new playbook versions, until SIGTERM or Ctrl-C."""
     import asyncio

@@ -91,7 +91,7 @@ class OpenAIBackend:
                     return self._learn(dialect, completion, self._estimate(request))
 
     async def is_alive(self, timeout_s: float) -> bool:
-        """Whether the endpoint answers at all: not each has a list of models to show."""
+        """Return True if the endpoint answers at all: not each has a list of models to show."""
         try:
             await self._client.models.list(timeout=timeout_s)
         except openai.APIStatusError as error:
