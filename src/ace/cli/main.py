@@ -12,10 +12,12 @@ from ace.cli.commands import (
     bench_commands,
     doctor,
     experiment_commands,
+    plan_command,
     playbook_commands,
     quickstart,
     report_command,
     run_commands,
+    serve_commands,
     serve_engine,
     show_commands,
     task_commands,
@@ -40,9 +42,12 @@ app.command("runs")(show_commands.runs)
 app.command("show")(show_commands.show_run)
 app.command("report")(report_command.report)
 app.command("ui")(ui_command.ui)
+app.command("plan")(plan_command.plan)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
 app.command("baselines")(experiment_commands.baselines)
+app.command("serve")(serve_commands.serve)
+app.command("learn")(serve_commands.learn)
 app.command("serve-engine")(serve_engine.serve_engine)
 app.command("doctor")(doctor.doctor)
 app.add_typer(task_commands.app, name="task")
