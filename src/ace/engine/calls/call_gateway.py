@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from ace.engine.calls.completion_cache import CompletionCache
 from ace.engine.calls.escalation import Escalation
@@ -106,11 +107,14 @@ class CallGateway:
         self._start()
         task = asyncio.create_task(self._complete_and_journal(request, binding, escalation))
         self._in_flight.add(task)
+        started = time.perf_counter()
         task.add_done_callback(self._in_flight.discard)
         try:
             return await asyncio.shield(task)
         except SAMPLE_ERRORS as error:
-            self._listener(CallFailed(binding.role, f"{type(error).__name__}: {error}"))
+            elapsed = time.perf_counter() - started
+            cause = f"{type(error).__name__}: {error}"
+            self._listener(CallFailed(binding.role, cause, binding.backend.info.name, elapsed))
             raise
         except asyncio.CancelledError:
             if not self._ending:
