@@ -144,7 +144,7 @@ class OtelTracker:
         self._run = None
 
 
-class CountingExporter(SpanExporter):
+class CountingExporter(SpanExporter):  # type: ignore[misc] # Any where the package is not installed
     """Exports through another exporter, whose failures OpenTelemetry only logs."""
 
     def __init__(self, inner: SpanExporter) -> None:
@@ -167,7 +167,7 @@ class CountingExporter(SpanExporter):
         self._inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._inner.force_flush(timeout_millis)
+        return bool(self._inner.force_flush(timeout_millis))
 
 
 def _otlp_exporter(endpoint: str | None) -> SpanExporter:
