@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an adaptation or an evaluation led to. `store` and `summary.run` find everything else about it."""
+    """Result of an adaptation or an evaluation. Its other records are in `store`, by the run `summary.run`."""
 
     playbook: Playbook
     summary: RunSummary
@@ -56,7 +56,7 @@ class Result:
 
 
 class Options(TypedDict, total=False):
-    """What `adapt` and `evaluate` share. Only `model` is required.
+    """Options of both `adapt` and `evaluate`. Only `model` is required.
 
     `model` is a name, a folder, or a live backend, which is left open. `reflection` is another one that reflects and
     curates, of the same kind. `grade` is the name of a grader or a function
