@@ -82,9 +82,9 @@ $(VENV)/.ready-run: $(INPUTS)
 	@touch $@
 
 $(VENV)/.ready-dev: $(INPUTS) | $(VENV)/.ready-run
-	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui dev
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui serve postgresql dev
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(INPUTS) | $(VENV)/.ready-dev
-	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui dev fuzz
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui serve postgresql dev fuzz
 	@touch $@

@@ -16,6 +16,7 @@ from ace.cli.commands import (
     quickstart,
     report_command,
     run_commands,
+    serve_commands,
     serve_engine,
     show_commands,
     task_commands,
@@ -43,6 +44,8 @@ app.command("ui")(ui_command.ui)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
 app.command("baselines")(experiment_commands.baselines)
+app.command("serve")(serve_commands.serve)
+app.command("learn")(serve_commands.learn)
 app.command("serve-engine")(serve_engine.serve_engine)
 app.command("doctor")(doctor.doctor)
 app.add_typer(task_commands.app, name="task")

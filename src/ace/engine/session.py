@@ -82,11 +82,11 @@ async def run_session(
             run_id, inputs = _reopen(store, inputs, resume)
         status: RunStatus
         try:
-            async with _engines(settings, inputs, backends, store, listener) as live:
+            async with open_engines(settings, inputs, backends, store, listener) as live:
                 run_id = run_id or _create(store, settings, inputs)
                 clock = Clock(lambda: EngineMeter.total(engine.meter() for engine in live.engines))
                 with contextlib.closing(BlockingPool(inputs.task)) as blocking_pool, _cancel_on_sigterm():
-                    context = _context(run_id, settings, inputs, store, live, embedder, blocking_pool, listener)
+                    context = open_context(run_id, settings, inputs, store, live, embedder, blocking_pool, listener)
                     status, reason = await _within_budget(context, work, clock)
             summary = _summarise(context, clock, started, status, reason)
             store.finish_run(
@@ -171,7 +171,7 @@ def _reopen(store: RunStore, inputs: RunInputs, resume: str) -> tuple[str, RunIn
     return run_id, inputs
 
 
-def _context(
+def open_context(
     run_id: str,
     settings: RunSettings,
     inputs: RunInputs,
@@ -181,6 +181,7 @@ def _context(
     blocking_pool: BlockingPool,
     listener: Listener,
 ) -> RunContext:
+    """Bring together what the loop needs of a run, with what the run has spent so far."""
     spending = Spending(settings.budget, spent_so_far(store, run_id, bindings), gpus=bindings.gpus)
     calls = CallGateway(run_id, store, spending, CompletionCache(settings.cache, store), listener)
     return RunContext(
@@ -199,7 +200,7 @@ def _context(
 
 
 @contextlib.asynccontextmanager
-async def _engines(
+async def open_engines(
     settings: RunSettings, inputs: RunInputs, backends: Backends | None, store: RunStore, listener: Listener
 ) -> AsyncIterator[Bindings]:
     """Bind `backends`, which stay open, or the settings' own models.

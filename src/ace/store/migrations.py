@@ -182,7 +182,35 @@ _FIRST = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+_FEEDBACK = Migration(
+    2,
+    "answers to clients and the feedback on them",
+    (
+        """CREATE TABLE exchanges (
+            request_id TEXT NOT NULL PRIMARY KEY,
+            run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            version INTEGER NOT NULL,
+            created TEXT NOT NULL,
+            model TEXT NOT NULL,
+            question TEXT NOT NULL,
+            answer TEXT NOT NULL
+        )""",
+        "CREATE INDEX exchanges_by_time ON exchanges (created)",
+        """CREATE TABLE feedback (
+            request_id TEXT NOT NULL PRIMARY KEY REFERENCES exchanges (request_id) ON DELETE CASCADE,
+            run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            created TEXT NOT NULL,
+            correct BOOLEAN,
+            score DOUBLE PRECISION,
+            text TEXT NOT NULL,
+            expected TEXT
+        )""",
+        "CREATE INDEX feedback_by_run ON feedback (run_id, created)",
+        "CREATE INDEX outcomes_by_sample ON outcomes (run_id, sample_id)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _FEEDBACK)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from ace.errors import RunNotFoundError
-from ace.store import queries, run_ids
+from ace.store import feedback, queries, run_ids
 from ace.store.database import Database, store_errors
 from ace.store.records import (
     BatchInfo,
     DeltaInfo,
     EvaluationInfo,
+    Exchange,
+    Feedback,
     JournalEntry,
     OutcomeRecord,
     RoleUsage,
@@ -79,6 +81,11 @@ class RunReader:
                     version=version,
                 )
             return playbook
+
+    def version_range(self, run_id: str) -> tuple[int, int]:
+        """The lowest and the highest number of the run's playbook versions."""
+        with self._reading(run_id) as connection:
+            return queries.version_range(connection, run_id)
 
     def playbook_after(self, run_id: str, batch: int) -> Playbook:
         """The playbook that a batch led to; the initial one for -1. RunNotFoundError if the batch is not committed."""
@@ -156,6 +163,14 @@ class RunReader:
         """Look up an answer in the completion cache, which all runs share."""
         with self._reading() as connection:
             return queries.completion(connection, cache_key)
+
+    def pending_feedback(self, run_id: str, limit: int | None = None) -> tuple[tuple[Exchange, Feedback], ...]:
+        """Feedback that no committed batch of the run has learned from, the oldest first.
+
+        A batch has learned from it where one of its outcomes has the request's id as its sample.
+        """
+        with self._reading(run_id) as connection:
+            return feedback.pending(connection, run_id, limit)
 
     @contextmanager
     def _reading(self, run_id: str | None = None) -> Iterator[Connection]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +12,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, insert, select, update
 
+from ace.store import feedback as feedback_table
 from ace.store import inserts, lease, run_ids, schema
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
 from ace.store.migrations import migrate
-from ace.store.records import BatchRecord, EvaluationAmendment, EvaluationRecord, JournalEntry, RunStatus, utcnow
+from ace.store.records import (
+    BatchRecord,
+    EvaluationAmendment,
+    EvaluationRecord,
+    Exchange,
+    Feedback,
+    FeedbackStatus,
+    JournalEntry,
+    RunStatus,
+    utcnow,
+)
 from ace.store.run_reader import RunReader
 
 if TYPE_CHECKING:
@@ -176,6 +188,22 @@ class RunStore(RunReader):
             inserts.add_journal(connection, run_id, entries)
             inserts.add_completions(connection, completions)
             inserts.add_notes(connection, run_id, notes)
+
+    def record_feedback(
+        self, exchanges: Sequence[Exchange] = (), feedback: Sequence[Feedback] = ()
+    ) -> tuple[FeedbackStatus, ...]:
+        """Store answered requests and what became of answers, in one transaction; on disk when this returns.
+
+        Needs no ownership of the runs. Returns a status for each feedback. Repeating a call changes nothing.
+        """
+        with self._writing() as connection:
+            feedback_table.add_exchanges(connection, exchanges)
+            return feedback_table.add_feedback(connection, feedback)
+
+    def trim_exchanges(self, before: datetime) -> int:
+        """Remove the exchanges from before then on which there is no feedback. Returns their number."""
+        with self._writing() as connection:
+            return feedback_table.trim_exchanges(connection, before)
 
     def finish_run(
         self,
