@@ -12,6 +12,7 @@ from ace.cli.commands import (
     bench_commands,
     doctor,
     experiment_commands,
+    mcp_command,
     playbook_commands,
     quickstart,
     report_command,
@@ -41,6 +42,7 @@ app.command("runs")(show_commands.runs)
 app.command("show")(show_commands.show_run)
 app.command("report")(report_command.report)
 app.command("ui")(ui_command.ui)
+app.command("mcp")(mcp_command.mcp)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
 app.command("baselines")(experiment_commands.baselines)
