@@ -16,9 +16,9 @@ from ace.engine.concurrency.blocking_pool import BlockingPool
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BatchCommitted, CurationFailed, Listener, null_listener
-from ace.engine.feedback.signals import NO_FEEDBACK
+from ace.engine.feedback.feedback import NO_FEEDBACK
 from ace.engine.learning.curation import Curator
-from ace.engine.loop.sample_loop import SampleResult
+from ace.engine.learning.sample_result import SampleResult
 from ace.engine.run_inputs import load_inputs
 from ace.engine.session import open_context, open_engines
 from ace.errors import (
