@@ -21,7 +21,8 @@ from ace.config import RunSettings, settings_from
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-BASE = {"task": {"name": "micro"}, "models": {"main": {"provider": "scripted", "model": "script"}}}
+SCRIPTED = {"provider": "scripted", "model": "script"}
+BASE = {"task": {"name": "micro"}, "models": dict.fromkeys(("main", "small", "large"), SCRIPTED)}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -41,7 +42,8 @@ def test_yaml_is_a_config_or_a_part_of_one(text: str) -> None:
     written: Any = yaml.safe_load(text)
     if not set(written) & set(RunSettings.model_fields):
         pytest.skip("another kind of file")
-    settings_from({**BASE, **written, **({"roles": {}} if "models" in written and "roles" not in written else {})})
+    models = {**BASE["models"], **written.get("models", {})}
+    settings_from({**BASE, **written, "models": models})
 
 
 @pytest.mark.parametrize("text", [text for _, text in JSON], ids=[name for name, _ in JSON])
