@@ -22,7 +22,7 @@ import ace
 TICKETS = Path(__file__).parent / "data" / "tickets.csv"
 
 
-@task
+@task  # type: ignore[untyped-decorator] # the package is Any where it is not installed
 def tickets() -> Task:
     """Which desk a ticket goes to."""
     with TICKETS.open(encoding="utf-8") as file:

@@ -22,7 +22,7 @@ from ace.config import RunSettings, settings_from
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 SCRIPTED = {"provider": "scripted", "model": "script"}
-BASE = {"task": {"name": "micro"}, "models": dict.fromkeys(("main", "small", "large"), SCRIPTED)}
+BASE: dict[str, Any] = {"task": {"name": "micro"}, "models": dict.fromkeys(("main", "small", "large"), SCRIPTED)}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:

@@ -157,7 +157,8 @@ class ProgramBackend:
             notes = f"{notes}\n\nAn earlier answer to this was wrong. This was found out about it:\n{reflection[1]}"
         program = _with_notes(self._program, notes)
         try:
-            prediction = await asyncio.to_thread(self._context.copy().run, program, **example.inputs())
+            context = self._context.copy()
+            prediction = await asyncio.to_thread(lambda: context.run(program, **example.inputs()))
         except Exception as error:  # it is the user's code, which may raise anything
             raise RequestRejectedError(f"the program failed: {error!r}") from error
         outputs = {name: value for name, value in prediction.items() if name != "reasoning"}

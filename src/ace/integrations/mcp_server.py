@@ -57,7 +57,7 @@ class Receipt(BaseModel):
 
 
 class Learned(BaseModel):
-    """What learning led to: reports that were used, those that are left, and the newest version."""
+    """The end of learning: reports that were used, those that are left, and the newest version."""
 
     used: int
     pending: int

@@ -55,9 +55,9 @@ class MlflowSink:
 
     def _experiment(self) -> str:
         name = self._settings.experiment
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         database = self._settings.uri.startswith("sqlite:///")
         location = (self._folder() / "artifacts").resolve().as_uri() if database else None
         return str(self._client.create_experiment(name, artifact_location=location))

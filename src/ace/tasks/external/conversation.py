@@ -19,7 +19,7 @@ Turn = tuple[str, str]
 
 
 def load_external(settings: TaskSettings, package: str, load: Callable[[str], Loaded]) -> Loaded:
-    """What `load` makes of `task.path`.
+    """Load `task.path` by `load`.
 
     ProviderMissingError without the package, ConfigError where there is no path or `load` raises.
     """
@@ -40,7 +40,7 @@ def load_external(settings: TaskSettings, package: str, load: Callable[[str], Lo
 
 
 def run_coroutine(work: Coroutine[Any, Any, Loaded]) -> Loaded:
-    """What `work` returns, from a thread of its own: tasks are loaded where an event loop runs already."""
+    """Run `work` to its end in a thread of its own: tasks are loaded where an event loop runs already."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(asyncio.run, work).result()
 
@@ -66,9 +66,9 @@ def shared_instructions(prompts: Sequence[Sequence[Turn]]) -> str:
     return "\n\n".join(systems.pop()) if len(systems) == 1 else ""
 
 
-def as_question(turns: Iterable[Turn], instructions: str) -> str:
-    """The turns as one text, without those that are in the instructions; roles are named where there are several."""
-    rest = [(role, text) for role, text in turns if not (role == "system" and text and text in instructions)]
+def as_question(messages: Iterable[Turn], instructions: str) -> str:
+    """Join the messages into one text, without those of the instructions; roles are named where there are several."""
+    rest = [(role, text) for role, text in messages if not (role == "system" and text and text in instructions)]
     if len(rest) == 1:
         return rest[0][1]
     return "\n\n".join(f"{role}:\n{text}" for role, text in rest)

@@ -48,8 +48,8 @@ def load_inspect(settings: TaskSettings) -> InspectTask:
     first = run_coroutine(_prompts(source, items))
     instructions = shared_instructions(first)
     samples = [
-        _sample(item, turns, number, instructions)
-        for number, (item, turns) in enumerate(zip(items, first, strict=True), 1)
+        _sample(item, messages, number, instructions)
+        for number, (item, messages) in enumerate(zip(items, first, strict=True), 1)
     ]
     splits = split_samples(samples, settings.split)
     probe = run_coroutine(_solve(source, items[0], ("",))) if items else None
@@ -89,9 +89,9 @@ class StepsTask(InspectTask):
 
 @dataclass(frozen=True)
 class _Pending:
-    """The solver waits for an answer to these turns, the first of which it has shown before."""
+    """The solver waits for an answer to these messages, the conversation so far."""
 
-    turns: Sequence[Turn]
+    messages: Sequence[Turn]
 
 
 class _Solution:
@@ -100,7 +100,6 @@ class _Solution:
     def __init__(self, source: Any, sample: Sample, threshold: float) -> None:
         self._source, self._sample, self._threshold = source, sample, threshold
         self._answers: tuple[str, ...] = ()
-        self._shown = 0
         self._done = False
 
     def step(self, action: str) -> Observation:
@@ -110,9 +109,9 @@ class _Solution:
             self._done = True
             return Observation("done")
         position = max(
-            (number for number, turn in enumerate(result.turns) if turn == ("assistant", action)), default=-1
+            (number for number, turn in enumerate(result.messages) if turn == ("assistant", action)), default=-1
         )
-        return Observation("\n".join(text for _, text in result.turns[position + 1 :]))
+        return Observation("\n".join(text for _, text in result.messages[position + 1 :]))
 
     @property
     def done(self) -> bool:
@@ -125,8 +124,8 @@ class _Solution:
         """Score the state that the solver ends in with these answers."""
         score, value = run_coroutine(_score(self._source, self._sample.metadata["sample"], answers))
         detail = str(score.explanation or "").strip()
-        shown = detail if detail and detail not in answers else ""
-        return as_score(value, self._threshold, self._sample.target, shown)
+        explanation = detail if detail and detail not in answers else ""
+        return as_score(value, self._threshold, self._sample.target, explanation)
 
     def close(self) -> None:
         return None
@@ -150,13 +149,13 @@ def _load(name: str, settings: TaskSettings) -> Any:
 
 
 async def _prompts(source: Any, items: Sequence[Any]) -> list[Sequence[Turn]]:
-    """What the solver first asks of each sample."""
+    """The conversation in which the solver first asks the model, for each sample."""
     prompts: list[Sequence[Turn]] = []
     for item in items:
         result = await _solve(source, item, ())
         if not isinstance(result, _Pending):
             raise DataError(f"sample {item.id!r}: the solver asks no model")
-        prompts.append(result.turns)
+        prompts.append(result.messages)
     return prompts
 
 
@@ -192,8 +191,8 @@ async def _solve(source: Any, item: Any, answers: tuple[str, ...]) -> Any:
         for solver in filter(None, (*_listed(source.setup), source.solver)):
             state = await solver(state, generate)
     except _Waits as waits:
-        turns = [(str(m.role), text_of(m.content, f"sample {item.id!r}")) for m in waits.state.messages]
-        return _Pending(turns)
+        conversation = [(str(m.role), text_of(m.content, f"sample {item.id!r}")) for m in waits.state.messages]
+        return _Pending(conversation)
     return state
 
 
@@ -209,10 +208,10 @@ async def _score(source: Any, item: Any, answers: tuple[str, ...]) -> tuple[Any,
     return score, float(value_to_float()(score.value))
 
 
-def _sample(item: Any, turns: Sequence[Turn], number: int, instructions: str) -> Sample:
+def _sample(item: Any, messages: Sequence[Turn], number: int, instructions: str) -> Sample:
     target = item.target if isinstance(item.target, str) else ", ".join(item.target)
     identity = str(item.id) if item.id is not None else str(number)
-    return Sample(identity, as_question(turns, instructions), target or None, metadata={"sample": item})
+    return Sample(identity, as_question(messages, instructions), target or None, metadata={"sample": item})
 
 
 def _listed(value: Any) -> list[Any]:

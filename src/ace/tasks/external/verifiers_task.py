@@ -41,7 +41,7 @@ def load_verifiers(settings: TaskSettings) -> VerifiersTask:
     if not hasattr(environment, "max_turns") or environment.message_type != "chat":
         raise ConfigError.at("task.path", settings.path, "an environment of chat messages that is no group of others")
     rows = _rows(environment, settings.limit)
-    instructions = shared_instructions([_turns(row["prompt"], "prompt") for row in rows])
+    instructions = shared_instructions([_texts(row["prompt"], "prompt") for row in rows])
     splits = _splits(environment, settings, instructions)
     kind = VerifiersTask if environment.max_turns == 1 else TurnsTask
     return kind(environment, splits, instructions, settings)
@@ -119,7 +119,7 @@ class _Rollout:
             return Observation("done")
         self._messages = self._run(self._environment.get_prompt_messages(self._state))
         self._done = bool(self._run(self._environment.is_completed(self._state)))
-        new = _turns(self._messages[before:], self._sample.id)
+        new = _texts(self._messages[before:], self._sample.id)
         return Observation("\n".join(text for _, text in new) or "done")
 
     @property
@@ -158,18 +158,18 @@ def _samples(rows: Any, prefix: str, settings: TaskSettings, instructions: str) 
 
 
 def _sample(row: dict[str, Any], identity: str, instructions: str) -> Sample:
-    question = as_question(_turns(row["prompt"], f"sample {identity!r}"), instructions)
+    question = as_question(_texts(row["prompt"], f"sample {identity!r}"), instructions)
     if not question.strip():
         raise DataError(f"sample {identity!r} has no question", sample=identity)
     return Sample(identity, question, str(row.get("answer") or "") or None, metadata={"row": row})
 
 
 def _rows(environment: Any, limit: int | None) -> list[Any]:
-    found = [data for data in (environment.build_dataset(), environment.build_eval_dataset()) if data is not None]
-    if not found:
+    datasets = [data for data in (environment.build_dataset(), environment.build_eval_dataset()) if data is not None]
+    if not datasets:
         raise DataError("the environment has no data set")
-    return [row for data in found for row in (data if limit is None else data.select(range(min(limit, len(data)))))]
+    return [row for data in datasets for row in (data if limit is None else data.select(range(min(limit, len(data)))))]
 
 
-def _turns(messages: Sequence[Any], source: str) -> list[Turn]:
+def _texts(messages: Sequence[Any], source: str) -> list[Turn]:
     return [(str(message["role"]), text_of(message.get("content"), source)) for message in messages]
