@@ -50,5 +50,12 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
         {"trials": 40, "planted": 2},
         {"trials": 2},
     ),
+    Benchmark(
+        "serve",
+        "`ace serve` under load",
+        "benchmarks.serve_load:measure_serve",
+        {"clients": 200, "seconds": 60.0},
+        {"clients": 10, "seconds": 8.0},
+    ),
     Benchmark("soak", "A long run", "benchmarks.soak:measure_soak", {"samples": 10_000}, {"samples": 1_000}),
 )

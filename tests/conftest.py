@@ -89,3 +89,13 @@ def tiny_engine(tiny_model: Path, tiny_adapters: tuple[Adapter, ...]) -> Iterato
     yield engine
     asyncio.run(engine.close())
     assert not [thread for thread in threading.enumerate() if thread.name == "ace-vllm-stepping"]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL server of the session's own; skips where none is installed."""
+    from postgresql_server import postgresql_server, skip_without_postgresql
+
+    skip_without_postgresql()
+    with postgresql_server() as url:
+        yield url

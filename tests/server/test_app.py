@@ -22,7 +22,7 @@ pytest.importorskip("fastapi")
 import openai
 from serving import advice, commit_version, make_run, serving
 
-from ace.server import EngineUpstream, KeySettings
+from ace.server import EngineUpstream, KeySettings, PlaybookSource
 
 QUESTION = [{"role": "user", "content": "Why?"}]
 TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
@@ -181,17 +181,19 @@ def test_models_are_the_run_and_its_versions(address: str, run: str) -> None:
 
 
 def test_a_canary_gets_its_share_and_each_user_always_the_same(url: str, run: str, endpoint: Endpoint) -> None:
-    with serving(url, run, endpoint.url, stable="1", canary=0.3) as address:
+    with serving(url, run, endpoint.url, stable="1", canary=0.5) as address:
         chat = client(address).chat.completions.with_raw_response
 
         def version(user: str) -> str:
             return str(chat.create(model=f"ace/{run}", messages=QUESTION, user=user).headers["x-ace-playbook"])
 
-        seen = {f"user-{number}": version(f"user-{number}") for number in range(200)}
-        assert {version(user) == seen[user] for user in list(seen)[:20]} == {True}
-    share = sum(name == f"{run}@2" for name in seen.values()) / len(seen)
-    assert 0.2 < share < 0.4
+        seen = {f"user-{number}": version(f"user-{number}") for number in range(12)}
+        assert {user: version(user) for user in seen} == seen
     assert set(seen.values()) == {f"{run}@1", f"{run}@2"}
+    with RunStore.open(url) as store:
+        playbooks = PlaybookSource(store, run, stable="1", canary=0.1)
+        newest = sum(playbooks.choose(None, f"user-{number}").version == 2 for number in range(5_000))
+    assert 400 < newest < 600
 
 
 def test_a_new_version_is_served_soon_after_its_commit(url: str, run: str, address: str) -> None:

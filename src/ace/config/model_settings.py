@@ -73,6 +73,25 @@ _SPECULATIVE_KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
+class EndpointSettings(Settings):
+    """One of several endpoints that serve the same model. One of twice the weight gets twice the requests."""
+
+    base_url: str
+    weight: float = Field(default=1.0, gt=0.0)
+    api_key_env: str | None = None
+    """The environment variable of its API key, where it is another than the model's."""
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _name_of_a_variable(cls, value: str | None) -> str | None:
+        return None if value is None else _checked_variable(value)
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_password_in_it(cls, value: str) -> str:
+        return _checked_address(value)
+
+
 class ModelSettings(Settings):
     """A model and the provider that serves it. Two equal ones share one engine.
 
@@ -88,6 +107,10 @@ class ModelSettings(Settings):
     base: str | None = None
     adapter: str | None = Field(default=None, min_length=1)
     base_url: str | None = None
+    endpoints: tuple[EndpointSettings, ...] = ()
+    """Several endpoints in place of `base_url`, with provider `openai`: each request goes to the least busy one."""
+    hedge_after_s: float | None = Field(default=None, gt=0.0)
+    """After so many seconds without an answer a second endpoint is asked, too. The first answer counts."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the API key. The key itself has no place in a config."""
     api_key_file: str | None = None
@@ -162,9 +185,7 @@ class ModelSettings(Settings):
     @field_validator("api_key_env")
     @classmethod
     def _name_of_a_variable(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-            raise refused("", HIDDEN, "the name of an environment variable, not the key itself")
-        return value
+        return _checked_variable(value)
 
     @field_validator("engine_args")
     @classmethod
@@ -182,19 +203,45 @@ class ModelSettings(Settings):
     @field_validator("base_url")
     @classmethod
     def _no_password_in_it(cls, value: str | None) -> str | None:
-        """The URL is stored with the run and shown, so it may hold no secret."""
-        if value is not None:
-            value = value.strip()
-            parts = urlsplit(value)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise refused("", value, "http://HOST:PORT/v1 or https://...")
-            if parts.username is not None or parts.query:
-                safe_url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-                raise refused("", "a URL with a password or a query", f"{safe_url}, and the key in api_key_file")
-            if parts.path.rstrip("/").endswith("/completions"):
-                address = value.rstrip("/").removesuffix("/completions").removesuffix("/chat")
-                raise refused("", value, f"the address that /chat/completions is added to: {address}")
-        return value
+        return None if value is None else _checked_address(value)
+
+    @model_validator(mode="after")
+    def _only_endpoints_are_balanced(self) -> Self:
+        if self.endpoints and self.provider != "openai":
+            raise refused("endpoints", _addresses(self), f"not supported with provider '{self.provider}'")
+        if self.endpoints and self.base_url is not None:
+            raise refused("base_url", self.base_url, "not supported with endpoints, which have addresses of their own")
+        if len(set(_addresses(self))) < len(self.endpoints):
+            raise refused("endpoints", _addresses(self), "each address once: weight gives one more of the requests")
+        if self.hedge_after_s is not None and len(self.endpoints) < 2:
+            raise refused("hedge_after_s", self.hedge_after_s, "not supported with less than two endpoints")
+        return self
+
+
+def _addresses(model: ModelSettings) -> list[str]:
+    return [endpoint.base_url for endpoint in model.endpoints]
+
+
+def _checked_variable(value: str) -> str:
+    """The name of an environment variable, refused where it is none."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise refused("", HIDDEN, "the name of an environment variable, not the key itself")
+    return value
+
+
+def _checked_address(value: str) -> str:
+    """An endpoint's URL. It is stored with the run and shown, so it may hold no secret."""
+    value = value.strip()
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise refused("", value, "http://HOST:PORT/v1 or https://...")
+    if parts.username is not None or parts.query:
+        safe_url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        raise refused("", "a URL with a password or a query", f"{safe_url}, and the key in api_key_file")
+    if parts.path.rstrip("/").endswith("/completions"):
+        address = value.rstrip("/").removesuffix("/completions").removesuffix("/chat")
+        raise refused("", value, f"the address that /chat/completions is added to: {address}")
+    return value
 
 
 def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:

@@ -88,7 +88,7 @@ def _path(loc: Sequence[str | int]) -> list[str | int]:
     """The location without the names that pydantic gives to the branches of a union."""
     path: list[str | int] = []
     for part in loc:
-        if path and _model_at(path) is None and _annotation_at(path) is not None and not _is_mapping(path):
+        if path and _model_at(path) is None and _annotation_at(path) is not None and not _is_container(path):
             continue
         path.append(part)
     return path
@@ -103,6 +103,8 @@ def _annotation_at(path: Sequence[str | int]) -> Any:
             annotation = _without_none(field.annotation) if field else None
         elif get_origin(annotation) is dict:
             annotation = get_args(annotation)[1]
+        elif get_origin(annotation) is tuple:
+            annotation = get_args(annotation)[0]
         else:
             return None
     return annotation
@@ -119,6 +121,10 @@ def _without_none(annotation: Any) -> Any:
 
 def _is_mapping(path: Sequence[str | int]) -> bool:
     return get_origin(_annotation_at(path)) is dict
+
+
+def _is_container(path: Sequence[str | int]) -> bool:
+    return get_origin(_annotation_at(path)) in (dict, tuple)
 
 
 def _model_at(path: Sequence[str | int]) -> type[BaseModel] | None:

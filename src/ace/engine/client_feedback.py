@@ -40,6 +40,8 @@ from ace.types import Sample, Score
 
 RIGHT_FROM = 0.5
 """Scores below this are wrong answers, where the client does not say."""
+AUTO_SIZE = 16
+"""Feedback of a batch with `batch_size: auto`."""
 POLL_S = 2.0
 FAILED_PAUSE_S = 30.0
 """How long a worker waits after the engine or the store failed."""
@@ -126,7 +128,8 @@ async def _work(context: RunContext, *, once: bool, wait_s: float) -> int:
 
 def _next_batch(context: RunContext, wait_s: float) -> Sequence[tuple[Exchange, Feedback]]:
     """The oldest pending feedback; nothing where it is too little to be worth a batch yet."""
-    size = context.settings.adaptation.batch_size
+    chosen = context.settings.adaptation.batch_size
+    size = AUTO_SIZE if chosen == "auto" else chosen
     pending = context.store.pending_feedback(context.run, size)
     if len(pending) < size and pending and (utcnow() - pending[0][0].created).total_seconds() < wait_s:
         return ()

@@ -132,6 +132,9 @@ def _summarise(context: RunContext, clock: Clock, started: float, status: RunSta
         ),
         engines={info.name: info.reason for info in engines},
         reason=reason,
+        endpoints=tuple(
+            figures for engine in context.bindings.engines for figures in getattr(engine, "endpoint_figures", ())
+        ),
     )
 
 

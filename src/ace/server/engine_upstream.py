@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ace.errors import AceError, ConfigError
 from ace.inference import Backend
@@ -14,6 +14,7 @@ from ace.server.openai_errors import ApiError, api_error
 from ace.server.upstream import UpstreamAnswer
 from ace.types import Completion, Message, Request, Sampling
 
+T = TypeVar("T")
 _READ = frozenset(
     ("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p")
 ) | {"seed", "stop", "response_format"}
@@ -72,23 +73,28 @@ def _request(body: Mapping[str, Any], provider: str) -> Request:
         raise ApiError(
             400, f"{name}: not supported with provider '{provider}'", code="unsupported_parameter", param=name
         )
-    given = {
-        "max_tokens": body.get("max_completion_tokens") or body.get("max_tokens"),
-        "temperature": body.get("temperature"),
-        "top_p": body.get("top_p"),
-        "seed": body.get("seed"),
-        "stop": (body["stop"],) if isinstance(body.get("stop"), str) else tuple(body.get("stop") or ()),
-    }
+    stop = body.get("stop") or ()
+    default = Sampling()
     try:
-        sampling = Sampling(**{name: value for name, value in given.items() if value is not None})
+        sampling = Sampling(
+            max_tokens=_given(body.get("max_completion_tokens"), _given(body.get("max_tokens"), default.max_tokens)),
+            temperature=_given(body.get("temperature"), default.temperature),
+            top_p=_given(body.get("top_p"), default.top_p),
+            seed=body.get("seed"),
+            stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        )
         messages = tuple(_message(message) for message in body["messages"])
     except (ConfigError, TypeError) as error:
         raise ApiError(400, str(error)) from error
     return Request(messages, sampling, schema=_schema(body.get("response_format")))
 
 
+def _given(value: Any, default: T) -> T:
+    return default if value is None else value
+
+
 def _message(message: Mapping[str, Any]) -> Message:
-    role = "system" if message["role"] == "developer" else message["role"]
+    role: Any = "system" if message["role"] == "developer" else message["role"]
     content = message.get("content")
     if isinstance(content, list) and any(part.get("type") != "text" for part in content):
         raise ApiError(400, "messages: parts other than text are not supported here", param="messages")

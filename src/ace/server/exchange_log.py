@@ -39,7 +39,7 @@ class _Report:
 
     feedback: Feedback
     exchange: Exchange | None
-    done: Callable[[FeedbackStatus | AceError], None]
+    done: Callable[[FeedbackStatus | AceError], object]
 
 
 class ExchangeLog:

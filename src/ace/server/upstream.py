@@ -101,7 +101,7 @@ async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         async for piece in response.content.iter_any():
             yield piece
     except (aiohttp.ClientError, TimeoutError) as error:
-        message = f"the model's endpoint broke off its answer: {error or type(error).__name__}"
+        message = f"the model's endpoint broke off its answer: {str(error) or type(error).__name__}"
         raise ApiError(502, message, kind="server_error", code="upstream_unavailable") from error
     finally:
         # A connection with a rest of an answer in it is of no more use.

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,12 +28,8 @@ _LEAST_PROMPT, _LEAST_SHARE = 2000, 0.35
 """A prompt of so many tokens by our estimate is cut where the server counts less than this share of them."""
 
 
-def create(settings: ModelSettings, reason: str) -> OpenAIBackend:
-    """A client for the endpoint; nothing is sent yet.
-
-    ConfigError if a hosted endpoint's key is neither in the environment nor in a file, or is none, and for arguments
-    that the client does not take.
-    """
+def connect(settings: ModelSettings, reason: str) -> OpenAIBackend:
+    """A client for the endpoint at `base_url`; nothing is sent yet. See `create`."""
     started = time.perf_counter()
     key = api_key(settings)
     if key is None and settings.base_url is None:
@@ -76,6 +72,8 @@ class OpenAIBackend:
         self._dialect = Dialect()
         self._proven: Dialect | None = None
         self._cuts = False
+        self.watch: Callable[[Mapping[str, str]], None] = lambda headers: None
+        """Called with the headers of each answer, in lower case."""
 
     async def complete(self, request: Request) -> Completion:
         """Ask until the server takes the request's form. Each other form is tried once."""
@@ -91,6 +89,16 @@ class OpenAIBackend:
                     dialect = other
                 else:
                     return self._learn(dialect, completion, self._estimate(request))
+
+    async def is_alive(self, timeout_s: float) -> bool:
+        """Whether the endpoint answers at all: not each has a list of models to show."""
+        try:
+            await self._client.models.list(timeout=timeout_s)
+        except openai.APIStatusError as error:
+            return error.status_code < 500
+        except openai.OpenAIError:
+            return False
+        return True
 
     def count_tokens(self, text: str) -> int:
         """An estimate: the endpoint's tokenizer is not known. One token for every four bytes, rounded up."""
@@ -126,6 +134,7 @@ class OpenAIBackend:
     async def _read(self, arguments: Mapping[str, Any]) -> StreamedAnswer:
         raw = self._client.chat.completions.with_streaming_response
         async with raw.create(**arguments) as response:
+            self.watch({name.lower(): value for name, value in response.headers.items()})
             try:
                 return await read_answer(self._bytes(response), lambda error: self._endpoint.failure(None, error))
             except TransientError as error:

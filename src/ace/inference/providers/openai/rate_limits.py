@@ -44,8 +44,21 @@ def requested_wait(headers: Mapping[str, str], text: str = "", *, now: float | N
     return None if wait is None else min(max(wait, 0.0), LONGEST_S)
 
 
+def exhausted_wait(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+    """Seconds until a limit that an answer's headers (in lower case) call used up is reset; None if none is."""
+    now = now if now is not None else _date(headers.get("date", "")) or time.time()
+    spent, _ = _resets(headers, now)
+    return min(max(0.0, *spent), LONGEST_S) if spent else None
+
+
 def _reset(headers: Mapping[str, str], now: float) -> float | None:
     """The reset of the limits on requests and tokens that are used up, else the first reset."""
+    spent, waits = _resets(headers, now)
+    return max(spent) if spent else min(waits, default=None)
+
+
+def _resets(headers: Mapping[str, str], now: float) -> tuple[list[float], list[float]]:
+    """Seconds until the reset of the limits that are used up, and of all limits."""
     waits: dict[str, float] = {}
     spent: list[float] = []
     for name, value in headers.items():
@@ -57,7 +70,7 @@ def _reset(headers: Mapping[str, str], now: float) -> float | None:
         left = headers.get(f"x-ratelimit-remaining-{kind}") or headers.get(f"anthropic-ratelimit-{kind}-remaining")
         if left is not None and (_seconds(left) or 0) <= 0:
             spent.append(wait)
-    return max(spent) if spent else min(waits.values(), default=None)
+    return spent, list(waits.values())
 
 
 def _delay(value: str, now: float) -> float | None:
