@@ -26,7 +26,7 @@ class PlaybookMiddleware(AgentMiddleware):  # type: ignore[misc] # the package i
 
     def __init__(self, playbook: PlaybookSource, *, report: Callable[[AgentAnswer], None] | None = None) -> None:
         super().__init__()
-        self.tools = []
+        self.tools: list[Any] = []
         self._current = playbook_of(playbook)
         self._report = report
 
