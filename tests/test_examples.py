@@ -21,6 +21,14 @@ ALONE = {
 }
 """The examples that need neither an engine nor an endpoint, and a part of their output."""
 HELPERS = {"scripted_desk.py"}
+WITH_PACKAGES = {
+    "dspy_program.py",
+    "inspect_task.py",
+    "langchain_agent.py",
+    "openai_client.py",
+    "verifiers_environment.py",
+}
+"""Examples with other packages: `tests/integrations/test_integration_examples.py` runs them."""
 
 
 def run_example(name: str, *arguments: str, folder: Path) -> str:
@@ -33,7 +41,13 @@ def run_example(name: str, *arguments: str, folder: Path) -> str:
 
 
 def test_every_example_is_tested() -> None:
-    assert {file.name for file in EXAMPLES.glob("*.py")} == {*ALONE, *HELPERS, "quickstart.py", "openai_endpoint.py"}
+    assert {file.name for file in EXAMPLES.glob("*.py")} == {
+        *ALONE,
+        *HELPERS,
+        *WITH_PACKAGES,
+        "quickstart.py",
+        "openai_endpoint.py",
+    }
 
 
 @pytest.mark.parametrize("name", ALONE)
