@@ -13,7 +13,8 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 
 from ace import Playbook
-from ace.integrations.langchain_middleware import AgentAnswer, PlaybookMiddleware
+from ace.integrations.answer_log import AgentAnswer
+from ace.integrations.langchain_middleware import PlaybookMiddleware
 from ace.playbook import Add, Delta, apply
 
 

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from ace.integrations.answer_log import AgentAnswer
 from ace.integrations.live_playbook import PlaybookSource, playbook_of
-
-
-@dataclass(frozen=True, slots=True)
-class AgentAnswer:
-    """The end of an agent's work: what it was asked, what it answered, with which version of the playbook."""
-
-    question: str
-    answer: str
-    playbook_version: int
 
 
 class PlaybookMiddleware(AgentMiddleware):  # type: ignore[misc] # the package is Any where it is not installed
