@@ -72,7 +72,7 @@ test-integrations: .venv-integrations/.ready ## the tests with other packages (M
 	.venv-integrations/bin/python -m pytest tests/integrations tests/engine/tracking --numprocesses 2 $(PYTEST_ARGS)
 
 site: .venv-site/.ready ## build the documentation site into build/site; broken links fail
-	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict
 
 audit: $(VENV)/.ready-dev ## look the pinned dependencies up in the advisory database
 	@$(BIN)/python scripts/audit.py $(VENV)

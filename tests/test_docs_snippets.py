@@ -91,3 +91,9 @@ def test_the_python_of_a_page_for_newcomers_runs(page: str, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert ("0% -> 100%" if page == "quickstart.md" else "1.0\n") in done.stdout
     assert "Tickets about " in done.stdout
+
+
+def test_every_page_is_in_the_sites_navigation() -> None:
+    nav = re.findall(r"^ +- .*: ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {page.name for page in DOCS.glob("*.md")} <= set(nav)
+    assert len(nav) == len(set(nav))
