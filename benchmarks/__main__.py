@@ -183,6 +183,19 @@ def credit(
     write_report(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
 
 
+@app.command("plan")
+def plan(
+    repetitions: Annotated[int, typer.Option(min=1, help="On how many micro worlds; the median counts.")] = 3,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """What `ace plan` expects of a run, against what the run takes."""
+    from benchmarks.plan_accuracy import measure_plan
+
+    write_report(measure_plan(repetitions=repetitions, seed=seed), json_path, markdown)
+
+
 @app.command("serve")
 def serve(
     clients: Annotated[int, typer.Option(min=1, help="How many ask at once.")] = 200,

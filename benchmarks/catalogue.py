@@ -51,6 +51,13 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
         {"trials": 2},
     ),
     Benchmark(
+        "plan",
+        "What `ace plan` expects, and what comes",
+        "benchmarks.plan_accuracy:measure_plan",
+        {"repetitions": 3},
+        ONCE,
+    ),
+    Benchmark(
         "serve",
         "`ace serve` under load",
         "benchmarks.serve_load:measure_serve",

@@ -60,7 +60,8 @@ class LoadRow:
 class ServeReport(Report):
     """The phases in order, and the server's resident memory by seconds since the load began.
 
-    `load` is the machine's load average before the first phase: what else runs takes its part of the latencies.
+    `cpu_ms` is the server's CPU time for one answer. `load` is the machine's load average before the first phase: what
+    else runs takes its part of the latencies.
     """
 
     rows: tuple[LoadRow, ...]
@@ -68,6 +69,7 @@ class ServeReport(Report):
     clients: int
     seconds: float
     seed: int
+    cpu_ms: float
     load: float
     machine: Machine
 
@@ -77,7 +79,7 @@ class ServeReport(Report):
         return float(served - (before + after) / 2)
 
     def to_markdown(self) -> str:
-        """What the server adds, then the phases, then its memory."""
+        """Show what the server adds, then the phases, then its memory."""
         rows = (
             (
                 row.name,
@@ -96,6 +98,7 @@ class ServeReport(Report):
             f"{self.clients} clients at once, a playbook of {BULLETS} bullets, streamed answers: first piece after "
             f"{FIRST_S:g} s, {CHUNKS} pieces in {CHUNKS * PAUSE_S:g} s. Added at the median: "
             f"{self.added('first_ms'):.1f} ms to the first piece, {self.added('whole_ms'):.1f} ms to the whole answer.",
+            f"CPU time of the server: {self.cpu_ms:.1f} ms an answer, {self.cpu_ms / (CHUNKS + 2):.2f} ms a piece. "
             f"Load average of the machine before: {self.load:.1f}.",
             table(columns, rows),
             table(("second", "server's memory MiB"), memory),
@@ -121,12 +124,14 @@ async def _measure(
     direct = [await _load("direct", upstream, "scripted", clients, seconds / 4)]
     memory: list[tuple[int, int]] = []
     watching = asyncio.create_task(_watch(pid, memory, seconds / 6))
+    before = _cpu_s(pid)
     served = await _load("ace serve", address, f"ace/{run}", clients, seconds)
+    cpu_ms = 1000 * (_cpu_s(pid) - before) / max(1, served.answers)
     watching.cancel()
     memory.append((round(seconds), _resident(pid)))
     direct.append(await _load("direct again", upstream, "scripted", clients, seconds / 4))
     rows = (direct[0], served, direct[1])
-    return ServeReport(rows, tuple(memory), clients, seconds, seed, load, Machine.here())
+    return ServeReport(rows, tuple(memory), clients, seconds, seed, cpu_ms, load, Machine.here())
 
 
 @dataclass(slots=True)
@@ -168,19 +173,19 @@ async def _client(
     body = {"model": model, "messages": [{"role": "user", "content": "Which desk?"}], "stream": True}
     number = 0
     while time.perf_counter() < until:
-        asked = time.perf_counter()
+        sent = time.perf_counter()
         try:
             async with session.post(f"{address}/chat/completions", json=body) as response:
                 first = 0.0
                 data = b""
                 async for piece in response.content.iter_any():
-                    first = first or time.perf_counter() - asked
+                    first = first or time.perf_counter() - sent
                     data += piece
                 if response.status != 200 or not data.endswith(b"data: [DONE]\n\n"):
                     raise aiohttp.ClientPayloadError(f"HTTP {response.status}: {data[:200]!r}")
                 request_id = response.headers.get("x-request-id")
             tally.first.append(first)
-            tally.whole.append(time.perf_counter() - asked)
+            tally.whole.append(time.perf_counter() - sent)
             number += 1
             if request_id and number % FEEDBACK_EVERY == 0:
                 feedback = {"request_id": request_id, "correct": False, "text": "the other desk"}
@@ -196,6 +201,12 @@ async def _watch(pid: int, memory: list[tuple[int, int]], every_s: float) -> Non
     while True:
         memory.append((round(time.perf_counter() - started), _resident(pid)))
         await asyncio.sleep(every_s)
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far, its children's left out."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> int:
@@ -270,8 +281,12 @@ def _answer_forever(port: int) -> None:
     """The scripted upstream, as a process."""
     app = web.Application(client_max_size=64 << 20)
     app.router.add_post("/v1/chat/completions", _stream)
-    app.router.add_get("/v1/models", lambda request: web.json_response({"object": "list", "data": []}))
+    app.router.add_get("/v1/models", _models)
     web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None, backlog=1024)
+
+
+async def _models(request: web.Request) -> web.StreamResponse:
+    return web.json_response({"object": "list", "data": []})
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:

@@ -48,9 +48,29 @@ def postgresql_server() -> Iterator[str]:
             shutil.chown(folder, user)
         folder.chmod(0o755)
         bin_folder = skip_without_postgresql()
-        initdb = [bin_folder / "initdb", "-D", folder / "data", "-U", "ace", "-A", "trust", "--no-sync", "-E", "UTF8"]
+        initdb: list[str | Path] = [
+            bin_folder / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "ace",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+        ]
         subprocess.run([*initdb, "--locale=C.UTF-8"], check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-        command = [bin_folder / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=", *_FAST]
+        command: list[str | Path] = [
+            bin_folder / "postgres",
+            "-D",
+            folder / "data",
+            "-k",
+            folder,
+            "-c",
+            "listen_addresses=",
+            *_FAST,
+        ]
         with (folder / "log").open("w") as log:
             server = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
         try:

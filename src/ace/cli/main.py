@@ -13,6 +13,7 @@ from ace.cli.commands import (
     doctor,
     experiment_commands,
     mcp_command,
+    plan_command,
     playbook_commands,
     quickstart,
     report_command,
@@ -43,6 +44,7 @@ app.command("show")(show_commands.show_run)
 app.command("report")(report_command.report)
 app.command("ui")(ui_command.ui)
 app.command("mcp")(mcp_command.mcp)
+app.command("plan")(plan_command.plan)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
 app.command("baselines")(experiment_commands.baselines)

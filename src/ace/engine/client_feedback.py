@@ -215,7 +215,7 @@ async def _reflect(
 
 
 def _is_right(exchange: Exchange, feedback: Feedback) -> bool | None:
-    """What the client says; else by its score, or an answer that is the expected one. None where that is open."""
+    """The verdict of the client; else by its score, or an answer that is the expected one. None where that is open."""
     if feedback.correct is not None:
         return feedback.correct
     if feedback.score is not None:

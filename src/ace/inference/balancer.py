@@ -12,9 +12,12 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """How long a circuit stays open: doubled with every trial that fails."""
 
 
+_COUNTS = ("answers", "failures", "limited", "hedges", "openings", "seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointFigures:
-    """What became of the requests to one endpoint. `seconds` are those of its answers, added up.
+    """Counts of the requests to one endpoint. `seconds` are those of its answers, added up.
 
     `failures` are answers that did not come, `limited` refusals for a rate limit, `hedges` second requests that it got
     because another endpoint was slow, and `openings` the times that its circuit opened.
@@ -45,7 +48,7 @@ class EndpointState:
 
     @property
     def is_open(self) -> bool:
-        """Whether its circuit is open: a single trial request decides whether it closes."""
+        """True if its circuit is open: a single trial request decides whether it closes."""
         return self.opened_until > 0
 
     @property
@@ -53,9 +56,6 @@ class EndpointState:
         """Its figures so far."""
         whole = {name: int(value) for name, value in self.counts.items() if name != "seconds"}
         return EndpointFigures(self.address, **whole, seconds=round(self.counts["seconds"], 3))
-
-
-_COUNTS = ("answers", "failures", "limited", "hedges", "openings", "seconds")
 
 
 class Balancer:

@@ -63,8 +63,8 @@ def add_feedback(connection: Connection, records: Sequence[Feedback]) -> tuple[F
         connection.execute(insert_new(connection.dialect, feedback), rows)
     stored: dict[str, Feedback] = {}
     for start in range(0, len(ids), _PARAMETERS):
-        known = select(*_FIELDS).where(feedback.c.request_id.in_(ids[start : start + _PARAMETERS]))
-        stored.update((row.request_id, _feedback(row)) for row in connection.execute(known))
+        stored_query = select(*_FIELDS).where(feedback.c.request_id.in_(ids[start : start + _PARAMETERS]))
+        stored.update((row.request_id, _feedback(row)) for row in connection.execute(stored_query))
     return tuple(_status(record, stored.get(record.request_id)) for record in records)
 
 

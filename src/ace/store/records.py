@@ -288,7 +288,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What became of an answer: `correct` or a `score` in [0, 1], a remark, and the answer that was `expected`.
+    """The outcome of an answer: `correct` or a `score` in [0, 1], a remark, and the answer that was `expected`.
 
     Whatever is not known is None, or empty. There is one for a request, equal to itself however often it is reported.
     """

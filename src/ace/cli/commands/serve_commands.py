@@ -167,15 +167,15 @@ def _settings(stored: object, store: str, config: Path | None, overrides: list[s
     return load_settings(None, overrides, base=base.model_dump(mode="json"))
 
 
-def _upstream(settings: RunSettings, given: object) -> tuple[Upstream, Backend | None]:
-    """What answers: the generator's model. A backend that is started here is returned, to be closed."""
+def _upstream(settings: RunSettings, backends: object) -> tuple[Upstream, Backend | None]:
+    """The upstream: the generator's model. A backend that is started here is returned, to be closed."""
     from ace.inference import create_backend
     from ace.server import EndpointUpstream, EngineUpstream
 
     name = settings.roles.generator.model
     model = settings.models[name]
-    if isinstance(given, dict):
-        return EngineUpstream(given[name]), None
+    if isinstance(backends, dict):
+        return EngineUpstream(backends[name]), None
     if model.provider == "openai":
         return EndpointUpstream(model), None
     backend = create_backend(model)

@@ -95,7 +95,7 @@ class OpenAIBackend:
         try:
             await self._client.models.list(timeout=timeout_s)
         except openai.APIStatusError as error:
-            return error.status_code < 500
+            return bool(error.status_code < 500)
         except openai.OpenAIError:
             return False
         return True

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ace.config import ModelSettings
 from ace.errors import ConfigError, TransientError
@@ -55,7 +56,7 @@ class EndpointPool:
         first = next(iter(backends.values()))
         self.info: BackendInfo = replace(first.info, device=", ".join(backends))
         for endpoint in self._balancer.endpoints:
-            self._backends[endpoint.address].watch = lambda headers, one=endpoint: self._heed(one, headers)
+            self._backends[endpoint.address].watch = partial(self._heed, endpoint)
 
     async def complete(self, request: Request) -> Completion:
         if self._hedge_after_s is None:
@@ -78,12 +79,12 @@ class EndpointPool:
             await backend.close()
 
     async def _ask(
-        self, request: Request, passed_over: Collection[str] = (), asked: list[EndpointState] | None = None
+        self, request: Request, passed_over: Collection[str] = (), chosen: list[EndpointState] | None = None
     ) -> Completion:
-        """Ask one endpoint. TransientError where it fails, at once to be repeated where another one may be asked."""
+        """Ask one endpoint. TransientError where it fails, at once to be repeated where another one may be chosen."""
         endpoint = await self._choose(passed_over)
-        if asked is not None:
-            asked.append(endpoint)
+        if chosen is not None:
+            chosen.append(endpoint)
         started = time.perf_counter()
         settled = False
         try:
@@ -105,7 +106,7 @@ class EndpointPool:
                 self._balancer.dropped(endpoint)
 
     async def _choose(self, passed_over: Collection[str]) -> EndpointState:
-        """Wait until an endpoint may be asked. One whose circuit is open must first show that it is there.
+        """Wait until an endpoint may be chosen. One whose circuit is open must first show that it is there.
 
         TransientError where all circuits are open and stay open over the shortest of their pauses.
         """
@@ -122,7 +123,7 @@ class EndpointPool:
             await asyncio.sleep(max(self._balancer.wait_s(), LEAST_PAUSE_S))
 
     async def _is_there(self, endpoint: EndpointState) -> bool:
-        """Whether the endpoint of a trial answers at all, so that no request is spent on one that does not."""
+        """Return True if the endpoint of a trial answers at all, so that no request is spent on one that does not."""
         try:
             alive = await self._backends[endpoint.address].is_alive(PROBE_S)
         except BaseException:
@@ -134,13 +135,13 @@ class EndpointPool:
 
     async def _hedged(self, request: Request, after_s: float) -> Completion:
         """Ask a second endpoint where the first is slow. The first answer counts, and the other request is given up."""
-        asked: list[EndpointState] = []
-        first = asyncio.create_task(self._ask(request, (), asked))
+        chosen: list[EndpointState] = []
+        first = asyncio.create_task(self._ask(request, (), chosen))
         tasks = [first]
         try:
             await asyncio.wait(tasks, timeout=after_s)
-            if not first.done() and asked and len(self._backends) > 1:
-                second = asyncio.create_task(self._second(request, asked[0].address))
+            if not first.done() and chosen and len(self._backends) > 1:
+                second = asyncio.create_task(self._second(request, chosen[0].address))
                 tasks.append(second)
             return await _first_success(tasks)
         finally:
@@ -149,11 +150,11 @@ class EndpointPool:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _second(self, request: Request, first: str) -> Completion:
-        asked: list[EndpointState] = []
+        chosen: list[EndpointState] = []
         try:
-            return await self._ask(request, (first,), asked)
+            return await self._ask(request, (first,), chosen)
         finally:
-            for endpoint in asked:
+            for endpoint in chosen:
                 self._balancer.hedged(endpoint)
 
     def _heed(self, endpoint: EndpointState, headers: Mapping[str, str]) -> None:
