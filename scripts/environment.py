@@ -48,12 +48,12 @@ def main(venv: Path, extras: list[str]) -> None:
             "pip",
             "install",
             "--quiet",
-            "--compile-bytecode",
             "--python",
             python,
             "--editable",
             f"{ROOT}[{','.join(extras)}]",
         ),
+        *(["--compile-bytecode"] if "cpu" in extras else []),  # pays where an engine is started again and again
         *constraints(venv, extras),
         *([] if has_cpu_torch(settings) else ["--torch-backend", "cpu"]),
         environment=uv_environment(settings),

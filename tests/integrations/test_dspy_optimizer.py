@@ -15,7 +15,8 @@ pytestmark = pytest.mark.filterwarnings("default")  # what the package warns of 
 
 dspy = pytest.importorskip("dspy")
 
-from ace.integrations.dspy_optimizer import ACE, BackendEngine  # noqa: E402 - it needs the package
+from ace.integrations.dspy_models import BackendEngine  # noqa: E402 - it needs the package
+from ace.integrations.dspy_optimizer import ACE  # noqa: E402
 
 RULE = "The sky is blue."
 
