@@ -24,9 +24,19 @@ RULE = "The sky is blue."
 def respond(request: Any) -> str:
     """Knows the colour where a note says it; breaks on 'sea'."""
     system = request.system if isinstance(request.system, str) else "".join(part.text for part in request.system)
+    if "Reply with a JSON object" in request.messages[-1].text:
+        return critic(system, request.messages[-1].text)
     if "the sea" in request.messages[-1].text:
         raise ValueError("no sea")
     return f"[[ ## colour ## ]]\n{'blue' if RULE in system else 'green'}\n\n[[ ## completed ## ]]"
+
+
+def critic(system: str, text: str) -> str:
+    """Reflects and curates, as a chat model does: with words around the JSON."""
+    if '"operations"' in text:
+        add = {"type": "ADD", "section": "Strategies and hard rules", "content": RULE}
+        return "Here it is: " + json.dumps({"operations": [] if RULE in system else [add]})
+    return "Here it is: " + json.dumps({"key_insight": RULE})
 
 
 class Engine:
@@ -62,19 +72,27 @@ def examples(*things: str) -> list[Any]:
 
 
 def test_the_metrics_feedback_reaches_the_reflector_and_the_playbook_the_program(program: Any, tmp_path: Path) -> None:
-    critic = ace.ScriptedBackend(reflect)
-    optimizer = ACE(metric, reflection=critic, store=f"sqlite:///{tmp_path}/ace.db")
+    reflector = ace.ScriptedBackend(reflect)
+    optimizer = ACE(metric, reflection=reflector, store=f"sqlite:///{tmp_path}/ace.db")
     compiled = optimizer.compile(program, trainset=examples("the sky", "a blue bird"))
     assert program(thing="the sky", time="noon").colour == "green"
     assert compiled(thing="the sky", time="noon").colour == "blue"
-    assert "thing: the sky\ntime: noon" in critic.requests[0].messages[-1].content
-    assert "Look up." in critic.requests[0].messages[-1].content
+    asked = [request.messages[-1].content for request in reflector.requests]
+    assert any("thing: the sky\ntime: noon" in text and "Look up." in text for text in asked)
     assert compiled.signature.instructions.startswith("Name the colour.\n\n")
     assert [bullet.content for bullet in compiled.ace_result.playbook.bullets] == [RULE]
     compiled.save(tmp_path / "program.json")
     loaded = dspy.Predict(dspy.Signature("thing, time -> colour", "Name the colour."))
     loaded.load(tmp_path / "program.json")
     assert loaded(thing="the sky", time="noon").colour == "blue"
+
+
+def test_the_configured_model_reflects_and_curates_too(program: Any, tmp_path: Path) -> None:
+    optimizer = ACE(metric, store=f"sqlite:///{tmp_path}/ace.db")
+    compiled = optimizer.compile(program, trainset=examples("the sky", "a blue bird"))
+    assert compiled(thing="the sky", time="noon").colour == "blue"
+    tokens = compiled.ace_result.summary.tokens
+    assert tokens["reflector"].prompt > 0 and tokens["curator"].completion > 0
 
 
 def test_an_example_on_which_the_program_breaks_is_a_failed_sample(program: Any, tmp_path: Path) -> None:

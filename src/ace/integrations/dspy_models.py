@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -25,12 +26,13 @@ class LMBackend:
         started = time.perf_counter()
         sampling = request.sampling
         lm_request = dspy.lm15.Request(
+            model=self.info.model,
             system=next((m.content for m in request.messages if m.role == "system"), None),
             messages=[_LM_MESSAGES[m.role](m.content) for m in request.messages if m.role != "system"],
             config=dspy.lm15.Config(max_tokens=sampling.max_tokens, temperature=sampling.temperature),
         )
         try:
-            response = await self._lm.acall(lm_request)
+            response = await asyncio.to_thread(self._lm, lm_request)  # not all engines of DSPy have an async side
         except Exception as error:  # whatever its provider raises
             raise TransientError(f"{self.info.model}: {error!r}") from error
         usage = response.usage
