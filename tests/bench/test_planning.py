@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import perfect, settings
+from micro_runs import micro_backend, settings
 from typer.testing import CliRunner
 
 from ace.bench.hardware.model_cost import ModelCost
@@ -70,7 +70,7 @@ def test_an_endpoint_answers_so_many_calls_at_once() -> None:
 
 def played(folder: Path, **changes: Any) -> tuple[RunSettings, RunSummary]:
     chosen = settings(folder, **{"cache": "none", "task__micro__train": 24, "task__micro__terms": 10, **changes})
-    return chosen, asyncio.run(run(chosen, backends={"main": perfect()}))
+    return chosen, asyncio.run(run(chosen, backends={"main": micro_backend()}))
 
 
 def test_the_plan_of_a_run_like_its_pilot_has_the_pilot_s_calls(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from endpoint import Body, Handler, serving
-from players import cast, perfect, settings
+from micro_runs import all_roles, micro_backend, settings
 
 from ace.engine import run
 from ace.store import RunStore
@@ -31,7 +31,7 @@ RULE = "Whatever is asked twice is answered once."
 def finished(tmp_path: Path) -> str:
     """A finished run in `ace.db` of the folder."""
     changes: dict[str, Any] = {"evaluation": {"before": False, "after": False}}
-    return asyncio.run(run(settings(tmp_path, **changes), backends=cast(perfect()))).run
+    return asyncio.run(run(settings(tmp_path, **changes), backends=all_roles(micro_backend()))).run
 
 
 def talk(server: object, work: Callable[[Any], Awaitable[None]]) -> None:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from players import cast, perfect, settings
+from micro_runs import all_roles, micro_backend, settings
 
 from ace.engine import Event, RunSummary, run
 from ace.engine.events import TrackerFailed
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # what the packages warn of 
 
 def go(folder: Path, **changes: object) -> tuple[RunSummary, list[TrackerFailed]]:
     events: list[Event] = []
-    work = run(settings(folder, **changes), backends=cast(perfect()), listener=events.append)
+    work = run(settings(folder, **changes), backends=all_roles(micro_backend()), listener=events.append)
     return asyncio.run(work), [event for event in events if isinstance(event, TrackerFailed)]
 
 
@@ -61,7 +61,7 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run(tmp_path: Path, monkeypatc
     first, _ = go(tmp_path, budget={"calls": 8}, **changes)
     assert first.status == "budget"
     again = settings(tmp_path, **changes)
-    second = asyncio.run(run(again, backends=cast(perfect()), resume=first.run))
+    second = asyncio.run(run(again, backends=all_roles(micro_backend()), resume=first.run))
     assert second.status == "done"
     client = mlflow.MlflowClient(tracking_uri=uri)
     (only,) = client.search_runs([client.get_experiment_by_name("ace").experiment_id])

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from endpoint import Body, Handler
 from endpoint import serving as endpoint_of
-from players import role_of, settings
+from micro_runs import role_of, settings
 
 from ace.engine import run as run_settings
 from ace.engine.client_feedback import learn_from_feedback

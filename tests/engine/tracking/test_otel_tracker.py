@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, perfect, settings
+from micro_runs import all_roles, micro_backend, settings
 
 from ace.engine import Event, RunSummary, run
 from ace.engine.events import TrackerFailed
@@ -78,7 +78,7 @@ def collector(status: int) -> Iterator[tuple[str, list[bytes]]]:
 
 def go(folder: Path, backend: ScriptedBackend | None = None, **changes: object) -> tuple[RunSummary, list[Event]]:
     events: list[Event] = []
-    work = run(settings(folder, **changes), backends=cast(backend or perfect()), listener=events.append)
+    work = run(settings(folder, **changes), backends=all_roles(backend or micro_backend()), listener=events.append)
     return asyncio.run(work), events
 
 
@@ -105,7 +105,7 @@ def test_each_call_is_a_span_below_the_run(tmp_path: Path, spans: InMemorySpanEx
 
 
 def test_no_text_of_a_prompt_or_an_answer_is_in_a_span(tmp_path: Path, spans: InMemorySpanExporter) -> None:
-    backend = perfect()
+    backend = micro_backend()
     go(tmp_path, backend, tracking={"otel": {}})
     values = {str(value) for span in spans.get_finished_spans() for value in (span.attributes or {}).values()}
     texts = {message.content for request in backend.requests for message in request.messages}
