@@ -1,4 +1,4 @@
-"""`models:` - the models of a run, and what serves each."""
+"""`models:` - the models of a run and their providers."""
 
 from __future__ import annotations
 
@@ -125,17 +125,17 @@ class ModelSettings(Settings):
     speculative: SpeculativeSettings = SpeculativeSettings()
     compile: bool | Literal["auto"] = "auto"
     replicas: int = Field(default=1, ge=1, le=64)
-    """How many engines of this model answer side by side, each in a process of its own: on GPUs of its own where there
+    """Number of engines of this model, each in a process of its own: on GPUs of its own where there
     are enough, on a CPU with its part of the cores. More than one pays where one leaves GPUs or cores idle."""
     max_retries: int = Field(default=4, ge=0)
-    """How often a call is repeated that failed for a passing reason (HTTP 429, 5xx, no connection)."""
+    """Repetitions of a call that failed for a passing reason (HTTP 429, 5xx, no connection)."""
     max_restarts: int = Field(default=4, ge=0)
-    """How often an engine in this process is started again after it died."""
+    """Restarts of an engine in this process after it died."""
     timeout_s: float = Field(default=600.0, gt=0)
     """The longest that one answer of an endpoint may take, and an engine of this process may be silent."""
     max_concurrency: int = Field(default=64, ge=1)
     warm: bool = True
-    """Whether an engine that `ace serve-engine` keeps warm for these settings is used, where there is one."""
+    """Use an engine that `ace serve-engine` keeps warm for these settings, where there is one."""
     price: PriceSettings | None = None
 
     @field_validator("speculative", mode="before")
