@@ -12,6 +12,7 @@ import pytest
 from endpoint import Body, Endpoint, Handler
 from endpoint import serving as endpoint_of
 
+from ace.config import ModelSettings
 from ace.inference import ScriptedBackend
 from ace.store import RunStore
 
@@ -22,7 +23,7 @@ pytest.importorskip("fastapi")
 import openai
 from serving import advice, commit_version, make_run, serving
 
-from ace.server import EngineUpstream, KeySettings, PlaybookSource
+from ace.server import EndpointUpstream, EngineUpstream, KeySettings, PlaybookSource
 
 QUESTION = [{"role": "user", "content": "Why?"}]
 TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
@@ -64,7 +65,17 @@ def address(url: str, run: str, endpoint: Endpoint) -> Iterator[str]:
 
 
 def client(address: str, key: str = "none") -> Any:
-    return openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0)
+    return openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0, http_client=_HTTP)
+
+
+_HTTP = openai.DefaultHttpxClient()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def connections() -> Iterator[None]:
+    """All clients share their connections, which are closed at the end."""
+    yield
+    _HTTP.close()
 
 
 def test_the_playbook_stands_in_front_of_the_client_s_messages(address: str, run: str, endpoint: Endpoint) -> None:
@@ -250,3 +261,22 @@ def test_a_model_in_process_answers_whole_and_streamed(url: str, run: str) -> No
     assert caught.value.param == "tools"
     assert whole.choices[0].message.content == text
     assert json.loads(text) == [advice("first", "second").as_system_prompt(), "Why?"]
+
+
+def test_several_endpoints_share_the_requests_and_stand_in_for_each_other(url: str, run: str) -> None:
+    def broken(handler: Handler, body: Body) -> None:
+        handler.fail(503)
+
+    with endpoint_of(answer) as gone:
+        away = gone.url
+    with endpoint_of(broken) as bad, endpoint_of(answer) as good:
+        endpoints = [{"base_url": one} for one in (away, bad.url, good.url)]
+        model = ModelSettings.model_validate({"provider": "openai", "model": "m", "endpoints": endpoints})
+        with serving(url, run, EndpointUpstream(model)) as address:
+            assert httpx.get(f"{address}/readyz").status_code == 200
+            for _ in range(8):
+                client(address).chat.completions.create(model=f"ace/{run}", messages=QUESTION)
+            metrics = httpx.get(f"{address}/metrics").text
+    assert f'ace_endpoint_requests{{endpoint="{good.url}",kind="answers"}} 8.0' in metrics
+    assert f'ace_endpoint_requests{{endpoint="{away}",kind="openings"}} 1.0' in metrics
+    assert len(bad.bodies) < 8

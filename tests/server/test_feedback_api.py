@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from endpoint import Body, Handler
 from endpoint import serving as endpoint_of
 from micro_runs import role_of, settings
@@ -29,7 +30,7 @@ from ace.errors import ConfigError, TransientError
 from ace.inference import ScriptedBackend
 from ace.store import RunStore
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
-from ace.types import Request
+from ace.types import Message, Request
 
 pytest.importorskip("openai")
 pytest.importorskip("aiohttp")
@@ -112,9 +113,9 @@ def test_feedback_on_an_answer_from_elsewhere_brings_it_along(url: str, run: str
 
 
 @contextmanager
-def serve_process(url: str, run: str, upstream: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def serve_process(url: str, run: str, upstream: str, port: int, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     """`ace serve` as a user starts it, ready for requests."""
-    command = [sys.executable, "-m", "ace", "serve", run, "--store", url, "--port", str(port)]
+    command = [sys.executable, "-m", "ace", "serve", run, "--store", url, "--port", str(port), *more]
     model = ["--set", "models.main.provider=openai", "--set", f"models.main.base_url={upstream}"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "OPENAI_API_KEY": "none"}
     process = subprocess.Popen([*command, *model], env=environment, stderr=subprocess.PIPE)
@@ -250,3 +251,35 @@ def test_a_run_that_is_not_done_is_no_run_to_learn_for(tmp_path: Path) -> None:
         store.acquire(run)
     with pytest.raises(ConfigError, match="a run that is done; this one is running"):
         asyncio.run(learn_from_feedback(chosen, run, once=True, backends={"main": ScriptedBackend(reflecting)}))
+
+
+def test_a_server_that_learns_serves_what_it_learned(tmp_path: Path) -> None:
+    chosen, run = learned_run(tmp_path)
+    url = f"sqlite:///{tmp_path}/ace.db"
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+
+    def play(handler: Handler, body: Body) -> None:
+        messages = tuple(Message(message["role"], message["content"]) for message in body["messages"])
+        if len(messages) > 1 and messages[-1].content != "Why?":
+            handler.stream(reflecting(Request(messages)))
+        else:
+            answer(handler, body)
+
+    with endpoint_of(play) as endpoint:
+        config = tmp_path / "learn.yaml"
+        values = chosen.model_dump(mode="json")
+        values["models"]["main"] |= {"provider": "openai", "base_url": endpoint.url}
+        config.write_text(yaml.safe_dump(values))
+        with serve_process(url, run, endpoint.url, port, "--learn", str(config)) as process:
+            for _ in range(values["adaptation"]["batch_size"]):
+                report(address, ask(address, run), correct=False, text="EXPECTED-yes ")
+            while len(httpx.get(f"{address}/v1/models").json()["data"]) < 3 and process.poll() is None:
+                time.sleep(0.1)
+            ask(address, run)
+            assert "say better words" in endpoint.bodies[-1]["messages"][0]["content"]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+    with RunStore.open(url) as store:
+        assert store.pending_feedback(run) == ()
+        assert store.run(run).owner is None  # the worker is gone, too

@@ -100,7 +100,10 @@ async def learn_from_feedback(
                 with contextlib.closing(BlockingPool(inputs.task)) as pool:
                     embedder = create_embedder(settings.playbook.dedup)
                     context = open_context(run, settings, inputs, store, bindings, embedder, pool, listener)
-                    return await _work(context, once=once, wait_s=0.0 if once else wait_s)
+                    try:
+                        return await _work(context, once=once, wait_s=0.0 if once else wait_s)
+                    finally:
+                        context.calls.flush()
         finally:
             store.release(run)
 

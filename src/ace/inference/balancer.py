@@ -86,6 +86,15 @@ class Balancer:
         chosen.running += 1
         return chosen
 
+    def force(self, passed_over: Collection[str] = ()) -> EndpointState | None:
+        """Return the endpoint that may be asked first, though it may not be yet. None where all are passed over."""
+        left = [endpoint for endpoint in self.endpoints if endpoint.address not in passed_over]
+        if not left:
+            return None
+        chosen = min(left, key=lambda endpoint: max(endpoint.limited_until, endpoint.opened_until))
+        chosen.running += 1
+        return chosen
+
     def wait_s(self) -> float:
         """Seconds until an endpoint may be asked again; 0 where one may be asked now, or waits for its trial."""
         now = self._clock()

@@ -35,7 +35,7 @@ LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 
 
 @dataclass(slots=True)
-class _Asked:
+class _RunningRequest:
     """A request under way."""
 
     request: ChatRequest
@@ -78,6 +78,7 @@ class Server:
             sent = time.perf_counter()
             self.metrics.sent(sent - arrived)
             answer = await self.upstream.chat(body, request_id)
+            limits.callback(answer.done)
             self.metrics.answered(client.name, answer.status, served.name, time.perf_counter() - sent)
         except BaseException as error:
             limits.close()
@@ -85,9 +86,9 @@ class Server:
                 status = (error if isinstance(error, ApiError) else api_error(error)).status
                 self.metrics.refused(client.name, status)
             raise
-        asked = _Asked(chat, client, arrived, request_id, served)
+        running = _RunningRequest(chat, client, arrived, request_id, served)
         headers = {**answer.headers, VERSION_HEADER: served.name, REQUEST_ID_HEADER: request_id}
-        pieces = self._logged(asked, answer, limits)
+        pieces = self._logged(running, answer, limits)
         if chat.streams and answer.status == 200:
             return _Stream(pieces, limits, headers)
         whole = b"".join([piece async for piece in pieces])
@@ -105,17 +106,17 @@ class Server:
     async def feedback(self, request: Request) -> Response:
         """POST /v1/feedback. Answers when the feedback is on disk."""
         self._client(request)
-        given = FeedbackRequest.parse(await _body(request))
-        exchange = given.exchange(self.playbooks.run, self.playbooks.stable)
-        status = await self.log.report(given.feedback(), exchange)
+        reported = FeedbackRequest.parse(await _body(request))
+        exchange = reported.exchange(self.playbooks.run, self.playbooks.stable)
+        status = await self.log.report(reported.feedback(), exchange)
         if status == "unknown":
-            message = f"request_id: no request '{given.request_id}'; with question and answer it needs none"
+            message = f"request_id: no request '{reported.request_id}'; with question and answer it needs none"
             raise ApiError(404, message, code="request_not_found", param="request_id")
         if status == "conflict":
-            message = f"request_id: there is other feedback on '{given.request_id}' already"
+            message = f"request_id: there is other feedback on '{reported.request_id}' already"
             raise ApiError(409, message, code="feedback_exists", param="request_id")
-        self.metrics.fed_back(given.correct)
-        return JSONResponse({"object": "feedback", "request_id": given.request_id, "status": status})
+        self.metrics.fed_back(reported.correct)
+        return JSONResponse({"object": "feedback", "request_id": reported.request_id, "status": status})
 
     async def readiness(self) -> Response:
         """GET /readyz: whether requests should come here."""
@@ -128,7 +129,8 @@ class Server:
     def render_metrics(self) -> Response:
         """GET /metrics."""
         playbooks = self.playbooks
-        text = self.metrics.render(stable=playbooks.stable, newest=playbooks.newest, dropped=self.log.dropped)
+        figures = self.upstream.endpoint_figures
+        text = self.metrics.render(figures, stable=playbooks.stable, newest=playbooks.newest, dropped=self.log.dropped)
         return Response(text, media_type=CONTENT_TYPE)
 
     async def follow_versions(self) -> None:
@@ -162,7 +164,7 @@ class Server:
         return await asyncio.to_thread(self.playbooks.choose, pin, ""), model
 
     async def _logged(
-        self, asked: _Asked, answer: UpstreamAnswer, limits: contextlib.ExitStack
+        self, running: _RunningRequest, answer: UpstreamAnswer, limits: contextlib.ExitStack
     ) -> AsyncIterator[bytes]:
         """The answer's pieces. When they end, the exchange goes to the log and the request no longer counts."""
         pieces: list[bytes] = []
@@ -172,7 +174,7 @@ class Server:
                 yield piece
         finally:
             if answer.status == 200:
-                self.log.add(lambda: _exchange(asked, b"".join(pieces)))
+                self.log.add(lambda: _exchange(running, b"".join(pieces)))
             limits.close()
 
 
@@ -249,16 +251,16 @@ async def _body(request: Request) -> bytes:
     return b"".join(pieces)
 
 
-def _exchange(asked: _Asked, body: bytes) -> Exchange | None:
+def _exchange(running: _RunningRequest, body: bytes) -> Exchange | None:
     """The exchange to store. One without a playbook tells nothing about one."""
-    if asked.served.version is None:
+    if running.served.version is None:
         return None
-    answer = answer_text(body, streamed=asked.request.streams)
+    answer = answer_text(body, streamed=running.request.streams)
     return Exchange(
-        request_id=asked.request_id,
-        run=asked.served.run,
-        version=asked.served.version,
-        question=asked.request.question(),
+        request_id=running.request_id,
+        run=running.served.run,
+        version=running.served.version,
+        question=running.request.question(),
         answer=answer,
-        model=asked.request.model,
+        model=running.request.model,
     )

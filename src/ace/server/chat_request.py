@@ -50,7 +50,7 @@ class ChatRequest:
 
     @property
     def streams(self) -> bool:
-        """Whether the answer is to come as server-sent events."""
+        """True if the answer is to come as server-sent events."""
         return self.body.get("stream") is True
 
     @property

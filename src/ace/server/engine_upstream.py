@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ace.errors import AceError, ConfigError
 from ace.inference import Backend
+from ace.inference.balancer import EndpointFigures
 from ace.server.chat_request import text_of
 from ace.server.openai_errors import ApiError, api_error
 from ace.server.upstream import UpstreamAnswer
@@ -40,6 +41,10 @@ class EngineUpstream:
     @property
     def model(self) -> str:
         return self._backend.info.name
+
+    @property
+    def endpoint_figures(self) -> tuple[EndpointFigures, ...]:
+        return ()
 
     async def chat(self, body: Mapping[str, Any], request_id: str) -> UpstreamAnswer:
         if body["model"] != self.model:
@@ -77,9 +82,11 @@ def _request(body: Mapping[str, Any], provider: str) -> Request:
     default = Sampling()
     try:
         sampling = Sampling(
-            max_tokens=_given(body.get("max_completion_tokens"), _given(body.get("max_tokens"), default.max_tokens)),
-            temperature=_given(body.get("temperature"), default.temperature),
-            top_p=_given(body.get("top_p"), default.top_p),
+            max_tokens=_value_or(
+                body.get("max_completion_tokens"), _value_or(body.get("max_tokens"), default.max_tokens)
+            ),
+            temperature=_value_or(body.get("temperature"), default.temperature),
+            top_p=_value_or(body.get("top_p"), default.top_p),
             seed=body.get("seed"),
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
         )
@@ -89,7 +96,7 @@ def _request(body: Mapping[str, Any], provider: str) -> Request:
     return Request(messages, sampling, schema=_schema(body.get("response_format")))
 
 
-def _given(value: Any, default: T) -> T:
+def _value_or(value: Any, default: T) -> T:
     return default if value is None else value
 
 

@@ -27,7 +27,7 @@ PAUSE_S = 0.2
 """How long exchanges wait for others to share their transaction."""
 MOST_WAITING = 20_000
 """Exchanges that wait for a store that cannot be written; those beyond are dropped, and counted."""
-KEPT = timedelta(days=30)
+RETENTION = timedelta(days=30)
 """Exchanges without feedback are removed after this."""
 _TRIM_S = 3600.0
 _log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class ExchangeLog:
                 self._trim()
 
     def _next_group(self) -> tuple[list[Exchange], list[_Report], bool]:
-        """What has come. Exchanges alone wait a moment for more; feedback does not wait."""
+        """Wait for the next group. Exchanges alone wait a moment for more; feedback does not wait."""
         exchanges: list[Exchange] = []
         reports: list[_Report] = []
         deadline: float | None = None
@@ -142,7 +142,7 @@ class ExchangeLog:
         if time.monotonic() - self._trimmed > _TRIM_S:
             self._trimmed = time.monotonic()
             with contextlib.suppress(StoreError):
-                self._store.trim_exchanges(utcnow() - KEPT)
+                self._store.trim_exchanges(utcnow() - RETENTION)
 
 
 def answer_text(body: bytes, *, streamed: bool) -> str:

@@ -13,7 +13,7 @@ _LONGEST = 1_000_000
 
 
 class FeedbackRequest(BaseModel):
-    """What became of the answer to `request_id`. `question` and `answer` are for answers that this server did not give.
+    """The outcome of the answer to `request_id`. `question` and `answer` are for answers that this server did not give.
 
     At least one of `correct`, `score`, `text` and `expected` is there.
     """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from ace.inference.balancer import EndpointFigures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -32,6 +34,12 @@ class ServerMetrics:
         self._running = Gauge("ace_requests_running", "Chat completions under way.", registry=self._registry)
         self._versions = Gauge(
             "ace_playbook_version", "The playbook versions that are served.", ("channel",), registry=self._registry
+        )
+        self._endpoints = Gauge(
+            "ace_endpoint_requests",
+            "Requests to an endpoint, by what came of them.",
+            ("endpoint", "kind"),
+            registry=self._registry,
         )
         self._dropped = Gauge(
             "ace_exchanges_dropped", "Exchanges lost because the store could not be written.", registry=self._registry
@@ -73,8 +81,11 @@ class ServerMetrics:
         """Feedback was stored."""
         self._feedback.labels({True: "right", False: "wrong", None: "unknown"}[correct]).inc()
 
-    def render(self, *, stable: int, newest: int, dropped: int) -> bytes:
-        """All figures in Prometheus' text format."""
+    def render(self, endpoints: Iterable[EndpointFigures], *, stable: int, newest: int, dropped: int) -> bytes:
+        """All figures in Prometheus' text format, with those of the upstream's `endpoints`."""
+        for figures in endpoints:
+            for name in ("answers", "failures", "limited", "openings"):
+                self._endpoints.labels(figures.address, name).set(getattr(figures, name))
         self._versions.labels("stable").set(stable)
         self._versions.labels("newest").set(newest)
         self._dropped.set(dropped)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from ace.errors import RunNotFoundError
-from ace.store import feedback, queries, run_ids
+from ace.store import feedback_queries, queries, run_ids
 from ace.store.database import Database, store_errors
 from ace.store.records import (
     BatchInfo,
@@ -170,7 +170,7 @@ class RunReader:
         A batch has learned from it where one of its outcomes has the request's id as its sample.
         """
         with self._reading(run_id) as connection:
-            return feedback.pending(connection, run_id, limit)
+            return feedback_queries.pending(connection, run_id, limit)
 
     @contextmanager
     def _reading(self, run_id: str | None = None) -> Iterator[Connection]:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, insert, select, update
 
-from ace.store import feedback as feedback_table
-from ace.store import inserts, lease, run_ids, schema
+from ace.store import feedback_queries, inserts, lease, run_ids, schema
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
 from ace.store.migrations import migrate
 from ace.store.records import (
@@ -197,13 +196,13 @@ class RunStore(RunReader):
         Needs no ownership of the runs. Returns a status for each feedback. Repeating a call changes nothing.
         """
         with self._writing() as connection:
-            feedback_table.add_exchanges(connection, exchanges)
-            return feedback_table.add_feedback(connection, feedback)
+            feedback_queries.add_exchanges(connection, exchanges)
+            return feedback_queries.add_feedback(connection, feedback)
 
     def trim_exchanges(self, before: datetime) -> int:
         """Remove the exchanges from before then on which there is no feedback. Returns their number."""
         with self._writing() as connection:
-            return feedback_table.trim_exchanges(connection, before)
+            return feedback_queries.trim_exchanges(connection, before)
 
     def finish_run(
         self,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.inference import Backend
     from ace.server import Server, Upstream
+    from ace.store import Run
 
 Config = Annotated[
     Path | None,
@@ -85,9 +86,9 @@ def serve(
     clients = None if keys is None else read_keys(keys)
     opened = RunStore.open(store, create=False)
     identity = opened.resolve(run)
-    settings = _settings(opened.run(identity).settings, store, config, overrides)
+    settings = _settings(opened.run(identity), store, config, overrides)
     if learn_config is not None:
-        _settings({}, store, learn_config, [])
+        _settings(opened.run(identity), store, learn_config, [])
     playbooks = PlaybookSource(opened, identity, stable=stable, canary=canary)
 
     async def work() -> None:
@@ -138,7 +139,7 @@ def learn(
 
     with RunStore.open(store, create=False) as opened:
         identity = opened.resolve(run)
-        settings = _settings(opened.run(identity).settings, store, config, overrides)
+        settings = _settings(opened.run(identity), store, config, overrides)
 
     async def work() -> int:
         with progress_view(message_console()) as listener:
@@ -157,7 +158,7 @@ def learn(
         message_console().print(Text(f"learned from {learned} pieces of feedback"))
 
 
-def _settings(stored: object, store: str, config: Path | None, overrides: list[str]) -> RunSettings:
+def _settings(stored: Run, store: str, config: Path | None, overrides: list[str]) -> RunSettings:
     """The settings of `config`, or of the run, with the store that the command names."""
     from ace.config import load_settings
 

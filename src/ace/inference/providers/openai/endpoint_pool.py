@@ -13,7 +13,7 @@ from ace.errors import ConfigError, TransientError
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.balancer import Balancer, EndpointFigures, EndpointState
 from ace.inference.providers.openai.endpoint import OpenAIBackend, connect
-from ace.inference.providers.openai.rate_limits import exhausted_wait
+from ace.inference.rate_limits import exhausted_wait
 from ace.types import Completion, Request
 
 PROBE_S = 5.0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from recorded_endpoint import inputs
 
-from ace.inference.providers.openai.rate_limits import requested_wait
+from ace.inference.rate_limits import requested_wait
 
 NOW = 1795683600.0
 
