@@ -9,22 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-<<<<<<< HEAD
 from micro_runs import all_roles, micro_backend, micro_model, settings
 from postgresql_server import empty_schema
 from sqlalchemy import func, select
 from typer.testing import CliRunner
-=======
-<<<<<<< HEAD
-from players import cast, perfect, play, settings
-from postgresql_server import empty_schema
-from sqlalchemy import func, select
-from typer.testing import CliRunner
-=======
-from micro_runs import all_roles, micro_backend, micro_model, settings
-from sqlalchemy import create_engine, make_url, text
->>>>>>> main
->>>>>>> serve
 
 from ace.cli.main import app
 from ace.engine import RunSummary, run
