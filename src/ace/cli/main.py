@@ -12,7 +12,6 @@ from ace.cli.commands import (
     bench_commands,
     doctor,
     experiment_commands,
-    mcp_command,
     plan_command,
     playbook_commands,
     quickstart,
@@ -43,7 +42,7 @@ app.command("runs")(show_commands.runs)
 app.command("show")(show_commands.show_run)
 app.command("report")(report_command.report)
 app.command("ui")(ui_command.ui)
-app.command("mcp")(mcp_command.mcp)
+app.command("mcp")(serve_commands.mcp)
 app.command("plan")(plan_command.plan)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
