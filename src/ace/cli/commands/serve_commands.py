@@ -128,7 +128,6 @@ def learn(
 ) -> None:
     """Turn clients' feedback on the run's answers into new playbook versions, until SIGTERM or Ctrl-C."""
     import asyncio
-    import contextlib
     import os
     import signal
 
