@@ -23,9 +23,9 @@ ALONE = {
 HELPERS = {"scripted_desk.py"}
 WITH_PACKAGES = {
     "dspy_program.py",
-    "inspect_task.py",
+    "inspect_ai_task.py",
     "langchain_agent.py",
-    "openai_client.py",
+    "openai_playbook.py",
     "verifiers_environment.py",
 }
 """Examples with other packages: `tests/integrations/test_integration_examples.py` runs them."""

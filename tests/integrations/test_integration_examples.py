@@ -14,7 +14,7 @@ from endpoint import Body, Handler, serving
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 OUTPUTS = {
     "dspy_program.py": ("dspy", "0% -> 100% of the other tickets"),
-    "inspect_task.py": ("inspect_ai", "0% -> 100% of the test split"),
+    "inspect_ai_task.py": ("inspect_ai", "0% -> 100% of the test split"),
     "langchain_agent.py": ("langchain", "reported: 'Where does a lost parcel go?' -> 'X59' with version 1"),
     "verifiers_environment.py": ("verifiers", "0% -> 100% of the test split"),
 }
@@ -46,7 +46,7 @@ def test_the_openai_example_streams_through_the_client(tmp_path: Path) -> None:
         handler.stream("It goes to X59.", usage=None)
 
     with serving(respond) as endpoint:
-        assert "It goes to X59." in run_example("openai_client.py", endpoint.url, "desk", folder=tmp_path)
+        assert "It goes to X59." in run_example("openai_playbook.py", endpoint.url, "desk", folder=tmp_path)
     system, user = bodies[0]["messages"]
     assert system["role"] == "system" and "Tickets about parcels go to X59." in system["content"]
     assert user["content"] == "Where does a ticket about a lost parcel go?"

@@ -1,7 +1,7 @@
 """A task of inspect_ai as a task of ACE. A stand-in plays the model.
 
 pip install 'ace-vllm[inspect]'
-python examples/inspect_task.py
+python examples/inspect_ai_task.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An OpenAI client whose requests carry a playbook: nothing else of a program changes.
 
-OPENAI_API_KEY=... python examples/openai_client.py http://127.0.0.1:8000/v1 MODEL
+OPENAI_API_KEY=... python examples/openai_playbook.py http://127.0.0.1:8000/v1 MODEL
 """
 
 from __future__ import annotations
