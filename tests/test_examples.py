@@ -22,6 +22,14 @@ ALONE = {
 }
 """The examples that need neither an engine nor an endpoint, and a part of their output."""
 HELPERS = {"scripted_desk.py"}
+WITH_PACKAGES = {
+    "dspy_program.py",
+    "inspect_ai_task.py",
+    "langchain_agent.py",
+    "openai_playbook.py",
+    "verifiers_environment.py",
+}
+"""Examples with other packages: `tests/integrations/test_integration_examples.py` runs them."""
 
 
 def run_example(name: str, *arguments: str, folder: Path) -> str:
@@ -34,7 +42,7 @@ def run_example(name: str, *arguments: str, folder: Path) -> str:
 
 
 def test_every_example_is_tested() -> None:
-    tested = {*ALONE, *HELPERS, "run_micro_world.py", "openai_endpoint.py"}
+    tested = {*ALONE, *HELPERS, *WITH_PACKAGES, "run_micro_world.py", "openai_endpoint.py"}
     assert {file.name for file in EXAMPLES.glob("*.py")} == tested
 
 

@@ -16,6 +16,7 @@ from ace.config.task_settings import (
     SplitSettings,
     TaskSettings,
 )
+from ace.config.tracking_settings import MlflowSettings, OtelSettings, TrackingSettings, WandbSettings
 from ace.config.yaml_parser import YamlProblem, parse_yaml
 
 __all__ = [
@@ -32,7 +33,9 @@ __all__ = [
     "GraderName",
     "Labels",
     "MicroSettings",
+    "MlflowSettings",
     "ModelSettings",
+    "OtelSettings",
     "PlaybookSettings",
     "PriceSettings",
     "Provider",
@@ -44,6 +47,8 @@ __all__ = [
     "SpeculativeSettings",
     "SplitSettings",
     "TaskSettings",
+    "TrackingSettings",
+    "WandbSettings",
     "YamlProblem",
     "load_settings",
     "merged",
