@@ -28,6 +28,7 @@ _MODULES: Mapping[str, str] = {
     "vllm": "ace.inference.providers.vllm",
     "huggingface": "ace.inference.providers.huggingface",
     "openai": "ace.inference.providers.openai",
+    "ray": "ace.inference.providers.ray",
 }
 _DEFERRABLE = ("auto", "vllm", "huggingface")
 
@@ -52,15 +53,14 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Seq
         )
     provider, reason = (settings.provider, "asked for") if settings.provider != "auto" else resolve_auto()
     if provider not in _MODULES:
-        why = {
-            "ray": "a Ray cluster is not in this version",
-            "scripted": "a script is given in Python: run(settings, backends=...)",
-        }[provider]
+        why = "a script is given in Python: run(settings, backends=...)"
         raise ConfigError.at("provider", provider, ", ".join(("auto", *_MODULES)), hint=why)
-    if provider != "vllm":
+    if provider not in ("vllm", "ray"):
         _check_vllm_is_not_needed(settings, provider, reason)
     if provider == "openai":
         return RetryingBackend(_load(provider)(settings, reason), settings.max_retries)
+    if provider == "ray":
+        return _load(provider)(settings, reason)
     supervised = partial(SupervisedBackend, max_restarts=settings.max_restarts, hang_s=settings.timeout_s)
     if settings.replicas == 1:
         return supervised(lambda: _engine(settings, provider, reason, share, adapters))
