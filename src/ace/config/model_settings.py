@@ -112,6 +112,8 @@ class ModelSettings(Settings):
     timeout_s: float = Field(default=600.0, gt=0)
     """The longest that one answer of an endpoint may take, and an engine of this process may be silent."""
     max_concurrency: int = Field(default=64, ge=1)
+    send_token_ids: bool = True
+    """Whether a vLLM server behind provider `openai` is sent token ids, made here, instead of messages."""
     warm: bool = True
     """Whether an engine that `ace serve-engine` keeps warm for these settings is used, where there is one."""
     price: PriceSettings | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain, repeat
 
 from ace.errors import AceError, EngineDeadError, RequestQuarantinedError
 from ace.inference.backend import Backend, BackendInfo, EngineMeter
@@ -127,12 +126,6 @@ class SupervisedBackend:
                 self._live = await asyncio.to_thread(self._start)
             except AceError as error:
                 raise EngineDeadError(f"{death.message}; it could not be started again: {error.message}") from error
-
-
-def first_then(first: Starting, again: Starting) -> Starting:
-    """`first` the first time it is called, `again` from then on."""
-    starts = chain((first,), repeat(again))
-    return lambda: next(starts)()
 
 
 async def _freed(closing: Awaitable[None], death: EngineDeadError) -> None:

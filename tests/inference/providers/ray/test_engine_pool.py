@@ -29,11 +29,23 @@ def start(cluster: Any, model: str = "a model", **more: object) -> Backend:
     return create(ModelSettings.model_validate(settings), load=scripted_engine.load)
 
 
-@pytest.fixture
-def pool(cluster: Any) -> Iterator[Backend]:
-    backend = start(cluster)
+@pytest.fixture(scope="module")
+def shared_pool(cluster: Any) -> Iterator[Backend]:
+    backend = start(cluster, max_restarts=100)
     yield backend
     asyncio.run(backend.close())
+
+
+@pytest.fixture
+def pool(shared_pool: Backend) -> Backend:
+    """Two replicas that are up, whatever the test before did to them."""
+
+    async def both_up() -> None:
+        while len(processes(await ask(shared_pool, questions(8)))) < 2:
+            await asyncio.sleep(0.1)
+
+    asyncio.run(both_up())
+    return shared_pool
 
 
 async def ask(backend: Backend, requests: list[Request]) -> list[Completion]:
@@ -54,17 +66,21 @@ def test_both_replicas_answer(pool: Backend) -> None:
     assert len(processes(answers)) == 2
     assert pool.info.provider == "ray" and "2 of 2 engines up" in pool.info.reason
     assert pool.count_tokens("the word") == 2
-    meter = pool.meter()
-    assert meter is not None and meter.steps == 8
+    before = pool.meter()
+    asyncio.run(ask(pool, questions(8)))
+    after = pool.meter()
+    assert before is not None and after is not None and (after - before).steps == 8
 
 
 def test_a_new_prefix_is_computed_by_every_replica(pool: Backend) -> None:
     async def main() -> None:
+        before = pool.meter()
         (only,) = questions(1, prefix="a playbook " * 100)
         await pool.complete(only)
         await ask(pool, questions(2, tokens=50))  # brings the meters of both
-        meter = pool.meter()
-        assert meter is not None and meter.steps == 4  # three answers, and the prefix on the other replica
+        after = pool.meter()
+        assert before is not None and after is not None
+        assert (after - before).steps == 4, "three answers, and the prefix on the other replica"
 
     asyncio.run(main())
 
@@ -114,7 +130,7 @@ def test_without_restarts_the_last_replica_is_the_end(cluster: Any) -> None:
     async def main() -> None:
         for victim in processes(await ask(backend, questions(4))):
             psutil.Process(victim).kill()
-        with pytest.raises(EngineDeadError, match="the replica on node .* is lost"):
+        with pytest.raises(EngineDeadError, match=r"the replica on node .* is lost"):
             await ask(backend, questions(4))
         await backend.close()
 

@@ -138,8 +138,7 @@ class EnginePool:
             replica = await self._choose(())
             replica.reserved = True
             try:
-                while replica.load.under_way:
-                    await asyncio.sleep(0.05)
+                await replica.wait_until_idle()
                 return await replica.complete(request)
             except EngineDeadError as loss:
                 self._lose(replica, loss)

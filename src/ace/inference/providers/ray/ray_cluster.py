@@ -99,6 +99,7 @@ def _connect(settings: ModelSettings) -> _Connection:
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address="127.0.0.1",  # nobody else can reach it
+                _system_config={"worker_niceness": 0},  # 15 by default, which starves engines beside other work
                 **common,
             )
         else:

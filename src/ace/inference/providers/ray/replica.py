@@ -11,9 +11,9 @@ from ray.exceptions import ActorUnavailableError, RayError
 
 from ace.errors import AceError, EngineDeadError, ProviderStartError
 from ace.inference.backend import EngineMeter
+from ace.inference.provider_choice import installed
 from ace.inference.providers.ray.engine_actor import Answered, ReplicaUp
 from ace.inference.providers.ray.prefix_router import ReplicaLoad
-from ace.inference.provider_choice import installed
 from ace.inference.wrappers.hang_watch import HangWatch
 from ace.types import Completion, Request
 
@@ -33,6 +33,9 @@ class Replica:
         self.starting = actor.up.remote()
         self.up: ReplicaUp | None = None
         self.reserved = False
+        self._ended_process: int | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def accept(self, outcome: ReplicaUp | AceError) -> ReplicaUp:
         """Take the outcome of a start. Raises what kept the engine from starting, and ProviderStartError."""
@@ -52,16 +55,23 @@ class Replica:
     async def complete(self, request: Request) -> Completion:
         """Answer one request. EngineDeadError where the actor is lost, its engine died, or it hangs."""
         self.load.under_way += 1
+        self._idle.clear()
         try:
             outcome = await self._ask(request)
         finally:
             self.load.under_way -= 1
+            if self.load.under_way == 0:
+                self._idle.set()
         if isinstance(outcome, EngineDeadError):
             self.end(restart=True)
         if isinstance(outcome, AceError):
             raise outcome
         self._meter = outcome.meter or self._meter
         return outcome.completion
+
+    async def wait_until_idle(self) -> None:
+        """Wait until no request is under way."""
+        await self._idle.wait()
 
     def send(self, request: Request) -> None:
         """Give the engine a request whose answer nobody waits for."""
@@ -88,14 +98,17 @@ class Replica:
         """
         while True:
             try:
-                return self.accept(await self.starting)
-            except ActorUnavailableError:  # Ray starts it again
-                await asyncio.sleep(RETRY_S)
-                self.starting = self._actor.up.remote()
+                outcome = await self.starting
+                if isinstance(outcome, AceError) or outcome.process != self._ended_process:
+                    return self.accept(outcome)
+            except ActorUnavailableError:
+                pass  # Ray starts it again
             except RayError as error:
                 raise self._lost(error) from error
             except AceError as error:
                 raise EngineDeadError(f"a replica could not be started again: {error.message}") from error
+            await asyncio.sleep(RETRY_S)
+            self.starting = self._actor.up.remote()
 
     def mark_lost(self) -> None:
         """Expect another process of the actor, whose cache is empty."""
@@ -103,7 +116,9 @@ class Replica:
         self.starting = self._actor.up.remote()
 
     def end(self, *, restart: bool = False) -> None:
-        """Kill the actor; with `restart` Ray starts it again."""
+        """Kill the actor; with `restart` Ray starts it again. It may answer until it is dead."""
+        if restart and self.up is not None:
+            self._ended_process = self.up.process
         with contextlib.suppress(RayError, ValueError):
             ray.kill(self._actor, no_restart=not restart)
         if self._group is not None and not restart:
