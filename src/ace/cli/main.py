@@ -12,6 +12,7 @@ from ace.cli.commands import (
     bench_commands,
     doctor,
     experiment_commands,
+    grow_command,
     playbook_commands,
     quickstart,
     report_command,
@@ -43,6 +44,7 @@ app.command("ui")(ui_command.ui)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
 app.command("baselines")(experiment_commands.baselines)
+app.command("grow")(grow_command.grow)
 app.command("serve-engine")(serve_engine.serve_engine)
 app.command("doctor")(doctor.doctor)
 app.add_typer(task_commands.app, name="task")
