@@ -15,6 +15,7 @@ from ace.experiments import ShardedGrowth, grow_in_shards
 from ace.experiments.sharded_growth import merge_tree
 from ace.inference import ScriptedBackend
 from ace.playbook import Add, Delta, NgramEmbedder, Playbook, Remove, apply
+from ace.playbook.playbook import Section
 from ace.store import RunStore
 
 
@@ -26,7 +27,7 @@ def grow(
 
 
 def small(tmp_path: Path) -> RunSettings:
-    return settings(tmp_path, task__micro__train=8)
+    return settings(tmp_path, task__micro__train=8, task__micro__test=2)
 
 
 def contents(playbook: Playbook) -> set[str]:
@@ -55,7 +56,9 @@ def test_a_repetition_asks_no_model_and_gives_the_same_playbook(tmp_path: Path) 
 
 
 def test_the_merge_depends_on_the_order_of_the_shards_alone() -> None:
-    base = apply(Playbook.empty(("rules",)), Delta((Add("rules", "common"), Add("rules", "obsolete")))).playbook
+    base = apply(
+        Playbook.empty((Section("rules", "Rules"),)), Delta((Add("rules", "common"), Add("rules", "obsolete")))
+    ).playbook
     grown = [apply(base, Delta((Add("rules", text),))).playbook for text in ("one", "two", "three", "two")]
     grown[2] = apply(grown[2], Delta((Remove(base.bullets[1].id),))).playbook
     merged, conflicts, duplicates = merge_tree(grown, base, NgramEmbedder(), 0.92)

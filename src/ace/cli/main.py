@@ -11,6 +11,7 @@ import typer
 from ace.cli.commands import (
     bench_commands,
     doctor,
+    eval_files_command,
     experiment_commands,
     grow_command,
     playbook_commands,
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command("quickstart")(quickstart.quickstart)
 app.command("run")(run_commands.run)
 app.command("eval")(run_commands.evaluate)
+app.command("eval-files")(eval_files_command.eval_files)
 app.command("resume")(run_commands.resume)
 app.command("runs")(show_commands.runs)
 app.command("show")(show_commands.show_run)

@@ -50,7 +50,7 @@ def create(settings: ModelSettings, reason: str = "asked for", *, load: LoadEngi
     """
     began = time.perf_counter()
     with contextlib.ExitStack() as cluster:
-        cluster.enter_context(connected(settings))
+        cluster.enter_context(connected(settings.ray, settings.replicas))
         gpus = has_gpus(settings)
         resources = ReplicaResources.of(settings, gpus=gpus)
         replicas = [_start(settings, resources, load, gpus=gpus) for _ in range(settings.replicas)]

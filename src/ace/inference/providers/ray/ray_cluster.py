@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 from ace._util.machine import available_cores
-from ace.config import ModelSettings
+from ace.config import ModelSettings, RaySettings
 from ace.errors import ConfigError, ProviderStartError
 
 OBJECT_STORE_BYTES = 100 << 20
@@ -34,8 +34,8 @@ _connection: _Connection | None = None
 
 
 @contextlib.contextmanager
-def connected(settings: ModelSettings) -> Iterator[None]:
-    """Be connected to the cluster of `settings`; the last pool that leaves disconnects.
+def connected(settings: RaySettings, engines: int) -> Iterator[None]:
+    """Be connected to the cluster of `settings`, for so many `engines`; the last one that leaves disconnects.
 
     A cluster that the program has connected to by itself is taken as it is, and stays connected. ConfigError where
     another model of this process uses another cluster, ProviderStartError where the cluster cannot be reached.
@@ -43,10 +43,10 @@ def connected(settings: ModelSettings) -> Iterator[None]:
     global _connection
     with _guard:
         if _connection is None:
-            _connection = _connect(settings)
-        elif _connection.address != settings.ray.address:
+            _connection = _connect(settings, engines)
+        elif _connection.address != settings.address:
             allowed = f"{_connection.address!r}, which another model of this process uses: a process has one cluster"
-            raise ConfigError.at("ray.address", settings.ray.address, allowed)
+            raise ConfigError.at("ray.address", settings.address, allowed)
         _connection.pools += 1
     try:
         yield
@@ -80,22 +80,22 @@ def describe_cluster() -> str:
     return f"{len(alive)} nodes ({'; '.join(nodes)})"
 
 
-def _connect(settings: ModelSettings) -> _Connection:
+def _connect(settings: RaySettings, engines: int) -> _Connection:
     if ray.is_initialized():
-        return _Connection(settings.ray.address, ours=False)
+        return _Connection(settings.address, ours=False)
     common: dict[str, Any] = {
         "namespace": NAMESPACE,
         "log_to_driver": False,
         "logging_level": logging.ERROR,
     }
-    address = settings.ray.address
+    address = settings.address
     try:
         if address is None:
-            cores = max(available_cores(), math.ceil(settings.replicas * settings.ray.cpus))
+            cores = max(available_cores(), math.ceil(engines * settings.cpus))
             ray.init(
                 address="local",
                 num_cpus=cores,
-                resources={name: amount * settings.replicas for name, amount in settings.ray.resources.items()},
+                resources={name: amount * engines for name, amount in settings.resources.items()},
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address="127.0.0.1",  # nobody else can reach it
