@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from opened_scripted import open_counting
 
-from ace.config import RunSettings, settings_from
+from ace.config import RaySettings, RunSettings, settings_from
 from ace.errors import ConfigError, DataError
-from ace.experiments.parquet_evaluation import ParquetEvaluation, evaluate_parquet
+from ace.experiments.parquet_evaluation import EngineActors, ParquetEvaluation, evaluate_parquet
 from ace.playbook import Playbook
 
 pytestmark = pytest.mark.ray
@@ -70,7 +70,13 @@ def settings(**changes: object) -> RunSettings:
 
 def evaluate(tmp_path: Path, source: Path, **changes: object) -> ParquetEvaluation:
     return evaluate_parquet(
-        settings(**changes), Playbook.empty(), [source], tmp_path / "answers", block_rows=5, opened=open_counting
+        settings(**changes),
+        Playbook.empty(),
+        [source],
+        tmp_path / "answers",
+        actors=EngineActors(RaySettings()),
+        block_rows=5,
+        opened=open_counting,
     )
 
 

@@ -73,7 +73,7 @@ class ParquetEvaluation:
 class EngineActors:
     """The actors: how many, and what each takes of the cluster at `ray.address`."""
 
-    ray: RaySettings = RaySettings()
+    ray: RaySettings
     count: int = 1
     gpus: float = 0.0
 
@@ -92,8 +92,8 @@ def evaluate_parquet(
     """Answer and grade every row of `inputs` with `playbook`, and write the answers into the folder `output`.
 
     `settings` say the kind of data, its fields, the prompts, the generator and the models. The folder then has a file
-    `part-*.parquet` for each block, with id, status, answer, value, correct and error of its samples, and `_SUCCESS.json`
-    with the totals, written last. Repeated after an interruption, the call goes on.
+    `part-*.parquet` for each block, with id, status, answer, value, correct and error of its samples, and
+    `_SUCCESS.json` with the totals, written last. Repeated after an interruption, the call goes on.
 
     ConfigError for a folder that has answers to another evaluation, DataError for what cannot be read,
     ProviderMissingError without ray; otherwise what `ace.engine.run` raises.

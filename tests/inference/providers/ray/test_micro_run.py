@@ -72,9 +72,10 @@ def replicas() -> list[psutil.Process]:
 
 
 def _cmdline(process: psutil.Process) -> list[str]:
-    with contextlib.suppress(psutil.Error):
-        return process.cmdline()
-    return []
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
 
 
 def test_two_replicas_grow_the_playbook_of_one_engine(
