@@ -27,7 +27,7 @@ from ace.experiments.outcomes import evaluated
 from ace.inference import Backends, open_backends
 from ace.playbook import Playbook
 from ace.store import OutcomeRecord, RunStore
-from ace.tasks.data.data_task import task_of_records
+from ace.tasks.data_task_loader import task_of_records
 
 T = TypeVar("T")
 OpenBackends = Callable[[RunSettings], AbstractAsyncContextManager[Backends]]

@@ -11,8 +11,8 @@ from ace._util.machine import available_cores
 from ace.config import ModelSettings
 from ace.errors import AceError, EngineDeadError, InferenceError
 from ace.inference.backend import Backend, BackendInfo, EngineMeter
-from ace.inference.factory import load_engine
 from ace.inference.provider_choice import installed, on_cpu
+from ace.inference.providers.provider_loader import load_engine
 from ace.types import Completion, Request
 
 LoadEngine = Callable[[ModelSettings, float, str], Backend]
