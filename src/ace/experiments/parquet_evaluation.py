@@ -84,8 +84,8 @@ def evaluate_parquet(
     inputs: Sequence[Path],
     output: Path,
     *,
+    actors: EngineActors,
     block_rows: int = 1024,
-    actors: EngineActors = EngineActors(),
     progress: Callable[[int, int], None] = lambda done, blocks: None,
     opened: OpenBackends = open_backends,
 ) -> ParquetEvaluation:
