@@ -47,6 +47,6 @@ def test_a_replica_remembers_the_latest_blocks() -> None:
     load = ReplicaLoad()
     load.remember(range(MOST_BLOCKS))
     load.remember([0, MOST_BLOCKS])
-    assert load.known([0]) == 1
-    assert load.known([1]) == 0
-    assert load.known([MOST_BLOCKS]) == 1
+    assert load.cached_blocks([0]) == 1
+    assert load.cached_blocks([1]) == 0
+    assert load.cached_blocks([MOST_BLOCKS]) == 1

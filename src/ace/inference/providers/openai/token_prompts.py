@@ -35,8 +35,10 @@ class TokenPrompts:
     def __init__(self, client: openai.AsyncOpenAI, settings: ModelSettings) -> None:
         self._client, self._settings = client, settings
         self._encoder: ChatEncoder | None = None
-        self._asked = not settings.send_token_ids or settings.base_url is None or not _fit(client, settings.engine_args)
-        self._asking = asyncio.Lock()
+        self._detected = (
+            not settings.send_token_ids or settings.base_url is None or not _fit(client, settings.engine_args)
+        )
+        self._detecting = asyncio.Lock()
         self._limit: int | None = None
         self._remark = ""
 
@@ -45,11 +47,11 @@ class TokenPrompts:
 
         Raises what the client raises where the server cannot be reached.
         """
-        if not self._asked:
-            async with self._asking:
-                if not self._asked:
-                    await self._ask_server()
-                    self._asked = True
+        if not self._detected:
+            async with self._detecting:
+                if not self._detected:
+                    await self._detect()
+                    self._detected = True
         if self._encoder is None:
             return None
         token_ids = self._encoder.encode(request.messages)
@@ -63,11 +65,11 @@ class TokenPrompts:
         return {**arguments, "prompt": token_ids, "max_tokens": min(most, room)}
 
     def take_remark(self) -> tuple[str, ...]:
-        """What was found out, told once."""
+        """Return the finding about the server, once."""
         remark, self._remark = self._remark, ""
         return (f"{self._settings.model}: {remark}",) if remark else ()
 
-    async def _ask_server(self) -> None:
+    async def _detect(self) -> None:
         card = await self._card()
         if card is None:
             return
@@ -87,7 +89,7 @@ class TokenPrompts:
         self._remark = "a vLLM server: token ids are sent, so that control tokens in data stay text"
 
     async def _card(self) -> Mapping[str, Any] | None:
-        """What a vLLM server says of the model; None from any other server."""
+        """Read a vLLM server's card of the model; None from any other server."""
         try:
             listed = await self._client.get("/models", cast_to=object)
         except openai.APIStatusError as error:

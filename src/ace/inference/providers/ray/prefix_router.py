@@ -48,7 +48,7 @@ class ReplicaLoad:
         """Its engine is a new one."""
         self._blocks.clear()
 
-    def known(self, blocks: Iterable[int]) -> int:
+    def cached_blocks(self, blocks: Iterable[int]) -> int:
         """Number of leading blocks of a prompt that it has computed."""
         return sum(1 for _ in takewhile(self._blocks.__contains__, blocks))
 
@@ -58,5 +58,5 @@ def choose(loads: Sequence[ReplicaLoad], blocks: Sequence[int]) -> int:
     least = min(load.under_way for load in loads)
     return min(
         (index for index, load in enumerate(loads) if load.under_way <= least + MOST_AHEAD),
-        key=lambda index: (-loads[index].known(blocks), loads[index].under_way, index),
+        key=lambda index: (-loads[index].cached_blocks(blocks), loads[index].under_way, index),
     )

@@ -1,4 +1,4 @@
-"""What one replica takes of the cluster: an actor with resources, or a placement group over several nodes."""
+"""Resources of one replica: an actor on one node, or a placement group over several."""
 
 from __future__ import annotations
 
