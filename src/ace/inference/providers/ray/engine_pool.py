@@ -175,6 +175,7 @@ class EnginePool:
         except EngineDeadError as loss:
             self._last_loss = loss
             self._replicas.remove(replica)
+            replica.end()
         else:
             for prefix in self._prefixes:
                 replica.send(_warm_up(prefix))
