@@ -1,8 +1,9 @@
-"""A cluster that ace starts for a run: on this machine alone, and gone with the pool."""
+"""Connections: to a cluster that ace starts for a run, to one by a Ray client's address, and to none."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import psutil
 import pytest
@@ -43,6 +44,24 @@ def test_it_is_there_for_the_pool_and_listens_on_this_machine_only(ray_environme
     assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     gone, alive = psutil.wait_procs(processes, timeout=30)
     assert gone and not alive
+
+
+def test_a_ray_client_reaches_the_cluster(cluster: Any) -> None:
+    from ace.inference.providers.ray import create
+
+    pool = create(settings(address=cluster.client_address), load=scripted_engine.load)
+
+    async def main() -> None:
+        answers = await asyncio.gather(*map(pool.complete, questions(8, tokens=100)))
+        processes = {int(answer.text.rpartition(" ")[2]) for answer in answers}
+        assert len(processes) == 2
+        pending = asyncio.ensure_future(asyncio.gather(*map(pool.complete, questions(8, tokens=1000))))
+        await asyncio.sleep(0.1)
+        psutil.Process(min(processes)).kill()
+        assert [answer.text.rpartition(" ")[0] for answer in await pending] == [f"word {n}" for n in range(8)]
+        await pool.close()
+
+    asyncio.run(main())
 
 
 def test_a_cluster_that_is_not_there_is_named(ray_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
