@@ -36,7 +36,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             num_cpus=2,
             include_dashboard=False,
             log_to_driver=False,
-            _node_ip_address="127.0.0.1",
             _system_config={"worker_niceness": 0},
         )
         yield

@@ -98,7 +98,6 @@ def _connect(settings: RaySettings, engines: int) -> _Connection:
                 resources={name: amount * engines for name, amount in settings.resources.items()},
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",  # nobody else can reach it
                 _system_config={"worker_niceness": 0},  # 15 by default, which starves engines beside other work
                 **common,
             )
