@@ -66,10 +66,10 @@ benchmarks: $(VENV)/.ready-run ## the project's own benchmarks (ARGS="replay --s
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 crash: $(VENV)/.ready-dev ## kill runs at 200 seeded points and compare what is left (ARGS="--points 20")
-	PYTHONPATH=tests/helpers $(BIN)/python tests/helpers/campaign.py $(ARGS)
+	PYTHONPATH=tests/helpers:tests/helpers/crash $(BIN)/python tests/helpers/crash/campaign.py $(ARGS)
 
 fuzz: $(VENV)/.ready-fuzz ## throw mutated inputs at every parser (ARGS="--seconds 60")
-	PYTHONPATH=tests/helpers $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
+	PYTHONPATH=tests/helpers:tests/helpers/hostile $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 audit: $(VENV)/.ready-dev ## look the pinned dependencies up in the advisory database
 	@$(BIN)/python scripts/audit.py $(VENV)

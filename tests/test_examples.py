@@ -33,7 +33,8 @@ def run_example(name: str, *arguments: str, folder: Path) -> str:
 
 
 def test_every_example_is_tested() -> None:
-    assert {file.name for file in EXAMPLES.glob("*.py")} == {*ALONE, *HELPERS, "quickstart.py", "openai_endpoint.py"}
+    tested = {*ALONE, *HELPERS, "run_micro_world.py", "openai_endpoint.py"}
+    assert {file.name for file in EXAMPLES.glob("*.py")} == tested
 
 
 @pytest.mark.parametrize("name", ALONE)
@@ -60,4 +61,4 @@ def test_the_endpoint_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.engine
 def test_the_quickstart_example(tmp_path: Path) -> None:
-    assert "0% -> " in run_example("quickstart.py", folder=tmp_path)
+    assert "0% -> " in run_example("run_micro_world.py", folder=tmp_path)

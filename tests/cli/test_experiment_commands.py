@@ -55,7 +55,6 @@ class TestCompare:
 
 class TestGrids:
     def test_ablate_writes_a_table_a_plot_and_numbers(self, ace: Invoke, config: Path) -> None:
-        pytest.importorskip("plotly")
         arguments = ["ablate", config, "--vary", "method=ace,empty", "--vary", "max_rounds=0,1", "--seeds", "2"]
         result = ace(*arguments, "--json", "a.json", "--markdown", "a.md", "--plot", "a.html")
         assert result.exit_code == 0, result.output
@@ -68,8 +67,9 @@ class TestGrids:
         assert "8/8 method=empty max_rounds=1 seed 1: 0.0%" in result.stderr
         assert "| method=ace max_rounds=1 | 100.0% |" in Path("a.md").read_text()
         page = Path("a.html").read_text()
-        assert "method=ace max_rounds=1" in page
-        assert 'src="http' not in page
+        assert "method=ace max_rounds=1" in page and page.count('class="interval"') == 4
+        assert 'style="width: 100.00%"' in page and page.count('class="dot"') == 8
+        assert 'src="http' not in page and len(page) < 100_000
         again = ace(*arguments)
         assert "8 of 8 were in the store already" in again.stderr
 
@@ -86,7 +86,6 @@ class TestGrids:
         assert [row["rounds"] for row in again] == [one["rounds"], two["rounds"]]
 
     def test_a_plot_holds_no_markup_of_ours(self, ace: Invoke, config: Path) -> None:
-        pytest.importorskip("plotly")
         canary = "<img src=x onerror=alert(1)>"
         result = ace("ablate", config, "--set", f"name='{canary}'", "--plot", "a.html")
         assert result.exit_code == 0, result.output

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from players import cast, perfect, play, settings
+from micro_runs import all_roles, micro_backend, micro_model, settings
 from sqlalchemy import create_engine, make_url, text
 
 from ace.engine import RunSummary, run
@@ -48,7 +48,7 @@ class Mortal(ScriptedBackend):
     """Is interrupted at its call number `last`."""
 
     def __init__(self, last: int) -> None:
-        super().__init__(play)
+        super().__init__(micro_model)
         self._last = last
 
     async def complete(self, request: Request) -> Completion:
@@ -68,23 +68,25 @@ def outcome(summary: RunSummary, store: str) -> tuple[object, ...]:
 
 
 def test_a_run_and_its_repetition_end_as_they_do_on_sqlite(store: str, tmp_path: Path) -> None:
-    expected = asyncio.run(run(settings(tmp_path, **options(f"sqlite:///{tmp_path}/ace.db")), backends=cast(perfect())))
-    first = asyncio.run(run(settings(tmp_path, **options(store)), backends=cast(perfect())))
+    expected = asyncio.run(
+        run(settings(tmp_path, **options(f"sqlite:///{tmp_path}/ace.db")), backends=all_roles(micro_backend()))
+    )
+    first = asyncio.run(run(settings(tmp_path, **options(store)), backends=all_roles(micro_backend())))
     assert outcome(first, store) == outcome(expected, f"sqlite:///{tmp_path}/ace.db")
-    again = perfect()
-    second = asyncio.run(run(settings(tmp_path, **options(store)), backends=cast(again)))
+    again = micro_backend()
+    second = asyncio.run(run(settings(tmp_path, **options(store)), backends=all_roles(again)))
     assert again.requests == [] and outcome(second, store) == outcome(first, store)
 
 
 @pytest.mark.parametrize("last", [3, 15, 29])
 def test_an_interrupted_run_goes_on(store: str, tmp_path: Path, last: int) -> None:
     wanted = settings(tmp_path, **options(store, cache="none"))
-    whole, rest = perfect(), perfect()
-    expected = asyncio.run(run(wanted, backends=cast(whole)))
+    whole, rest = micro_backend(), micro_backend()
+    expected = asyncio.run(run(wanted, backends=all_roles(whole)))
     assert last < len(whole.requests)
     with pytest.raises(InterruptedRunError) as told:
-        asyncio.run(run(wanted, backends=cast(Mortal(last))))
-    summary = asyncio.run(run(wanted, backends=cast(rest), resume=told.value.facts["run"]))
+        asyncio.run(run(wanted, backends=all_roles(Mortal(last))))
+    summary = asyncio.run(run(wanted, backends=all_roles(rest), resume=told.value.facts["run"]))
     assert outcome(summary, store) == outcome(expected, store)
     assert len(rest.requests) < len(whole.requests)
 

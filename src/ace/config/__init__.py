@@ -1,4 +1,4 @@
-"""Settings: what a run is told, checked before anything is loaded."""
+"""Settings of a run, checked before anything is loaded."""
 
 from ace.config.adaptation_settings import AdaptationSettings, ConsistencySettings, EarlyStopSettings, Labels
 from ace.config.load import load_settings, merged, settings_from

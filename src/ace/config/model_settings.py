@@ -1,4 +1,4 @@
-"""`models:` - the models of a run, and what serves each."""
+"""`models:` - the models of a run and their providers."""
 
 from __future__ import annotations
 
@@ -103,19 +103,19 @@ class ModelSettings(Settings):
     speculative: SpeculativeSettings = SpeculativeSettings()
     compile: bool | Literal["auto"] = "auto"
     replicas: int = Field(default=1, ge=1, le=1024)
-    """How many engines of this model answer side by side with provider `ray`, each in a process of its own."""
+    """Number of engines of this model with provider `ray`, each in a process of its own."""
     ray: RaySettings = RaySettings()
     max_retries: int = Field(default=4, ge=0)
-    """How often a call is repeated that failed for a passing reason (HTTP 429, 5xx, no connection)."""
+    """Repetitions of a call that failed for a passing reason (HTTP 429, 5xx, no connection)."""
     max_restarts: int = Field(default=4, ge=0)
-    """How often an engine in this process is started again after it died."""
+    """Restarts of an engine in this process after it died."""
     timeout_s: float = Field(default=600.0, gt=0)
     """The longest that one answer of an endpoint may take, and an engine of this process may be silent."""
     max_concurrency: int = Field(default=64, ge=1)
     send_token_ids: bool = True
-    """Whether a vLLM server behind provider `openai` is sent token ids, made here, instead of messages."""
+    """Send token ids, made here, to a vLLM server behind provider `openai`, instead of messages."""
     warm: bool = True
-    """Whether an engine that `ace serve-engine` keeps warm for these settings is used, where there is one."""
+    """Use an engine that `ace serve-engine` keeps warm for these settings, where there is one."""
     price: PriceSettings | None = None
 
     @field_validator("speculative", mode="before")

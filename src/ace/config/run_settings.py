@@ -28,7 +28,7 @@ from ace.config.task_settings import TaskSettings
 from ace.types import ROLES
 
 CachePolicy = Literal["none", "greedy", "all"]
-"""Which answers the completion cache keeps: none, those at temperature 0, or all, each under its seed."""
+"""Answers in the completion cache: none, those at temperature 0, or all, each under its seed."""
 
 
 class EvaluationSettings(Settings):

@@ -1,4 +1,4 @@
-"""`task:` - where the samples come from, and how answers are graded."""
+"""`task:` - the source of the samples and the grader of answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Experiments over runs: grids of settings, comparisons, and what each bullet of a playbook is worth."""
+"""Experiments over runs: grids of settings, comparisons, and the attribution of bullets."""
 
 from ace.experiments.attribution import BulletCredit, Credit, measure_credit
 from ace.experiments.bisect import History, trace_sample

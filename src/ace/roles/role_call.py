@@ -1,4 +1,4 @@
-"""One model call of a role: what was asked, what came back, and what could be made of it."""
+"""One model call of a role: its request, its record and its parsed answer."""
 
 from __future__ import annotations
 

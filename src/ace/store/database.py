@@ -1,4 +1,4 @@
-"""Opens the database behind a store. The only file that knows which database it is; everything else is portable SQL."""
+"""Connection to the database of a store, the only file with code for one database."""
 
 from __future__ import annotations
 

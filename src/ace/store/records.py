@@ -178,9 +178,9 @@ class Run:
     live: bool
     batches: int
     error: str | None = None
-    """What ended a run that failed."""
+    """The error that ended a run that failed."""
     notes: tuple[str, ...] = ()
-    """What its backends had to change in their requests."""
+    """Changes that its backends made to their requests."""
 
     @property
     def abandoned(self) -> bool:

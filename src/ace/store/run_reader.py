@@ -1,4 +1,4 @@
-"""Reading of a store: all that reporting and most commands need of it."""
+"""Read access to a store."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class RunReader:
     def outcomes(
         self, run_id: str, *, batch: int | None = None, evaluation: int | None = None
     ) -> tuple[OutcomeRecord, ...]:
-        """Those of one batch, of one evaluation, or (neither given) of all batches in order."""
+        """Outcomes of one batch, of one evaluation, or (neither given) of all batches in order."""
         with self._reading(run_id) as connection:
             return queries.outcomes(connection, run_id, batch=batch, evaluation=evaluation)
 

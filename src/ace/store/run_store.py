@@ -1,4 +1,4 @@
-"""The run store: what the engine writes to. One transaction a batch, one owner a run."""
+"""Write access to a store: one transaction a batch, one owner a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From settings to a task, checked."""
+"""Loading of the task that settings name, with its checks."""
 
 from __future__ import annotations
 

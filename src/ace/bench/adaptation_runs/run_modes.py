@@ -1,4 +1,4 @@
-"""The ways to run one adaptation that are held against each other: a name, and what differs in the settings."""
+"""The modes of an adaptation run that are compared: names and changed settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ace.types import ROLES
 TARGET, DRAFT = "micro-target", "micro-draft"
 BATCH = 16
 MOST_TOKENS = (128, 192, 512)
-"""Of an answer, by role."""
+"""Tokens of an answer, by role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ N = TypeVar("N", bound=Named)
 
 
 def chosen(modes: Sequence[N], names: Iterable[str]) -> Sequence[N]:
-    """Those of `modes` that `names` has, in its order; all of them without any. ConfigError for an unknown one."""
+    """Select `modes` by `names`, in their order; all of them without any. ConfigError for an unknown one."""
     by_name = {mode.name: mode for mode in modes}
     for name in names:
         if name not in by_name:

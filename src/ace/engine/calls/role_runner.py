@@ -1,4 +1,4 @@
-"""The three role calls of a run, with its settings, prompts and models filled in."""
+"""Generator, reflector and curator calls with the settings, prompts and models of a run."""
 
 from __future__ import annotations
 

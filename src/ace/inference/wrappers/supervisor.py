@@ -1,4 +1,4 @@
-"""An engine that is watched: a dead or hung one is found, replaced, and what was under way is asked again.
+"""Supervision of an engine: a dead or hung one is replaced, and its requests are repeated.
 
 A request that was under way when the engine died is a suspect. Suspects are asked again one by one, with nothing beside
 them: the one that kills the engine a second time is refused for good, and the others are answered.
@@ -16,7 +16,7 @@ from ace.inference.wrappers.hang_watch import HangWatch
 from ace.types import Completion, Request
 
 CLOSE_S = 30.0
-"""How long a dead engine may take to free what it holds. One that does not cannot be replaced in this process."""
+"""Time limit for a dead engine to free its memory. One that does not cannot be replaced in this process."""
 
 
 Starting = Callable[[], Backend]

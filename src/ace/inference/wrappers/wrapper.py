@@ -1,4 +1,4 @@
-"""A backend that stands before another one: what a wrapper does not change is the other's."""
+"""Base of backends around another backend."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from players import cast, play, role_of, settings
+from micro_runs import all_roles, micro_model, role_of, settings
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -46,7 +46,7 @@ class Victim(ScriptedBackend):
     """Plays without a mistake and takes a few milliseconds for it, so that calls are under way together."""
 
     def __init__(self, log: Path, kill: dict[str, Any]) -> None:
-        super().__init__(play)
+        super().__init__(micro_model)
         self._log = os.open(log / "calls.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._at = kill["at"] if kill.get("kind") == "call" else None
         self._signal = kill.get("signal", signal.SIGKILL)
@@ -100,7 +100,7 @@ def run_victim(told: Mapping[str, Any]) -> int:
     changes = {**WORLD, **told.get("settings", {})}
     if endpoint := told.get("endpoint"):
         changes["models"] = {"main": {"provider": "openai", "model": "m", "base_url": endpoint, **told["model"]}}
-    backends = None if endpoint else cast(Victim(Path(told.get("log", folder)), kill))
+    backends = None if endpoint else all_roles(Victim(Path(told.get("log", folder)), kill))
     print("ready", flush=True)
     _arm(kill)
     try:

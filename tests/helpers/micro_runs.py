@@ -10,7 +10,7 @@ from ace.config import RunSettings, settings_from
 from ace.inference import Backend, ScriptedBackend
 from ace.tasks.micro.scripted_model import ScriptedMicroModel, role_of
 
-__all__ = ["cast", "perfect", "play", "role_of", "settings"]
+__all__ = ["all_roles", "micro_backend", "micro_model", "role_of", "settings"]
 
 
 def settings(folder: Path, **changes: Any) -> RunSettings:
@@ -35,13 +35,13 @@ def settings(folder: Path, **changes: Any) -> RunSettings:
     return settings_from(values)
 
 
-def cast(backend: Backend) -> Mapping[str, Backend]:
+def all_roles(backend: Backend) -> Mapping[str, Backend]:
     """The backend as the model `main`, which plays all roles."""
     return {"main": backend}
 
 
-def perfect() -> ScriptedBackend:
-    return ScriptedBackend(play)
+def micro_backend() -> ScriptedBackend:
+    return ScriptedBackend(micro_model)
 
 
-play = ScriptedMicroModel()
+micro_model = ScriptedMicroModel()

@@ -2,7 +2,7 @@
 
 Needs an engine (`ace doctor` names the command that installs one), no GPU and no download.
 
-    python examples/quickstart.py
+    python examples/run_micro_world.py
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from endpoint import Handler, serving
-from players import play
+from micro_runs import micro_model
 
 from ace.types import Message, Request
 
@@ -28,7 +28,7 @@ class Faulty:
         with self._lock:
             fails = self._draw.random() < self._share
             how = self._draw.choice(["429", "500", "502", "cut", "slow"])
-        text = play(Request(tuple(Message(turn["role"], turn["content"]) for turn in body["messages"])))
+        text = micro_model(Request(tuple(Message(turn["role"], turn["content"]) for turn in body["messages"])))
         words = len(json.dumps(body["messages"]).split())
         usage = {"prompt_tokens": words, "completion_tokens": len(text.split()), "total_tokens": words}
         if not fails:
