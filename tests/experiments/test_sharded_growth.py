@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, perfect, settings
+from micro_runs import all_roles, micro_backend, settings
 
 from ace.config import RunSettings
 from ace.errors import ConfigError
@@ -22,7 +22,7 @@ from ace.store import RunStore
 def grow(
     base: RunSettings, *shards: int, merge_every: int = 1, backend: ScriptedBackend | None = None
 ) -> tuple[ShardedGrowth, ...]:
-    backends = cast(backend or perfect())
+    backends = all_roles(backend or micro_backend())
     return asyncio.run(grow_in_shards(base, shards, merge_every=merge_every, backends=backends))
 
 

@@ -57,9 +57,8 @@ def test_a_ray_client_reaches_the_cluster(cluster: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_cluster_that_is_not_there_is_named(ray_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_not_there_is_named(ray_environment: None) -> None:
     from ace.inference.providers.ray import create
 
-    monkeypatch.setenv("RAY_gcs_rpc_server_connect_timeout_s", "1")
     with pytest.raises(ProviderStartError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
         create(settings(address="127.0.0.1:1"), load=scripted_engine.load)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ OBJECT_STORE_BYTES = 100 << 20
 """Of a cluster on this machine. Requests and answers are small, and travel without it."""
 
 NAMESPACE = "ace"
+
+ANSWER_S = 10.0
+"""How long the head node of a cluster may take to accept a connection."""
 
 
 @dataclass
@@ -80,6 +84,14 @@ def describe_cluster() -> str:
     return f"{len(alive)} nodes ({'; '.join(nodes)})"
 
 
+def _check_answers(address: str) -> None:
+    """OSError where nothing listens at `address`: Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+
+
 def _connect(settings: RaySettings, engines: int) -> _Connection:
     if ray.is_initialized():
         return _Connection(settings.address, ours=False)
@@ -102,6 +114,7 @@ def _connect(settings: RaySettings, engines: int) -> _Connection:
                 **common,
             )
         else:
+            _check_answers(address)
             ray.init(address=address, **common)
     except Exception as error:  # Ray has no base class for what keeps it from connecting
         where = "on this machine" if address is None else f"at {address}"
