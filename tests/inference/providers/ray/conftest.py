@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,15 +25,10 @@ def ray_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def cluster(ray_environment: None) -> Iterator[Any]:
-    """`ray.cluster_utils.Cluster`: every node has a raylet of its own. `client_address` is that of a Ray client."""
+    """`ray.cluster_utils.Cluster`: every node has a raylet of its own. One that a test kills, it has to replace."""
     from ray.cluster_utils import Cluster
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    head = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": port}
-    nodes = Cluster(initialize_head=True, head_node_args=head)
-    nodes.client_address = f"ray://127.0.0.1:{port}"
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(2):
         nodes.add_node(num_cpus=2)
     yield nodes

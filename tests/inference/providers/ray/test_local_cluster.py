@@ -1,9 +1,8 @@
-"""Connections: to a cluster that ace starts for a run, to one by a Ray client's address, and to none."""
+"""Connections: to a cluster that ace starts for a run, and to one that is not there."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import psutil
 import pytest
@@ -37,24 +36,6 @@ def test_a_cluster_of_this_machine_is_there_for_the_pool(ray_environment: None) 
     asyncio.run(main())
     gone, alive = psutil.wait_procs(processes, timeout=30)
     assert gone and not alive
-
-
-def test_a_ray_client_reaches_the_cluster(cluster: Any) -> None:
-    from ace.inference.providers.ray import create
-
-    pool = create(settings(address=cluster.client_address), load=scripted_engine.load)
-
-    async def main() -> None:
-        answers = await asyncio.gather(*map(pool.complete, questions(8, tokens=100)))
-        processes = {int(answer.text.rpartition(" ")[2]) for answer in answers}
-        assert len(processes) == 2
-        pending = asyncio.ensure_future(asyncio.gather(*map(pool.complete, questions(8, tokens=1000))))
-        await asyncio.sleep(0.1)
-        psutil.Process(min(processes)).kill()
-        assert [answer.text.rpartition(" ")[0] for answer in await pending] == [f"word {n}" for n in range(8)]
-        await pool.close()
-
-    asyncio.run(main())
 
 
 def test_a_cluster_that_is_not_there_is_named(ray_environment: None) -> None:
