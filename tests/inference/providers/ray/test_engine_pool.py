@@ -175,3 +175,22 @@ def test_a_run_begins_with_as_many_replicas_as_it_must_have(cluster: Any, pool: 
 
     asyncio.run(main())
     assert " of 3 engines up" in backend.info.reason
+
+
+def test_what_a_killed_node_had_is_answered_by_another_node(cluster: Any, shared_pool: Backend) -> None:
+    nodes = [cluster.add_node(num_cpus=1, resources={"doomed": 1}) for _ in range(2)]
+    backend = start(cluster, ray={"address": cluster.address, "resources": {"doomed": 1}})
+
+    async def main() -> None:
+        assert len(processes(await ask(backend, questions(4)))) == 2
+        pending = asyncio.ensure_future(ask(backend, questions(8, tokens=2000)))
+        await asyncio.sleep(0.5)
+        os.kill(nodes[0].all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        answers = await pending
+        assert texts(answers) == [f"word {n}" for n in range(8)]
+        assert len(processes(await ask(backend, questions(4)))) == 1
+        await backend.close()
+
+    asyncio.run(main())
+    for node in nodes:
+        cluster.remove_node(node, allow_graceful=False)
