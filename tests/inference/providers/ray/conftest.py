@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+TRIES = 4
+
 
 @pytest.fixture(scope="session")
 def ray_environment() -> Iterator[None]:
@@ -28,8 +30,20 @@ def cluster(ray_environment: None) -> Iterator[Any]:
     """`ray.cluster_utils.Cluster`: every node has a raylet of its own. One that a test kills, it has to replace."""
     from ray.cluster_utils import Cluster
 
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = Cluster()
+    add_node(nodes, num_cpus=0, include_dashboard=False)
     for _ in range(2):
-        nodes.add_node(num_cpus=2)
+        add_node(nodes, num_cpus=2)
     yield nodes
     nodes.shutdown()
+
+
+def add_node(nodes: Any, **arguments: Any) -> Any:
+    """Add a node, again where it is not up within Ray's own 30 seconds: the machine is busy."""
+    for _ in range(TRIES - 1):
+        try:
+            return nodes.add_node(**arguments)
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+    return nodes.add_node(**arguments)
