@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast test-all test-integrations check lint types imports tests coverage format docs site bench benchmarks crash fuzz audit clean
+.PHONY: help quickstart test test-fast test-all test-integrations test-ray check lint types imports tests coverage format docs site bench benchmarks crash fuzz audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-fast: $(VENV)/.ready-dev ## the tests that start no engine
 
 test-all: check ## what CI runs and what is left: benchmarks on real engines, ten times the examples of each property
 	ACE_HYPOTHESIS_PROFILE=nightly $(PYTEST) -m "" --timeout 3600 $(PYTEST_ARGS)
+
+test-ray: $(VENV)/.ready-ray ## the tests that need Ray, and the checks of infra/
+	$(BIN)/python -m pytest tests/inference/providers/ray tests/experiments tests/infra $(PYTEST_ARGS)
 
 check: $(VENV)/.ready-dev ## lint, types and room imports, beside each other
 	@$(MAKE) --no-print-directory --jobs 3 lint types imports
@@ -89,6 +92,10 @@ $(VENV)/.ready-run: $(INPUTS)
 
 $(VENV)/.ready-dev: $(INPUTS) | $(VENV)/.ready-run
 	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui serve postgresql dev
+	@touch $@
+
+$(VENV)/.ready-ray: $(INPUTS) | $(VENV)/.ready-dev
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui serve postgresql dev ray infra
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(INPUTS) | $(VENV)/.ready-dev

@@ -4,6 +4,7 @@ from ace.config.adaptation_settings import AdaptationSettings, ConsistencySettin
 from ace.config.load import load_settings, merged, settings_from
 from ace.config.model_settings import ModelSettings, PriceSettings, Provider, SpeculativeSettings
 from ace.config.playbook_settings import DedupSettings, PlaybookSettings
+from ace.config.ray_settings import RaySettings
 from ace.config.role_settings import EscalationSettings, RoleSettings, RolesSettings
 from ace.config.run_settings import BudgetSettings, CachePolicy, EvaluationSettings, RunSettings
 from ace.config.task_settings import (
@@ -39,6 +40,7 @@ __all__ = [
     "PlaybookSettings",
     "PriceSettings",
     "Provider",
+    "RaySettings",
     "RoleSettings",
     "RolesSettings",
     "RoutingLevel",
