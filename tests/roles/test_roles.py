@@ -289,13 +289,13 @@ def test_the_layout_of_answers_is_the_packs() -> None:
 
 
 def test_without_reasoning_the_generator_is_not_asked_for_it() -> None:
-    engine = Engine('{"bullet_ids": ["str-00001"], "final_answer": "42"}')
+    engine = Engine('{"final_answer": "42", "bullet_ids": ["str-00001"]}')
     pack = STANDARD.without_reasoning()
     run(generate(engine.complete, pack, RULES, SAMPLE, sampling=SAMPLING, guided=True))
     (request,) = engine.requests
-    assert request.schema is not None and request.schema["required"] == ["bullet_ids", "final_answer"]
+    assert request.schema is not None and request.schema["required"] == ["final_answer", "bullet_ids"]
     assert request.schema["properties"]["bullet_ids"]["maxItems"] == 1
-    assert "reasoning" not in engine.asked
+    assert "reasoning" not in engine.asked and "bullet_ids" not in engine.asked
 
 
 def test_a_pack_that_always_asks_for_reasoning_cannot_do_without() -> None:
