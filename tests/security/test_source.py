@@ -40,12 +40,15 @@ def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:
 
 def test_nothing_that_unpickles_or_listens_is_imported() -> None:
     found = {str(path): names for path, tree in trees() if (names := imported(tree) & (FORBIDDEN_MODULES | LISTENERS))}
-    # The dashboard listens where `ace ui` is asked to, and the agents' server where `ace mcp --http` is.
+    # What listens does so where `ace ui`, `ace serve` or `ace mcp --http` is asked to.
     assert found == {
         "cli/commands/ui_command.py": {"uvicorn"},
         "dashboard/access.py": {"fastapi"},
         "dashboard/app.py": {"fastapi"},
         "integrations/mcp_server.py": {"mcp.server.mcpserver"},
+        "server/api_server.py": {"fastapi"},
+        "server/listener.py": {"uvicorn"},
+        "server/upstream.py": {"aiohttp"},
     }
 
 
