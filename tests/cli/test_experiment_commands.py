@@ -73,6 +73,18 @@ class TestGrids:
         again = ace(*arguments)
         assert "8 of 8 were in the store already" in again.stderr
 
+    def test_grow_compares_numbers_of_shards_and_keeps_what_was_run(self, ace: Invoke, config: Path) -> None:
+        arguments = ["grow", config, "--shards", "1", "--shards", "2", "--output", "grown.json"]
+        result = ace(*arguments, "--json", "a.json")
+        assert result.exit_code == 0, result.output
+        one, two = json.loads(Path("a.json").read_text())
+        assert [(row["shards"], len(row["rounds"])) for row in (one, two)] == [(1, 3), (2, 2)]
+        assert one["accuracy"] == two["accuracy"] == 1.0
+        assert json.loads(Path("grown.json").read_text())["bullets"]
+        assert ace(*arguments, "--json", "b.json").exit_code == 0
+        again = json.loads(Path("b.json").read_text())
+        assert [row["rounds"] for row in again] == [one["rounds"], two["rounds"]]
+
     def test_a_plot_holds_no_markup_of_ours(self, ace: Invoke, config: Path) -> None:
         canary = "<img src=x onerror=alert(1)>"
         result = ace("ablate", config, "--set", f"name='{canary}'", "--plot", "a.html")

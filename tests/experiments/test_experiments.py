@@ -279,16 +279,14 @@ def credit_settings(folder: Path, seed: int) -> RunSettings:
 
 class TestCredit:
     def test_planted_harmful_bullets_come_last(self, tmp_path: Path) -> None:
-        """In at least 95% of trials."""
-        last = 0
-        for seed in range(20):
+        """In all of six worlds; `python -m benchmarks credit` tells how often in forty."""
+        for seed in range(6):
             _, playbook, harmful = true_playbook(seed, harmful=2)
             credit = asyncio.run(
                 measure_credit(credit_settings(tmp_path, seed), playbook, backends=all_roles(micro_backend()))
             )
-            last += {held.name for held in credit.ranking[-2:]} == harmful
-            assert all(held.effect < 0 for held in credit.ranking[-2:])
-        assert last >= 19
+            assert {bullet.name for bullet in credit.ranking[-2:]} == harmful
+            assert all(bullet.effect < 0 for bullet in credit.ranking[-2:])
 
     def test_asked_again_it_is_found_in_the_store(self, tmp_path: Path) -> None:
         _, playbook, _ = true_playbook(1)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from builders import start
+from forked import ForkedProcess
+from writer import open_and_close
 
 from ace.errors import StoreError
 from ace.store import RunStore
@@ -154,10 +156,8 @@ def test_closing_twice(path: Path) -> None:
 
 
 def test_many_processes_open_a_new_store_at_once(path: Path) -> None:
-    code = f"from ace.store import RunStore; RunStore.open({str(path)!r}).close()"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    openers = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
-    assert [opener.wait(timeout=60) for opener in openers] == [0] * 4
+    openers = [ForkedProcess(open_and_close, str(path)) for _ in range(4)]
+    assert [opener.end(timeout=60) for opener in openers] == [(0, "")] * 4
 
 
 def test_import_ace_loads_no_database() -> None:

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from ace._util.masking import SHORTEST, mask, names_a_secret
+from ace.config.ray_settings import RaySettings
 from ace.config.strict_model import HIDDEN, Settings, refused
 
 Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
@@ -124,9 +125,9 @@ class ModelSettings(Settings):
     engine_args: dict[str, Any] = Field(default_factory=dict)
     speculative: SpeculativeSettings = SpeculativeSettings()
     compile: bool | Literal["auto"] = "auto"
-    replicas: int = Field(default=1, ge=1, le=64)
-    """Number of engines of this model, each in a process of its own: on GPUs of its own where there
-    are enough, on a CPU with its part of the cores. More than one pays where one leaves GPUs or cores idle."""
+    replicas: int = Field(default=1, ge=1, le=1024)
+    """Number of engines of this model with provider `ray`, each in a process of its own."""
+    ray: RaySettings = RaySettings()
     max_retries: int = Field(default=4, ge=0)
     """Repetitions of a call that failed for a passing reason (HTTP 429, 5xx, no connection)."""
     max_restarts: int = Field(default=4, ge=0)
@@ -134,6 +135,8 @@ class ModelSettings(Settings):
     timeout_s: float = Field(default=600.0, gt=0)
     """The longest that one answer of an endpoint may take, and an engine of this process may be silent."""
     max_concurrency: int = Field(default=64, ge=1)
+    send_token_ids: bool = True
+    """Send token ids, made here, to a vLLM server behind provider `openai`, instead of messages."""
     warm: bool = True
     """Use an engine that `ace serve-engine` keeps warm for these settings, where there is one."""
     price: PriceSettings | None = None
@@ -150,7 +153,7 @@ class ModelSettings(Settings):
         method = self.speculative.method
         vllm_only = {"speculative": method if method not in ("none", "auto") else None, "compile": self.compile is True}
         for key, value in vllm_only.items():
-            if value and self.provider not in ("auto", "vllm"):
+            if value and self.provider not in ("auto", "vllm", "ray"):
                 raise refused(key, value, f"not supported with provider '{self.provider}': only vllm has it")
         if method != "none" and "speculative_config" in self.engine_args:
             raise refused("speculative", method, "none, beside engine_args.speculative_config, which says the same")
@@ -159,9 +162,21 @@ class ModelSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _only_engines_are_replicated(self) -> Self:
-        if self.replicas > 1 and self.provider not in ("auto", "vllm", "huggingface"):
-            raise refused("replicas", self.replicas, f"1, with provider '{self.provider}': only engines are replicated")
+    def _only_ray_has_replicas(self) -> Self:
+        if self.provider == "ray":
+            return self._check_replicas()
+        if self.replicas > 1:
+            raise refused("replicas", self.replicas, f"1, with provider '{self.provider}': several engines are 'ray'")
+        if self.ray != RaySettings():
+            raise refused("ray", self.ray.model_dump(exclude_defaults=True), "not supported without provider 'ray'")
+        return self
+
+    def _check_replicas(self) -> Self:
+        if self.ray.min_replicas is not None and self.ray.min_replicas > self.replicas:
+            raise refused("ray.min_replicas", self.ray.min_replicas, f"at most replicas, {self.replicas}")
+        if self.ray.gpu_share < 1 and self.gpus_per_engine > 1:
+            allowed = f"1, with the {self.gpus_per_engine} GPUs that engine_args gives one engine"
+            raise refused("ray.gpu_share", self.ray.gpu_share, allowed)
         return self
 
     @property

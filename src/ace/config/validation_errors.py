@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -100,7 +100,7 @@ def _annotation_at(path: Sequence[str | int]) -> Any:
     for part in path:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = annotation.model_fields.get(str(part))
-            annotation = field.annotation if field else None
+            annotation = _without_none(field.annotation) if field else None
         elif get_origin(annotation) is dict:
             annotation = get_args(annotation)[1]
         elif get_origin(annotation) is tuple:
@@ -108,6 +108,15 @@ def _annotation_at(path: Sequence[str | int]) -> Any:
         else:
             return None
     return annotation
+
+
+def _without_none(annotation: Any) -> Any:
+    """The model of an optional one, so that a path leads into it; any other annotation as it is."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    branches = [branch for branch in get_args(annotation) if branch is not NoneType]
+    only = branches[0] if len(branches) == 1 else None
+    return only if isinstance(only, type) and issubclass(only, BaseModel) else annotation
 
 
 def _is_mapping(path: Sequence[str | int]) -> bool:

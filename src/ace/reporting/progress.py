@@ -29,6 +29,7 @@ from ace.engine.events import (
     RunFinished,
     RunStarted,
     SampleFinished,
+    TrackerFailed,
 )
 from ace.engine.failures import failure_kind
 from ace.reporting.event_totals import Tally
@@ -199,6 +200,9 @@ def describe(event: Event, tally: Tally) -> str | None:
         case BulletFlagged(batch, bullet, reasons, quarantined):
             fate = "is quarantined" if quarantined else "is in the playbook all the same"
             return f"batch {batch + 1}: guard: {bullet} {fate}: {'; '.join(reasons)}"
+        case TrackerFailed(tracker, error, failures):
+            times = f" ({failures} failures)" if failures > 1 else ""
+            return f"tracker {tracker} failed{times}, the run goes on: {error}"
         case RunFinished(run, status):
             return f"run {run}: {status}"
         case _:

@@ -17,7 +17,7 @@ from typing import Any, Self, TextIO
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["crash_victim", "crash_endpoint", "writer", "ace.inference.providers.openai", "scripted_child"]
+    ["crash_victim", "crash_endpoint", "writer", "ace.inference.providers.openai", "scripted_engine"]
 )
 
 INTERRUPTED = 130

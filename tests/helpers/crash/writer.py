@@ -1,4 +1,4 @@
-"""A writer to be killed: commits batches to a store until it dies, and prints each index once it is safe."""
+"""Processes that write to a store: one commits batches until it is killed, and prints each index once it is safe."""
 
 from __future__ import annotations
 
@@ -26,3 +26,9 @@ def write_until_killed(path: str, samples: int, calls: int) -> NoReturn:
         store.commit_batch(record)
         print(index, flush=True)
         playbook, index = record.playbook, index + 1
+
+
+def open_and_close(path: str) -> int:
+    """Open a store, which is created where there is none, and close it."""
+    RunStore.open(path).close()
+    return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from ace._util.futures import settle
 from ace.engine.calls.completion_cache import CompletionCache
@@ -76,13 +77,16 @@ class CallGateway:
             if cached:
                 return cached
             self._start()
+            started = time.perf_counter()
             call = asyncio.create_task(self._complete_and_journal(request, binding, escalation))
             self._in_flight.add(call)
             call.add_done_callback(self._in_flight.discard)
             try:
                 completion = await asyncio.shield(call)
             except SAMPLE_ERRORS as error:
-                self._listener(CallFailed(binding.role, f"{type(error).__name__}: {error}"))
+                elapsed = time.perf_counter() - started
+                cause = f"{type(error).__name__}: {error}"
+                self._listener(CallFailed(binding.role, cause, binding.backend.info.name, elapsed))
                 raise
             except asyncio.CancelledError:
                 if not self._ending:
