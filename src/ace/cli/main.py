@@ -14,17 +14,16 @@ from ace.cli.commands import (
     eval_files_command,
     experiment_commands,
     grow_command,
-    plan_command,
     playbook_commands,
     quickstart,
     report_command,
     run_commands,
-    serve_commands,
     serve_engine,
     show_commands,
     task_commands,
     ui_command,
 )
+from ace.cli.commands.scale import plan_command, serve_commands
 from ace.cli.terminal import Commands
 
 app = typer.Typer(

@@ -1,0 +1,1 @@
+"""Commands for many requests and many samples."""
