@@ -174,6 +174,27 @@ class BudgetReached:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPaused:
+    """Somebody paused the run: it makes no new model call."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunContinued:
+    """A paused run goes on."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStopping:
+    """Somebody stopped the run: it ends as interrupted."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run has ended with `status` (done, interrupted, failed or budget)."""
 
@@ -197,6 +218,9 @@ Event = (
     | EvaluationProgress
     | EvaluationFinished
     | BudgetReached
+    | RunPaused
+    | RunContinued
+    | RunStopping
     | RunFinished
 )
 Listener = Callable[[Event], None]

@@ -26,8 +26,11 @@ from ace.engine.events import (
     EvaluationProgress,
     EvaluationStarted,
     Event,
+    RunContinued,
     RunFinished,
+    RunPaused,
     RunStarted,
+    RunStopping,
     SampleFinished,
 )
 from ace.engine.failures import failure_kind
@@ -199,6 +202,12 @@ def describe(event: Event, tally: Tally) -> str | None:
         case BulletFlagged(batch, bullet, reasons, quarantined):
             fate = "is quarantined" if quarantined else "is in the playbook all the same"
             return f"batch {batch + 1}: guard: {bullet} {fate}: {'; '.join(reasons)}"
+        case RunPaused(run):
+            return f"run {run}: paused; it goes on when somebody says so"
+        case RunContinued(run):
+            return f"run {run}: goes on"
+        case RunStopping(run):
+            return f"run {run}: stopping, as somebody asked"
         case RunFinished(run, status):
             return f"run {run}: {status}"
         case _:

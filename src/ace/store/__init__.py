@@ -3,6 +3,7 @@
 from ace.store.records import (
     BatchInfo,
     BatchRecord,
+    Control,
     DeltaInfo,
     EvaluationAmendment,
     EvaluationInfo,
@@ -22,6 +23,7 @@ from ace.store.run_store import RunStore
 __all__ = [
     "BatchInfo",
     "BatchRecord",
+    "Control",
     "DeltaInfo",
     "EvaluationAmendment",
     "EvaluationInfo",

@@ -46,6 +46,8 @@ _RUN_FIELDS = (
     "summary",
     "best_version",
     "error",
+    "control",
+    "paused",
 )
 
 
@@ -86,7 +88,7 @@ def run_ids(connection: Connection) -> list[str]:
 def playbook(connection: Connection, run_id: str, version: int | None) -> Playbook | None:
     """The last committed playbook (of `version`), None where there is none."""
     table = schema.playbook_versions
-    query = select(table.c.playbook).where(table.c.run_id == run_id).order_by(table.c.step.desc()).limit(1)
+    query = select(table.c.playbook).where(table.c.run_id == run_id).order_by(*_newest_first()).limit(1)
     if version is not None:
         query = query.where(table.c.version == version)
     body = connection.execute(query).scalar_one_or_none()
@@ -94,9 +96,10 @@ def playbook(connection: Connection, run_id: str, version: int | None) -> Playbo
 
 
 def playbook_after(connection: Connection, run_id: str, batch: int) -> Playbook | None:
-    """The playbook that `batch` led to (-1: the initial one), None if it is not committed."""
+    """The playbook after `batch` (-1: the initial one) and the edits that followed; None if it is not committed."""
     table = schema.playbook_versions
     query = select(table.c.playbook).where(table.c.run_id == run_id, table.c.step == batch + 1)
+    query = query.order_by(*_newest_first()).limit(1)
     body = connection.execute(query).scalar_one_or_none()
     return None if body is None else Playbook.from_json(body)
 
@@ -120,24 +123,30 @@ def playbook_versions(connection: Connection, run_id: str) -> tuple[VersionInfo,
             operations=dict(carried_out(_delta(row), _skipped(row.skipped))),
             skipped=len(row.skipped["reasons"]),
             created=row.created,
+            author=row.author,
         )
         for row in connection.execute(_steps(run_id))
     )
 
 
 def deltas(connection: Connection, run_id: str) -> tuple[DeltaInfo, ...]:
-    """The delta of every batch, in order."""
+    """The delta of every batch and edit, in order."""
     return tuple(
-        DeltaInfo(batch=row.batch, version=row.version, delta=_delta(row), skipped=_skipped(row.skipped))
+        DeltaInfo(row.batch, row.version, _delta(row), _skipped(row.skipped), row.created, row.author)
         for row in connection.execute(_steps(run_id))
-        if row.batch is not None
+        if row.batch is not None or row.author is not None
     )
+
+
+def _newest_first() -> tuple[ColumnElement[Any], ...]:
+    table = schema.playbook_versions
+    return table.c.step.desc(), table.c.edit.desc()
 
 
 def _steps(run_id: str) -> Select[Any]:
     table = schema.playbook_versions
     narrow = [column for column in table.c if column.name != "playbook"]
-    return select(*narrow).where(table.c.run_id == run_id).order_by(table.c.step)
+    return select(*narrow).where(table.c.run_id == run_id).order_by(table.c.step, table.c.edit)
 
 
 def _delta(row: Row[*tuple[Any, ...]]) -> Delta:
@@ -163,7 +172,10 @@ def batches(connection: Connection, run_id: str, *, last: bool = False) -> tuple
             _tokens("prompt_tokens").label("prompt_tokens"),
             _tokens("cached_tokens").label("cached_tokens"),
         )
-        .join(version, (version.c.run_id == batch.c.run_id) & (version.c.step == batch.c.idx + 1))
+        .join(
+            version,
+            (version.c.run_id == batch.c.run_id) & (version.c.step == batch.c.idx + 1) & (version.c.edit == 0),
+        )
         .outerjoin(outcome, (outcome.c.run_id == batch.c.run_id) & (outcome.c.batch == batch.c.idx))
         .where(batch.c.run_id == run_id)
         .group_by(*batch.c, version.c.version)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from ace.errors import RunNotFoundError
-from ace.store import queries, run_ids
+from ace.store import people, prompt_texts, queries, run_ids
 from ace.store.database import Database, store_errors
 from ace.store.records import (
     BatchInfo,
+    Control,
     DeltaInfo,
     EvaluationInfo,
     JournalEntry,
@@ -21,7 +22,7 @@ from ace.store.records import (
     Run,
     VersionInfo,
 )
-from ace.types import Completion, RoleName
+from ace.types import Completion, Message, RoleName
 
 if TYPE_CHECKING:
     from ace.playbook.playbook import Playbook
@@ -81,7 +82,10 @@ class RunReader:
             return playbook
 
     def playbook_after(self, run_id: str, batch: int) -> Playbook:
-        """The playbook that a batch led to; the initial one for -1. RunNotFoundError if the batch is not committed."""
+        """The playbook after a batch and the edits that followed it; after -1, the initial one.
+
+        RunNotFoundError if the batch is not committed.
+        """
         with self._reading(run_id) as connection:
             playbook = queries.playbook_after(connection, run_id, batch)
             if playbook is None:
@@ -89,12 +93,12 @@ class RunReader:
             return playbook
 
     def playbook_versions(self, run_id: str) -> tuple[VersionInfo, ...]:
-        """One entry for the initial playbook and one for each batch, in order."""
+        """One entry for the initial playbook and one for each batch and edit, in order."""
         with self._reading(run_id) as connection:
             return queries.playbook_versions(connection, run_id)
 
     def deltas(self, run_id: str) -> tuple[DeltaInfo, ...]:
-        """The delta of each batch, in order."""
+        """The delta of each batch and edit, in order."""
         with self._reading(run_id) as connection:
             return queries.deltas(connection, run_id)
 
@@ -156,6 +160,21 @@ class RunReader:
         """Look up an answer in the completion cache, which all runs share."""
         with self._reading() as connection:
             return queries.completion(connection, cache_key)
+
+    def prompt(self, request: str) -> tuple[Message, ...] | None:
+        """The messages of the request with this digest; None where its prompt was not stored."""
+        with self._reading() as connection:
+            return prompt_texts.find_prompt(connection, request)
+
+    def control(self, run_id: str) -> Control | None:
+        """What somebody requested of the running run: to pause or to stop. None: to go on."""
+        with self._reading(run_id) as connection:
+            return people.read_control(connection, run_id)
+
+    def current_version(self, run_id: str) -> int:
+        """The playbook version that an edit changes: the best one of a run that is done, else the newest."""
+        with self._reading(run_id) as connection:
+            return people.current_version(connection, run_id)
 
     @contextmanager
     def _reading(self, run_id: str | None = None) -> Iterator[Connection]:
