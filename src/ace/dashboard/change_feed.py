@@ -14,15 +14,15 @@ KEEP_ALIVE_S = 15.0
 async def change_feed(store: RunReader, run: str, gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
     """An event `change` whenever the run's committed state differs from before; ends when `gone` says so.
 
-    The event's data is the number of committed batches and evaluations and the status.
+    The event's data is the number of committed batches and evaluations, the status, and what somebody requested.
     """
-    before: tuple[int, int, str] | None = None
+    before: tuple[object, ...] | None = None
     silent_s = 0.0
     while not await gone():
         state = await asyncio.to_thread(_state, store, run)
         if state != before:
             if before is not None:
-                yield f"event: change\ndata: {state[0]} {state[1]} {state[2]}\n\n"
+                yield f"event: change\ndata: {' '.join(map(str, state))}\n\n"
             before, silent_s = state, 0.0
         elif silent_s >= KEEP_ALIVE_S:
             yield ": still here\n\n"
@@ -31,6 +31,8 @@ async def change_feed(store: RunReader, run: str, gone: Callable[[], Awaitable[b
         silent_s += POLL_S
 
 
-def _state(store: RunReader, run: str) -> tuple[int, int, str]:
+def _state(store: RunReader, run: str) -> tuple[object, ...]:
     found = store.run(run)
-    return found.batches, len(store.evaluations(run)), "abandoned" if found.abandoned else found.status
+    status = "abandoned" if found.abandoned else found.status
+    control = found.control or "-", "waiting" if found.paused else "-"
+    return found.batches, len(store.evaluations(run)), status, *control

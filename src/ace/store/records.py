@@ -72,6 +72,33 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """A failed sample, or (with `role`) an answer that could not be read, in a batch or in an evaluation.
+
+    `request` is the digest of the request whose answer it was.
+    """
+
+    batch: int | None
+    evaluation: int | None
+    sample_id: str | None
+    role: RoleName | None
+    error: str
+    text: str
+    request: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceUsage:
+    """What the calls of one batch or of one evaluation used. `call_s` adds up their seconds, also at the same time."""
+
+    batch: int | None
+    evaluation: int | None
+    calls: int
+    completion_tokens: int
+    call_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoleUsage:
     """Usage of the calls of one role, or of one of its tiers.
 

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from ace.errors import RunNotFoundError
-from ace.store import people, prompt_texts, queries, run_ids
+from ace.store import call_queries, people, queries, run_ids
 from ace.store.database import Database, store_errors
 from ace.store.records import (
     BatchInfo,
     Control,
     DeltaInfo,
     EvaluationInfo,
+    FailureRecord,
     JournalEntry,
     OutcomeRecord,
+    PlaceUsage,
     RoleUsage,
     Run,
     VersionInfo,
@@ -127,12 +129,45 @@ class RunReader:
     def calls(self, run_id: str, *, batch: int | None = None, evaluation: int | None = None) -> tuple[CallRecord, ...]:
         """With their texts; selected as `outcomes` selects."""
         with self._reading(run_id) as connection:
-            return queries.calls(connection, run_id, batch=batch, evaluation=evaluation)
+            return call_queries.calls(connection, run_id, batch=batch, evaluation=evaluation)
 
     def journal(self, run_id: str) -> tuple[JournalEntry, ...]:
         """Answered calls of batches and evaluations that are not committed: a resumed run does not repeat them."""
         with self._reading(run_id) as connection:
-            return queries.journal(connection, run_id)
+            return call_queries.journal(connection, run_id)
+
+    def call(self, run_id: str, request: str) -> CallRecord:
+        """The first call with the request of this digest. RunNotFoundError if the run has none."""
+        with self._reading(run_id) as connection:
+            record = call_queries.call(connection, run_id, request)
+            if record is None:
+                raise RunNotFoundError(f"run {run_id} has no call {request}", run=run_id)
+            return record
+
+    def calls_that_name(self, run_id: str, bullet: str, limit: int) -> tuple[CallRecord, ...]:
+        """The generator's newest calls whose answers contain the bullet's id, newest first."""
+        with self._reading(run_id) as connection:
+            return call_queries.calls_that_name(connection, run_id, bullet, limit)
+
+    def usage_by_place(self, run_id: str) -> tuple[PlaceUsage, ...]:
+        """The usage of each committed batch and each evaluation."""
+        with self._reading(run_id) as connection:
+            return call_queries.usage_by_place(connection, run_id)
+
+    def failures(self, run_id: str, limit: int) -> tuple[FailureRecord, ...]:
+        """The first failed samples, then the first answers that could not be read: `limit` of each."""
+        with self._reading(run_id) as connection:
+            return queries.failures(connection, run_id, limit)
+
+    def failure_causes(self, run_id: str) -> dict[str, int]:
+        """Number of failed samples and unread answers by error, the most frequent first."""
+        with self._reading(run_id) as connection:
+            return queries.failure_causes(connection, run_id)
+
+    def stops(self, run_id: str) -> dict[str, int]:
+        """Number of samples of all batches by why reflection ended, the most frequent first."""
+        with self._reading(run_id) as connection:
+            return queries.stops(connection, run_id)
 
     def failed_samples(self, run_id: str) -> int:
         """Number of outcomes, of batches and evaluations, of samples that failed and were not retried."""
@@ -154,17 +189,17 @@ class RunReader:
     def usage_by_tier(self, run_id: str) -> dict[tuple[RoleName, str | None], RoleUsage]:
         """The same by role and by why the larger model was asked, None where the role's own was."""
         with self._reading(run_id) as connection:
-            return queries.usage_by_tier(connection, run_id)
+            return call_queries.usage_by_tier(connection, run_id)
 
     def completion(self, cache_key: str) -> Completion | None:
         """Look up an answer in the completion cache, which all runs share."""
         with self._reading() as connection:
-            return queries.completion(connection, cache_key)
+            return call_queries.completion(connection, cache_key)
 
     def prompt(self, request: str) -> tuple[Message, ...] | None:
         """The messages of the request with this digest; None where its prompt was not stored."""
         with self._reading() as connection:
-            return prompt_texts.find_prompt(connection, request)
+            return call_queries.find_prompt(connection, request)
 
     def control(self, run_id: str) -> Control | None:
         """What somebody requested of the running run: to pause or to stop. None: to go on."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, insert, select, update
 
-from ace.store import inserts, lease, people, prompt_texts, run_ids, schema
+from ace.store import call_queries, inserts, lease, people, run_ids, schema
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
 from ace.store.migrations import migrate
 from ace.store.records import (
@@ -189,7 +189,7 @@ class RunStore(RunReader):
         with self._writing(run_id, synced=False) as connection:
             inserts.add_journal(connection, run_id, entries)
             inserts.add_completions(connection, completions)
-            prompt_texts.add_prompts(connection, prompts)
+            call_queries.add_prompts(connection, prompts)
             inserts.add_notes(connection, run_id, notes)
 
     def request_control(self, run_id: str, control: Control | None) -> None:
