@@ -50,5 +50,12 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
         {"trials": 40, "planted": 2},
         {"trials": 2},
     ),
+    Benchmark(
+        "pages",
+        "Pages of the dashboard",
+        "benchmarks.dashboard_pages:measure_pages",
+        {"runs": 1_000, "bullets": 2_000, "repetitions": 5},
+        {"runs": 5, "bullets": 20, "repetitions": 1},
+    ),
     Benchmark("soak", "A long run", "benchmarks.soak:measure_soak", {"samples": 10_000}, {"samples": 1_000}),
 )

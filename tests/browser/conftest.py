@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser_checks import run_in_thread
@@ -16,13 +16,8 @@ from ace.inference import ScriptedBackend
 from ace.store import RunStore
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
 
-pytest.importorskip("fastapi", reason="fastapi is not installed: make test-browser")
-pytest.importorskip("axe_playwright_python", reason="playwright and axe are not installed: make test-browser")
-
-import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
-
-from ace.dashboard import create_app
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 def chromium() -> str | None:
@@ -32,6 +27,8 @@ def chromium() -> str | None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
     path = chromium()
     if path is None:
         pytest.skip("no Chromium: apt-get install chromium, or name one with ACE_CHROMIUM")
@@ -60,6 +57,10 @@ def store(store_url: str) -> Iterator[RunStore]:
 @pytest.fixture(scope="session")
 def address(store_url: str) -> Iterator[str]:
     """The dashboard, served by a thread of this process."""
+    import uvicorn
+
+    from ace.dashboard import create_app
+
     config = uvicorn.Config(create_app(store_url, author="Ada"), host="127.0.0.1", port=0, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 from browser_checks import serious_violations, write_report
+
+pytest.importorskip("fastapi", reason="fastapi is not installed: make test-browser")
+pytest.importorskip("axe_playwright_python", reason="playwright and axe are not installed: make test-browser")
+
 from playwright.sync_api import Browser, expect
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,7 +14,7 @@ from ace.dashboard.access import Access, FormGuard
 from ace.dashboard.actions import add_actions
 from ace.dashboard.bullet_history import bullet_history
 from ace.dashboard.call_pages import add_call_pages
-from ace.dashboard.change_feed import change_feed
+from ace.dashboard.change_feed import change_feed, run_state
 from ace.dashboard.page import render_page
 from ace.errors import AceError, DataError, PlaybookError, RunLockedError, RunNotFoundError, RunNotRunningError
 from ace.experiments import Comparison, compare_evaluations
@@ -73,19 +73,22 @@ def create_app(store_url: str, *, token: str | None = None, author: str = "") ->
 
     @app.get("/runs/{run}", response_class=HTMLResponse)
     def run_page(run: str) -> str:
-        collected = collect_run(store, store.resolve(run))
+        identity = store.resolve(run)
+        shown = run_state(store, identity)  # first: what is committed meanwhile is announced
+        collected = collect_run(store, identity)
         return render_page(
             "run.html.j2",
-            title=collected.run.id,
+            title=f"Run {collected.run.name}",
             item=collected,
             roles=ROLES,
             charts=json.dumps([chart_data(collected)]),
+            shown=shown,
             form_token=guard.token,
         )
 
     @app.get("/runs/{run}/changes")
-    async def changes(request: Request, run: str) -> Response:
-        feed = change_feed(store, store.resolve(run), request.is_disconnected)
+    async def changes(request: Request, run: str, shown: str | None = None) -> Response:
+        feed = change_feed(store, store.resolve(run), request.is_disconnected, shown=shown)
         return StreamingResponse(feed, media_type="text/event-stream")
 
     @app.get("/runs/{run}/playbook", response_class=HTMLResponse)
