@@ -25,6 +25,7 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
+PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table; docs/json.md has its schema.")]
 JsonPath = Annotated[
     Path | None,
     typer.Option(
