@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile_corpus import CORPUS
@@ -19,7 +20,6 @@ from ace.tasks.micro.scripted_model import ScriptedMicroModel
 pytest.importorskip("fastapi")
 
 from fastapi.testclient import TestClient
-from httpx import Response
 
 from ace.dashboard import create_app
 
@@ -49,7 +49,7 @@ def form_of(client: TestClient, path: str) -> dict[str, str]:
     return dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', client.get(path).text))
 
 
-def send(client: TestClient, path: str, fields: dict[str, str], origin: str | None = ORIGIN) -> Response:
+def send(client: TestClient, path: str, fields: dict[str, str], origin: str | None = ORIGIN) -> Any:
     headers = {} if origin is None else {"origin": origin}
     return client.post(path, data=fields, headers=headers, follow_redirects=False)
 

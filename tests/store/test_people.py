@@ -33,7 +33,7 @@ def test_requests_reach_the_owner_and_end_with_the_run(store: RunStore) -> None:
     run = start(store)
     assert store.control(run) is None
     for control in ("pause", None, "stop"):
-        store.request_control(run, control)  # type: ignore[arg-type]
+        store.request_control(run, control)
         assert store.control(run) == control == store.run(run).control
     with pytest.raises(RunNotRunningError, match="stopping already"):
         store.request_control(run, "pause")

@@ -117,7 +117,8 @@ class BatchCommitted:
     """The batch is on disk.
 
     `first_correct` answers were right without a reflection, `corrected` ones after it. `operations` counts applied
-    operations by type; `skipped` counts by reason those that were not applied or not parsed.
+    operations by type; `skipped` counts by reason those that were not applied or not parsed. `texts` are the bullets
+    that were added or reworded, `insight` is the last one of the batch's reflections.
     """
 
     index: int
@@ -130,6 +131,8 @@ class BatchCommitted:
     bullets: int
     operations: Mapping[str, int]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    insight: str = ""
 
 
 @dataclass(frozen=True, slots=True)

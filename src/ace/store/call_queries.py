@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -175,15 +175,18 @@ def add_prompts(connection: Connection, added: Mapping[str, tuple[Message, ...]]
         connection.execute(insert_new(connection.dialect, prompts), rows)
 
 
-def find_prompt(connection: Connection, request: str) -> tuple[Message, ...] | None:
-    """Read the prompt of the request with this digest. None where it was not stored."""
-    parts = connection.execute(select(prompts.c.messages).where(prompts.c.digest == request)).scalar_one_or_none()
-    if parts is None:
-        return None
-    digests = [digest for _, digest in parts]
-    rows = connection.execute(select(prompt_texts).where(prompt_texts.c.digest.in_(digests)))
-    texts = {row.digest: row.text for row in rows}
-    return tuple(Message(role, texts[digest]) for role, digest in parts)
+def find_prompts(connection: Connection, requests: Sequence[str]) -> dict[str, tuple[Message, ...]]:
+    """Read the prompts of the requests with these digests, without those that were not stored."""
+    rows = connection.execute(select(prompts).where(prompts.c.digest.in_(requests)))
+    parts = {row.digest: row.messages for row in rows}
+    digests = sorted({digest for messages in parts.values() for _, digest in messages})
+    texts = {
+        row.digest: row.text
+        for row in connection.execute(select(prompt_texts).where(prompt_texts.c.digest.in_(digests)))
+    }
+    return {
+        request: tuple(Message(role, texts[digest]) for role, digest in messages) for request, messages in parts.items()
+    }
 
 
 def text_digest(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -198,8 +198,12 @@ class RunReader:
 
     def prompt(self, request: str) -> tuple[Message, ...] | None:
         """The messages of the request with this digest; None where its prompt was not stored."""
+        return self.prompts([request]).get(request)
+
+    def prompts(self, requests: Sequence[str]) -> dict[str, tuple[Message, ...]]:
+        """The messages of the requests with these digests, at most some hundreds, without those not stored."""
         with self._reading() as connection:
-            return call_queries.find_prompt(connection, request)
+            return call_queries.find_prompts(connection, requests)
 
     def control(self, run_id: str) -> Control | None:
         """What somebody requested of the running run: to pause or to stop. None: to go on."""

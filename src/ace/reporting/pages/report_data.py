@@ -12,7 +12,7 @@ from ace.engine.calls.spending import cost
 from ace.experiments.statistics import Interval, mean_interval
 from ace.playbook import Bullet, Playbook
 from ace.store import EvaluationInfo, FailureRecord, RoleUsage, Run, RunReader
-from ace.types import ROLES, RoleName
+from ace.types import ROLES, Message, RoleName
 
 MAX_FAILURES = 200
 """Failures, and wrong answers, listed with their texts; further ones are counted."""
@@ -146,9 +146,7 @@ def collect_run(store: RunReader, run_id: str) -> ReportedRun:
         phases=_phases(store, run, evaluations),
         usage={role: usage for role, usage in store.usage_by_role(run_id).items() if role in ROLES},
         stops=store.stops(run_id),
-        failures=tuple(
-            _failure(store, each, evaluations) for each in store.failures(run_id, MAX_FAILURES)[:MAX_FAILURES]
-        ),
+        failures=_failures(store, run_id, evaluations),
         failure_count=sum(causes.values()),
         causes=dict(list(causes.items())[:20]),
         playbook=store.playbook(run_id, best),
@@ -219,20 +217,27 @@ def _phases(store: RunReader, run: Run, evaluations: Sequence[EvaluationInfo]) -
     return tuple(sorted(phases, key=lambda phase: phase.begin_s))
 
 
-def _failure(store: RunReader, record: FailureRecord, evaluations: Sequence[EvaluationInfo]) -> Failure:
-    place = (
-        evaluations[record.evaluation].label if record.evaluation is not None else f"batch {(record.batch or 0) + 1}"
+def _failures(store: RunReader, run_id: str, evaluations: Sequence[EvaluationInfo]) -> tuple[Failure, ...]:
+    records = store.failures(run_id, MAX_FAILURES)[:MAX_FAILURES]
+    asked = store.prompts([record.request for record in records if record.request])
+    return tuple(
+        Failure(
+            _place(record, evaluations),
+            record.sample_id or "",
+            record.role or "",
+            record.error,
+            _shortened(record.text),
+            _own_prompt(asked.get(record.request or "", ())),
+            record.request or "",
+        )
+        for record in records
     )
-    request = record.request or ""
-    return Failure(
-        place,
-        record.sample_id or "",
-        record.role or "",
-        record.error,
-        _shortened(record.text),
-        _own_prompt(store, request),
-        request,
-    )
+
+
+def _place(record: FailureRecord, evaluations: Sequence[EvaluationInfo]) -> str:
+    if record.evaluation is not None:
+        return evaluations[record.evaluation].label
+    return f"batch {(record.batch or 0) + 1}"
 
 
 def _wrong_answers(
@@ -244,20 +249,26 @@ def _wrong_answers(
     last = evaluations[-1]
     wrong = [one for one in store.outcomes(run_id, evaluation=last.index) if one.correct is False]
     calls = {call.sample_id: call for call in store.calls(run_id, evaluation=last.index) if call.role == "generator"}
-    listed = []
-    for outcome in wrong[:MAX_FAILURES]:
-        call = calls.get(outcome.sample_id)
-        request = call.digest if call else ""
-        prompt, text = _own_prompt(store, request), _shortened(call.text if call else "")
-        listed.append(Failure(last.label, outcome.sample_id, "generator", outcome.answer, text, prompt, request))
-    return tuple(listed), len(wrong)
+    listed = [(outcome, calls.get(outcome.sample_id)) for outcome in wrong[:MAX_FAILURES]]
+    asked = store.prompts([call.digest for _, call in listed if call is not None])
+    answers = tuple(
+        Failure(
+            last.label,
+            outcome.sample_id,
+            "generator",
+            outcome.answer,
+            _shortened(call.text if call else ""),
+            _own_prompt(asked.get(call.digest, ()) if call else ()),
+            call.digest if call else "",
+        )
+        for outcome, call in listed
+    )
+    return answers, len(wrong)
 
 
-def _own_prompt(store: RunReader, request: str) -> str:
-    """The messages of the request but the first system message, which all calls behind one playbook share."""
-    messages = store.prompt(request) if request else None
-    own = [message.content for message in messages or () if message.role != "system"]
-    return _shortened("\n\n".join(own))
+def _own_prompt(messages: Sequence[Message]) -> str:
+    """The messages but the system message, which all calls behind one playbook share."""
+    return _shortened("\n\n".join(message.content for message in messages if message.role != "system"))
 
 
 def _shortened(text: str) -> str:
