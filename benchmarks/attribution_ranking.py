@@ -22,8 +22,8 @@ from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
 from ace.config import ModelSettings, RunSettings
-from ace.engine.loop.variant_evaluation import Variant, probe
 from ace.engine.run_inputs import load_inputs
+from ace.engine.variant_evaluation import Variant, probe
 from ace.experiments import measure_credit
 from ace.experiments.attribution import WHOLE, probe_settings, without
 from ace.experiments.outcomes import evaluated, right

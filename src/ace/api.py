@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an adaptation or an evaluation led to. `store` and `summary.run` find everything else about it."""
+    """Result of an adaptation or an evaluation. Its other records are in `store`, by the run `summary.run`."""
 
     playbook: Playbook
     summary: RunSummary
@@ -55,7 +55,7 @@ class Result:
 
 
 class Options(TypedDict, total=False):
-    """What `adapt` and `evaluate` share. Only `model` is required.
+    """Options of both `adapt` and `evaluate`. Only `model` is required.
 
     `model` is a name, a folder, or a live backend, which is left open. `grade` is the name of a grader or a function
     of sample and answer. `instructions` say to every sample what to do; a task has its own. `settings` are any further

@@ -68,16 +68,16 @@ class ConfigError(AceError):
     """Settings are wrong. Facts: `key` (dotted path), `found`, `allowed`, `nearest`."""
 
     @classmethod
-    def at(cls, key: str, found: object, allowed: str, *, nearest: str | None = None, hint: str = "") -> ConfigError:
-        """The error for the value `found` at `key`.
+    def at(cls, key: str, value: object, allowed: str, *, nearest: str | None = None, hint: str = "") -> ConfigError:
+        """The error for `value` at `key`.
 
         `allowed` describes what may stand there, or begins with "not supported" and says with what.
         """
         rule = allowed if allowed.startswith("not supported") else f"allowed: {allowed}"
-        message = f"{key}: found {found!r}, {rule}"
+        message = f"{key}: found {value!r}, {rule}"
         if nearest:
             message += f"; did you mean '{nearest}'?"
-        return cls(message, hint=hint, key=key, found=found, allowed=allowed, nearest=nearest)
+        return cls(message, hint=hint, key=key, found=value, allowed=allowed, nearest=nearest)
 
     def under(self, parent: str) -> ConfigError:
         """The same error, its key being one of the mapping at `parent`."""

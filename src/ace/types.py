@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from ace._util.hashing import digest
@@ -39,7 +39,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw tokens. Temperature 0 takes the likeliest one; `seed` None leaves the seed to the engine.
+    """Sampling of tokens. Temperature 0 takes the most probable one; `seed` None leaves the seed to the engine.
 
     With `ignore_eos` an answer has exactly `max_tokens`, or what the context has left: for measurements, in which every
     engine is to do the same work.
@@ -99,7 +99,7 @@ def fields_of(value: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one call cost. Tokens and seconds as the engine reports them; None where an engine cannot tell.
+    """Tokens and seconds of one call, as the engine reports them; None where it does not.
 
     Of the `drafted_tokens` that speculative decoding guessed in `draft_steps` steps, the model took `accepted_tokens`;
     all three are 0 where nothing was guessed. Those of a last step count whole, also where the answer ends within it.
@@ -168,12 +168,16 @@ class Sample:
     context: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    def without_target(self) -> Sample:
+        """The sample for prompts that must not contain its target."""
+        return replace(self, target=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the world says to an answer, the target aside: a program's output, an error, a tool's reply.
+    """Reaction of an environment to an answer, without the target: a program's output, an error, a tool's reply.
 
-    `failed` is None where the world does not tell whether the answer worked.
+    `failed` is None where the reaction does not show whether the answer worked.
     """
 
     text: str

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +92,16 @@ def test_an_interrupted_run_is_exit_code_130_and_can_be_resumed(ace: Invoke, con
     again = ace("resume", "latest")
     assert again.exit_code == 0
     assert "done already" in again.stderr
+
+
+def test_settings_of_another_version_are_refused_with_their_version(ace: Invoke, config: Path) -> None:
+    ace("run", config)
+    with contextlib.closing(sqlite3.connect("runs/ace.db")) as store, store:
+        store.execute("UPDATE runs SET ace_version = '0.0.9', settings = replace(settings, 'patience', 'times')")
+    result = ace("resume", "latest")
+    assert result.exit_code == 2
+    assert "recorded with settings of ace 0.0.9: adaptation.early_stop.times" in result.stderr
+    assert ace("show", "latest").exit_code == 0
 
 
 def test_a_run_can_be_shown_whole(ace: Invoke, config: Path) -> None:

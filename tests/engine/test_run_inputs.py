@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ace._util.hashing import derive_seed
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.learning.curation import split_groups
-from ace.engine.loop.schedule import derive_seed, plan_batches
+from ace.engine.loop.schedule import plan_batches
 from ace.types import Sample
 
 SAMPLES = tuple(Sample(str(number), f"question {number}") for number in range(10))

@@ -165,26 +165,19 @@ def test_the_curator_sees_insights_sections_and_stats_in_its_user_message() -> N
             engine.complete,
             STANDARD,
             RULES,
-            [REFLECTION, REFLECTION],
+            insight_lines(STANDARD, [REFLECTION, REFLECTION]),
             sections=SECTIONS,
             stats="- str-00001: helpful 3",
             sampling=SAMPLING,
             guided=True,
         )
     )
-    assert result is not None and result.value == Curation(operations=[])
+    assert result.value == Curation(operations=[])
     assert (result.call.role, result.call.sample_id) == ("curator", None)
     assert engine.asked.count("Check it.") == 1
     assert "- fmt: Form of the answer" in engine.asked and "helpful 3" in engine.asked
     assert engine.requests[0].messages[0].content == f"{STANDARD.preamble}\n{RULES}"
     assert '"enum": ["str", "fmt"]' in json.dumps(engine.requests[0].schema)
-
-
-def test_without_an_insight_the_curator_is_not_called() -> None:
-    engine = Engine("")
-    nothing = [Reflection(key_insight=" ")]
-    assert run(curate(engine.complete, STANDARD, "", nothing, sections=(), sampling=SAMPLING, guided=True)) is None
-    assert engine.requests == []
 
 
 def test_insights_are_distinct_and_each_on_its_own_line() -> None:

@@ -7,7 +7,7 @@ import random
 
 from ace.playbook.playbook import Section
 from ace.prompts import load_pack
-from ace.roles import GeneratorAnswer, Reflection, curate, generate, reflect
+from ace.roles import GeneratorAnswer, Reflection, curate, generate, insight_lines, reflect
 from ace.tasks.micro.lexicon import AMOUNTS, FRAMES, MODIFIER_SECTION, TERM_SECTION
 from ace.tasks.micro.micro_world import Rule, feedback, question_text
 from ace.types import Completion, Request, Sample, Sampling, Usage
@@ -95,10 +95,10 @@ def test_curator() -> None:
                 model.complete,
                 PACK,
                 sheet.system.removeprefix(PACK.preamble + "\n"),
-                [Reflection(key_insight=insight) for insight in insights],
+                insight_lines(PACK, [Reflection(key_insight=insight) for insight in insights]),
                 sections=SECTIONS,
                 sampling=SAMPLING,
                 guided=True,
             )
         )
-        assert result is not None and result.value is not None and result.call.error is None
+        assert result.value is not None and result.call.error is None

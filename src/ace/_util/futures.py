@@ -1,4 +1,4 @@
-"""Futures that other threads settle."""
+"""Setting the outcome of a future, also from another thread."""
 
 from __future__ import annotations
 

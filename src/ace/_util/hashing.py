@@ -1,4 +1,4 @@
-"""Digests that name what they are made with, and fingerprints of folders."""
+"""Digests that name their algorithm, seeds derived from other seeds, and fingerprints of folders."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ def digest(value: Any) -> str:
     """`sha256:` and the hash of the canonical JSON of `value`."""
     body = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return "sha256:" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def derive_seed(seed: int, *parts: str) -> int:
+    """Derive a 31-bit seed for one purpose, independent of the order of the work."""
+    digest = hashlib.sha256("\x1f".join((str(seed), *parts)).encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
 def folder_fingerprint(folder: Path) -> list[tuple[str, int, int]]:

@@ -38,6 +38,31 @@ OutputFolder = Annotated[
 ]
 
 
+def create_bench_app(help: str, benchmarks: Callable[[], Sequence[Benchmark]], *, folder: str) -> typer.Typer:
+    """Create a command group over `benchmarks`. Its command `all`, also the default, writes their page to `folder`."""
+    app = typer.Typer(help=help)
+
+    @app.callback(invoke_without_command=True)
+    def bench(ctx: typer.Context) -> None:
+        """Without a subcommand, all benchmarks with their defaults."""
+        os.environ["ACE_WARM"] = "0"  # measure engines of this process only, never a warm one
+        if ctx.invoked_subcommand is None:
+            everything()
+
+    @app.command("all")
+    def everything(
+        quick: Quick = False,
+        only: Only = None,
+        shape: ShapeName = None,
+        seed: Seed = 0,
+        output: OutputFolder = Path(folder),
+    ) -> None:
+        """Everything, one after the other, on one page with charts. A failed benchmark is shown; the rest goes on."""
+        measure_page(benchmarks(), quick=quick, only=only or (), shape=shape, seed=seed, output=output)
+
+    return app
+
+
 def write_report(report: Report, json_path: Path | None, markdown: Path | None) -> None:
     """Show `report` and write it to the files that were named."""
     from rich.text import Text
@@ -58,11 +83,6 @@ def report_writer(json_path: Path | None, markdown: Path | None) -> Callable[[Re
             replace_file(markdown, report.to_markdown())
 
     return write
-
-
-def use_own_engines() -> None:
-    """Measure engines of this process only, never a warm one."""
-    os.environ["ACE_WARM"] = "0"
 
 
 def measure_page(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ace.engine import RunSummary
     from ace.inference import Backends
     from ace.reporting.progress import ProgressMode, View
+    from ace.store.records import Run
 
 
 def work(
@@ -68,9 +69,18 @@ def finish(summary: RunSummary) -> None:
         raise typer.Exit(FAILED_SAMPLES)
 
 
-def stored_settings(stored: object, store: str) -> RunSettings:
-    """Read stored settings. The store keeps its URL without the password, so that `store` takes its place."""
-    from ace.config import settings_from
+def stored_settings(stored: Run, store: str) -> RunSettings:
+    """Read the settings of a stored run. Its store's URL has no password there, so that `store` takes its place.
 
-    assert isinstance(stored, dict)
-    return settings_from({**stored, "store": store})
+    StoreVersionError for a key that another version of ace has recorded.
+    """
+    from ace.config import settings_from
+    from ace.errors import ConfigError, StoreVersionError
+
+    try:
+        return settings_from({**stored.settings, "store": store})
+    except ConfigError as error:
+        raise StoreVersionError(
+            f"run {stored.id} was recorded with settings of ace {stored.ace_version}: {error.message}",
+            hint="use that version of ace, or start a new run",
+        ) from error

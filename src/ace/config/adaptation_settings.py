@@ -20,10 +20,10 @@ Method = Literal["ace", "rewrite", "icl", "empty"]
 class EarlyStopSettings(Settings):
     """When reflecting on a sample ends before `max_rounds`; off by default, as in the paper's loop.
 
-    `cosine`, `phrases` and `structure` say how alike two insights in a row must be, `patience` how often in a row. With
-    `known` an insight that the playbook holds already ends it. With `proven` a right answer is not reflected on where
-    each bullet that it used was tagged helpful at least so often, and never harmful. `tokens` is what the reflections
-    and retries of one sample may cost, prompt and completion together; it is exceeded by one call at most.
+    `cosine`, `phrases` and `structure` are the least similarity of two insights in a row, `patience` how often in a
+    row. With `duplicates` an insight that dedup would drop ends it. With `min_helpful` a right answer is not reflected
+    on if each bullet that it cites was tagged helpful at least so often, and never harmful. `tokens` limits the cost of
+    one sample's reflections and retries, prompt and completion together; it is exceeded by one call at most.
     """
 
     enabled: bool = False
@@ -31,8 +31,8 @@ class EarlyStopSettings(Settings):
     phrases: float = Field(default=0.6, ge=0.0, le=1.0)
     structure: float = Field(default=0.7, ge=0.0, le=1.0)
     patience: int = Field(default=2, ge=1)
-    known: bool = True
-    proven: int | None = Field(default=2, ge=1)
+    duplicates: bool = True
+    min_helpful: int | None = Field(default=2, ge=1)
     tokens: int | None = Field(default=None, ge=1)
 
 
@@ -117,6 +117,11 @@ class AdaptationSettings(Settings):
     labels: Labels = "given"
     signals: SignalSettings = SignalSettings()
     shuffle: bool = True
+
+    @property
+    def has_labels(self) -> bool:
+        """True if the loop may learn from targets."""
+        return self.labels == "given"
 
     @model_validator(mode="after")
     def _signals_without_labels(self) -> Self:

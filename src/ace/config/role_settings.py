@@ -19,8 +19,8 @@ class EscalationSettings(Settings):
     Before its own model is asked, for a prompt of more than `prompt_tokens` tokens, or that does not fit; and, for
     the generator's retries and the reflector, where the answer at hand was graded at most `score`, or from round
     `rounds` on. After its own model was asked, once more: where its answer cannot be read (`parse_failure`), where the
-    reflector would be stopped early beside an answer that is still wrong (`stalled`), and where the curation and the
-    playbook say less than the share `said` of the insights, by the rules of dedup.
+    reflector would be stopped early beside an answer that is still wrong (`stalled`), and where the playbook after the
+    curation covers less than the share `coverage` of the insights, by the rules of dedup.
     """
 
     model: str
@@ -29,7 +29,7 @@ class EscalationSettings(Settings):
     score: float | None = Field(default=None, ge=0.0, le=1.0)
     rounds: int | None = Field(default=None, ge=1)
     prompt_tokens: int | None = Field(default=None, ge=1)
-    said: float | None = Field(default=None, gt=0.0, le=1.0)
+    coverage: float | None = Field(default=None, gt=0.0, le=1.0)
 
 
 class RoleSettings(Settings):
@@ -85,6 +85,6 @@ class RolesSettings(Settings):
 _ESCALATED_BY: dict[str, tuple[RoleName, ...]] = {
     "score": ("generator", "reflector"),
     "rounds": ("generator", "reflector"),
-    "said": ("curator",),
+    "coverage": ("curator",),
 }
 """The keys of `escalate` that say nothing to the other roles."""

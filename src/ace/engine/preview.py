@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ace.config import ModelSettings, RunSettings
 from ace.engine.calls.escalation import Escalation
 from ace.engine.calls.role_runner import RoleRunner
-from ace.engine.feedback.signals import NO_FEEDBACK, has_labels, without_target
+from ace.engine.feedback.feedback import NO_FEEDBACK
 from ace.engine.run_inputs import RunInputs
 from ace.errors import ProviderMissingError
 from ace.inference import ModelBinding, ScriptedBackend, bind, resolve_auto
@@ -42,14 +42,14 @@ async def preview(settings: RunSettings, inputs: RunInputs, sample: Sample) -> P
     Grading is done for real, and may run code.
     """
     task = inputs.task
-    unlabelled = without_target(sample)
+    unlabelled = sample.without_target()
     interactive = isinstance(task, InteractiveTask)
     perfect = None if interactive or sample.target is None else task.grade(sample, sample.target)
     empty = None if interactive else task.grade(sample, "")
     observing = abilities_of(task).observing
     observed = observing.observe(unlabelled, "") if observing and not interactive else None
-    feedback = empty.feedback if empty is not None and has_labels(settings) else NO_FEEDBACK
-    if observed is not None and not has_labels(settings):
+    feedback = empty.feedback if empty is not None and settings.adaptation.has_labels else NO_FEEDBACK
+    if observed is not None and not settings.adaptation.has_labels:
         feedback = observed.text or NO_FEEDBACK
 
     recorder = _Recorder()

@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from ace.config import RunSettings
-from ace.engine.feedback.task_calls import naming_sample
 from ace.errors import ConfigError
 from ace.playbook import Playbook, read_playbook
 from ace.prompts import PromptPack, find_pack, load_pack
 from ace.tasks import InstructedTask, Task, check_task, load_task
+from ace.tasks.task_calls import naming_sample
 from ace.types import Sample
 
 

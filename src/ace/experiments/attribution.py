@@ -9,8 +9,8 @@ from typing import Any, Literal
 from ace.config import RunSettings
 from ace.engine import Listener
 from ace.engine.events import null_listener
-from ace.engine.loop.variant_evaluation import Variant, probe
 from ace.engine.run_inputs import RunInputs, load_inputs
+from ace.engine.variant_evaluation import Variant, probe
 from ace.errors import BudgetReachedError, DataError
 from ace.experiments.comparison import Measure, paired
 from ace.experiments.outcomes import evaluated

@@ -8,8 +8,8 @@ from itertools import pairwise
 from ace.config import RunSettings
 from ace.engine import Listener
 from ace.engine.events import null_listener
-from ace.engine.loop.variant_evaluation import Variant
 from ace.engine.run_inputs import load_inputs
+from ace.engine.variant_evaluation import Variant
 from ace.errors import DataError
 from ace.experiments.attribution import evaluate_variants, probe_settings
 from ace.experiments.outcomes import evaluated

@@ -1,22 +1,18 @@
-"""From settings to live backends. A provider's packages are imported only when it is asked for."""
+"""From settings to live backends."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from importlib import import_module
-from typing import Any, Protocol
 
-from ace._util.extras import missing_package
-from ace._util.gc_control import gc_disabled
-from ace._util.torch_addons import hide_unusable_addons
 from ace.config import ModelSettings, RunSettings
-from ace.errors import ConfigError, ProviderStartError
+from ace.errors import ConfigError
 from ace.inference.backend import Backend
 from ace.inference.memory.engine_shares import memory_shares
 from ace.inference.model_files.lora_adapter import Adapter, read_adapter
 from ace.inference.provider_choice import provider_command, resolve_auto
+from ace.inference.providers.provider_loader import MODULES, load_engine, load_provider
 from ace.inference.serving.replicas import start_replicas
 from ace.inference.serving.warm.discovery import find_warm
 from ace.inference.wrappers.lazy_backend import LazyBackend
@@ -24,16 +20,7 @@ from ace.inference.wrappers.lora_backend import LoraBackend
 from ace.inference.wrappers.retry import RetryingBackend
 from ace.inference.wrappers.supervisor import SupervisedBackend, first_then
 
-_MODULES: Mapping[str, str] = {
-    "vllm": "ace.inference.providers.vllm",
-    "huggingface": "ace.inference.providers.huggingface",
-    "openai": "ace.inference.providers.openai",
-}
 _DEFERRABLE = ("auto", "vllm", "huggingface")
-
-
-class _Factory(Protocol):
-    def __call__(self, settings: ModelSettings, reason: str, **more: Any) -> Backend: ...
 
 
 def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Sequence[Adapter] = ()) -> Backend:
@@ -51,16 +38,16 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Seq
             "adapter", settings.adapter, "not supported here: it is a tier of a run, beside its base in models"
         )
     provider, reason = (settings.provider, "asked for") if settings.provider != "auto" else resolve_auto()
-    if provider not in _MODULES:
+    if provider not in MODULES:
         why = {
             "ray": "a Ray cluster is not in this version",
             "scripted": "a script is given in Python: run(settings, backends=...)",
         }[provider]
-        raise ConfigError.at("provider", provider, ", ".join(("auto", *_MODULES)), hint=why)
+        raise ConfigError.at("provider", provider, ", ".join(("auto", *MODULES)), hint=why)
     if provider != "vllm":
         _check_vllm_is_not_needed(settings, provider, reason)
     if provider == "openai":
-        return RetryingBackend(_load(provider)(settings, reason), settings.max_retries)
+        return RetryingBackend(load_provider(provider)(settings, reason), settings.max_retries)
     supervised = partial(SupervisedBackend, max_restarts=settings.max_restarts, hang_s=settings.timeout_s)
     if settings.replicas == 1:
         return supervised(lambda: _engine(settings, provider, reason, share, adapters))
@@ -151,31 +138,5 @@ def _engine(settings: ModelSettings, provider: str, reason: str, share: float, a
     return load_engine(settings, provider, _because(reason, passed_over), share=share, adapters=adapters)
 
 
-def load_engine(
-    settings: ModelSettings, provider: str, reason: str, *, share: float = 1.0, adapters: Sequence[Adapter] = ()
-) -> Backend:
-    """An engine in this process, with nobody to watch it. ProviderMissingError, ModelNotFoundError, ProviderStartError.
-
-    `share` and `adapters` are for vLLM.
-    """
-    more = {"share": share, "adapters": adapters} if provider == "vllm" else {}
-    with gc_disabled():
-        return _load(provider)(settings, reason, **more)
-
-
 def _because(reason: str, passed_over: str) -> str:
     return f"{reason}; {passed_over}" if passed_over else reason
-
-
-def _load(provider: str) -> _Factory:
-    try:
-        if provider == "huggingface":
-            hide_unusable_addons()
-        factory: _Factory = import_module(_MODULES[provider]).create
-    except ModuleNotFoundError as error:
-        command = provider_command(provider)
-        package = error.name or provider
-        raise missing_package(f"provider '{provider}' needs", package, provider=provider, command=command) from error
-    except (ImportError, OSError) as error:
-        raise ProviderStartError(f"provider '{provider}' is installed but cannot be imported: {error}") from error
-    return factory

@@ -7,7 +7,16 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ace.playbook.bullet import LAST_NUMBER, SLUG, Bullet, Counters, QuarantinedBullet, bullet_id, clean_text
+from ace.playbook.bullet import (
+    LAST_NUMBER,
+    SLUG,
+    Bullet,
+    Counters,
+    QuarantinedBullet,
+    bullet_id,
+    clean_text,
+    normalize_whitespace,
+)
 from ace.playbook.delta import (
     Add,
     Delta,
@@ -22,7 +31,6 @@ from ace.playbook.delta import (
 )
 from ace.playbook.playbook import Playbook, PrefixLine, Section
 from ace.playbook.section_names import REST
-from ace.playbook.similarity.text_features import normalize_whitespace
 
 _FIELDS: Final = {"helpful": "helpful", "harmful": "harmful", "neutral": "neutral", "used": "uses"}
 """Tags, and the counters that they raise."""

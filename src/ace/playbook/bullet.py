@@ -31,6 +31,11 @@ def clean_text(text: str) -> str:
     return text.strip()
 
 
+def normalize_whitespace(text: str) -> str:
+    """Collapse white space. Case-sensitive, since case tells codes apart."""
+    return " ".join(text.split())
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """Evidence of a bullet's worth. Not in the prefix: counters change, the prefix may not."""

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ace.playbook.apply import SkippedOperation, apply
-from ace.playbook.bullet import Bullet, Counters
+from ace.playbook.bullet import Bullet, Counters, normalize_whitespace
 from ace.playbook.delta import Add, Delta, Operation, Remove, Update
 from ace.playbook.merge import resolve_deltas
 from ace.playbook.playbook import Playbook, Section
 from ace.playbook.similarity.dedup import dedup_delta
 from ace.playbook.similarity.embedders import Embedder
-from ace.playbook.similarity.text_features import normalize_whitespace
 
 
 @dataclass(frozen=True, slots=True)

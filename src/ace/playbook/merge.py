@@ -20,9 +20,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ace.playbook.apply import SkippedOperation
+from ace.playbook.bullet import normalize_whitespace
 from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Release, Remove, Tag, Update, Withhold
 from ace.playbook.playbook import Playbook
-from ace.playbook.similarity.text_features import normalize_whitespace
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from typing import Any, Literal, get_args
 
 from ace._util.hashing import digest
 from ace.errors import PlaybookError
-from ace.playbook.bullet import SLUG, Bullet, QuarantinedBullet, clean_text
-from ace.playbook.similarity.text_features import normalize_whitespace
+from ace.playbook.bullet import SLUG, Bullet, QuarantinedBullet, clean_text, normalize_whitespace
 from ace.types import fields_of
 
 LineKind = Literal["bullet", "updated", "removed"]

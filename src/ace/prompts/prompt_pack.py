@@ -93,6 +93,11 @@ class PromptPack:
         """True if the task's instructions stand in the preamble; otherwise they belong to each sample's context."""
         return "instructions" in self.opening.placeholders
 
+    def split_insights(self, text: str) -> list[str]:
+        """Split a reflection's text into its insights, by the pack's separator if it has one."""
+        parts = text.split(self.insight_separator) if self.insight_separator else [text]
+        return [part for part in map(str.strip, parts) if part]
+
     def for_task(self, instructions: str) -> PromptPack:
         """The pack with the task's instructions in its preamble, where it shows them there."""
         return replace(self, preamble=self.opening.fill({"instructions": instructions.strip()}))

@@ -1,4 +1,4 @@
-"""What `--json` prints: one object, with its `kind` and the version of the schema. `docs/json.md` documents it."""
+"""The JSON that `--json` prints: one object, with its `kind` and the version of the schema. See `docs/json.md`."""
 
 from __future__ import annotations
 

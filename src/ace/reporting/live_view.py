@@ -111,7 +111,7 @@ class LiveView:
             self._bars.remove_task(task)
 
     def _board_lines(self) -> Iterator[Text]:
-        """What the run has learned so far, in lines below the bars."""
+        """Say in lines below the bars what the run has learned so far."""
         tally = self._tally
         if tally.curve:
             levels = BLOCKS if self._console.encoding.startswith("utf") else ASCII_LEVELS

@@ -20,24 +20,21 @@ async def curate(
     complete: Complete,
     pack: PromptPack,
     playbook: str,
-    reflections: Sequence[Reflection],
+    insights: Sequence[str],
     *,
     sections: Sequence[Section],
     sampling: Sampling,
     guided: bool,
     stats: str = "",
     round: int = 0,
-) -> RoleResult[Curation] | None:
-    """Curate `reflections` against the rendered `playbook`, or None, without a call, where they hold no insight.
+) -> RoleResult[Curation]:
+    """Turn `insights`, the `insight_lines` of a batch, into operations on the rendered `playbook`.
 
     `sections` are the playbook's: the only ones a guided curator can add to. `stats` is `bullet_stats` of the bullets
     that the batch touched; it stands in the user message, because counters never enter the prefix.
     """
-    lines = insight_lines(pack, reflections)
-    if not lines:
-        return None
     values = {
-        "insights": "\n".join(lines),
+        "insights": "\n".join(insights),
         "sections": "\n".join(f"- {section.slug}: {section.title}" for section in sections),
         "stats": stats,
         "ids": ", ".join(rendered_ids(playbook)),
@@ -57,11 +54,8 @@ def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[
     lines: dict[str, None] = {}
     for reflection in reflections:
         values = {name: " ".join(text.split()) for name, text in reflection_values(reflection).items()}
-        separator = pack.insight_separator
-        whole = reflection.key_insight
-        for part in whole.split(separator) if separator else (whole,):
-            if insight := " ".join(part.split()):
-                lines[pack.insight.fill({**values, "insight": insight})] = None
+        for part in pack.split_insights(reflection.key_insight):
+            lines[pack.insight.fill({**values, "insight": " ".join(part.split())})] = None
     return tuple(lines)
 
 

@@ -75,14 +75,15 @@ async def call_role(
 
     With `again`, what cannot be read is asked for once more in these words, without reasoning.
     """
-    result = await _call(complete, request, answer, role=role, sample_id=sample_id, round=round)
+    result = _read(await complete(request), request, answer, role=role, sample_id=sample_id, round=round)
     if result.value is not None or not again:
         return result
     shorter = _without_reasoning(request, result.call.text, again)
     try:
-        second = await _call(complete, shorter, answer, role=role, sample_id=sample_id, round=round)
+        completion = await complete(shorter)
     except PromptTooLongError:
         return result
+    second = _read(completion, shorter, answer, role=role, sample_id=sample_id, round=round)
     return replace(second, earlier=(result.call,))
 
 
@@ -102,10 +103,9 @@ def _omit_reasoning(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**schema, "properties": properties, "required": list(properties)}
 
 
-async def _call(
-    complete: Complete, request: Request, answer: type[Answer], *, role: RoleName, sample_id: str | None, round: int
+def _read(
+    completion: Completion, request: Request, answer: type[Answer], *, role: RoleName, sample_id: str | None, round: int
 ) -> RoleResult[Answer]:
-    completion = await complete(request)
     value: Answer | None = None
     error: ParseError | None = None
     left_out: list[str] = []

@@ -1,4 +1,4 @@
-"""What people do to runs: requests to running ones, and edits of playbooks. Works inside the caller's transaction."""
+"""Requests of people to running runs, and their edits of playbooks. Each function works in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def request_control(connection: Connection, run_id: str, control: Control | None
 
 def read_control(connection: Connection, run_id: str) -> Control | None:
     """Read what somebody requested of the run."""
-    found: Control | None = connection.execute(select(runs.c.control).where(runs.c.id == run_id)).scalar_one()
-    return found
+    control: Control | None = connection.execute(select(runs.c.control).where(runs.c.id == run_id)).scalar_one()
+    return control
 
 
 def edit_playbook(connection: Connection, run_id: str, delta: Delta, *, author: str, version: int) -> int:

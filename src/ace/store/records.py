@@ -89,7 +89,7 @@ class FailureRecord:
 
 @dataclass(frozen=True, slots=True)
 class PlaceUsage:
-    """What the calls of one batch or of one evaluation used. `call_s` adds up their seconds, also at the same time."""
+    """Usage of the calls of one batch or one evaluation. `call_s` adds up their seconds, also at the same time."""
 
     batch: int | None
     evaluation: int | None

@@ -206,7 +206,7 @@ class RunReader:
             return call_queries.find_prompts(connection, requests)
 
     def control(self, run_id: str) -> Control | None:
-        """What somebody requested of the running run: to pause or to stop. None: to go on."""
+        """Read what somebody requested of the running run: to pause or to stop. None: to go on."""
         with self._reading(run_id) as connection:
             return people.read_control(connection, run_id)
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from ace.tasks.data.data_kind import Graded
 from ace.types import Observation, Sample, Score
+
+Graded = Sequence[tuple[Sample, str | None]]
+"""The samples of an evaluation with their answers; None for a sample that failed, which is measured as a wrong one."""
 
 
 @dataclass(frozen=True, slots=True)

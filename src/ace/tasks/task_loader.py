@@ -12,7 +12,7 @@ from ace.config import Labels, TaskSettings
 from ace.errors import AceError, ConfigError, DataError
 from ace.tasks.builtin.appworld import load_appworld
 from ace.tasks.builtin.routing import make_routing
-from ace.tasks.data.data_task import load_data_task
+from ace.tasks.data_task_loader import load_data_task
 from ace.tasks.micro.micro_task import MicroTask
 from ace.tasks.splits import check_splits
 from ace.tasks.task import Splits, Task

@@ -134,17 +134,17 @@ def test_a_curation_that_leaves_insights_out_is_made_anew(tmp_path: Path) -> Non
     def idle(_: Request) -> str:
         return json.dumps({"reasoning": "none", "operations": []})
 
-    summary = go(tmp_path, instead("curator", idle), perfect(), **escalate("curator", said=1.0))
-    assert set(summary.escalations["curator"]) == {"said"}
+    summary = go(tmp_path, instead("curator", idle), perfect(), **escalate("curator", coverage=1.0))
+    assert set(summary.escalations["curator"]) == {"coverage"}
     assert summary.accuracy_after == 1.0
     large = perfect()
-    go(tmp_path, perfect(), large, **escalate("curator", said=1.0))
+    go(tmp_path, perfect(), large, **escalate("curator", coverage=1.0))
     assert large.requests == [], "whoever says every insight is left alone"
 
 
 def test_a_resumed_run_escalates_the_same_calls(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
-    tiers = {**escalate("reflector", rounds=2), **escalate("curator", said=1.0)}
+    tiers = {**escalate("reflector", rounds=2), **escalate("curator", coverage=1.0)}
     whole, large = instead("reflector", useless), perfect()
     expected = go(tmp_path / "whole", whole, large, **tiers)
     asked: list[str] = []
@@ -220,7 +220,7 @@ def test_reasons(grade: float | None, round: int, stalled: bool, why: str | None
     ("changes", "said"),
     [
         (escalate("curator", rounds=1), r"roles\.curator\.escalate\.rounds: found 1.*generator and the reflector"),
-        (escalate("reflector", said=0.5), r"roles\.reflector\.escalate\.said: found 0\.5.*curator"),
+        (escalate("reflector", coverage=0.5), r"roles\.reflector\.escalate\.coverage: found 0\.5.*curator"),
         ({"roles__reflector__escalate": {"model": "main"}}, r"escalate\.model.*another model than the role's own"),
         ({"roles__reflector__escalate": {"model": "lagre"}}, r"roles\.reflector\.escalate\.model.*large"),
         ({**escalate("reflector", score=0.5), "adaptation__labels": "none"}, r"escalate\.score.*grade"),

@@ -13,7 +13,7 @@ import pytest
 from players import cast, settings
 
 from ace.engine import RunSummary, run
-from ace.engine.feedback.signals import NO_FEEDBACK
+from ace.engine.feedback.feedback import NO_FEEDBACK
 from ace.inference import ScriptedBackend
 from ace.store import RunStore
 from ace.types import Request

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ace.engine import RunSummary, run
 from ace.engine.learning.early_stopping import Insights, is_covered, is_proven, is_repetition
 from ace.inference import ScriptedBackend
 from ace.playbook import Add, Bullet, Counters, Delta, NgramEmbedder, Playbook, Section, apply
+from ace.prompts import load_pack
 from ace.store import OutcomeRecord, RunStore
 from ace.types import Request
 
@@ -26,8 +28,9 @@ HELD = apply(EMPTY, Delta((Add("str", "Round the interest at the last step, neve
 
 
 def stops(insights: Sequence[str], playbook: Playbook = EMPTY, separator: str = "", **changes: Any) -> list[str | None]:
-    watch = Insights(ON.model_copy(update=changes), NgramEmbedder(), playbook, separator)
-    return [watch.stop(insight) for insight in insights]
+    pack = replace(load_pack("standard"), insight_separator=separator)
+    insights_so_far = Insights(ON.model_copy(update=changes), NgramEmbedder(), playbook, pack.split_insights)
+    return [insights_so_far.stop(insight) for insight in insights]
 
 
 def test_new_insights_go_on() -> None:
@@ -67,7 +70,7 @@ def test_what_is_only_similar_goes_on(other: str) -> None:
 def test_what_the_playbook_holds_ends_it() -> None:
     held = HELD.bullets[0].content
     assert stops([held], HELD) == ["already_known"]
-    assert stops([held], HELD, known=False) == [None]
+    assert stops([held], HELD, duplicates=False) == [None]
     assert stops([held.replace("last", "first")], HELD) == [None]
     assert stops([""], HELD) == ["already_known"]  # the reflector has nothing to say
     assert stops([f"{held} ; Check the sign."], HELD, separator=" ; ") == [None]
@@ -76,8 +79,8 @@ def test_what_the_playbook_holds_ends_it() -> None:
 
 
 def test_it_is_off_by_default() -> None:
-    watch = Insights(EarlyStopSettings(), NgramEmbedder(), HELD)
-    assert [watch.stop(text) for text in ["same", "same", HELD.bullets[0].content]] == [None] * 3
+    insights = Insights(EarlyStopSettings(), NgramEmbedder(), HELD, load_pack("standard").split_insights)
+    assert [insights.stop(text) for text in ["same", "same", HELD.bullets[0].content]] == [None] * 3
 
 
 def test_proven_bullets() -> None:
@@ -143,7 +146,7 @@ def test_a_sample_may_cost_so_many_tokens(tmp_path: Path) -> None:
     for tokens in (1, 100, 10_000):
         folder = tmp_path / str(tokens)
         folder.mkdir()
-        stop = {"enabled": True, "tokens": tokens, "known": False, "cosine": 1.0, "patience": 9}
+        stop = {"enabled": True, "tokens": tokens, "duplicates": False, "cosine": 1.0, "patience": 9}
         _, outcomes, calls = learn(folder, undecided, adaptation__max_rounds=4, adaptation__early_stop=stop)
         assert {outcome.stop for outcome in outcomes} == {"rounds" if tokens == 10_000 else "budget"}
         costs[tokens] = calls["reflector"] / len(outcomes)

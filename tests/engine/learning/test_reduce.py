@@ -81,3 +81,14 @@ def test_without_its_answer_the_groups_own_changes_stay(tmp_path: Path, failure:
 def test_one_group_is_not_reduced(tmp_path: Path) -> None:
     summary, _, _ = go(tmp_path / "run", ScriptedBackend(play), adaptation__curator_groups=1)
     assert summary.calls["curator"] == 1
+
+
+def test_without_an_insight_no_curator_is_called(tmp_path: Path) -> None:
+    def without_insights(request: Request) -> str:
+        answer = json.loads(play(request))
+        if role_of(request) == "reflector":
+            answer["key_insight"] = " "
+        return json.dumps(answer)
+
+    summary, _, contents = go(tmp_path / "run", ScriptedBackend(without_insights), evaluation__after=False)
+    assert summary.calls["reflector"] > 0 and summary.calls["curator"] == 0 and contents == []

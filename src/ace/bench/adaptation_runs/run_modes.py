@@ -37,7 +37,7 @@ ESCALATING: Mapping[str, Any] = merged(
     {
         "roles": {
             "reflector": {"escalate": {"model": "main", "rounds": 2}},
-            "curator": {"escalate": {"model": "main", "said": 1.0}},
+            "curator": {"escalate": {"model": "main", "coverage": 1.0}},
         }
     },
 )

@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ace.cli.bench_output import (
-    MarkdownPath,
-    Modes,
-    Only,
-    OutputFolder,
-    Quick,
-    Seed,
-    Shape,
-    ShapeName,
-    measure_page,
-    report_writer,
-    use_own_engines,
-    write_report,
-)
+from ace.cli.bench_output import MarkdownPath, Modes, Seed, Shape, create_bench_app, report_writer, write_report
 from ace.cli.options import JsonPath, Overrides
 from ace.cli.terminal import message_console
 
-app = typer.Typer(help="Measure this machine: medians, and ratios against a baseline in the same run.")
+if TYPE_CHECKING:
+    from ace.bench import Benchmark
 
 
-@app.callback(invoke_without_command=True)
-def bench(ctx: typer.Context) -> None:
-    """Without a subcommand, all benchmarks with their defaults."""
-    use_own_engines()
-    if ctx.invoked_subcommand is None:
-        everything()
-
-
-@app.command("all")
-def everything(
-    quick: Quick = False,
-    only: Only = None,
-    shape: ShapeName = None,
-    seed: Seed = 0,
-    output: OutputFolder = Path("ace-bench"),
-) -> None:
-    """Everything, one after the other, on one page with charts. A failed benchmark is shown; the rest goes on."""
+def _benchmarks() -> Sequence[Benchmark]:
     from ace.bench import BENCHMARKS
 
-    measure_page(BENCHMARKS, quick=quick, only=only or (), shape=shape, seed=seed, output=output)
+    return BENCHMARKS
+
+
+app = create_bench_app(
+    "Measure this machine: medians, and ratios against a baseline in the same run.", _benchmarks, folder="ace-bench"
+)
 
 
 @app.command("run")

@@ -254,7 +254,7 @@ def bisect(
 
     with RunStore.open(store, create=False) as opened:
         stored = opened.run(opened.resolve(run))
-    settings = stored_settings(stored.settings, store)
+    settings = stored_settings(stored, store)
     with progress_view(message_console()) as view:
         history = asyncio.run(trace_sample(settings, stored.id, sample, listener=view, backends=ctx.obj))
     show(history_view(history))
@@ -344,7 +344,7 @@ def _settings(source: str, config: Path | None, store: str) -> RunSettings:
     if Path(source).suffix in SUFFIXES:
         raise typer.BadParameter(f"{source} is a file: name a config with --config, for task and models")
     with RunStore.open(store, create=False) as opened:
-        return stored_settings(opened.run(opened.resolve(source)).settings, store)
+        return stored_settings(opened.run(opened.resolve(source)), store)
 
 
 def _load(source: str, version: int | None, store: str, *, initial: bool = False) -> Playbook:

@@ -83,7 +83,7 @@ def resume(
 
     with RunStore.open(store, create=False) as opened:
         stored_run = opened.run(opened.resolve(run))
-        settings = _with_budget(stored_settings(stored_run.settings, store), more)
+        settings = _with_budget(stored_settings(stored_run, store), more)
         failed = opened.failed_samples(stored_run.id)
     if stored_run.status == "done" and not (failed and retry_failed):
         message_console().print(Text(_done(stored_run.id, failed, retry_failed=retry_failed)), soft_wrap=True)
@@ -107,7 +107,7 @@ def _of_run(name: str, store: str, folder: Path) -> tuple[RunSettings, Path]:
         stored_run = opened.run(opened.resolve(name))
         path = folder / f"{stored_run.id}.json"
         write_playbook(opened.playbook(stored_run.id, stored_run.best_version), path)
-        return stored_settings(stored_run.settings, store), path
+        return stored_settings(stored_run, store), path
 
 
 def _with_budget(settings: RunSettings, overrides: list[str]) -> RunSettings:

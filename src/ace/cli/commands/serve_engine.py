@@ -73,6 +73,7 @@ def _serve(models: Sequence[ModelSettings]) -> None:
 
     from rich.text import Text
 
+    from ace.inference import create_backend
     from ace.inference.serving.warm.engine_control import serve_until_stopped
     from ace.reporting.text import seconds, visible
 
@@ -83,4 +84,4 @@ def _serve(models: Sequence[ModelSettings]) -> None:
         line = f"engine: {info.provider} with {info.model} on {info.device}, started in {seconds(info.start_s)}: warm"
         console.print(Text(visible(line)), soft_wrap=True)
 
-    asyncio.run(serve_until_stopped(models, ready))
+    asyncio.run(serve_until_stopped(models, create_backend, ready))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from ace._util.futures import settle
 from ace.engine.calls.completion_cache import CompletionCache
 from ace.engine.calls.escalation import Escalation
 from ace.engine.calls.spending import Spending
@@ -86,7 +87,20 @@ class CallGateway:
             cached = key and self._cache.find(key)
             if cached:
                 return cached
-            completion = await self._call(request, binding, escalation)
+            await self._admit()
+            self._start()
+            call = asyncio.create_task(self._complete_and_journal(request, binding, escalation))
+            self._in_flight.add(call)
+            call.add_done_callback(self._in_flight.discard)
+            try:
+                completion = await asyncio.shield(call)
+            except SAMPLE_ERRORS as error:
+                self._listener(CallFailed(binding.role, f"{type(error).__name__}: {error}"))
+                raise
+            except asyncio.CancelledError:
+                if not self._ending:
+                    call.cancel()
+                raise
         if key is not None:
             self._unparsed[digest] = (key, completion)
         return completion
@@ -113,22 +127,6 @@ class CallGateway:
     async def drain(self) -> None:
         """Wait for the calls in flight after the budget was reached, and ignore their errors."""
         await asyncio.gather(*self._in_flight, return_exceptions=True)
-
-    async def _call(self, request: Request, binding: ModelBinding, escalation: Escalation | None) -> Completion:
-        await self._admit()
-        self._start()
-        task = asyncio.create_task(self._complete_and_journal(request, binding, escalation))
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
-        try:
-            return await asyncio.shield(task)
-        except SAMPLE_ERRORS as error:
-            self._listener(CallFailed(binding.role, f"{type(error).__name__}: {error}"))
-            raise
-        except asyncio.CancelledError:
-            if not self._ending:
-                task.cancel()
-            raise
 
     def _start(self) -> None:
         try:
@@ -164,12 +162,12 @@ class CallGateway:
         entries, self._unwritten = self._unwritten, []
         written, self._written = self._written, None
         assert written is not None
+        outcome: Exception | None = None
         try:
             self._commit_journal(entries)
         except Exception as error:  # raised by every call that waits for this transaction
-            written.set_exception(error)
-        else:
-            written.set_result(None)
+            outcome = error
+        settle(written, outcome)
 
     def _commit_journal(self, entries: list[JournalEntry]) -> None:
         accepted, self._accepted = self._accepted, {}

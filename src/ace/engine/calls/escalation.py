@@ -6,28 +6,18 @@ answers, escalates the same calls.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import Literal, TypeVar, get_args
-
-from pydantic import BaseModel
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 from ace.config import EscalationSettings, RunSettings
-from ace.engine.learning.early_stopping import insight_parts
-from ace.errors import PromptTooLongError
 from ace.playbook import Add, Delta, Embedder, Playbook, Provenance, apply, dedup_delta
 from ace.prompts import PromptPack
-from ace.roles import Curation, Reflection, RoleResult, to_delta
+from ace.roles import Curation, Reflection, to_delta
 
-Answer = TypeVar("Answer", bound=BaseModel)
-
-Escalation = Literal["score", "rounds", "stalled", "prompt_tokens", "parse_failure", "said"]
+Escalation = Literal["score", "rounds", "stalled", "prompt_tokens", "parse_failure", "coverage"]
 """Reason of an escalation; the names are the keys of `EscalationSettings`."""
 
 ESCALATIONS: tuple[Escalation, ...] = get_args(Escalation)
-
-Ask = Callable[[Escalation | None], Awaitable[RoleResult[Answer]]]
-"""Calls the role's own model, or for a reason the larger one."""
 
 
 def escalation_before(
@@ -46,34 +36,6 @@ def escalation_before(
     return "rounds" if settings.rounds is not None and round >= settings.rounds else None
 
 
-async def call_with_escalation(
-    ask: Ask[Answer],
-    settings: EscalationSettings | None,
-    first: Escalation | None,
-    *,
-    needs_escalation: Callable[[Answer], bool] | None = None,
-) -> RoleResult[Answer]:
-    """Call the role's own model, and the larger one instead where `first` or the outcome is a reason.
-
-    The larger model is called at most once, and its answer counts in any case; the call before it is in `earlier`.
-    `needs_escalation` judges a parsed answer.
-    """
-    if settings is None or first is not None:
-        return await ask(first)
-    try:
-        result = await ask(None)
-    except PromptTooLongError:
-        return await ask("prompt_tokens")
-    if result.value is None:
-        reason: Escalation | None = "parse_failure" if settings.parse_failure else None
-    else:
-        reason = "said" if needs_escalation is not None and needs_escalation(result.value) else None
-    if reason is None:
-        return result
-    larger = await ask(reason)
-    return replace(larger, earlier=(*result.calls, *larger.earlier))
-
-
 def is_insufficient(
     settings: RunSettings,
     pack: PromptPack,
@@ -82,16 +44,16 @@ def is_insufficient(
     curation: Curation,
     reflections: Sequence[Reflection],
 ) -> bool:
-    """Return True if the playbook after `curation` covers less than the share `escalate.said` of the insights.
+    """Return True if the playbook after `curation` covers less than the share `escalate.coverage` of the insights.
 
     An insight is covered if dedup would drop it as a new bullet.
     """
     escalate, dedup = settings.roles.curator.escalate, settings.playbook.dedup
-    if escalate is None or escalate.said is None:
+    if escalate is None or escalate.coverage is None:
         return False
     texts = (reflection.key_insight for reflection in reflections)
-    parts = dict.fromkeys(part for text in texts for part in insight_parts(text, pack.insight_separator))
+    parts = dict.fromkeys(part for text in texts for part in pack.split_insights(text))
     after = apply(playbook, to_delta(curation, Provenance(), playbook.sections)).playbook
     proposed = Delta(tuple(Add("insight", part) for part in parts))
     uncovered = dedup_delta(after, proposed, embedder, dedup.threshold).delta.operations
-    return len(parts) - len(uncovered) < escalate.said * len(parts)
+    return len(parts) - len(uncovered) < escalate.coverage * len(parts)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from ace.config import RunSettings
-from ace.engine.calls.escalation import Escalation, call_with_escalation, escalation_before, is_insufficient
+from ace._util.hashing import derive_seed
+from ace.config import EscalationSettings, RunSettings
+from ace.engine.calls.escalation import Escalation, escalation_before, is_insufficient
 from ace.engine.events import CallFailed, CallFinished, Listener, null_listener
-from ace.engine.feedback.signals import has_labels, without_target
-from ace.engine.loop.schedule import derive_seed
 from ace.engine.run_inputs import sample_prompt
+from ace.errors import PromptTooLongError
 from ace.inference import Bindings, ModelBinding
 from ace.playbook import Embedder, Playbook
 from ace.prompts import PromptPack
@@ -96,16 +96,16 @@ class RoleRunner:
         An answer that is only compared with others is never escalated: it is sampled at `temperature`, or comes from
         the model of another `role`.
         """
-        unlabelled = without_target(sample)
+        unlabelled = sample.without_target()
         question, material = sample_prompt(self._task, self._pack, unlabelled)
         if transcript:
             material = f"{material}\n\nWhat you did so far:\n{transcript}".strip()
         schema_task = abilities_of(self._task).schema
         schema = schema_task.answer_schema(unlabelled) if schema_task else None
 
-        async def ask(escalation: Escalation | None) -> RoleResult[GeneratorAnswer]:
+        def ask(escalation: Escalation | None) -> Awaitable[RoleResult[GeneratorAnswer]]:
             sampling = self._sampling(role, escalation, purpose, sample.id, str(round))
-            result = await generate(
+            return generate(
                 self._complete(role, escalation),
                 self._pack,
                 prefix,
@@ -118,11 +118,10 @@ class RoleRunner:
                 role=role,
                 answer_schema=schema,
             )
-            return self._record(result, escalation)
 
         compared = role != "generator" or temperature is not None
         escalate = None if compared else self._settings.roles.generator.escalate
-        return await call_with_escalation(ask, escalate, escalation_before(escalate, grade=grade, round=round))
+        return await self._call(ask, escalate, escalation_before(escalate, grade=grade, round=round))
 
     async def reflect(
         self,
@@ -140,11 +139,11 @@ class RoleRunner:
 
         `grade` is the score of the answer; `stalled` means that the smaller model's insights repeat themselves.
         """
-        unlabelled = without_target(sample)
-        labelled = sample if has_labels(self._settings) else unlabelled
+        unlabelled = sample.without_target()
+        labelled = sample if self._settings.adaptation.has_labels else unlabelled
 
-        async def ask(escalation: Escalation | None) -> RoleResult[Reflection]:
-            result = await reflect(
+        def ask(escalation: Escalation | None) -> Awaitable[RoleResult[Reflection]]:
+            return reflect(
                 self._complete("reflector", escalation),
                 self._pack,
                 prefix,
@@ -156,30 +155,28 @@ class RoleRunner:
                 prompt=sample_prompt(self._task, self._pack, unlabelled),
                 round=round,
             )
-            return self._record(result, escalation)
 
         escalate = self._settings.roles.reflector.escalate
         first = escalation_before(escalate, grade=grade, round=round, stalled=stalled)
-        return await call_with_escalation(ask, escalate, first)
+        return await self._call(ask, escalate, first)
 
     async def reflect_together(
         self, prefix: str, samples: Sequence[AnsweredSample], *, purpose: str, group: int
     ) -> RoleResult[Reflection]:
         """Let the reflector judge several wrong answers to samples that share a target."""
 
-        async def ask(escalation: Escalation | None) -> RoleResult[Reflection]:
-            result = await reflect_together(
+        def ask(escalation: Escalation | None) -> Awaitable[RoleResult[Reflection]]:
+            return reflect_together(
                 self._complete("reflector", escalation),
                 self._pack,
                 prefix,
                 samples,
                 sampling=self._sampling("reflector", escalation, purpose, "together", str(group)),
                 guided=self._is_guided("reflector", escalation),
-                prompts=[sample_prompt(self._task, self._pack, without_target(each.sample)) for each in samples],
+                prompts=[sample_prompt(self._task, self._pack, each.sample.without_target()) for each in samples],
             )
-            return self._record(result, escalation)
 
-        return await call_with_escalation(ask, self._settings.roles.reflector.escalate, None)
+        return await self._call(ask, self._settings.roles.reflector.escalate, None)
 
     async def curate(
         self,
@@ -195,29 +192,54 @@ class RoleRunner:
 
         None, without a call, where the reflections have no insight.
         """
-        if not insight_lines(self._pack, reflections):
+        insights = insight_lines(self._pack, reflections)
+        if not insights:
             return None
 
-        async def ask(escalation: Escalation | None) -> RoleResult[Curation]:
-            result = await curate(
+        def ask(escalation: Escalation | None) -> Awaitable[RoleResult[Curation]]:
+            return curate(
                 self._complete("curator", escalation),
                 self._pack,
                 prefix,
-                reflections,
+                insights,
                 sections=playbook.sections,
                 sampling=self._sampling("curator", escalation, purpose, str(group)),
                 guided=self._is_guided("curator", escalation),
                 stats=bullet_stats(playbook, touched),
             )
-            assert result is not None  # there are insights
-            return self._record(result, escalation)
 
         def insufficient(curation: Curation) -> bool:
             return is_insufficient(self._settings, self._pack, self._embedder, playbook, curation, reflections)
 
-        return await call_with_escalation(
-            ask, self._settings.roles.curator.escalate, None, needs_escalation=insufficient
-        )
+        return await self._call(ask, self._settings.roles.curator.escalate, None, needs_escalation=insufficient)
+
+    async def _call(
+        self,
+        ask: Callable[[Escalation | None], Awaitable[RoleResult[Answer]]],
+        settings: EscalationSettings | None,
+        first: Escalation | None,
+        *,
+        needs_escalation: Callable[[Answer], bool] | None = None,
+    ) -> RoleResult[Answer]:
+        """Call the role's own model, and the larger one instead where `first` or the outcome is a reason.
+
+        The larger model is called at most once, and its answer counts in any case; the call before it is in `earlier`.
+        `needs_escalation` judges a parsed answer.
+        """
+        if settings is None or first is not None:
+            return self._record(await ask(first), first)
+        try:
+            result = self._record(await ask(None), None)
+        except PromptTooLongError:
+            return self._record(await ask("prompt_tokens"), "prompt_tokens")
+        if result.value is None:
+            reason: Escalation | None = "parse_failure" if settings.parse_failure else None
+        else:
+            reason = "coverage" if needs_escalation is not None and needs_escalation(result.value) else None
+        if reason is None:
+            return result
+        larger = self._record(await ask(reason), reason)
+        return replace(larger, earlier=(*result.calls, *larger.earlier))
 
     def _binding(self, role: RoleName, escalation: Escalation | None) -> ModelBinding:
         return self._bindings.get(role, "own" if escalation is None else "larger")

@@ -23,7 +23,7 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
     try:
         async with asyncio.TaskGroup() as group:
             yield group
-    except BaseExceptionGroup as errors:
+    except BaseExceptionGroup as errors:  # an ExceptionGroup has no errors like GeneratorExit: those would stay wrapped
         raise _first(errors) from None
 
 

@@ -12,7 +12,7 @@ from ace.config import ConsistencySettings
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
-from ace.engine.feedback.signals import without_target
+from ace.engine.feedback.attempt import PromptedSample
 from ace.roles import CallRecord, GeneratorAnswer, RoleResult
 from ace.tasks import InteractiveTask, abilities_of
 from ace.types import RoleName, Sample
@@ -27,9 +27,10 @@ class Vote:
 
 
 async def collect_votes(
-    context: RunContext, prefix: str, sample: Sample, answer: str, *, purpose: str, round: int
+    prompted: PromptedSample, answer: str, *, round: int
 ) -> tuple[tuple[Vote, ...], tuple[CallRecord, ...]]:
     """Collect the votes of `adaptation.signals`, and the calls made for them. Tasks of several steps have none."""
+    context, sample = prompted.context, prompted.sample
     signals = context.settings.adaptation.signals
     if isinstance(context.task, InteractiveTask):
         return (), ()
@@ -37,13 +38,13 @@ async def collect_votes(
     calls: list[CallRecord] = []
     if signals.consistency is not None:
         drawn = await gather_all(
-            _another(context, prefix, sample, f"{purpose}-draw-{number}", round, signals.consistency.temperature)
+            _another(prompted, f"draw-{number}", round, signals.consistency.temperature)
             for number in range(signals.consistency.samples)
         )
         calls += [call for result in drawn if result is not None for call in result.calls]
         votes.append(_consistency(context, sample, answer, _answers(drawn), signals.consistency))
     if signals.agreement is not None:
-        result = await _another(context, prefix, sample, f"{purpose}-tier", round, None, signals.agreement.role)
+        result = await _another(prompted, "tier", round, None, signals.agreement.role)
         calls += [] if result is None else result.calls
         votes += [_agreement(context, sample, answer, other) for other in _answers([result])]
     return tuple(votes), tuple(calls)
@@ -56,18 +57,17 @@ def consensus(votes: Sequence[Vote]) -> bool | None:
 
 
 async def _another(
-    context: RunContext,
-    prefix: str,
-    sample: Sample,
-    purpose: str,
-    round: int,
-    temperature: float | None,
-    role: RoleName = "generator",
+    prompted: PromptedSample, purpose: str, round: int, temperature: float | None, role: RoleName = "generator"
 ) -> RoleResult[GeneratorAnswer] | None:
     """Generate one more answer. None where its call fails, which is no vote."""
     try:
-        return await context.roles.generate(
-            prefix, sample, reflection="", purpose=purpose, round=round, temperature=temperature, role=role
+        return await prompted.context.roles.generate(
+            prompted.prefix,
+            prompted.sample,
+            purpose=f"{prompted.purpose}-{purpose}",
+            round=round,
+            temperature=temperature,
+            role=role,
         )
     except SAMPLE_ERRORS:
         return None
@@ -99,5 +99,5 @@ def _agreement(context: RunContext, sample: Sample, answer: str, other: str) -> 
 
 def _same(context: RunContext, sample: Sample, one: str, other: str) -> bool:
     if comparing := abilities_of(context.task).comparing:
-        return comparing.same(without_target(sample), one, other)
+        return comparing.same(sample.without_target(), one, other)
     return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from ace._util.hashing import derive_seed
 from ace.engine.context import RunContext
 from ace.engine.learning.curation import CuratedBatch, Curator
-from ace.engine.loop.sample_loop import SampleResult
-from ace.engine.loop.schedule import derive_seed
+from ace.engine.learning.sample_result import SampleResult
 from ace.playbook import Add, Delta, Playbook, Provenance, Remove, apply, dedup_delta
 from ace.playbook.render import render
 from ace.roles import Reflection

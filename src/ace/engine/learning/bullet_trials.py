@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
-from ace.engine.feedback.signals import has_labels
-from ace.engine.loop.attempt import Attempt, attempt
-from ace.engine.loop.sample_loop import SampleResult
+from ace.engine.feedback.attempt import Attempt, PromptedSample, attempt
+from ace.engine.learning.sample_result import SampleResult
 from ace.playbook import Add, Delta, Merge, Operation, Playbook, SkippedOperation, Update, apply
 from ace.roles import CallRecord
 
@@ -33,7 +32,7 @@ async def try_bullets(
     """
     most = context.settings.adaptation.try_bullets
     tried = [operation for operation in delta.operations if isinstance(operation, Add | Update | Merge)]
-    if not most or not tried or not has_labels(context.settings):
+    if not most or not tried or not context.settings.adaptation.has_labels:
         return TriedBullets(delta)
     trials = [(operation, _choose(operation, results, most)) for operation in tried]
     answers = await gather_all(
@@ -67,7 +66,7 @@ async def _answer(
     context: RunContext, playbook: Playbook, operation: Operation, results: Sequence[SampleResult], *, purpose: str
 ) -> Sequence[Attempt]:
     prefix = context.render(apply(playbook, Delta((operation,))).playbook)
-    return await gather_all(attempt(context, prefix, result.sample, purpose=purpose) for result in results)
+    return await gather_all(attempt(PromptedSample(context, prefix, result.sample, purpose)) for result in results)
 
 
 def _change(result: SampleResult, answered: Attempt) -> int:

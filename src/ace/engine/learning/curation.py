@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeVar
@@ -12,11 +12,9 @@ from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import BulletFlagged, CurationFailed
-from ace.engine.feedback.signals import permitted_samples
 from ace.engine.learning.bullet_trials import try_bullets
-from ace.engine.learning.early_stopping import insight_parts
 from ace.engine.learning.lessons import Lesson, collect_lessons
-from ace.engine.loop.sample_loop import SampleResult
+from ace.engine.learning.sample_result import SampleResult
 from ace.playbook import (
     Add,
     Delta,
@@ -70,10 +68,15 @@ class Curator:
         settings = context.settings
         self.guard = Guard(
             settings.playbook.guard,
-            permitted_samples(settings, [result.sample for result in results]),
-            permitted_samples(settings, context.task.splits.train),
+            self._permitted(result.sample for result in results),
+            self._permitted(context.task.splits.train),
         )
         self._calls: dict[int, tuple[CallRecord, ...]] = {}  # in order of their keys: groups finish in any order
+
+    def _permitted(self, samples: Iterable[Sample]) -> list[Sample]:
+        """The samples, with their targets only where labels are given."""
+        labelled = self._context.settings.adaptation.has_labels
+        return [sample if labelled else sample.without_target() for sample in samples]
 
     async def curate(self, prefix: str) -> CuratedBatch:
         """Curate the batch's lessons in groups. A curator call that fails loses its group's insights and no others."""
@@ -163,7 +166,7 @@ class Curator:
                 ),
             )
             for lesson in lessons
-            for part in insight_parts(lesson.reflection.key_insight, self._context.pack.insight_separator)
+            for part in self._context.pack.split_insights(lesson.reflection.key_insight)
         ]
         return Delta(tuple(operations))
 

@@ -8,7 +8,7 @@ sentence, structure any text of the same shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,42 +27,35 @@ _ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
 
 @dataclass(slots=True)
 class Insights:
-    """The insights of one sample, round by round, and when to stop."""
+    """The insights of one sample, round by round, and when to stop. `split` divides a text into its insights."""
 
     settings: EarlyStopSettings
     embedder: Embedder
     playbook: Playbook
-    separator: str = ""
+    split: Callable[[str], Sequence[str]]
     _last: str | None = None
     _repetitions: int = field(default=0)
 
     def stop(self, insight: str) -> StopReason | None:
         """Add the next insight. Return a reason to stop, None to go on."""
-        if not self.settings.enabled:
+        settings, text = self.settings, insight.strip()
+        if not settings.enabled:
             return None
-        text = insight.strip()
         last, self._last = self._last, text
-        parts = insight_parts(text, self.separator)
-        if self.settings.known and is_covered(parts, self.playbook, self.embedder, self.settings.cosine):
+        if settings.duplicates and is_covered(self.split(text), self.playbook, self.embedder, settings.cosine):
             return "already_known"
         if last is None:
             return None
         if last.split() == text.split():  # the retry after it has failed already
             return "converged"
-        self._repetitions = self._repetitions + 1 if is_repetition(last, text, self.embedder, self.settings) else 0
-        return "converged" if self._repetitions >= self.settings.patience else None
+        self._repetitions = self._repetitions + 1 if is_repetition(last, text, self.embedder, settings) else 0
+        return "converged" if self._repetitions >= settings.patience else None
 
 
 def is_covered(parts: Sequence[str], playbook: Playbook, embedder: Embedder, threshold: float) -> bool:
     """Return True if dedup would drop each of `parts` as a new bullet, and if there are none."""
     proposed = Delta(tuple(Add("insight", part) for part in parts))
     return not dedup_delta(playbook, proposed, embedder, threshold).delta.operations
-
-
-def insight_parts(text: str, separator: str) -> list[str]:
-    """Split a text into its insights, by the pack's separator if it has one."""
-    parts = text.split(separator) if separator else [text]
-    return [part for part in map(str.strip, parts) if part]
 
 
 def is_proven(playbook: Playbook, used: Sequence[str], helpful: int | None) -> bool:

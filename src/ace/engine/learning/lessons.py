@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
-from ace.engine.feedback.signals import has_labels
-from ace.engine.loop.sample_loop import SampleResult
+from ace.engine.learning.sample_result import SampleResult
 from ace.roles import AnsweredSample, CallRecord, Reflection, RoleResult, join_cases
 
 
@@ -35,7 +34,7 @@ async def collect_lessons(
     together, which takes the place of theirs. Where the calls fail, theirs stay.
     """
     adaptation = context.settings.adaptation
-    if (adaptation.reflect_together == 1 and not adaptation.join_cases) or not has_labels(context.settings):
+    if (adaptation.reflect_together == 1 and not adaptation.join_cases) or not context.settings.adaptation.has_labels:
         return [_own(result) for result in results if _insight(result)], ()
     groups = list(_group(results, len(results) if adaptation.join_cases else adaptation.reflect_together))
     reflect = _name_cases if adaptation.join_cases else _reflect

@@ -10,7 +10,6 @@ from itertools import groupby
 
 from ace.engine.context import RunContext
 from ace.engine.events import RunStarted
-from ace.engine.feedback.signals import has_labels
 from ace.engine.loop.evaluation import evaluate
 from ace.engine.loop.failed_samples import plan_retries
 from ace.engine.loop.pipeline import run_epoch
@@ -106,7 +105,7 @@ async def ensure_evaluation(
 
 
 def _validates(context: RunContext) -> bool:
-    if context.settings.mode == "online" or not has_labels(context.settings):
+    if context.settings.mode == "online" or not context.settings.adaptation.has_labels:
         return False
     return context.settings.adaptation.validate_each_epoch and bool(context.task.splits.validation)
 

@@ -13,8 +13,9 @@ from ace.engine.context import RunContext
 from ace.engine.events import BatchCommitted, BatchStarted
 from ace.engine.learning.baselines import few_shot, rewrite
 from ace.engine.learning.curation import CuratedBatch, Curator
-from ace.engine.learning.prefix_compaction import compact
-from ace.engine.loop.sample_loop import SampleLoop, SampleResult
+from ace.engine.learning.sample_result import SampleResult
+from ace.engine.loop.prefix_compaction import compact
+from ace.engine.loop.sample_loop import SampleLoop
 from ace.engine.loop.schedule import BatchPlan
 from ace.engine.loop.shown_bullets import select_epoch_bullets
 from ace.playbook import Add, Merge, Playbook, Update, carried_out

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
-from ace.engine.loop.attempt import Attempt, attempt
+from ace.engine.feedback.attempt import Attempt, PromptedSample, attempt
 from ace.engine.loop.shown_bullets import select_bullets
 from ace.playbook import Playbook
 from ace.store.records import EvaluationRecord, OutcomeRecord, utcnow
@@ -37,7 +37,7 @@ async def evaluate(
 
     async def answer(sample: Sample) -> Attempt:
         nonlocal done, correct
-        result = await attempt(context, prefix, sample, purpose=label if purpose is None else purpose)
+        result = await attempt(PromptedSample(context, prefix, sample, label if purpose is None else purpose))
         done += 1
         correct += bool(result.score and result.score.correct)
         context.listener(EvaluationProgress(label, done, len(samples), correct))

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.events import EvaluationFinished, EvaluationProgress, EvaluationStarted
-from ace.engine.loop.attempt import attempt
+from ace.engine.feedback.attempt import PromptedSample, attempt
 from ace.engine.loop.evaluation import measure, outcome_of
 from ace.engine.loop.schedule import BatchPlan, plan_batches
 from ace.engine.loop.shown_bullets import select_bullets
@@ -68,7 +68,7 @@ async def _retry(context: RunContext, evaluation: EvaluationInfo) -> None:
 
     async def answer(position: int) -> tuple[OutcomeRecord, tuple[CallRecord, ...]]:
         nonlocal done, correct
-        answered = await attempt(context, prefix, samples[position], purpose=evaluation.label)
+        answered = await attempt(PromptedSample(context, prefix, samples[position], evaluation.label))
         outcome = outcome_of(position, samples[position], answered)
         done, correct = done + 1, correct + (outcome.correct is True)
         context.listener(EvaluationProgress(evaluation.label, done, len(failed), correct))

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ace.engine.concurrency.admission_window import Window
-from ace.engine.concurrency.commit_queue import CommitQueue
 from ace.engine.concurrency.task_groups import task_group
 from ace.engine.context import RunContext
 from ace.engine.loop.batch import SamplesDone, finish_batch, run_samples
+from ace.engine.loop.commit_queue import CommitQueue
 from ace.engine.loop.schedule import BatchPlan
 from ace.playbook import Playbook
 

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
 from ace.engine.events import SampleFinished
-from ace.engine.feedback.feedback import collect_feedback
-from ace.engine.feedback.signals import Signal, has_labels
+from ace.engine.feedback.attempt import Attempt, PromptedSample, attempt
+from ace.engine.feedback.feedback import Signal, collect_feedback
 from ace.engine.learning.early_stopping import Insights, StopReason, is_proven, is_spent
-from ace.engine.loop.attempt import Attempt, attempt
+from ace.engine.learning.sample_result import SampleResult
 from ace.playbook import Playbook
 from ace.roles import CallRecord, Reflection, reflection_text
 from ace.store.records import OutcomeRecord
 from ace.types import Sample
-
-
-@dataclass(frozen=True, slots=True)
-class SampleResult:
-    """Result of one sample: its outcome, its calls, and the material for the batch's delta.
-
-    `reflections` are those that were parsed, one a round; `used` are the bullets that the first answer cites.
-    """
-
-    sample: Sample
-    outcome: OutcomeRecord
-    calls: tuple[CallRecord, ...]
-    reflections: tuple[Reflection, ...] = ()
-    used: tuple[str, ...] = ()
-    first_answer: str = ""
 
 
 class SampleLoop:
@@ -41,9 +24,9 @@ class SampleLoop:
     """
 
     def __init__(self, context: RunContext, playbook: Playbook, prefix: str, sample: Sample, *, batch: int) -> None:
-        self._context, self._playbook, self._prefix, self._sample = context, playbook, prefix, sample
+        self._context, self._playbook, self._sample, self._batch = context, playbook, sample, batch
+        self._prompted = PromptedSample(context, prefix, sample, f"batch-{batch}")
         self._settings = context.settings.adaptation
-        self._batch, self._purpose = batch, f"batch-{batch}"
         self._last = Attempt(())
         self._signal: Signal | None = None
         self._calls: list[CallRecord] = []
@@ -80,7 +63,7 @@ class SampleLoop:
         if right and not self._settings.reflect_on_success:
             return "right"
         early = self._settings.early_stop
-        if right and early.enabled and is_proven(self._playbook, first.cited, early.proven):
+        if right and early.enabled and is_proven(self._playbook, first.cited, early.min_helpful):
             return "bullets_proven"
         await self._reflect(round=0)
         return "right" if right else "no_signal"
@@ -88,7 +71,7 @@ class SampleLoop:
     async def _correct(self) -> StopReason:
         """Reflect on a wrong answer and try again, round by round."""
         context, early = self._context, self._settings.early_stop
-        insights = Insights(early, context.embedder, self._playbook, context.pack.insight_separator)
+        insights = Insights(early, context.embedder, self._playbook, context.pack.split_insights)
         started = len(self._calls)
 
         def spent() -> bool:
@@ -116,24 +99,13 @@ class SampleLoop:
 
     async def _attempt(self, *, round: int, reflection: str = "") -> Attempt:
         """Answer the sample and collect feedback. An attempt that failed leaves the answer before it in place."""
-        context, grade = self._context, self._grade()
-        answered = await attempt(
-            context,
-            self._prefix,
-            self._sample,
-            purpose=self._purpose,
-            reflection=reflection,
-            round=round,
-            grade=grade,
-        )
+        answered = await attempt(self._prompted, reflection=reflection, round=round, grade=self._grade())
         self._calls.extend(answered.calls)
         if answered.score is None:
             self._error = answered.error
             return answered
         self._last = answered
-        self._signal, votes = await collect_feedback(
-            context, self._prefix, self._sample, answered, purpose=self._purpose, round=round
-        )
+        self._signal, votes = await collect_feedback(self._prompted, answered, round=round)
         self._calls.extend(votes)
         return answered
 
@@ -142,11 +114,11 @@ class SampleLoop:
         assert self._last.output is not None and self._signal is not None
         try:
             result = await self._context.roles.reflect(
-                self._prefix,
+                self._prompted.prefix,
                 self._sample,
                 self._last.output,
                 self._signal.feedback,
-                purpose=self._purpose,
+                purpose=self._prompted.purpose,
                 round=round,
                 grade=self._grade(),
                 stalled=self._stalled,
@@ -170,7 +142,7 @@ class SampleLoop:
     def _grade(self) -> float | None:
         """Score of the last answer, where labels are given."""
         score = self._last.score
-        return score.value if score is not None and has_labels(self._context.settings) else None
+        return score.value if score is not None and self._context.settings.adaptation.has_labels else None
 
     def _outcome(self, position: int, first: Attempt, stop: StopReason) -> OutcomeRecord:
         sample, score = self._sample, self._last.score

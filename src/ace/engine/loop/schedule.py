@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ace._util.hashing import derive_seed
 from ace.types import Sample
 
 AUTO_FIRST, AUTO_WARM, AUTO_MOST = 4, 16, 64
@@ -58,9 +58,3 @@ def plan_batches(
             after = max(len(order) - start, 0) + (epochs - epoch - 1) * len(order)
             plans.append(BatchPlan(len(plans), epoch, part, start >= len(order), epoch_start, after))
     return tuple(plans)
-
-
-def derive_seed(seed: int, *parts: str) -> int:
-    """Derive a 31-bit seed for one purpose, independent of the order of the work."""
-    digest = hashlib.sha256("\x1f".join((str(seed), *parts)).encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF

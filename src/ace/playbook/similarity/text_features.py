@@ -111,8 +111,3 @@ def _same_stem(word: str, other: str) -> bool:
             break
         shared += 1
     return shared >= _STEM and word[shared:] in _ENDINGS and other[shared:] in _ENDINGS
-
-
-def normalize_whitespace(text: str) -> str:
-    """Collapse white space. Case-sensitive, since case tells codes apart."""
-    return " ".join(text.split())

@@ -86,7 +86,7 @@ class Phase:
 class Failure:
     """A sample that failed, or an answer that could not be read or is wrong: where, why, and what the model wrote.
 
-    `prompt` is what the model was asked after the part that all calls share; `request` is the digest of the request.
+    `prompt` is the text after the part that all calls share; `request` is the digest of the request.
     """
 
     place: str
@@ -219,7 +219,7 @@ def _phases(store: RunReader, run: Run, evaluations: Sequence[EvaluationInfo]) -
 
 def _failures(store: RunReader, run_id: str, evaluations: Sequence[EvaluationInfo]) -> tuple[Failure, ...]:
     records = store.failures(run_id, MAX_FAILURES)[:MAX_FAILURES]
-    asked = store.prompts([record.request for record in records if record.request])
+    prompts = store.prompts([record.request for record in records if record.request])
     return tuple(
         Failure(
             _place(record, evaluations),
@@ -227,7 +227,7 @@ def _failures(store: RunReader, run_id: str, evaluations: Sequence[EvaluationInf
             record.role or "",
             record.error,
             _shortened(record.text),
-            _own_prompt(asked.get(record.request or "", ())),
+            _own_prompt(prompts.get(record.request or "", ())),
             record.request or "",
         )
         for record in records
@@ -250,7 +250,7 @@ def _wrong_answers(
     wrong = [one for one in store.outcomes(run_id, evaluation=last.index) if one.correct is False]
     calls = {call.sample_id: call for call in store.calls(run_id, evaluation=last.index) if call.role == "generator"}
     listed = [(outcome, calls.get(outcome.sample_id)) for outcome in wrong[:MAX_FAILURES]]
-    asked = store.prompts([call.digest for _, call in listed if call is not None])
+    prompts = store.prompts([call.digest for _, call in listed if call is not None])
     answers = tuple(
         Failure(
             last.label,
@@ -258,7 +258,7 @@ def _wrong_answers(
             "generator",
             outcome.answer,
             _shortened(call.text if call else ""),
-            _own_prompt(asked.get(call.digest, ()) if call else ()),
+            _own_prompt(prompts.get(call.digest, ()) if call else ()),
             call.digest if call else "",
         )
         for outcome, call in listed

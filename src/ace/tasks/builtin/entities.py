@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ace.config import FieldSettings
-from ace.tasks.data.data_kind import Graded, Kind, in_words
+from ace.tasks.data.data_kind import Kind, in_words
 from ace.tasks.data.record_files import Fields, json_kind, needs_data_extra
+from ace.tasks.task import Graded
 from ace.types import Observation, Sample, Score
 
 OUTSIDE = "O"

@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 
 from ace.config import FieldSettings
-from ace.tasks.data.data_kind import Graded, Kind, in_words
+from ace.tasks.data.data_kind import Kind, in_words
 from ace.tasks.data.record_files import Fields
+from ace.tasks.task import Graded
 from ace.types import Observation, Sample, Score
 
 _FIELDS = FieldSettings(question="context", context="context")

@@ -10,9 +10,6 @@ from ace.config import FieldSettings
 from ace.tasks.data.record_files import Fields
 from ace.types import Observation, Sample, Score
 
-Graded = Sequence[tuple[Sample, str | None]]
-"""The samples of an evaluation with their answers; None for a sample that failed, which is measured as a wrong one."""
-
 
 class Kind(ABC):
     """A kind of data, without state of a run.

@@ -96,6 +96,7 @@ def test_a_body_is_the_same_in_any_pieces(data: st.DataObject) -> None:
 def test_any_bytes_are_an_answer_or_one_of_our_errors(body: bytes) -> None:
     for framed in (body, b"data: " + body + b"\n\n", b'data: {"choices": ' + body + b"}\n\ndata: [DONE]\n\n"):
         try:
-            read([framed])
+            answer = read([framed])
         except AceError:
             continue
+        assert isinstance(answer.text, str) and isinstance(answer.finish_reason, str)

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import ClassVar, Protocol, TypeVar
 
+from ace._util.futures import settle
+
 T = TypeVar("T")
 
 _IDLE_STEP_S = 0.0003
@@ -153,8 +155,7 @@ def _resolve_future(future: Future[T], work: Callable[[], T]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
-        result = work()
+        outcome: T | BaseException = work()
     except BaseException as error:  # Abandoned, too
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+        outcome = error
+    settle(future, outcome)

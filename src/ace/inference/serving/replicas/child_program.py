@@ -14,7 +14,7 @@ from typing import Protocol
 from ace.config import ModelSettings
 from ace.errors import AceError
 from ace.inference.backend import Backend
-from ace.inference.factory import load_engine
+from ace.inference.providers.provider_loader import load_engine
 from ace.inference.serving.remote.connection_server import EngineServer
 from ace.inference.serving.remote.engine_identity import Identity
 from ace.inference.serving.remote.wire_protocol import Failure, Start, WireError, from_client, pack, read_frame

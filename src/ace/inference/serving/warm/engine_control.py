@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from ace.config import ModelSettings
 from ace.errors import ConfigError, ProviderStartError
 from ace.inference.backend import Backend
-from ace.inference.factory import create_backend
 from ace.inference.provider_choice import resolve_auto
 from ace.inference.serving.remote.engine_identity import engine_digest
 from ace.inference.serving.remote.wire_protocol import Handshake, Stop, WireError, pack
@@ -23,8 +22,10 @@ END_S = 60.0
 """How long `stop_all` waits for a server to free its engines."""
 
 
-async def serve_until_stopped(models: Sequence[ModelSettings], ready: Callable[[Handshake], None]) -> None:
-    """Keep the engines of `models` warm until SIGTERM, Ctrl-C or `stop_all`. Errors are those of `create_backend`."""
+async def serve_until_stopped(
+    models: Sequence[ModelSettings], create: Callable[[ModelSettings], Backend], ready: Callable[[Handshake], None]
+) -> None:
+    """Keep the engines of `models` warm until SIGTERM, Ctrl-C or `stop_all`. Errors are those of `create`."""
     if not hasattr(socket, "AF_UNIX"):
         raise ProviderStartError("warm engines need Unix sockets, which this system does not have")
     models_by_digest: dict[str, tuple[ModelSettings, str]] = {}
@@ -34,11 +35,15 @@ async def serve_until_stopped(models: Sequence[ModelSettings], ready: Callable[[
             raise ConfigError.at("provider", provider, "auto, vllm, huggingface", hint="only engines can be kept warm")
         models_by_digest.setdefault(engine_digest(settings, provider), (settings, provider))
     stopping = asyncio.Event()
+
+    def start(settings: ModelSettings) -> Backend:
+        return create(settings.model_copy(update={"warm": False}))
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     try:
-        await serve_engines(list(models_by_digest.values()), _own, ready, stopping)
+        await serve_engines(list(models_by_digest.values()), start, ready, stopping)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -68,7 +73,3 @@ def stop_all() -> int:
     for place, _ in ending:
         wait_until_free(place, END_S)
     return len(ending)
-
-
-def _own(settings: ModelSettings) -> Backend:
-    return create_backend(settings.model_copy(update={"warm": False}))

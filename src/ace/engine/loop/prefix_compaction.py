@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ace.engine.context import RunContext
-from ace.engine.feedback.signals import has_labels
 from ace.engine.loop.schedule import BatchPlan
 from ace.playbook import Playbook, WorkingSet, compaction_cost, pays_to_compact
 
@@ -75,6 +74,6 @@ def _evaluated_ahead(context: RunContext, plan: BatchPlan) -> int:
     """Calls of the evaluations that come after `plan`."""
     settings, splits = context.settings, context.task.splits
     ahead = len(splits.test) if settings.evaluation.after else 0
-    if settings.mode != "online" and has_labels(settings) and settings.adaptation.validate_each_epoch:
+    if settings.mode != "online" and settings.adaptation.has_labels and settings.adaptation.validate_each_epoch:
         ahead += len(splits.validation) * (settings.adaptation.epochs - plan.epoch)
     return ahead

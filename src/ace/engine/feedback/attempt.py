@@ -9,12 +9,22 @@ from functools import partial
 
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.context import RunContext
-from ace.engine.feedback.task_calls import naming_sample
 from ace.roles import CallRecord, GeneratorAnswer, RoleResult
 from ace.tasks import Environment, InteractiveTask, abilities_of
+from ace.tasks.task_calls import naming_sample
 from ace.types import Sample, Score
 
 Generate = Callable[..., Awaitable[RoleResult[GeneratorAnswer]]]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedSample:
+    """A sample behind the rendered playbook `prefix`. The seeds of its calls depend on their `purpose`."""
+
+    context: RunContext
+    prefix: str
+    sample: Sample
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +50,18 @@ class Attempt:
 
 
 async def attempt(
-    context: RunContext,
-    prefix: str,
-    sample: Sample,
-    *,
-    purpose: str,
-    reflection: str = "",
-    round: int = 0,
-    grade: float | None = None,
+    prompted: PromptedSample, *, reflection: str = "", round: int = 0, grade: float | None = None
 ) -> Attempt:
-    """Let the generator answer `sample` behind `prefix` and grade it. `grade` is that of the previous answer."""
+    """Let the generator answer the sample, and grade the answer. `grade` is that of the previous answer."""
+    context, sample = prompted.context, prompted.sample
     generate = partial(
-        context.roles.generate, prefix, sample, purpose=purpose, reflection=reflection, round=round, grade=grade
+        context.roles.generate,
+        prompted.prefix,
+        sample,
+        purpose=prompted.purpose,
+        reflection=reflection,
+        round=round,
+        grade=grade,
     )
     if isinstance(context.task, InteractiveTask):
         async with context.blocking_pool.environments:
