@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.engine import RunSummary
     from ace.inference import Backends
-    from ace.reporting.progress import ProgressMode, View
+    from ace.reporting.run_progress.progress import ProgressMode, View
     from ace.store.records import Run
 
 
@@ -38,7 +38,7 @@ def work(
     from ace._util.files import replace_file, replaceable
     from ace.engine import run
     from ace.errors import InferenceError
-    from ace.reporting.progress import progress_view
+    from ace.reporting.run_progress.progress import progress_view
     from ace.reporting.summary_tables import summary_view
 
     if json_path is not None:

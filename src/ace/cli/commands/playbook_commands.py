@@ -249,7 +249,7 @@ def bisect(
 
     from ace.experiments import trace_sample
     from ace.reporting.experiment_tables import history_view
-    from ace.reporting.progress import progress_view
+    from ace.reporting.run_progress.progress import progress_view
     from ace.store import RunStore
 
     with RunStore.open(store, create=False) as opened:
@@ -316,7 +316,7 @@ def _credit(
     import asyncio
 
     from ace.experiments import measure_credit
-    from ace.reporting.progress import progress_view
+    from ace.reporting.run_progress.progress import progress_view
 
     settings = _settings(source, config, store)
     with progress_view(message_console()) as view:

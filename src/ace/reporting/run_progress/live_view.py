@@ -22,8 +22,8 @@ from ace.engine.events import (
     RunStarted,
     SampleFinished,
 )
-from ace.reporting.event_lines import describe
-from ace.reporting.event_totals import Tally
+from ace.reporting.run_progress.event_lines import describe
+from ace.reporting.run_progress.event_totals import Tally
 from ace.reporting.text import UNKNOWN, cell, percent, seconds, visible
 
 WIDE = 105

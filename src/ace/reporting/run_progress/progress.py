@@ -21,9 +21,9 @@ from ace.engine.events import (
     RunStopping,
     SampleFinished,
 )
-from ace.reporting.event_lines import describe
-from ace.reporting.event_totals import Tally
-from ace.reporting.live_view import LiveView
+from ace.reporting.run_progress.event_lines import describe
+from ace.reporting.run_progress.event_totals import Tally
+from ace.reporting.run_progress.live_view import LiveView
 from ace.reporting.text import UNKNOWN, cell, seconds
 
 ProgressMode = Literal["auto", "live", "plain", "quiet"]

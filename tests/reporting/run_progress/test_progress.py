@@ -23,9 +23,9 @@ from ace.engine.events import (
     RunStarted,
     SampleFinished,
 )
-from ace.reporting.event_totals import Tally
-from ace.reporting.live_view import LiveView, sparkline
-from ace.reporting.progress import PlainView, progress_view
+from ace.reporting.run_progress.event_totals import Tally
+from ace.reporting.run_progress.live_view import LiveView, sparkline
+from ace.reporting.run_progress.progress import PlainView, progress_view
 from ace.types import Usage
 
 STORY: list[Event] = [

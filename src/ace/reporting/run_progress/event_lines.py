@@ -22,7 +22,7 @@ from ace.engine.events import (
     RunStopping,
 )
 from ace.engine.failures import failure_kind
-from ace.reporting.event_totals import Tally
+from ace.reporting.run_progress.event_totals import Tally
 from ace.reporting.text import UNKNOWN, by_type, percent, seconds
 
 MOST_KINDS = 20
