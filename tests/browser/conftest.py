@@ -25,8 +25,9 @@ def chromium() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Closed with each module: Playwright has an event loop on this thread, beside which no other can run."""
     from playwright.sync_api import sync_playwright
 
     path = chromium()
