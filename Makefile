@@ -12,10 +12,10 @@ PYTEST_ARGS ?=
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast test-browser test-all check lint types imports tests coverage format docs bench benchmarks crash fuzz audit clean
+.PHONY: help quickstart test test-fast test-browser test-all test-integrations test-ray check lint types imports tests coverage format docs site bench benchmarks crash fuzz audit clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 quickstart: $(VENV)/.ready-run ## set everything up and run ACE on the micro world (ARGS="--seed 1" ...)
 	@$(BIN)/ace quickstart $(ARGS)
@@ -30,6 +30,9 @@ test-browser: $(VENV)/.ready-browser ## the tests in a browser; needs Chromium (
 
 test-all: check ## what CI runs and what is left: benchmarks on real engines, ten times the examples of each property
 	ACE_HYPOTHESIS_PROFILE=nightly $(PYTEST) -m "" --timeout 3600 $(PYTEST_ARGS)
+
+test-ray: $(VENV)/.ready-ray ## the tests that need Ray, and the checks of infra/
+	$(BIN)/python -m pytest tests/inference/providers/ray tests/experiments tests/infra $(PYTEST_ARGS)
 
 check: $(VENV)/.ready-dev ## lint, types and room imports, beside each other
 	@$(MAKE) --no-print-directory --jobs 3 lint types imports
@@ -66,10 +69,16 @@ benchmarks: $(VENV)/.ready-run ## the project's own benchmarks (ARGS="replay --s
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 crash: $(VENV)/.ready-dev ## kill runs at 200 seeded points and compare what is left (ARGS="--points 20")
-	PYTHONPATH=tests/helpers $(BIN)/python tests/helpers/campaign.py $(ARGS)
+	PYTHONPATH=tests/helpers:tests/helpers/crash $(BIN)/python tests/helpers/crash/campaign.py $(ARGS)
 
 fuzz: $(VENV)/.ready-fuzz ## throw mutated inputs at every parser (ARGS="--seconds 60")
-	PYTHONPATH=tests/helpers $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
+	PYTHONPATH=tests/helpers:tests/helpers/hostile $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
+
+test-integrations: .venv-integrations/.ready ## the tests with other packages (MLflow, DSPy, LangChain, ...), in an environment of their own
+	.venv-integrations/bin/python -m pytest tests/integrations tests/engine/tracking --numprocesses 2 $(PYTEST_ARGS)
+
+site: .venv-site/.ready ## build the documentation site into build/site; broken links fail
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict
 
 audit: $(VENV)/.ready-dev ## look the pinned dependencies up in the advisory database
 	@$(BIN)/python scripts/audit.py $(VENV)
@@ -85,7 +94,11 @@ $(VENV)/.ready-run: $(INPUTS)
 	@touch $@
 
 $(VENV)/.ready-dev: $(INPUTS) | $(VENV)/.ready-run
-	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui dev
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui serve postgresql dev
+	@touch $@
+
+$(VENV)/.ready-ray: $(INPUTS) | $(VENV)/.ready-dev
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui serve postgresql dev ray infra
 	@touch $@
 
 $(VENV)/.ready-browser: $(INPUTS) | $(VENV)/.ready-dev
@@ -93,5 +106,13 @@ $(VENV)/.ready-browser: $(INPUTS) | $(VENV)/.ready-dev
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(INPUTS) | $(VENV)/.ready-dev
-	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui dev fuzz
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui serve postgresql dev fuzz
+	@touch $@
+
+.venv-integrations/.ready: pyproject.toml constraints/integrations.txt $(SETUP)
+	@$(PYTHON) $(SETUP) $(@D) openai data otel mlflow wandb dspy inspect langchain verifiers mcp dev
+	@touch $@
+
+.venv-site/.ready: pyproject.toml constraints/site.txt $(SETUP)
+	@$(PYTHON) $(SETUP) $(@D) site
 	@touch $@

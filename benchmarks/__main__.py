@@ -199,6 +199,33 @@ def credit(
     write_report(measure_credit_ranking(trials=trials, planted=planted, seed=seed), json_path, markdown)
 
 
+@app.command("plan")
+def plan(
+    repetitions: Annotated[int, typer.Option(min=1, help="On how many micro worlds; the median counts.")] = 3,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """The expectations of `ace plan`, against runs."""
+    from benchmarks.scale.plan_accuracy import measure_plan
+
+    write_report(measure_plan(repetitions=repetitions, seed=seed), json_path, markdown)
+
+
+@app.command("serve")
+def serve(
+    clients: Annotated[int, typer.Option(min=1, help="How many ask at once.")] = 200,
+    seconds: Annotated[float, typer.Option(min=4.0, help="For how long they ask the server.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="Has no effect here.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """`ace serve` in front of a scripted upstream: errors, added latency, memory."""
+    from benchmarks.scale.serve_load import measure_serve
+
+    write_report(measure_serve(clients=clients, seconds=seconds, seed=seed), json_path, markdown)
+
+
 @app.command("soak")
 def soak(
     samples: Annotated[

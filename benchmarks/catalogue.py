@@ -57,5 +57,19 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
         {"runs": 1_000, "bullets": 2_000, "repetitions": 5},
         {"runs": 5, "bullets": 20, "repetitions": 1},
     ),
+    Benchmark(
+        "plan",
+        "What `ace plan` expects, and what comes",
+        "benchmarks.scale.plan_accuracy:measure_plan",
+        {"repetitions": 3},
+        ONCE,
+    ),
+    Benchmark(
+        "serve",
+        "`ace serve` under load",
+        "benchmarks.scale.serve_load:measure_serve",
+        {"clients": 200, "seconds": 60.0},
+        {"clients": 10, "seconds": 8.0},
+    ),
     Benchmark("soak", "A long run", "benchmarks.soak:measure_soak", {"samples": 10_000}, {"samples": 1_000}),
 )

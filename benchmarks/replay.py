@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -63,7 +64,7 @@ REPLAY_MODES: tuple[ReplayMode, ...] = (
     ReplayMode("vLLM, one by one", "vllm", serial=True),
     ReplayMode("vLLM", "vllm"),
     ReplayMode("vLLM, early stopping", "vllm", "early stopping"),
-    ReplayMode("vLLM, two engines", "vllm", engines=2),
+    *((ReplayMode("vLLM, two engines", "ray", engines=2),) if find_spec("ray") is not None else ()),
     ReplayMode("vLLM, small reflector and curator", "vllm", "tiered"),
     ReplayMode("vLLM, early stopping, small reflector and curator", "vllm", "early stopping, tiered"),
 )

@@ -48,18 +48,29 @@ def main(venv: Path, extras: list[str]) -> None:
             "pip",
             "install",
             "--quiet",
-            "--compile-bytecode",
             "--python",
             python,
             "--editable",
             f"{ROOT}[{','.join(extras)}]",
         ),
-        *("--constraints", ROOT / "constraints" / "cpu.txt"),
-        *("--overrides", ROOT / "constraints" / "overrides-cpu.txt"),
+        *(["--compile-bytecode"] if "cpu" in extras else []),  # pays where an engine is started again and again
+        *constraints(venv, extras),
         *([] if has_cpu_torch(settings) else ["--torch-backend", "cpu"]),
         environment=uv_environment(settings),
     )
     print(f"ready after {time.monotonic() - started:.0f} s", flush=True)
+
+
+def constraints(venv: Path, extras: list[str]) -> list[str | Path]:
+    """The options that name the versions: of `.venv-NAME`, those in constraints/NAME.txt, else those of the CPU engine.
+
+    Only the engine has overrides.
+    """
+    folder = ROOT / "constraints"
+    own = folder / f"{venv.name.removeprefix('.venv-')}.txt"
+    if own.is_file() and "cpu" not in extras:
+        return ["--constraints", own]
+    return ["--constraints", folder / "cpu.txt", "--overrides", folder / "overrides-cpu.txt"]
 
 
 def run(*command: str | Path, environment: dict[str, str] | None = None) -> None:

@@ -36,6 +36,8 @@ def _missing() -> dict[str, str]:
     missing = {}
     if absent := [name for name in ("vllm", "transformers") if find_spec(name) is None]:
         missing["engine"] = f"{' and '.join(absent)} not installed: pip install 'ace-vllm[cpu]'"
+    if find_spec("ray") is None:
+        missing["ray"] = "ray not installed: pip install 'ace-vllm[ray]'"
     if not _has_gpu():
         missing["gpu"] = "no CUDA GPU"
     return missing
@@ -45,7 +47,7 @@ def _missing() -> dict[str, str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = _missing()
     for item in items:
-        if item.get_closest_marker("engine"):
+        if item.get_closest_marker("engine") or item.get_closest_marker("ray"):
             # One worker has all engines: they share the one of the session, and none competes with another for cores.
             item.add_marker(pytest.mark.xdist_group("engine"))
         for marker, reason in missing.items():
@@ -89,3 +91,13 @@ def tiny_engine(tiny_model: Path, tiny_adapters: tuple[Adapter, ...]) -> Iterato
     yield engine
     asyncio.run(engine.close())
     assert not [thread for thread in threading.enumerate() if thread.name == "ace-vllm-stepping"]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL server of the session's own; skips where none is installed."""
+    from postgresql_server import postgresql_server, skip_without_postgresql
+
+    skip_without_postgresql()
+    with postgresql_server() as url:
+        yield url

@@ -21,14 +21,15 @@ def test_the_tree_in_the_docs_is_the_current_one() -> None:
 
 
 def test_no_folder_holds_more_than_14_files_and_no_file_more_than_400_lines() -> None:
-    files = list(PACKAGE.rglob("*.py"))
+    roots = (PACKAGE, *(ROOT / name for name in ("benchmarks", "training", "tests", "examples", "scripts")))
+    files = [path for root in roots for path in root.rglob("*.py")]
     folders = Counter(path.parent for path in files)
     assert [(str(folder), count) for folder, count in folders.items() if count > 14] == []
     assert [str(path) for path in files if len(path.read_text(encoding="utf-8").splitlines()) > 400] == []
 
 
 def test_no_two_files_have_one_name() -> None:
-    folders = (PACKAGE, ROOT / "benchmarks", ROOT / "training")
+    folders = (PACKAGE, *(ROOT / name for name in ("benchmarks", "training", "examples", "scripts")))
     names = Counter(path.name for folder in folders for path in folder.rglob("*.py"))
     assert [name for name, count in names.items() if count > 1 and not name.startswith("__")] == []
 

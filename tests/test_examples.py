@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,14 @@ ALONE = {
 }
 """The examples that need neither an engine nor an endpoint, and a part of their output."""
 HELPERS = {"scripted_desk.py"}
+WITH_PACKAGES = {
+    "dspy_program.py",
+    "inspect_ai_task.py",
+    "langchain_agent.py",
+    "openai_playbook.py",
+    "verifiers_environment.py",
+}
+"""Examples with other packages: `tests/integrations/test_integration_examples.py` runs them."""
 
 
 def run_example(name: str, *arguments: str, folder: Path) -> str:
@@ -33,12 +42,19 @@ def run_example(name: str, *arguments: str, folder: Path) -> str:
 
 
 def test_every_example_is_tested() -> None:
-    assert {file.name for file in EXAMPLES.glob("*.py")} == {*ALONE, *HELPERS, "quickstart.py", "openai_endpoint.py"}
+    tested = {*ALONE, *HELPERS, *WITH_PACKAGES, "run_micro_world.py", "openai_endpoint.py"}
+    assert {file.name for file in EXAMPLES.glob("*.py")} == tested
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_an_example_without_an_engine(name: str, tmp_path: Path) -> None:
-    assert ALONE[name] in run_example(name, folder=tmp_path)
+def test_an_example_without_an_engine(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: tests/packaging runs the examples as programs, with the wheel."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    assert ALONE[name] in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 
@@ -60,4 +76,4 @@ def test_the_endpoint_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.engine
 def test_the_quickstart_example(tmp_path: Path) -> None:
-    assert "0% -> " in run_example("quickstart.py", folder=tmp_path)
+    assert "0% -> " in run_example("run_micro_world.py", folder=tmp_path)

@@ -13,6 +13,7 @@ from typing import Any, Required, TypedDict, TypeVar, Unpack
 from ace.config import RunSettings, merged, settings_from
 from ace.engine import Listener, RunSummary, run
 from ace.engine.events import null_listener
+from ace.errors import ConfigError
 from ace.inference import Backend
 from ace.playbook import Playbook
 from ace.store import RunStore
@@ -57,12 +58,14 @@ class Result:
 class Options(TypedDict, total=False):
     """Options of both `adapt` and `evaluate`. Only `model` is required.
 
-    `model` is a name, a folder, or a live backend, which is left open. `grade` is the name of a grader or a function
+    `model` is a name, a folder, or a live backend, which is left open. `reflection` is another one that reflects and
+    curates, of the same kind. `grade` is the name of a grader or a function
     of sample and answer. `instructions` say to every sample what to do; a task has its own. `settings` are any further
     keys of a config, such as `{"adaptation": {"max_rounds": 2}}`.
     """
 
     model: Required[str | Backend]
+    reflection: str | Backend
     provider: str
     grade: Grade
     instructions: str
@@ -145,14 +148,27 @@ def _task(
 
 
 async def _run(task: Task, values: Mapping[str, Any], playbook: Playbook | None, options: Options) -> Result:
-    model = options["model"]
-    backends = None if isinstance(model, str) else {"main": model}
-    provider, name = (options.get("provider", "auto"), model) if isinstance(model, str) else ("scripted", "given")
+    models: dict[str, str | Backend] = {"main": options["model"]}
+    roles: dict[str, Any] = {}
+    if "reflection" in options:
+        models["reflection"] = options["reflection"]
+        roles = {"reflector": {"model": "reflection"}, "curator": {"model": "reflection"}}
+    live = {key: model for key, model in models.items() if not isinstance(model, str)}
+    if live and len(live) < len(models):
+        raise ConfigError.at("reflection", options["reflection"], "a live backend, if and only if `model` is one")
+    provider = options.get("provider", "auto")
+    named = {
+        key: {"provider": provider, "model": model}
+        if isinstance(model, str)
+        else {"provider": "scripted", "model": f"given-{key}"}
+        for key, model in models.items()
+    }
     settings: RunSettings = settings_from(
         merged(
             {
                 "name": "adapt",
-                "models": {"main": {"provider": provider, "model": name}},
+                "models": named,
+                "roles": roles,
                 "task": {"name": "python", "path": f"memory:{task.name}"},
                 "seed": options.get("seed", 0),
                 "store": options.get("store", STORE),
@@ -162,7 +178,7 @@ async def _run(task: Task, values: Mapping[str, Any], playbook: Playbook | None,
         )
     )
     listener = options.get("listener", null_listener)
-    summary = await run(settings, task=task, playbook=playbook, backends=backends, listener=listener)
+    summary = await run(settings, task=task, playbook=playbook, backends=live or None, listener=listener)
     with RunStore.open(settings.store, create=False) as opened:
         return Result(opened.playbook(summary.run), summary, settings.store)
 

@@ -1,4 +1,4 @@
-"""Frozen value types that every room shares: messages, requests, completions, usage, samples, scores.
+"""Frozen value types of all rooms: messages, requests, completions, usage, samples, scores.
 
 Times are wall-clock seconds, token counts are the engine's own numbers. Nothing here holds behaviour beyond derived
 values and checks of what a caller wrote; nothing here imports more than the standard library and the errors.
@@ -18,7 +18,7 @@ MessageRole = Literal["system", "user", "assistant"]
 RoleName = Literal["generator", "reflector", "curator"]
 FinishReason = Literal["stop", "length", "error"]
 JsonLayout = Literal["compact", "spaced", "indented"]
-"""How a guided answer is written: no white space, a blank after `:` and `,`, or a field a line."""
+"""White space of a guided answer: none, a blank after `:` and `,`, or a field a line."""
 
 ROLES: tuple[RoleName, ...] = ("generator", "reflector", "curator")
 
@@ -149,13 +149,13 @@ class Completion:
     model: str
     attempts: int = 1
     from_cache: bool = False
-    """Whether the completion cache answered, so that no engine was asked; `usage` is then that of no call."""
+    """True if the completion cache answered, without a call of an engine; `usage` is then zero."""
     reasoning: str = ""
-    """What the model thought, where its server keeps that apart from the answer."""
+    """The model's thinking, where its server keeps that apart from the answer."""
     finish_detail: str = ""
     """The server's own word where `finish_reason` is "error", such as `content_filter`."""
     notes: tuple[str, ...] = ()
-    """What the backend changed in its requests, because the server refused it; each change is told once."""
+    """Changes that the backend made to its requests because the server refused them; each is reported once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from players import cast
+from micro_runs import all_roles
 
 from ace.inference import ScriptedBackend
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
@@ -33,14 +33,16 @@ class _Loyal(ScriptedMicroModel):
 
 def test_bullets_that_the_model_follows_are_planted_at_once(tmp_path: Path) -> None:
     made = asyncio.run(
-        plant_harmful(attribution_settings(tmp_path, SEED), SEED, 2, cast(ScriptedBackend(ScriptedMicroModel())))
+        plant_harmful(attribution_settings(tmp_path, SEED), SEED, 2, all_roles(ScriptedBackend(ScriptedMicroModel())))
     )
     assert made.rejected == 0
     assert made.harmful == {bullet.id for bullet in made.playbook.bullets[-2:]}
 
 
 def test_candidates_that_harm_nobody_are_replaced_and_counted(tmp_path: Path) -> None:
-    made = asyncio.run(plant_harmful(attribution_settings(tmp_path, SEED), SEED, 3, cast(ScriptedBackend(_Loyal()))))
+    made = asyncio.run(
+        plant_harmful(attribution_settings(tmp_path, SEED), SEED, 3, all_roles(ScriptedBackend(_Loyal())))
+    )
     assert made.rejected > 0
     assert {bullet.section for bullet in made.playbook.bullets[-3:]} == {"mod"}
 
@@ -50,4 +52,4 @@ def test_a_world_whose_false_bullets_harm_nobody_is_an_error(tmp_path: Path) -> 
         return '{"reasoning": "", "bullet_ids": [], "final_answer": "unknown"}'
 
     with pytest.raises(RuntimeError, match="only 0 of its false bullets harm, 2 are wanted"):
-        asyncio.run(plant_harmful(attribution_settings(tmp_path, SEED), SEED, 2, cast(ScriptedBackend(unmoved))))
+        asyncio.run(plant_harmful(attribution_settings(tmp_path, SEED), SEED, 2, all_roles(ScriptedBackend(unmoved))))

@@ -23,7 +23,6 @@ def test_modes_make_the_calls_of_the_trace_and_are_held_against_the_hardware(tmp
     modes = (
         ReplayMode("one by one", "huggingface", serial=True),
         ReplayMode("two shapes", "huggingface", "tiers", serial=True),
-        ReplayMode("two engines", "huggingface", engines=2),
     )
     report = measure_replay(
         shape="micro",
@@ -35,12 +34,11 @@ def test_modes_make_the_calls_of_the_trace_and_are_held_against_the_hardware(tmp
         trace=tmp_path / "trace.jsonl",
         modes=modes,
     )
-    one, two, beside = report.rows
+    one, two = report.rows
     assert (one.calls, one.small_calls, two.small_calls) == (4, 0, 2)
     assert one.completion_tokens == two.completion_tokens == 4 * 4
     assert one.bound is not None and two.bound is not None
     assert (one.bound.steps, two.bound.steps) == (16, 16)
-    assert beside.bound is not None and beside.bound.engines == 2 and beside.completion_tokens == 4 * 4
     assert one.bound.tokens == two.bound.tokens == one.prompt_tokens + 4 * 3
     assert two.bound.products_s > one.bound.products_s
     assert all(row.bound is not None and 0 < row.bound.reached < 1 for row in report.rows)

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from players import perfect
+from micro_runs import micro_backend
 
 from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.hardware.measured_machine import Machine
@@ -22,7 +22,7 @@ from benchmarks.saturation import (
 
 
 def test_what_is_recorded_are_the_calls_of_one_adaptation() -> None:
-    backend = RequestRecorder(perfect())
+    backend = RequestRecorder(micro_backend())
 
     async def work() -> list[int]:
         counts = []

@@ -55,7 +55,6 @@ class TestCompare:
 
 class TestGrids:
     def test_ablate_writes_a_table_a_plot_and_numbers(self, ace: Invoke, config: Path) -> None:
-        pytest.importorskip("plotly")
         arguments = ["ablate", config, "--vary", "method=ace,empty", "--vary", "max_rounds=0,1", "--seeds", "2"]
         result = ace(*arguments, "--json", "a.json", "--markdown", "a.md", "--plot", "a.html")
         assert result.exit_code == 0, result.output
@@ -68,13 +67,25 @@ class TestGrids:
         assert "8/8 method=empty max_rounds=1 seed 1: 0.0%" in result.stderr
         assert "| method=ace max_rounds=1 | 100.0% |" in Path("a.md").read_text()
         page = Path("a.html").read_text()
-        assert "method=ace max_rounds=1" in page
-        assert 'src="http' not in page
+        assert "method=ace max_rounds=1" in page and page.count('class="interval"') == 4
+        assert 'style="width: 100.00%"' in page and page.count('class="dot"') == 8
+        assert 'src="http' not in page and len(page) < 100_000
         again = ace(*arguments)
         assert "8 of 8 were in the store already" in again.stderr
 
+    def test_grow_compares_numbers_of_shards_and_keeps_what_was_run(self, ace: Invoke, config: Path) -> None:
+        arguments = ["grow", config, "--shards", "1", "--shards", "2", "--output", "grown.json"]
+        result = ace(*arguments, "--json", "a.json")
+        assert result.exit_code == 0, result.output
+        one, two = json.loads(Path("a.json").read_text())
+        assert [(row["shards"], len(row["rounds"])) for row in (one, two)] == [(1, 3), (2, 2)]
+        assert one["accuracy"] == two["accuracy"] == 1.0
+        assert json.loads(Path("grown.json").read_text())["bullets"]
+        assert ace(*arguments, "--json", "b.json").exit_code == 0
+        again = json.loads(Path("b.json").read_text())
+        assert [row["rounds"] for row in again] == [one["rounds"], two["rounds"]]
+
     def test_a_plot_holds_no_markup_of_ours(self, ace: Invoke, config: Path) -> None:
-        pytest.importorskip("plotly")
         canary = "<img src=x onerror=alert(1)>"
         result = ace("ablate", config, "--set", f"name='{canary}'", "--plot", "a.html")
         assert result.exit_code == 0, result.output

@@ -49,6 +49,27 @@ def test_overrides_are_yaml_and_come_last(config: Path) -> None:
     assert settings.roles.generator.temperature == 0.1
 
 
+@pytest.mark.parametrize(
+    ("main", "key", "allowed"),
+    [
+        ({"provider": "vllm", "replicas": 2}, "replicas", "1, with provider 'vllm': several engines are 'ray'"),
+        ({"provider": "vllm", "ray": {"cpus": 2}}, "ray", "not supported without provider 'ray'"),
+        ({"replicas": 2, "ray": {"min_replicas": 3}}, "ray.min_replicas", "at most replicas, 2"),
+        ({"ray": {"address": "http://head"}}, "ray.address", "auto, HOST:PORT or ray://HOST:PORT"),
+        ({"ray": {"resources": {"GPU": 1}}}, "ray.resources.GPU", "that is ray.gpu_share"),
+        ({"ray": {"resources": {"fast": 0}}}, "ray.resources.fast", "more than 0"),
+        (
+            {"ray": {"gpu_share": 0.5}, "engine_args": {"tensor_parallel_size": 2}},
+            "ray.gpu_share",
+            "1, with the 2 GPUs that engine_args gives one engine",
+        ),
+    ],
+)
+def test_settings_of_a_cluster_are_checked_before_there_is_one(main: dict[str, Any], key: str, allowed: str) -> None:
+    error = refused(models={"main": {"model": "micro-target", "provider": "ray", **main}})
+    assert error.facts["key"] == f"models.main.{key}" and allowed in error.message
+
+
 def test_the_file_stands_over_the_base_and_neither_is_changed(config: Path) -> None:
     base = {"name": "base", "adaptation": {"epochs": 3, "batch_size": 2}}
     config.write_text(TEXT + "adaptation: {epochs: 4}\n")

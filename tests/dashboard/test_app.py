@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hostile_corpus import CORPUS
-from players import settings
+from micro_runs import settings
 
 from ace.config import RunSettings
 from ace.engine import run
@@ -43,7 +43,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def play(chosen: RunSettings, slips: float = 0.0) -> str:
+def micro_model(chosen: RunSettings, slips: float = 0.0) -> str:
     backend = ScriptedBackend(ScriptedMicroModel(slips=slips))
     return asyncio.run(run(chosen, backends={"main": backend})).run
 
@@ -51,8 +51,8 @@ def play(chosen: RunSettings, slips: float = 0.0) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dashboard")
-    play(settings(folder, name="right"))
-    play(settings(folder, name="wrong"), slips=1.0)
+    micro_model(settings(folder, name="right"))
+    micro_model(settings(folder, name="wrong"), slips=1.0)
     return folder
 
 
@@ -148,7 +148,7 @@ def test_hostile_bullets_add_no_element(tmp_path: Path) -> None:
     for name, playbook in (("plain", plain), ("hostile", hostile)):
         write_playbook(playbook, tmp_path / f"{name}.json")
         chosen = settings(tmp_path, name=name, mode="evaluate", playbook__initial=str(tmp_path / f"{name}.json"))
-        identity = play(chosen)
+        identity = micro_model(chosen)
         with TestClient(create_app(chosen.store), base_url="http://127.0.0.1") as client:
             page = read(client, f"/runs/{identity}/playbook")
         names.append(page.names)
@@ -160,7 +160,7 @@ def test_a_running_run_announces_what_it_commits(tmp_path: Path) -> None:
     from ace.dashboard.change_feed import change_feed
 
     chosen = settings(tmp_path, name="watched")
-    identity = play(chosen)
+    identity = micro_model(chosen)
 
     async def watch() -> str:
         with RunStore.open(chosen.store, create=False) as store:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, settings
+from micro_runs import all_roles, settings
 
 from ace.config import RunSettings
 from ace.engine import run
@@ -44,7 +44,7 @@ def test_the_stored_version_is_used(tmp_path: Path, name: str) -> None:
     pack = load_pack(name).for_task("Answer with one letter.")
     chosen, identity = begin(tmp_path, pack.digest)
     backend = ScriptedBackend(answer)
-    asyncio.run(run(chosen, backends=cast(backend), resume=identity))
+    asyncio.run(run(chosen, backends=all_roles(backend), resume=identity))
     assert backend.requests
     for request in backend.requests:
         system, user = (message.content for message in request.messages[:2])
@@ -55,4 +55,4 @@ def test_the_stored_version_is_used(tmp_path: Path, name: str) -> None:
 def test_a_version_that_ace_does_not_have_is_refused(tmp_path: Path) -> None:
     chosen, identity = begin(tmp_path, "sha256:0")
     with pytest.raises(StoreVersionError, match="prompt pack"):
-        asyncio.run(run(chosen, backends=cast(ScriptedBackend(answer)), resume=identity))
+        asyncio.run(run(chosen, backends=all_roles(ScriptedBackend(answer)), resume=identity))

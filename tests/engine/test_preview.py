@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from players import cast, perfect, role_of, settings
+from micro_runs import all_roles, micro_backend, role_of, settings
 
 from ace.config import RunSettings
 from ace.engine import run
@@ -20,8 +20,8 @@ def previewed(chosen: RunSettings) -> Preview:
 
 def test_a_run_sends_the_request_that_the_preview_shows(tmp_path: Path) -> None:
     chosen = settings(tmp_path, evaluation__before=False, adaptation__shuffle=False, roles__generator__temperature=0.3)
-    backend = perfect()
-    asyncio.run(run(chosen, backends=cast(backend)))
+    backend = micro_backend()
+    asyncio.run(run(chosen, backends=all_roles(backend)))
     first = next(request for request in backend.requests if role_of(request) == "generator")
     assert previewed(chosen).requests["generator"] == first
 

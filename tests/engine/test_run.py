@@ -7,7 +7,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from players import cast, perfect, role_of, settings
+from micro_runs import all_roles, micro_backend, role_of, settings
 
 from ace.engine import Event, RunSummary, run
 from ace.engine.events import BatchCommitted, EvaluationFinished, RunFinished
@@ -18,12 +18,12 @@ from ace.types import ROLES
 
 
 def go(folder: Path, **changes: object) -> RunSummary:
-    return asyncio.run(run(settings(folder, **changes), backends=cast(perfect())))
+    return asyncio.run(run(settings(folder, **changes), backends=all_roles(micro_backend())))
 
 
 def test_offline_learns_the_world(tmp_path: Path) -> None:
     events: list[Event] = []
-    summary = asyncio.run(run(settings(tmp_path), backends=cast(perfect()), listener=events.append))
+    summary = asyncio.run(run(settings(tmp_path), backends=all_roles(micro_backend()), listener=events.append))
     assert (summary.accuracy_before, summary.accuracy_after) == (0.0, 1.0)
     assert (summary.status, summary.samples, summary.failed_samples, summary.parse_failures) == ("done", 6, 0, 0)
     world = make_world(3, 4, 3, train=6, validation=2, test=4)
@@ -52,9 +52,9 @@ def test_counters_come_from_tags_and_uses(tmp_path: Path) -> None:
 
 
 def test_batch_size_one_is_the_papers_loop(tmp_path: Path) -> None:
-    backend = perfect()
+    backend = micro_backend()
     changes = {"adaptation__batch_size": 1, "evaluation__before": False, "evaluation__after": False}
-    asyncio.run(run(settings(tmp_path, adaptation__validate_each_epoch=False, **changes), backends=cast(backend)))
+    asyncio.run(run(settings(tmp_path, adaptation__validate_each_epoch=False, **changes), backends=all_roles(backend)))
     roles = [role_of(request) for request in backend.requests]
     assert roles[:4] == ["generator", "reflector", "generator", "curator"]
     assert "REFLECTION" in backend.requests[2].messages[-1].content
@@ -89,8 +89,8 @@ def test_evaluate_learns_nothing(tmp_path: Path) -> None:
 
 
 def test_the_prefix_of_each_batch_extends_the_one_before(tmp_path: Path) -> None:
-    backend = perfect()
-    asyncio.run(run(settings(tmp_path, adaptation__validate_each_epoch=False), backends=cast(backend)))
+    backend = micro_backend()
+    asyncio.run(run(settings(tmp_path, adaptation__validate_each_epoch=False), backends=all_roles(backend)))
     prefixes = list(dict.fromkeys(request.messages[0].content for request in backend.requests))
     assert len(prefixes) > 2
     for before, after in itertools.pairwise(prefixes[1:]):

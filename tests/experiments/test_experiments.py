@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, perfect, settings
+from micro_runs import all_roles, micro_backend, settings
 
 from ace.config import RunSettings
 from ace.engine import Listener, run
@@ -46,7 +46,7 @@ def quiet(cell: GridRun, number: int) -> Iterator[Listener]:
 
 
 def run_all(cells: Sequence[GridRun], backend: ScriptedBackend | None = None) -> tuple[CompletedGridRun, ...]:
-    return asyncio.run(run_grid(cells, quiet, backends=cast(backend or perfect())))
+    return asyncio.run(run_grid(cells, quiet, backends=all_roles(backend or micro_backend())))
 
 
 class TestGrid:
@@ -104,7 +104,7 @@ class TestCells:
     def test_finished_cells_are_not_run_again(self, tmp_path: Path) -> None:
         cells = grid(settings(tmp_path), {"adaptation.batch_size": (1, 3)}, seeds=2)
         first = run_all(cells)
-        backend = perfect()
+        backend = micro_backend()
         second = run_all(cells, backend)
         assert backend.requests == []
         assert [known.run for known in second] == [known.run for known in first]
@@ -131,9 +131,9 @@ class TestCells:
 
         with pytest.raises(RuntimeError, match="power"):
             run_all(cells, ScriptedBackend(breaks))
-        backend = perfect()
+        backend = micro_backend()
         (known,) = run_all(cells, backend)
-        whole = perfect()
+        whole = micro_backend()
         other = tmp_path / "other"
         other.mkdir()
         run_all(grid(settings(other, cache="none"), {}), whole)
@@ -175,7 +175,7 @@ class TestBaselines:
         }
 
     def test_examples_fill_the_budget_and_no_more(self, tmp_path: Path) -> None:
-        summary, store = learn(tmp_path, perfect(), adaptation__method="icl", playbook__token_budget=60)
+        summary, store = learn(tmp_path, micro_backend(), adaptation__method="icl", playbook__token_budget=60)
         with store:
             bullets = store.playbook(summary.run).bullets
             calls = store.usage_by_role(summary.run)
@@ -188,7 +188,7 @@ class TestBaselines:
         shutil.copytree(Path(str(resources.files("ace.prompts"))) / "packs" / "micro", pack)
         manifest = (pack / "pack.yaml").read_text()
         (pack / "pack.yaml").write_text(manifest[: manifest.index("sections:")])
-        summary, store = learn(tmp_path, perfect(), adaptation__method="icl", prompts=str(pack))
+        summary, store = learn(tmp_path, micro_backend(), adaptation__method="icl", prompts=str(pack))
         with store:
             assert len(store.playbook(summary.run).bullets) == 6
 
@@ -224,13 +224,13 @@ class TestBaselines:
 
 
 def learn(folder: Path, backend: ScriptedBackend, **changes: Any) -> tuple[Any, RunStore]:
-    summary = asyncio.run(run(settings(folder, **changes), backends=cast(backend)))
+    summary = asyncio.run(run(settings(folder, **changes), backends=all_roles(backend)))
     return summary, RunStore.open(f"sqlite:///{folder}/ace.db", create=False)
 
 
 class TestCompare:
     def test_before_and_after(self, tmp_path: Path) -> None:
-        summary, store = learn(tmp_path, perfect())
+        summary, store = learn(tmp_path, micro_backend())
         with store:
             before, after = (evaluated(store, summary.run, label) for label in ("before", "after"))
             (found,) = compare_evaluations(before, [after])
@@ -240,7 +240,7 @@ class TestCompare:
         assert json.dumps(found.to_json())
 
     def test_failed_samples_are_counted_and_not_right(self, tmp_path: Path) -> None:
-        summary, store = learn(tmp_path, perfect())
+        summary, store = learn(tmp_path, micro_backend())
         with store:
             after = evaluated(store, summary.run)
         first, *_ = after.outcomes
@@ -250,7 +250,7 @@ class TestCompare:
         assert found.disagreements[0].answer_b == "failed: TransientError: x"
 
     def test_other_samples(self, tmp_path: Path) -> None:
-        summary, store = learn(tmp_path, perfect())
+        summary, store = learn(tmp_path, micro_backend())
         with store:
             after = evaluated(store, summary.run)
         fewer = replace(after, outcomes=dict(list(after.outcomes.items())[1:]))
@@ -258,7 +258,7 @@ class TestCompare:
             compare_evaluations(after, [fewer])
 
     def test_no_such_evaluation(self, tmp_path: Path) -> None:
-        summary, store = learn(tmp_path, perfect())
+        summary, store = learn(tmp_path, micro_backend())
         with store, pytest.raises(RunNotFoundError, match="it has before, validation, after"):
             evaluated(store, summary.run, "midway")
 
@@ -279,20 +279,20 @@ def credit_settings(folder: Path, seed: int) -> RunSettings:
 
 class TestCredit:
     def test_planted_harmful_bullets_come_last(self, tmp_path: Path) -> None:
-        """In at least 95% of trials."""
-        last = 0
-        for seed in range(20):
+        """In all of six worlds; `python -m benchmarks credit` tells how often in forty."""
+        for seed in range(6):
             _, playbook, harmful = true_playbook(seed, harmful=2)
-            credit = asyncio.run(measure_credit(credit_settings(tmp_path, seed), playbook, backends=cast(perfect())))
-            last += {held.name for held in credit.ranking[-2:]} == harmful
-            assert all(held.effect < 0 for held in credit.ranking[-2:])
-        assert last >= 19
+            credit = asyncio.run(
+                measure_credit(credit_settings(tmp_path, seed), playbook, backends=all_roles(micro_backend()))
+            )
+            assert {bullet.name for bullet in credit.ranking[-2:]} == harmful
+            assert all(bullet.effect < 0 for bullet in credit.ranking[-2:])
 
     def test_asked_again_it_is_found_in_the_store(self, tmp_path: Path) -> None:
         _, playbook, _ = true_playbook(1)
-        first = asyncio.run(measure_credit(credit_settings(tmp_path, 1), playbook, backends=cast(perfect())))
-        backend = perfect()
-        again = asyncio.run(measure_credit(credit_settings(tmp_path, 1), playbook, backends=cast(backend)))
+        first = asyncio.run(measure_credit(credit_settings(tmp_path, 1), playbook, backends=all_roles(micro_backend())))
+        backend = micro_backend()
+        again = asyncio.run(measure_credit(credit_settings(tmp_path, 1), playbook, backends=all_roles(backend)))
         assert (again, backend.requests) == (first, [])
         assert json.dumps(again.to_json())
 
@@ -301,16 +301,16 @@ class TestCredit:
         base = credit_settings(tmp_path, 1)
         small = base.model_copy(update={"budget": base.budget.model_copy(update={"calls": 30})})
         with pytest.raises(BudgetReachedError, match="reached its budget"):
-            asyncio.run(measure_credit(small, playbook, backends=cast(perfect())))
-        backend = perfect()
-        asyncio.run(measure_credit(base, playbook, backends=cast(backend)))
+            asyncio.run(measure_credit(small, playbook, backends=all_roles(micro_backend())))
+        backend = micro_backend()
+        asyncio.run(measure_credit(base, playbook, backends=all_roles(backend)))
         groups = len(playbook) + 1
         assert len(backend.requests) < groups * 12
 
     def test_by_section(self, tmp_path: Path) -> None:
         _, playbook, _ = true_playbook(2)
         credit = asyncio.run(
-            measure_credit(credit_settings(tmp_path, 2), playbook, group="section", backends=cast(perfect()))
+            measure_credit(credit_settings(tmp_path, 2), playbook, group="section", backends=all_roles(micro_backend()))
         )
         assert {held.name for held in credit.ranking} == {"trm", "mod"}
         assert all(held.effect == 1.0 for held in credit.ranking)
@@ -326,13 +326,13 @@ class TestCredit:
         _, playbook, _ = true_playbook(1)
         bare = settings(tmp_path, task__micro__validation=0)
         with pytest.raises(DataError, match=r"the validation split is empty \(train 6, validation 0, test 4\)"):
-            asyncio.run(measure_credit(bare, playbook, backends=cast(perfect())))
+            asyncio.run(measure_credit(bare, playbook, backends=all_roles(micro_backend())))
         with pytest.raises(DataError, match="no bullets"):
-            asyncio.run(measure_credit(settings(tmp_path), Playbook.empty(), backends=cast(perfect())))
+            asyncio.run(measure_credit(settings(tmp_path), Playbook.empty(), backends=all_roles(micro_backend())))
 
     def test_a_probe_is_no_run_to_resume(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="mode"):
-            asyncio.run(run(settings(tmp_path, mode="probe"), backends=cast(perfect())))
+            asyncio.run(run(settings(tmp_path, mode="probe"), backends=all_roles(micro_backend())))
 
 
 class TestHistory:
@@ -351,7 +351,7 @@ class TestHistory:
             train = [outcome.sample_id for outcome in store.outcomes(summary.run)][:6]
         for sample in train:
             history = asyncio.run(
-                trace_sample(base, summary.run, sample, backends=cast(ScriptedBackend(ScriptedMicroModel())))
+                trace_sample(base, summary.run, sample, backends=all_roles(ScriptedBackend(ScriptedMicroModel())))
             )
             assert history.answers[0].outcome.correct is False
             turned += history.regressions
@@ -361,7 +361,7 @@ class TestHistory:
             assert not turn.difference.empty
 
     def test_an_unknown_sample(self, tmp_path: Path) -> None:
-        summary, store = learn(tmp_path, perfect())
+        summary, store = learn(tmp_path, micro_backend())
         store.close()
         with pytest.raises(DataError, match="its ids look like 'micro-3-"):
-            asyncio.run(trace_sample(settings(tmp_path), summary.run, "nope", backends=cast(perfect())))
+            asyncio.run(trace_sample(settings(tmp_path), summary.run, "nope", backends=all_roles(micro_backend())))

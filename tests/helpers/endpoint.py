@@ -27,8 +27,15 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
 
+    def do_GET(self) -> None:
+        """The models, for whoever asks whether the endpoint is there."""
+        self.reply({"object": "list", "data": []})
+
     def fail(self, status: int, message: str = "no", headers: dict[str, str] | None = None) -> None:
-        data = json.dumps({"error": {"message": message}}).encode()
+        self.reply({"error": {"message": message}}, status, headers)
+
+    def reply(self, body: Body, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        data = json.dumps(body).encode()
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

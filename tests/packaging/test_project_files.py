@@ -25,8 +25,8 @@ def test_every_file_has_the_same_version() -> None:
 def test_ci_runs_every_python_that_is_promised() -> None:
     promised = {name.rpartition(" ")[2] for name in PROJECT["classifiers"] if ":: Python :: 3." in name}
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
-    for job in jobs.values():
-        assert set(job["strategy"]["matrix"]["python"]) == promised
+    for name in ("test", "wheel"):
+        assert set(jobs[name]["strategy"]["matrix"]["python"]) == promised
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda file: file.stem)

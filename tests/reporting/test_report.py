@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hostile_corpus import CORPUS
-from players import cast, settings
+from micro_runs import all_roles, settings
 
 from ace.engine import run
 from ace.experiments import compare_evaluations
@@ -48,7 +48,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     folder = tmp_path_factory.mktemp("report")
     for name, slips in (("right", 0.0), ("wrong", 1.0)):
         changed = settings(folder, name=name)
-        asyncio.run(run(changed, backends=cast(ScriptedBackend(ScriptedMicroModel(slips=slips)))))
+        asyncio.run(run(changed, backends=all_roles(ScriptedBackend(ScriptedMicroModel(slips=slips)))))
     return RunStore.open(f"sqlite:///{folder}/ace.db", create=False)
 
 

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from players import cast, perfect, settings
+from micro_runs import all_roles, micro_backend, settings
 from rich.console import Console
 
 from ace.engine import RoleTokens, RunSummary, run
@@ -31,7 +31,7 @@ def test_drafts_are_shown_by_role_where_something_was_drafted() -> None:
 
 
 def test_a_summary_survives_json(tmp_path: Path) -> None:
-    summary = asyncio.run(run(settings(tmp_path), backends=cast(perfect())))
+    summary = asyncio.run(run(settings(tmp_path), backends=all_roles(micro_backend())))
     assert RunSummary.from_json(summary.to_json()) == summary
     with pytest.raises(ValueError, match="accuracy_after"):
         RunSummary.from_json({key: value for key, value in summary.to_json().items() if key != "accuracy_after"})

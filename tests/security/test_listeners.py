@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import psutil
-from players import cast, perfect, settings
+from micro_runs import all_roles, micro_backend, settings
 
 from ace.engine import run
 from ace.engine.events import Event
@@ -20,5 +20,5 @@ def test_a_run_listens_nowhere(tmp_path: Path) -> None:
     def look(event: Event) -> None:
         seen.update(c.laddr for c in process.net_connections("inet"))
 
-    asyncio.run(run(settings(tmp_path), backends=cast(perfect()), listener=look))
+    asyncio.run(run(settings(tmp_path), backends=all_roles(micro_backend()), listener=look))
     assert seen <= before

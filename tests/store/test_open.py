@@ -9,11 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from builders import start
+from forked import ForkedProcess
+from writer import open_and_close
 
 from ace.errors import StoreError
 from ace.store import RunStore
@@ -138,8 +139,8 @@ def test_other_databases_are_refused(url: str) -> None:
         RunStore.open(url)
 
 
-@pytest.mark.skipif(find_spec("psycopg") is not None, reason="psycopg is installed")
-def test_postgresql_without_its_driver_says_so_and_keeps_the_password() -> None:
+def test_postgresql_without_its_driver_says_so_and_keeps_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # as where it is not installed
     with pytest.raises(StoreError, match=r"driver is not installed.*psycopg") as caught:
         RunStore.open("postgresql://user:secret@host/db")
     assert "secret" not in str(caught.value)
@@ -155,10 +156,8 @@ def test_closing_twice(path: Path) -> None:
 
 
 def test_many_processes_open_a_new_store_at_once(path: Path) -> None:
-    code = f"from ace.store import RunStore; RunStore.open({str(path)!r}).close()"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    openers = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
-    assert [opener.wait(timeout=60) for opener in openers] == [0] * 4
+    openers = [ForkedProcess(open_and_close, str(path)) for _ in range(4)]
+    assert [opener.end(timeout=60) for opener in openers] == [(0, "")] * 4
 
 
 def test_import_ace_loads_no_database() -> None:

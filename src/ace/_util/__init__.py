@@ -1,1 +1,1 @@
-"""Helpers without a room of their own: files, machine facts, hashes, optional packages."""
+"""Helpers for all rooms: files, machine facts, hashes, optional packages."""

@@ -1,4 +1,4 @@
-"""Files that are replaced whole: a reader sees the old content or the new one, also after a power loss."""
+"""Atomic replacement of files: a reader sees the old content or the new one, also after a power loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading packages of a hundred thousand objects: Python's cycle collector looks at all of them again and again."""
+"""Python's cycle collector, off while large packages are loaded: it would scan their new objects again and again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets in texts that others write: masked before anything of them is stored or shown.
+"""Masking of secrets in texts from outside, before they are stored or shown.
 
 Servers quote the key that they refuse, HTTP libraries the header that they cannot send, URLs the password they hold.
 """

@@ -1,4 +1,4 @@
-"""Python source of others, read but not run."""
+"""Checks of Python source without running it."""
 
 from __future__ import annotations
 

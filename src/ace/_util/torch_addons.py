@@ -1,4 +1,4 @@
-"""torchvision, torchaudio and torchcodec beside a torch that they were not built for."""
+"""torchvision, torchaudio and torchcodec, hidden where they were built for another torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model and a task of one's own, measured: one request at a time, then the whole run mode by mode."""
+"""Comparison of modes on a config's own model and task: single requests, then the whole run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ace.inference.precision import default_dtype
 from ace.types import Message
 
 LATENCY_TOKENS = 64
-"""Of each answer in the first table."""
+"""Tokens of each answer in the first table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The work that `ace bench start` measures: import ace, start an engine, ask it for one token.
+"""The program that `ace bench start` times: import ace, start an engine, generate one token.
 
 Arguments: the model's settings as JSON, and the question. Prints three durations in seconds as JSON. It is run by its
 path: as a module of its package, ace would be imported before the clock runs.

@@ -1,4 +1,4 @@
-"""Bytes of KV cache that the same requests hold: contiguous, a row a request, against paged with shared prefixes.
+"""Bytes of KV cache for the same requests: contiguous, and paged with shared prefixes.
 
 Measured from the engines themselves: the tensors of transformers' cache after one request, and the blocks of vLLM's
 pool that running requests hold, shared ones once, at the end of each step. A padded batch is so many rows of the
@@ -27,7 +27,7 @@ from ace.inference import create_backend
 from ace.types import Request, Sampling
 
 CONTEXT = 2048
-"""What a static cache reserves for each request, in tokens."""
+"""Tokens that a static cache reserves for each request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One request at a time: how long until the first token, how fast the others follow, how long in all.
+"""Latency of single requests: first token, rate of the following ones, whole answer.
 
 Every row asks the same number of prompts of the same length, and gets the same number of tokens for each. The prompts
 of the first two rows have nothing in common but the preamble (each has a playbook of its own); those of the third share

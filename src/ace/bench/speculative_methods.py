@@ -1,4 +1,4 @@
-"""Speculative decoding, method by method: speed, what was accepted, and whether the greedy answers stay the same.
+"""Comparison of methods of speculative decoding: speed, acceptance, and equality of the greedy answers.
 
 Every method answers the requests that a run on the micro world makes - generator, reflector and curator behind a
 playbook that grows, guided by their schemas - in a process of its own. Each repetition and batch size has a world of

@@ -1,4 +1,4 @@
-"""From a cold process to the first token: imports, engine, first request, each mode in processes of its own.
+"""Time from a cold process to the first token, mode by mode, each in processes of its own.
 
 `compiled, cold` has an empty cache of compiled code, `compiled, cached` what an earlier start left there. `warm` asks
 an engine that `ace serve-engine` holds, whose own start is not counted.

@@ -11,11 +11,15 @@ import typer
 from ace.cli.commands import (
     bench_commands,
     doctor,
+    eval_files_command,
     experiment_commands,
+    grow_command,
+    plan_command,
     playbook_commands,
     quickstart,
     report_command,
     run_commands,
+    serve_commands,
     serve_engine,
     show_commands,
     task_commands,
@@ -35,14 +39,20 @@ app = typer.Typer(
 app.command("quickstart")(quickstart.quickstart)
 app.command("run")(run_commands.run)
 app.command("eval")(run_commands.evaluate)
+app.command("eval-files")(eval_files_command.eval_files)
 app.command("resume")(run_commands.resume)
 app.command("runs")(show_commands.runs)
 app.command("show")(show_commands.show_run)
 app.command("report")(report_command.report)
 app.command("ui")(ui_command.ui)
+app.command("mcp")(serve_commands.mcp)
+app.command("plan")(plan_command.plan)
 app.command("compare")(experiment_commands.compare)
 app.command("ablate")(experiment_commands.ablate)
 app.command("baselines")(experiment_commands.baselines)
+app.command("serve")(serve_commands.serve)
+app.command("learn")(serve_commands.learn)
+app.command("grow")(grow_command.grow)
 app.command("serve-engine")(serve_engine.serve_engine)
 app.command("doctor")(doctor.doctor)
 app.add_typer(task_commands.app, name="task")

@@ -65,7 +65,7 @@ class SignalSettings(Settings):
     """
 
     form: bool = True
-    """Whether what the task observes of an answer is heard: its form, or what its code did."""
+    """Use the task's observation of an answer as a signal: its form, or the output of its code."""
     consistency: ConsistencySettings | None = None
     agreement: AgreementSettings | None = None
 

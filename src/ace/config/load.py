@@ -1,4 +1,4 @@
-"""Settings from a YAML file and `--set a.b=c` overrides, with errors that say where, what, and what is allowed."""
+"""Settings from a YAML file and `--set a.b=c` overrides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`models:` - the models of a run, and what serves each."""
+"""`models:` - the models of a run and their providers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from ace._util.masking import SHORTEST, mask, names_a_secret
+from ace.config.ray_settings import RaySettings
 from ace.config.strict_model import HIDDEN, Settings, refused
 
 Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
@@ -73,6 +74,25 @@ _SPECULATIVE_KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
+class EndpointSettings(Settings):
+    """One of several endpoints that serve the same model. One of twice the weight gets twice the requests."""
+
+    base_url: str
+    weight: float = Field(default=1.0, gt=0.0)
+    api_key_env: str | None = None
+    """The environment variable of its API key, where it is another than the model's."""
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _name_of_a_variable(cls, value: str | None) -> str | None:
+        return None if value is None else _checked_variable(value)
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_password_in_it(cls, value: str) -> str:
+        return _checked_address(value)
+
+
 class ModelSettings(Settings):
     """A model and the provider that serves it. Two equal ones share one engine.
 
@@ -88,6 +108,10 @@ class ModelSettings(Settings):
     base: str | None = None
     adapter: str | None = Field(default=None, min_length=1)
     base_url: str | None = None
+    endpoints: tuple[EndpointSettings, ...] = ()
+    """Several endpoints in place of `base_url`, with provider `openai`: each request goes to the least busy one."""
+    hedge_after_s: float | None = Field(default=None, gt=0.0)
+    """After so many seconds without an answer a second endpoint is asked, too. The first answer counts."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the API key. The key itself has no place in a config."""
     api_key_file: str | None = None
@@ -101,18 +125,20 @@ class ModelSettings(Settings):
     engine_args: dict[str, Any] = Field(default_factory=dict)
     speculative: SpeculativeSettings = SpeculativeSettings()
     compile: bool | Literal["auto"] = "auto"
-    replicas: int = Field(default=1, ge=1, le=64)
-    """How many engines of this model answer side by side, each in a process of its own: on GPUs of its own where there
-    are enough, on a CPU with its part of the cores. More than one pays where one leaves GPUs or cores idle."""
+    replicas: int = Field(default=1, ge=1, le=1024)
+    """Number of engines of this model with provider `ray`, each in a process of its own."""
+    ray: RaySettings = RaySettings()
     max_retries: int = Field(default=4, ge=0)
-    """How often a call is repeated that failed for a passing reason (HTTP 429, 5xx, no connection)."""
+    """Repetitions of a call that failed for a passing reason (HTTP 429, 5xx, no connection)."""
     max_restarts: int = Field(default=4, ge=0)
-    """How often an engine in this process is started again after it died."""
+    """Restarts of an engine in this process after it died."""
     timeout_s: float = Field(default=600.0, gt=0)
     """The longest that one answer of an endpoint may take, and an engine of this process may be silent."""
     max_concurrency: int = Field(default=64, ge=1)
+    send_token_ids: bool = True
+    """Send token ids, made here, to a vLLM server behind provider `openai`, instead of messages."""
     warm: bool = True
-    """Whether an engine that `ace serve-engine` keeps warm for these settings is used, where there is one."""
+    """Use an engine that `ace serve-engine` keeps warm for these settings, where there is one."""
     price: PriceSettings | None = None
 
     @field_validator("speculative", mode="before")
@@ -127,7 +153,7 @@ class ModelSettings(Settings):
         method = self.speculative.method
         vllm_only = {"speculative": method if method not in ("none", "auto") else None, "compile": self.compile is True}
         for key, value in vllm_only.items():
-            if value and self.provider not in ("auto", "vllm"):
+            if value and self.provider not in ("auto", "vllm", "ray"):
                 raise refused(key, value, f"not supported with provider '{self.provider}': only vllm has it")
         if method != "none" and "speculative_config" in self.engine_args:
             raise refused("speculative", method, "none, beside engine_args.speculative_config, which says the same")
@@ -136,9 +162,21 @@ class ModelSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _only_engines_are_replicated(self) -> Self:
-        if self.replicas > 1 and self.provider not in ("auto", "vllm", "huggingface"):
-            raise refused("replicas", self.replicas, f"1, with provider '{self.provider}': only engines are replicated")
+    def _only_ray_has_replicas(self) -> Self:
+        if self.provider == "ray":
+            return self._check_replicas()
+        if self.replicas > 1:
+            raise refused("replicas", self.replicas, f"1, with provider '{self.provider}': several engines are 'ray'")
+        if self.ray != RaySettings():
+            raise refused("ray", self.ray.model_dump(exclude_defaults=True), "not supported without provider 'ray'")
+        return self
+
+    def _check_replicas(self) -> Self:
+        if self.ray.min_replicas is not None and self.ray.min_replicas > self.replicas:
+            raise refused("ray.min_replicas", self.ray.min_replicas, f"at most replicas, {self.replicas}")
+        if self.ray.gpu_share < 1 and self.gpus_per_engine > 1:
+            allowed = f"1, with the {self.gpus_per_engine} GPUs that engine_args gives one engine"
+            raise refused("ray.gpu_share", self.ray.gpu_share, allowed)
         return self
 
     @property
@@ -162,9 +200,7 @@ class ModelSettings(Settings):
     @field_validator("api_key_env")
     @classmethod
     def _name_of_a_variable(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-            raise refused("", HIDDEN, "the name of an environment variable, not the key itself")
-        return value
+        return _checked_variable(value)
 
     @field_validator("engine_args")
     @classmethod
@@ -182,19 +218,45 @@ class ModelSettings(Settings):
     @field_validator("base_url")
     @classmethod
     def _no_password_in_it(cls, value: str | None) -> str | None:
-        """The URL is stored with the run and shown, so it may hold no secret."""
-        if value is not None:
-            value = value.strip()
-            parts = urlsplit(value)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise refused("", value, "http://HOST:PORT/v1 or https://...")
-            if parts.username is not None or parts.query:
-                safe_url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-                raise refused("", "a URL with a password or a query", f"{safe_url}, and the key in api_key_file")
-            if parts.path.rstrip("/").endswith("/completions"):
-                address = value.rstrip("/").removesuffix("/completions").removesuffix("/chat")
-                raise refused("", value, f"the address that /chat/completions is added to: {address}")
-        return value
+        return None if value is None else _checked_address(value)
+
+    @model_validator(mode="after")
+    def _only_endpoints_are_balanced(self) -> Self:
+        if self.endpoints and self.provider != "openai":
+            raise refused("endpoints", _addresses(self), f"not supported with provider '{self.provider}'")
+        if self.endpoints and self.base_url is not None:
+            raise refused("base_url", self.base_url, "not supported with endpoints, which have addresses of their own")
+        if len(set(_addresses(self))) < len(self.endpoints):
+            raise refused("endpoints", _addresses(self), "each address once: weight gives one more of the requests")
+        if self.hedge_after_s is not None and len(self.endpoints) < 2:
+            raise refused("hedge_after_s", self.hedge_after_s, "not supported with less than two endpoints")
+        return self
+
+
+def _addresses(model: ModelSettings) -> list[str]:
+    return [endpoint.base_url for endpoint in model.endpoints]
+
+
+def _checked_variable(value: str) -> str:
+    """The name of an environment variable, refused where it is none."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise refused("", HIDDEN, "the name of an environment variable, not the key itself")
+    return value
+
+
+def _checked_address(value: str) -> str:
+    """An endpoint's URL. It is stored with the run and shown, so it may hold no secret."""
+    value = value.strip()
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise refused("", value, "http://HOST:PORT/v1 or https://...")
+    if parts.username is not None or parts.query:
+        safe_url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        raise refused("", "a URL with a password or a query", f"{safe_url}, and the key in api_key_file")
+    if parts.path.rstrip("/").endswith("/completions"):
+        address = value.rstrip("/").removesuffix("/completions").removesuffix("/chat")
+        raise refused("", value, f"the address that /chat/completions is added to: {address}")
+    return value
 
 
 def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:

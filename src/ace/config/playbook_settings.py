@@ -1,4 +1,4 @@
-"""`playbook:` - where it starts, how large it may grow, what gets in, and what of it prompts show."""
+"""`playbook:` - first playbook, size limits, guard, dedup, and the part that prompts show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Relative paths: those in a config file are relative to its folder, those in `--set` to the working folder."""
+"""Relative paths: of a config file to its folder, of `--set` to the working folder."""
 
 from __future__ import annotations
 

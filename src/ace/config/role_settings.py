@@ -1,4 +1,4 @@
-"""`roles:` - which model plays which role, and when a larger one is asked."""
+"""`roles:` - the model and the sampling of each role, and its escalation to a larger model."""
 
 from __future__ import annotations
 

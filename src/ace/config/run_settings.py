@@ -25,10 +25,11 @@ from ace.config.playbook_settings import PlaybookSettings
 from ace.config.role_settings import RolesSettings
 from ace.config.strict_model import Settings, refused
 from ace.config.task_settings import TaskSettings
+from ace.config.tracking_settings import TrackingSettings
 from ace.types import ROLES
 
 CachePolicy = Literal["none", "greedy", "all"]
-"""Which answers the completion cache keeps: none, those at temperature 0, or all, each under its seed."""
+"""Answers in the completion cache: none, those at temperature 0, or all, each under its seed."""
 
 
 class EvaluationSettings(Settings):
@@ -78,6 +79,7 @@ class RunSettings(Settings):
     budget: BudgetSettings = BudgetSettings()
     cache: CachePolicy = "greedy"
     store: str = "sqlite:///runs/ace.db"
+    tracking: TrackingSettings = TrackingSettings()
 
     @field_validator("models", mode="before")
     @classmethod
@@ -175,11 +177,11 @@ class RunSettings(Settings):
 
     @property
     def digest(self) -> str:
-        """`sha256:` and the hash of the resolved settings' canonical JSON, but for the budget.
+        """`sha256:` and the hash of the resolved settings' canonical JSON, but for budget and tracking.
 
-        It decides how far a run goes, not where to.
+        The budget decides how far a run goes, not where to; trackers only observe.
         """
-        return digest(self.model_dump(mode="json", exclude={"budget"}))
+        return digest(self.model_dump(mode="json", exclude={"budget", "tracking"}))
 
     def to_yaml(self) -> str:
         """The resolved settings as YAML that `load_settings` reads back."""

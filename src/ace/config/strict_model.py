@@ -1,4 +1,4 @@
-"""Base of all settings: unknown keys are refused, and a problem says where it is and what is allowed."""
+"""Base of all settings: unknown keys are errors that name the key and the allowed values."""
 
 from __future__ import annotations
 

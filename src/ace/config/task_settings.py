@@ -1,4 +1,4 @@
-"""`task:` - where the samples come from, and how answers are graded."""
+"""`task:` - the source of the samples and the grader of answers."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ TaskName = Literal[
     "code",
     "appworld",
     "routing",
+    "verifiers",
+    "inspect",
     "python",
 ]
 
@@ -144,6 +146,7 @@ class TaskSettings(Settings):
     `split`, or a file for each split.
     `hf` takes a data set's name or local folder as `path`, and `subset`. The built-in tasks take either, told apart by
     the file's ending; `path: sample` is the small sample that comes with each. `python` takes `path: file.py:factory`.
+    `verifiers` takes an environment's name as `path`, `inspect` a task's name or `file.py@task`; both take `arguments`.
 
     `tolerance` is for the numeric grader, relative to the target; `threshold` is the grade from which an answer is
     right. `limit` is the most samples of any one split.
@@ -166,6 +169,7 @@ class TaskSettings(Settings):
     answer_schema: dict[str, Any] = Field(default_factory=dict)
     code: CodeSettings = CodeSettings()
     appworld: AppWorldSettings = AppWorldSettings()
+    arguments: dict[str, Any] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -202,5 +206,7 @@ _TASK_KEYS: dict[str, tuple[str, ...]] = {
     "json": (*_FILES, "subset", "answer_schema"),
     "code": (*_FILES, "subset", "code"),
     "appworld": ("appworld", "limit"),
+    "verifiers": ("path", "arguments", "split", "threshold", "limit"),
+    "inspect": ("path", "arguments", "split", "threshold", "limit"),
     "python": ("path",),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -88,7 +88,7 @@ def _path(loc: Sequence[str | int]) -> list[str | int]:
     """The location without the names that pydantic gives to the branches of a union."""
     path: list[str | int] = []
     for part in loc:
-        if path and _model_at(path) is None and _annotation_at(path) is not None and not _is_mapping(path):
+        if path and _model_at(path) is None and _annotation_at(path) is not None and not _is_container(path):
             continue
         path.append(part)
     return path
@@ -100,16 +100,31 @@ def _annotation_at(path: Sequence[str | int]) -> Any:
     for part in path:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = annotation.model_fields.get(str(part))
-            annotation = field.annotation if field else None
+            annotation = _without_none(field.annotation) if field else None
         elif get_origin(annotation) is dict:
             annotation = get_args(annotation)[1]
+        elif get_origin(annotation) is tuple:
+            annotation = get_args(annotation)[0]
         else:
             return None
     return annotation
 
 
+def _without_none(annotation: Any) -> Any:
+    """The model of an optional one, so that a path leads into it; any other annotation as it is."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    branches = [branch for branch in get_args(annotation) if branch is not NoneType]
+    only = branches[0] if len(branches) == 1 else None
+    return only if isinstance(only, type) and issubclass(only, BaseModel) else annotation
+
+
 def _is_mapping(path: Sequence[str | int]) -> bool:
     return get_origin(_annotation_at(path)) is dict
+
+
+def _is_container(path: Sequence[str | int]) -> bool:
+    return get_origin(_annotation_at(path)) in (dict, tuple)
 
 
 def _model_at(path: Sequence[str | int]) -> type[BaseModel] | None:

@@ -1,4 +1,4 @@
-"""YAML as configs use it: plain values only, no key twice in one mapping, and no aliases that grow without bound."""
+"""Safe YAML for configs: plain values, unique keys, bounded aliases."""
 
 from __future__ import annotations
 

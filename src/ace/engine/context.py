@@ -1,4 +1,4 @@
-"""The settings and live parts of a run, as the loop's functions take them."""
+"""The settings and live parts of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check, before an engine is loaded, that prompts without a sample fit into the models' contexts."""
+"""Check before an engine is loaded that the prompts fit into the models' contexts."""
 
 from __future__ import annotations
 

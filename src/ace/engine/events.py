@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ace.types import RoleName, Usage
+from ace.types import FinishReason, RoleName, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,33 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """One model call came back."""
+    """One model call came back.
+
+    `sample` is None for a curator; `finished` is the Unix time at which the answer came.
+    """
 
     role: RoleName
     usage: Usage
     parsed: bool
+    model: str = ""
+    sample: str | None = None
+    round: int = 0
+    finish_reason: FinishReason = "stop"
+    from_cache: bool = False
+    finished: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
-    """One model call failed: its backend raised `error`, or its answer could not be parsed."""
+    """One model call failed: its backend raised `error`, or its answer could not be parsed.
+
+    `total_s` is how long the backend took to raise; None where it answered.
+    """
 
     role: RoleName
     error: str
+    model: str = ""
+    total_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +192,15 @@ class BudgetReached:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackerFailed:
+    """A tracker failed, first by `error`. It comes at the first failure, and at the end with the `failures` so far."""
+
+    tracker: str
+    error: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunPaused:
     """Somebody paused the run: it makes no new model call."""
 
@@ -224,6 +248,7 @@ Event = (
     | RunPaused
     | RunContinued
     | RunStopping
+    | TrackerFailed
     | RunFinished
 )
 Listener = Callable[[Event], None]

@@ -1,4 +1,4 @@
-"""Preview of a sample without a model: the requests that the run's own code makes of it, and how it is graded."""
+"""Preview of a sample without a model: its requests and its grade."""
 
 from __future__ import annotations
 

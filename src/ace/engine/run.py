@@ -16,6 +16,7 @@ from ace.engine.loop.failed_samples import retry_evaluations
 from ace.engine.run_inputs import load_inputs
 from ace.engine.session import Clock, run_session
 from ace.engine.summary import RunSummary
+from ace.engine.tracking.observers import observed
 from ace.errors import ConfigError
 from ace.inference import Backends
 from ace.playbook import Playbook
@@ -46,8 +47,9 @@ async def run(
     work = partial(_work, retry_failed=retry_failed)
     if resume is not None:
         playbook = Playbook.empty()  # the run's own is in the store, also where the file that it came from is gone
-    inputs = load_inputs(settings, task=task, playbook=playbook)
-    return await run_session(settings, inputs, work, listener=listener, resume=resume, backends=backends)
+    async with observed(settings, listener) as observer:
+        inputs = load_inputs(settings, task=task, playbook=playbook)
+        return await run_session(settings, inputs, work, listener=observer, resume=resume, backends=backends)
 
 
 async def _work(context: RunContext, clock: Clock, *, retry_failed: bool) -> None:

@@ -84,12 +84,12 @@ async def run_session(
         status: RunStatus
         control: RunControl | None = None
         try:
-            async with _engines(settings, inputs, backends, store, listener) as live:
+            async with open_engines(settings, inputs, backends, store, listener) as live:
                 run_id = run_id or _create(store, settings, inputs)
                 control = RunControl(store, run_id, listener)
                 clock = Clock(lambda: EngineMeter.total(engine.meter() for engine in live.engines))
                 with contextlib.closing(BlockingPool(inputs.task)) as blocking_pool, _cancel_on_sigterm():
-                    context = _context(
+                    context = open_context(
                         run_id, settings, inputs, store, live, embedder, blocking_pool, listener, control
                     )
                     async with control.watch():
@@ -139,6 +139,9 @@ def _summarise(context: RunContext, clock: Clock, started: float, status: RunSta
         ),
         engines={info.name: info.reason for info in engines},
         reason=reason,
+        endpoints=tuple(
+            figures for engine in context.bindings.engines for figures in getattr(engine, "endpoint_figures", ())
+        ),
     )
 
 
@@ -178,7 +181,7 @@ def _reopen(store: RunStore, inputs: RunInputs, resume: str) -> tuple[str, RunIn
     return run_id, inputs
 
 
-def _context(
+def open_context(
     run_id: str,
     settings: RunSettings,
     inputs: RunInputs,
@@ -187,8 +190,13 @@ def _context(
     embedder: Embedder,
     blocking_pool: BlockingPool,
     listener: Listener,
-    control: RunControl,
+    control: RunControl | None = None,
 ) -> RunContext:
+    """Bring together what the loop needs of a run, with what the run has spent so far.
+
+    Without `control`, nobody can pause it.
+    """
+    control = control or RunControl(store, run_id, listener)
     spending = Spending(settings.budget, spent_so_far(store, run_id, bindings), gpus=bindings.gpus)
     calls = CallGateway(run_id, store, spending, CompletionCache(settings.cache, store), listener, control.admit)
     return RunContext(
@@ -207,7 +215,7 @@ def _context(
 
 
 @contextlib.asynccontextmanager
-async def _engines(
+async def open_engines(
     settings: RunSettings, inputs: RunInputs, backends: Backends | None, store: RunStore, listener: Listener
 ) -> AsyncIterator[Bindings]:
     """Bind `backends`, which stay open, or the settings' own models.

@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import TypeAdapter
 
 from ace.engine.failures import FailureCount, count_failures
+from ace.inference.balancer import EndpointFigures
 from ace.store import RoleUsage, RunStore
 from ace.types import ROLES, RoleName, Usage
 
@@ -91,7 +92,7 @@ class RunSummary:
       reason.
     - `engines`: for each model, the reason for its engine and the values of its `auto` settings.
     - `failures`: errors by kind. `notes`: changes that backends made to requests which a server had refused.
-    - `reason`: why the run ended before its work was done.
+    - `reason`: why the run ended before its work was done. `endpoints`: figures of a model's several endpoints.
     - `engine_s`: seconds of the adaptation in which an engine of this process was stepping.
     """
 
@@ -127,6 +128,7 @@ class RunSummary:
     failures: tuple[FailureCount, ...] = ()
     notes: tuple[str, ...] = ()
     reason: str | None = None
+    endpoints: tuple[EndpointFigures, ...] = ()
 
     @property
     def outside_engine(self) -> float | None:
@@ -162,6 +164,7 @@ def summarise(
     timing: Timing,
     engines: Mapping[str, str],
     reason: str | None = None,
+    endpoints: tuple[EndpointFigures, ...] = (),
 ) -> RunSummary:
     """Summarise `run`, whose best playbook is `version`."""
     stored = store.run(run)
@@ -208,6 +211,7 @@ def summarise(
         failures=count_failures(store.errors(run)),
         notes=stored.notes,
         reason=reason,
+        endpoints=endpoints,
     )
 
 

@@ -1,4 +1,4 @@
-"""Experiments over runs: grids of settings, comparisons, and what each bullet of a playbook is worth."""
+"""Experiments over runs: grids of settings, comparisons, and the attribution of bullets."""
 
 from ace.experiments.attribution import BulletCredit, Credit, measure_credit
 from ace.experiments.bisect import History, trace_sample
@@ -7,6 +7,7 @@ from ace.experiments.grid import GridRun, grid, parse_vary
 from ace.experiments.grid_runner import CompletedGridRun, run_grid
 from ace.experiments.leaderboard import Leaderboard, LeaderboardRow, leaderboard
 from ace.experiments.outcomes import EvaluatedRun, evaluated
+from ace.experiments.sharded_growth import ShardedGrowth, ShardRound, grow_in_shards
 
 __all__ = [
     "BulletCredit",
@@ -18,9 +19,12 @@ __all__ = [
     "History",
     "Leaderboard",
     "LeaderboardRow",
+    "ShardRound",
+    "ShardedGrowth",
     "compare_evaluations",
     "evaluated",
     "grid",
+    "grow_in_shards",
     "leaderboard",
     "measure_credit",
     "parse_vary",

@@ -1,4 +1,4 @@
-"""Leave-one-out attribution of bullets: the playbook with and without each, on held-out samples."""
+"""Leave-one-out attribution of bullets on held-out samples."""
 
 from __future__ import annotations
 

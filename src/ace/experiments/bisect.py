@@ -1,4 +1,4 @@
-"""History of a sample over the versions of a playbook: the versions that made its answer wrong."""
+"""Search for the playbook versions that made a sample's answer wrong."""
 
 from __future__ import annotations
 

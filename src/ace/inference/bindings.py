@@ -40,7 +40,7 @@ class ModelBinding:
     def identity(self) -> Mapping[str, Any]:
         """Everything that decides the model's answers, with the state of the files of a local model or adapter."""
         info = self.backend.info
-        local = info.provider in ("vllm", "huggingface")
+        local = info.provider in ("vllm", "huggingface", "ray")
         identity = {
             "provider": info.provider,
             "model": info.model,
@@ -77,11 +77,11 @@ class Bindings:
 
     @property
     def gpus(self) -> int:
-        """Number of GPUs that the engines of this process use; two engines on one GPU count twice."""
+        """Number of GPUs that the engines of this run use; two engines on one GPU count twice."""
         gpus = {
             id(engine_of(binding.backend)): binding.settings.gpus_per_engine * binding.settings.replicas
             for binding in self
-            if binding.backend.info.provider in ("vllm", "huggingface") and binding.backend.info.device != "cpu"
+            if binding.backend.info.provider in ("vllm", "huggingface", "ray") and binding.backend.info.device != "cpu"
         }
         return sum(gpus.values())
 

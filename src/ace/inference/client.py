@@ -1,4 +1,4 @@
-"""`LLMClient`: the simple way in, for a script or a notebook."""
+"""`LLMClient`: direct generation for a script or a notebook."""
 
 from __future__ import annotations
 

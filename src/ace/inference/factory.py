@@ -13,12 +13,11 @@ from ace.inference.memory.engine_shares import memory_shares
 from ace.inference.model_files.lora_adapter import Adapter, read_adapter
 from ace.inference.provider_choice import provider_command, resolve_auto
 from ace.inference.providers.provider_loader import MODULES, load_engine, load_provider
-from ace.inference.serving.replicas import start_replicas
 from ace.inference.serving.warm.discovery import find_warm
 from ace.inference.wrappers.lazy_backend import LazyBackend
 from ace.inference.wrappers.lora_backend import LoraBackend
 from ace.inference.wrappers.retry import RetryingBackend
-from ace.inference.wrappers.supervisor import SupervisedBackend, first_then
+from ace.inference.wrappers.supervisor import SupervisedBackend
 
 _DEFERRABLE = ("auto", "vllm", "huggingface")
 
@@ -27,7 +26,7 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Seq
     """Start the backend that `settings` name: an endpoint with retries around it, an engine under supervision.
 
     An engine that `ace serve-engine` keeps warm for the same settings is taken instead of one of our own, unless
-    it has to answer with `adapters` besides (`LoraBackend`). `replicas` engines are in processes of their own.
+    it has to answer with `adapters` besides (`LoraBackend`). Provider `ray` has engines on a cluster.
     `share` is the part of a device's memory that a vLLM engine of our own may take (`memory.engine_shares`).
 
     Raises ConfigError for a provider that cannot be started from settings, ProviderMissingError with the command that
@@ -39,25 +38,16 @@ def create_backend(settings: ModelSettings, *, share: float = 1.0, adapters: Seq
         )
     provider, reason = (settings.provider, "asked for") if settings.provider != "auto" else resolve_auto()
     if provider not in MODULES:
-        why = {
-            "ray": "a Ray cluster is not in this version",
-            "scripted": "a script is given in Python: run(settings, backends=...)",
-        }[provider]
+        why = "a script is given in Python: run(settings, backends=...)"
         raise ConfigError.at("provider", provider, ", ".join(("auto", *MODULES)), hint=why)
-    if provider != "vllm":
+    if provider not in ("vllm", "ray"):
         _check_vllm_is_not_needed(settings, provider, reason)
     if provider == "openai":
         return RetryingBackend(load_provider(provider)(settings, reason), settings.max_retries)
-    supervised = partial(SupervisedBackend, max_restarts=settings.max_restarts, hang_s=settings.timeout_s)
-    if settings.replicas == 1:
-        return supervised(lambda: _engine(settings, provider, reason, share, adapters))
-    if adapters:
-        raise ConfigError.at("replicas", settings.replicas, "1, where adapters answer on this model's engine")
-    own = partial(start_replicas, settings, provider, share=share, supervised=supervised)
-    warm, passed_over = find_warm(settings, provider, reason)
-    if warm is None:
-        return own(_because(reason, passed_over))
-    return supervised(first_then(lambda: warm, lambda: own(reason)))
+    if provider == "ray":
+        return load_provider(provider)(settings, reason)
+    start = partial(_engine, settings, provider, reason, share, adapters)
+    return SupervisedBackend(start, max_restarts=settings.max_restarts, hang_s=settings.timeout_s)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The precision that an engine computes in: what `dtype: auto` means on a CPU, and what a processor does badly."""
+"""The precision of an engine: what `dtype: auto` selects on this processor."""
 
 from __future__ import annotations
 

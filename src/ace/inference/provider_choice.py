@@ -40,9 +40,9 @@ def resolve_auto() -> Choice:
 
 
 def provider_command(provider: str) -> str:
-    """The command that installs what `provider` needs on this machine: vllm, huggingface or openai."""
-    if provider == "openai":
-        return install_command("openai")
+    """The command that installs what `provider` needs on this machine: vllm, huggingface, openai or ray."""
+    if provider in ("openai", "ray"):
+        return install_command(provider)
     gpu = has_gpu()
     extra = {"huggingface": "hf", "vllm": "vllm" if gpu else "cpu"}[provider]
     return install_command(extra, torch="cuda" if gpu else "cpu")

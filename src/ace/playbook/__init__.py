@@ -1,4 +1,4 @@
-"""The playbook: bullets, deltas that change them, and how prompts and files show them."""
+"""The playbook: bullets, deltas that change them, rendering, and files."""
 
 from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply, carried_out
 from ace.playbook.bullet import Bullet, Counters, Provenance, QuarantinedBullet

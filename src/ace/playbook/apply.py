@@ -1,4 +1,4 @@
-"""`apply`: the one place where a delta changes a playbook. Pure, total and deterministic."""
+"""Application of deltas to a playbook, the only place that changes one. Pure, total and deterministic."""
 
 from __future__ import annotations
 

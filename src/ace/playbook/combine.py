@@ -1,4 +1,4 @@
-"""Combine playbooks that have grown apart: their changes against a common base, resolved like one batch's deltas."""
+"""Combination of playbooks that have grown apart, against a common base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deltas: small, serialisable changes to a playbook. What they do is decided in `apply`."""
+"""Deltas: small, serialisable changes to a playbook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging the deltas that a batch's samples and curators propose against one snapshot into one.
+"""Merging of the deltas of a batch, all made on one snapshot, into one.
 
 The rules, where proposals meet (earlier means earlier in the given order, which is sample order):
 

@@ -1,4 +1,4 @@
-"""The playbook: an immutable value of live bullets, and the prefix that prompts show of it.
+"""The playbook: an immutable value of live bullets and the prefix log that prompts show.
 
 Prompts do not show the bullets directly but the prefix log: a line for each bullet as it was when the log began, then
 one appended line for whatever happened since. So the rendered prefix only ever grows, and an engine's prefix cache

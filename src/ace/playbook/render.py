@@ -17,7 +17,7 @@ from string import Template
 from ace.playbook.playbook import Playbook, PrefixLine
 
 CONTINUATION = "\n    "
-"""How a bullet's further lines begin."""
+"""Indentation of a bullet's further lines."""
 
 _ID_IN_CONTENT = re.compile(r"(?=\[[a-z]{2,6}-[0-9]{5}\])")
 

@@ -1,4 +1,4 @@
-"""Prompt packs: what the three roles are told, as text files with a version and a hash."""
+"""Prompt packs: the texts of the three roles, with a version and a hash."""
 
 from ace.prompts.manifest import AnswerRules
 from ace.prompts.prompt_pack import OPERATIONS, PromptPack, find_pack, load_pack, packaged_packs

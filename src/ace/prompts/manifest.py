@@ -1,4 +1,4 @@
-"""`pack.yaml`: a pack's name, version, line formats and everything else about it that is not a prompt."""
+"""`pack.yaml`: a pack's name, version, line formats and rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ace.types import JsonLayout
 
 OperationName = Literal["ADD", "UPDATE", "MERGE", "REMOVE"]
 OPERATIONS: tuple[OperationName, ...] = ("ADD", "UPDATE", "MERGE", "REMOVE")
-"""What a curator may propose."""
+"""Operations that a curator may propose."""
 
 _OPTIONAL_FIELDS = Literal[
     "reasoning",

@@ -33,13 +33,13 @@ PLACEHOLDERS: Mapping[RoleName, frozenset[str]] = {
     "reflector": frozenset({"question", "context", "reasoning", "answer", "feedback", "target", "bullets", "ids"}),
     "curator": frozenset({"insights", "sections", "stats", "ids"}),
 }
-"""What each role's text may name; `$ids` are those of the bullets that the prompt shows, nothing where it has none.
+"""Placeholders of each role's text; `$ids` are those of the bullets that the prompt shows, nothing where it has none.
 `$reasons` is given where the generator is to reason."""
 
 REFLECTION_PLACEHOLDERS = frozenset(
     {"error_identification", "root_cause_analysis", "correct_approach", "key_insight", "insight"}
 )
-"""What `insight` and `reflection` in pack.yaml may name; `$insight` is one part of the key insight."""
+"""Placeholders of `insight` and `reflection` in pack.yaml; `$insight` is one part of the key insight."""
 
 _REQUIRED: Mapping[RoleName, frozenset[str]] = {
     "generator": frozenset({"question"}),

@@ -1,4 +1,4 @@
-"""One prompt text: `string.Template` placeholders, and blocks of lines that show only where a value is given.
+"""One prompt text with `string.Template` placeholders and conditional blocks.
 
     {{?context}}
     Context: $context

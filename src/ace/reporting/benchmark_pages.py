@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-
-from markdown_it import MarkdownIt
 
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.registry import Part
-from ace.bench.report import Chart, Report
-from ace.errors import ProviderMissingError
-from ace.reporting.plots import bars
+from ace.bench.report import Report
+from ace.reporting.pages.bar_charts import BarChart, benchmark_chart
+from ace.reporting.pages.table_page import PageSection, table_page
 from ace.reporting.text import visible_lines
-
-_STYLE = (
-    "body{font-family:sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #ccc;padding:.3em .6em;text-align:left}"
-)
 
 
 def benchmarks_markdown(parts: Sequence[Part], machine: Machine) -> str:
@@ -27,27 +19,13 @@ def benchmarks_markdown(parts: Sequence[Part], machine: Machine) -> str:
 
 
 def benchmarks_html(parts: Sequence[Part], machine: Machine) -> str:
-    """One page with everything in it. Without plotly it has the tables alone, and says so."""
-    body = [f"<h1>Benchmarks</h1><p>{escape(str(machine))}</p>"]
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    script = True
-    for part in parts:
-        body.append(f"<h2>{escape(part.benchmark.title)}</h2>")
-        for chart in _charts(part.report):
-            try:
-                body.append(bars(chart, script=script))
-                script = False
-            except ProviderMissingError as error:
-                body.append(f"<p>No chart: {escape(error.message)} ({escape(error.hint or '')}).</p>")
-        body.append(markdown.render(_result(part)))
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Benchmarks</title>'
-        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
-    )
+    """One page with the charts and the tables of each part."""
+    sections = [PageSection(part.benchmark.title, _result(part), _charts(part.report)) for part in parts]
+    return table_page("Benchmarks", str(machine), sections)
 
 
-def _charts(report: Report | None) -> tuple[Chart, ...]:
-    return () if report is None else report.charts()
+def _charts(report: Report | None) -> tuple[BarChart, ...]:
+    return () if report is None else tuple(map(benchmark_chart, report.charts()))
 
 
 def _result(part: Part) -> str:

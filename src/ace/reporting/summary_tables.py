@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ace.engine import RoleTokens, RunSummary
 from ace.engine.failures import FailureCount
+from ace.inference.balancer import EndpointFigures
 from ace.reporting.text import UNKNOWN, by_type, cell, count, percent, seconds
 from ace.types import ROLES
 
@@ -51,6 +52,7 @@ def _outcome(summary: RunSummary) -> Table:
         ("completion-cache hits", Text(_hits(summary))),
         ("prefix-cache hits", Text(_prefix(summary))),
         *_estimates(summary),
+        *(("endpoint", cell(_endpoint(figures))) for figures in summary.endpoints),
         *(("note", cell(note)) for note in summary.notes),
         ("time", Text(_times(summary))),
     ]
@@ -83,6 +85,14 @@ def _estimates(summary: RunSummary) -> list[tuple[str, Text]]:
     tokens = count(total.prompt + total.completion)
     text = f"{count(total.estimated)} of {tokens} tokens, which the endpoint did not report"
     return [("estimated", Text(text))] if total.estimated else []
+
+
+def _endpoint(figures: EndpointFigures) -> str:
+    """`http://a/v1: 12 answers, 0.8 s each; 3 failures`, without what did not happen."""
+    each = f", {seconds(figures.seconds / figures.answers)} each" if figures.answers else ""
+    rest = {"failures": figures.failures, "rate limits": figures.limited, "hedges": figures.hedges}
+    others = "".join(f"; {number} {name}" for name, number in rest.items() if number)
+    return f"{figures.address}: {count(figures.answers)} answers{each}{others}"
 
 
 def _tiers(summary: RunSummary) -> list[tuple[str, Text]]:

@@ -50,7 +50,7 @@ _PLACEHOLDER = re.compile(
     r"|[^.]{1,80}, as one string\.?)[.\s]*",
     re.IGNORECASE,
 )
-"""What stands for a value in a description of the format."""
+"""Placeholder of a value in a description of the format."""
 _LONGEST_PLACEHOLDER = 120
 _SCHEMA_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _SCHEMA_KEYS = frozenset({"type", "title", "description", "pattern", "enum", "default", "items", "properties"})

@@ -1,4 +1,4 @@
-r"""LaTeX in JSON strings whose backslashes are single: `"\frac{1}{2}"` where JSON wants `"\\frac{1}{2}"`.
+r"""Repair of single backslashes in JSON strings, as LaTeX brings them.
 
 A JSON decoder reads the `\f` of `\frac` as a form feed, the `\t` of `\theta` as a tab, and refuses `\sqrt`. Models
 write both, and a guided engine lets the first kind through.

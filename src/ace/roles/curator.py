@@ -1,4 +1,4 @@
-"""The curator: turns what the reflections found into operations on the playbook."""
+"""The curator: turns the insights of a batch into operations on the playbook."""
 
 from __future__ import annotations
 

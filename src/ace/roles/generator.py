@@ -1,4 +1,4 @@
-"""The generator: answers a question with the help of the playbook and says which bullets it used."""
+"""The generator: answers a question with the help of the playbook and cites the bullets that it used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reflector on several samples at once: what those that were answered wrongly have in common."""
+"""The reflector on several wrong answers that share a target."""
 
 from __future__ import annotations
 

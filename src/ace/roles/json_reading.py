@@ -1,4 +1,4 @@
-"""JSON as models write it: whole objects in any text, and one that is broken, read for what it says."""
+"""Reading of JSON as models write it: embedded in text, truncated or broken."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import json_repair
 from ace._util.python_source import parse_python
 
 MOST_OBJECTS: Final = 100
-"""How many places that look like the beginning of an object are tried."""
+"""Limit of the places that are tried as the beginning of an object."""
 MOST_REPAIRED: Final = 32_000
 MOST_REPAIR_WORK: Final = 400_000
 MOST_REPAIR_QUOTES: Final = 1_000

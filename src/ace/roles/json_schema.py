@@ -1,4 +1,4 @@
-"""The JSON schema that an engine is given to guide an answer: only what engines understand, nothing left to choose."""
+"""The JSON schema that guides an answer, limited to what engines support."""
 
 from __future__ import annotations
 

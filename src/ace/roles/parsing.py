@@ -1,4 +1,4 @@
-"""The one tolerant parser: any text in, a model or a ParseError out."""
+"""Parsing of an answer's text into a typed answer or a ParseError."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TURN = re.compile(
     r"|\[INST\]|</?s>|<question>|<context>|<input>|\b(?:next|another|new) (?:question|problem|ticket|example)\b",
     re.IGNORECASE | re.MULTILINE,
 )
-"""What begins the next turn, which no one asked for."""
+"""Beginnings of a next turn, which was not requested."""
 _CUE: Final = (
     r"(?:wait|actually|but|no|not quite|sorry|apolog\w+|correct\w*|mistake\w*|wrong|instead|rather|revis\w+"
     r"|re-?check\w*|double[- ]check\w*|check\w*|verif\w+|on second thought|hmm+|oops|scratch that|updated?|final"

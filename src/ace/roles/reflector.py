@@ -1,4 +1,4 @@
-"""The reflector: works out from the feedback what went wrong and which bullets helped or harmed."""
+"""The reflector: finds in the feedback what went wrong and which bullets helped or harmed."""
 
 from __future__ import annotations
 

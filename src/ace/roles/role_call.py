@@ -1,9 +1,10 @@
-"""One model call of a role: what was asked, what came back, and what could be made of it."""
+"""One model call of a role: its request, its record and its parsed answer."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -27,6 +28,7 @@ class CallRecord:
 
     `error` says why the text could not be parsed, or, where `parsed` is true, what had to be left out of it;
     `escalated` is why the role's larger model was asked (`engine.calls.escalation.Escalation`), None where its own was.
+    `finished` is the Unix time at which the answer came; the store does not keep it.
     """
 
     role: RoleName
@@ -41,6 +43,7 @@ class CallRecord:
     error: str | None = None
     from_cache: bool = False
     escalated: str | None = None
+    finished: float = field(default_factory=time.time, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Removal of a model's thinking before its answer, as the templates of many models mark it."""
+"""Removal of a model's thinking before its answer."""
 
 from __future__ import annotations
 

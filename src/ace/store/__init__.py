@@ -1,4 +1,4 @@
-"""The run store: what a run did, committed batch by batch. Loads SQLAlchemy; import it only where a store is opened."""
+"""The run store: records of runs, committed batch by batch. Loads SQLAlchemy."""
 
 from ace.store.records import (
     BatchInfo,
@@ -8,7 +8,10 @@ from ace.store.records import (
     EvaluationAmendment,
     EvaluationInfo,
     EvaluationRecord,
+    Exchange,
     FailureRecord,
+    Feedback,
+    FeedbackStatus,
     JournalEntry,
     OutcomeRecord,
     OutcomeStatus,
@@ -30,7 +33,10 @@ __all__ = [
     "EvaluationAmendment",
     "EvaluationInfo",
     "EvaluationRecord",
+    "Exchange",
     "FailureRecord",
+    "Feedback",
+    "FeedbackStatus",
     "JournalEntry",
     "OutcomeRecord",
     "OutcomeStatus",

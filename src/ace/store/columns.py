@@ -1,4 +1,4 @@
-"""Column types that store every Python text, any JSON and aware times alike in SQLite and PostgreSQL."""
+"""Column types with the same values in SQLite and PostgreSQL: any text, JSON, aware times."""
 
 from __future__ import annotations
 

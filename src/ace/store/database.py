@@ -1,4 +1,4 @@
-"""Opens the database behind a store. The only file that knows which database it is; everything else is portable SQL."""
+"""Connection to the database of a store, the only file with code for one database."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from ace._util.files import sync_folder
+from ace._util.install_commands import install_command
 from ace.errors import StoreError
 
 BUSY_TIMEOUT_S = 30.0
@@ -238,7 +239,7 @@ def _open_postgresql(url: URL) -> Database:
     try:
         engine = create_engine(url, pool_pre_ping=True)
     except (ImportError, NoSuchModuleError) as error:
-        raise StoreError(f"store {name}: its driver is not installed", hint="pip install 'psycopg[binary]'") from error
+        raise StoreError(f"store {name}: its driver is not installed", hint=install_command("postgresql")) from error
     try:
         engine.connect().close()
     except OperationalError as error:

@@ -182,8 +182,36 @@ _FIRST = Migration(
     ),
 )
 
-_PEOPLE = Migration(
+_FEEDBACK = Migration(
     2,
+    "answers to clients and the feedback on them",
+    (
+        """CREATE TABLE exchanges (
+            request_id TEXT NOT NULL PRIMARY KEY,
+            run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            version INTEGER NOT NULL,
+            created TEXT NOT NULL,
+            model TEXT NOT NULL,
+            question TEXT NOT NULL,
+            answer TEXT NOT NULL
+        )""",
+        "CREATE INDEX exchanges_by_time ON exchanges (created)",
+        """CREATE TABLE feedback (
+            request_id TEXT NOT NULL PRIMARY KEY REFERENCES exchanges (request_id) ON DELETE CASCADE,
+            run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            created TEXT NOT NULL,
+            correct BOOLEAN,
+            score DOUBLE PRECISION,
+            text TEXT NOT NULL,
+            expected TEXT
+        )""",
+        "CREATE INDEX feedback_by_run ON feedback (run_id, created)",
+        "CREATE INDEX outcomes_by_sample ON outcomes (run_id, sample_id)",
+    ),
+)
+
+_PEOPLE = Migration(
+    3,
     "requests of people to running runs, edits of playbooks, prompts of calls",
     (
         "ALTER TABLE runs ADD COLUMN control TEXT CHECK (control IN ('pause', 'stop'))",
@@ -223,7 +251,7 @@ _PEOPLE = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _PEOPLE)
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _FEEDBACK, _PEOPLE)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

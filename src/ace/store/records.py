@@ -207,9 +207,9 @@ class Run:
     live: bool
     batches: int
     error: str | None = None
-    """What ended a run that failed."""
+    """The error that ended a run that failed."""
     notes: tuple[str, ...] = ()
-    """What its backends had to change in their requests."""
+    """Changes that its backends made to their requests."""
     control: Control | None = None
     """What somebody requested while it runs."""
     paused: datetime | None = None
@@ -308,3 +308,37 @@ class EvaluationInfo:
     def accuracy(self) -> float:
         """Correct among all `n`: a failed sample is not correct, nor is it wrong (see `failed`). 0.0 of none."""
         return self.correct / self.n if self.n else 0.0
+
+
+FeedbackStatus = Literal["stored", "conflict", "unknown"]
+"""Whether feedback is in the store, contradicts what is there, or is on a request that the store does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A client's request and the answer to it behind playbook `version` of `run`. `request_id` is unique in the store.
+
+    `question` is the conversation as text, without the playbook.
+    """
+
+    request_id: str
+    run: str
+    version: int
+    question: str
+    answer: str
+    model: str = ""
+    created: datetime = field(default_factory=utcnow)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """The outcome of an answer: `correct` or a `score` in [0, 1], a remark, and the answer that was `expected`.
+
+    Whatever is not known is None, or empty. There is one for a request, equal to itself however often it is reported.
+    """
+
+    request_id: str
+    correct: bool | None = None
+    score: float | None = None
+    text: str = ""
+    expected: str | None = None

@@ -1,4 +1,4 @@
-"""Reading of a store: all that reporting and most commands need of it."""
+"""Read access to a store."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from ace.errors import RunNotFoundError
-from ace.store import call_queries, people, queries, run_ids
+from ace.store import call_queries, queries, run_ids
 from ace.store.database import Database, store_errors
+from ace.store.external import feedback_queries, people
 from ace.store.records import (
     BatchInfo,
     Control,
     DeltaInfo,
     EvaluationInfo,
+    Exchange,
     FailureRecord,
+    Feedback,
     JournalEntry,
     OutcomeRecord,
     PlaceUsage,
@@ -83,6 +86,11 @@ class RunReader:
                 )
             return playbook
 
+    def version_range(self, run_id: str) -> tuple[int, int]:
+        """The lowest and the highest number of the run's playbook versions."""
+        with self._reading(run_id) as connection:
+            return queries.version_range(connection, run_id)
+
     def playbook_after(self, run_id: str, batch: int) -> Playbook:
         """The playbook after a batch and the edits that followed it; after -1, the initial one.
 
@@ -122,7 +130,7 @@ class RunReader:
     def outcomes(
         self, run_id: str, *, batch: int | None = None, evaluation: int | None = None
     ) -> tuple[OutcomeRecord, ...]:
-        """Those of one batch, of one evaluation, or (neither given) of all batches in order."""
+        """Outcomes of one batch, of one evaluation, or (neither given) of all batches in order."""
         with self._reading(run_id) as connection:
             return queries.outcomes(connection, run_id, batch=batch, evaluation=evaluation)
 
@@ -214,6 +222,14 @@ class RunReader:
         """The playbook version that an edit changes: the best one of a run that is done, else the newest."""
         with self._reading(run_id) as connection:
             return people.current_version(connection, run_id)
+
+    def pending_feedback(self, run_id: str, limit: int | None = None) -> tuple[tuple[Exchange, Feedback], ...]:
+        """Feedback that no committed batch of the run has learned from, the oldest first.
+
+        A batch has learned from it where one of its outcomes has the request's id as its sample.
+        """
+        with self._reading(run_id) as connection:
+            return feedback_queries.pending(connection, run_id, limit)
 
     @contextmanager
     def _reading(self, run_id: str | None = None) -> Iterator[Connection]:

@@ -1,9 +1,10 @@
-"""The run store: what the engine writes to. One transaction a batch, one owner a run."""
+"""Write access to a store: one transaction a batch, one owner a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -11,14 +12,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, insert, select, update
 
-from ace.store import call_queries, inserts, lease, people, run_ids, schema
+from ace.store import call_queries, inserts, lease, run_ids, schema
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
+from ace.store.external import feedback_queries, people
 from ace.store.migrations import migrate
 from ace.store.records import (
     BatchRecord,
     Control,
     EvaluationAmendment,
     EvaluationRecord,
+    Exchange,
+    Feedback,
+    FeedbackStatus,
     JournalEntry,
     RunStatus,
     utcnow,
@@ -216,6 +221,22 @@ class RunStore(RunReader):
         with self._writing() as connection:
             self._require(connection, run_id)
             return people.edit_playbook(connection, run_id, delta, author=author, version=version)
+
+    def record_feedback(
+        self, exchanges: Sequence[Exchange] = (), feedback: Sequence[Feedback] = ()
+    ) -> tuple[FeedbackStatus, ...]:
+        """Store answered requests and what became of answers, in one transaction; on disk when this returns.
+
+        Needs no ownership of the runs. Returns a status for each feedback. Repeating a call changes nothing.
+        """
+        with self._writing() as connection:
+            feedback_queries.add_exchanges(connection, exchanges)
+            return feedback_queries.add_feedback(connection, feedback)
+
+    def trim_exchanges(self, before: datetime) -> int:
+        """Remove the exchanges from before then on which there is no feedback. Returns their number."""
+        with self._writing() as connection:
+            return feedback_queries.trim_exchanges(connection, before)
 
     def finish_run(
         self,

@@ -197,3 +197,27 @@ prompt_texts = Table(
     Column("digest", Text, primary_key=True),
     Column("text", SafeText, nullable=False),
 )
+
+exchanges = Table(
+    "exchanges",
+    metadata,
+    Column("request_id", SafeText, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created", UtcTime, nullable=False),
+    Column("model", SafeText, nullable=False),
+    Column("question", SafeText, nullable=False),
+    Column("answer", SafeText, nullable=False),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("request_id", SafeText, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("created", UtcTime, nullable=False),
+    Column("correct", Boolean),
+    Column("score", Double),
+    Column("text", SafeText, nullable=False),
+    Column("expected", SafeText),
+)

@@ -1,4 +1,4 @@
-"""Tasks: where samples come from, what a model is asked, how answers are graded."""
+"""Tasks: sources of samples, prompts, and graders of answers."""
 
 from ace.tasks.task import (
     ComparingTask,

@@ -44,6 +44,19 @@ def load_data_task(settings: TaskSettings) -> DataTask:
     return DataTask(name, _limited(splits, settings.limit), kind, settings.instructions or kind.instructions)
 
 
+def task_of_records(settings: TaskSettings, records: Iterable[Record], *, source: str) -> DataTask:
+    """A task whose test split is made of `records`. ConfigError for one that is no data task, DataError.
+
+    `source` is the file that they come from, which error messages name, and the beginning of ids.
+    """
+    if settings.name not in KINDS:
+        raise ConfigError.at("task.name", settings.name, f"a kind of data: {', '.join(KINDS)}")
+    kind = KINDS[settings.name](settings)
+    splits = Splits(test=_make_samples(records, settings, kind, source, Path(source).stem, None))
+    _check_targets(splits, settings, kind)
+    return DataTask(Path(source).stem, splits, kind, settings.instructions or kind.instructions)
+
+
 def _no_path(settings: TaskSettings) -> ConfigError:
     if settings.name == "hf":
         return ConfigError.at("task.path", None, "the data set's name on the hub, or a local folder")

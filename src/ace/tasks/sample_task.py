@@ -1,4 +1,4 @@
-"""A task made of samples in memory and a function that grades answers."""
+"""A task of samples in memory and a function that grades answers."""
 
 from __future__ import annotations
 

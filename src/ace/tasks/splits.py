@@ -1,4 +1,4 @@
-"""Cutting samples into splits, and making sure that none is in two."""
+"""Splitting of samples, and the check that no sample is in two splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From settings to a task, checked."""
+"""Loading of the task that settings name, with its checks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ace.errors import AceError, ConfigError, DataError
 from ace.tasks.builtin.appworld import load_appworld
 from ace.tasks.builtin.routing import make_routing
 from ace.tasks.data_task_loader import load_data_task
+from ace.tasks.external.inspect_task import load_inspect
+from ace.tasks.external.verifiers_task import load_verifiers
 from ace.tasks.micro.micro_task import MicroTask
 from ace.tasks.splits import check_splits
 from ace.tasks.task import Splits, Task
@@ -33,6 +35,10 @@ def load_task(settings: TaskSettings, *, labels: Labels = "given") -> Task:
         task = _python(settings)
     elif settings.name == "appworld":
         task = load_appworld(settings.appworld, settings.limit)
+    elif settings.name == "verifiers":
+        task = load_verifiers(settings)
+    elif settings.name == "inspect":
+        task = load_inspect(settings)
     else:
         task = load_data_task(settings)
     check_task(task)

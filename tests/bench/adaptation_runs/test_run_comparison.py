@@ -81,13 +81,10 @@ def test_modes_work_the_same_samples() -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.ray
 @pytest.mark.nightly
 def test_engines_side_by_side_are_told_apart_from_one() -> None:
-    pytest.importorskip("transformers")
-    modes = (
-        Mode("one engine", "huggingface", settings={"models": {"main": {"max_concurrency": 4}}}),
-        Mode("two engines", "huggingface", settings=together(TWO, {"models": {"main": {"max_concurrency": 4}}})),
-    )
+    modes = (Mode("one engine"), Mode("two engines", settings=TWO))
     report = measure_runs(samples=6, epochs=1, repetitions=1, seed=7, batch=6, threads=1, modes=modes)
     one, two = (row.bound for row in report.rows)
     assert one is not None and two is not None and (one.engines, two.engines) == (1, 2)

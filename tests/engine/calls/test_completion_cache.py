@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, perfect, settings
+from micro_runs import all_roles, micro_backend, settings
 from sqlalchemy import create_engine, delete, select
 
 from ace.engine import RunSummary, run
@@ -23,12 +23,12 @@ GREEDY = {f"roles__{role}__temperature": 0.0 for role in ROLES}
 
 
 def go(folder: Path, backend: ScriptedBackend, **changes: Any) -> RunSummary:
-    return asyncio.run(run(settings(folder, **{**GREEDY, **changes}), backends=cast(backend)))
+    return asyncio.run(run(settings(folder, **{**GREEDY, **changes}), backends=all_roles(backend)))
 
 
 def test_a_second_run_of_the_same_asks_nothing_and_ends_the_same(tmp_path: Path) -> None:
-    first = go(tmp_path, perfect())
-    backend = perfect()
+    first = go(tmp_path, micro_backend())
+    backend = micro_backend()
     second = go(tmp_path, backend)
     assert backend.requests == []
     assert sum(second.calls.values()) == 0
@@ -39,14 +39,14 @@ def test_a_second_run_of_the_same_asks_nothing_and_ends_the_same(tmp_path: Path)
 
 
 def test_hits_are_free_of_budget(tmp_path: Path) -> None:
-    first = go(tmp_path, perfect())
-    assert go(tmp_path, perfect(), budget__calls=1).status == first.status == "done"
+    first = go(tmp_path, micro_backend())
+    assert go(tmp_path, micro_backend(), budget__calls=1).status == first.status == "done"
 
 
 def test_what_changed_is_asked(tmp_path: Path) -> None:
-    whole = perfect()
+    whole = micro_backend()
     go(tmp_path, whole)
-    backend = perfect()
+    backend = micro_backend()
     go(tmp_path, backend, adaptation__epochs=2)
     assert 0 < len(backend.requests) < len(whole.requests) / 2, "the second epoch alone"
 
@@ -57,14 +57,14 @@ def test_what_changed_is_asked(tmp_path: Path) -> None:
 )
 def test_policies(tmp_path: Path, policy: str, temperature: float, asked_again: bool) -> None:
     changes = {f"roles__{role}__temperature": temperature for role in ROLES}
-    go(tmp_path, perfect(), cache=policy, **changes)
-    backend = perfect()
+    go(tmp_path, micro_backend(), cache=policy, **changes)
+    backend = micro_backend()
     go(tmp_path, backend, cache=policy, **changes)
     assert bool(backend.requests) is asked_again
 
 
 def generator(folder: Path, backend: Backend) -> ModelBinding:
-    return bind(settings(folder), cast(backend)).get("generator")
+    return bind(settings(folder), all_roles(backend)).get("generator")
 
 
 def test_a_seed_tells_sampled_answers_apart_and_greedy_ones_not(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_seed_tells_sampled_answers_apart_and_greedy_ones_not(tmp_path: Path) 
     other = replace(request, sampling=Sampling(temperature=0.0, seed=2))
     with RunStore.open("sqlite://") as store:
         cache = CompletionCache("all", store)
-        binding = generator(tmp_path, perfect())
+        binding = generator(tmp_path, micro_backend())
         assert cache.key(binding, request) == cache.key(binding, other)
         warm = [replace(r, sampling=replace(r.sampling, temperature=0.5)) for r in (request, other)]
         assert cache.key(binding, warm[0]) != cache.key(binding, warm[1])
@@ -82,7 +82,7 @@ def test_a_model_whose_files_changed_is_another_model(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"one")
-    backend = perfect()
+    backend = micro_backend()
     backend.info = BackendInfo("huggingface", str(folder), "cpu", 1024, False, 0.0)
     request = Request((Message("user", "q"),), Sampling(temperature=0.0))
 
@@ -107,7 +107,7 @@ def test_an_adapter_decides_the_answer(tmp_path: Path) -> None:
         with RunStore.open("sqlite://") as store:
             return CompletionCache("greedy", store).key(generator(tmp_path, backend), request)
 
-    engine = perfect()
+    engine = micro_backend()
     tuned, elsewhere = LoraBackend(engine, str(folder)), LoraBackend(engine, str(tmp_path))
     before = key(tuned)
     assert len({before, key(engine), key(elsewhere)}) == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, perfect, play, role_of, settings
+from micro_runs import all_roles, micro_backend, micro_model, role_of, settings
 from rich.console import Console
 
 from ace.config import EscalationSettings, settings_from
@@ -31,13 +31,13 @@ def go(
     folder: Path, small: ScriptedBackend, large: ScriptedBackend, resume: str | None = None, **changes: Any
 ) -> RunSummary:
     """A run in which `small` plays all roles, and `large` is the model that they escalate to."""
-    backends = {**cast(small), "large": large}
+    backends = {**all_roles(small), "large": large}
     return asyncio.run(run(settings(folder, models=MODELS, **changes), backends=backends, resume=resume))
 
 
 def instead(role: str, answer: Callable[[Request], str]) -> ScriptedBackend:
     """A model that plays every role without a mistake but `role`, in which it says `answer`."""
-    return ScriptedBackend(lambda request: answer(request) if role_of(request) == role else play(request))
+    return ScriptedBackend(lambda request: answer(request) if role_of(request) == role else micro_model(request))
 
 
 def useless(request: Request) -> str:
@@ -51,7 +51,7 @@ def escalate(role: str, **settings_: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("role", ["generator", "reflector", "curator"])
 def test_an_answer_that_cannot_be_read_is_asked_of_the_larger_model_once(tmp_path: Path, role: str) -> None:
-    large = perfect()
+    large = micro_backend()
     summary = go(tmp_path, instead(role, lambda _: "no json"), large, **escalate(role))
     asked = len(large.requests)
     assert {role_of(request) for request in large.requests} == {role}
@@ -62,7 +62,7 @@ def test_an_answer_that_cannot_be_read_is_asked_of_the_larger_model_once(tmp_pat
 
 
 def test_both_calls_are_recorded_with_the_reason(tmp_path: Path) -> None:
-    go(tmp_path, instead("reflector", lambda _: "no json"), perfect(), **escalate("reflector"))
+    go(tmp_path, instead("reflector", lambda _: "no json"), micro_backend(), **escalate("reflector"))
     with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
         calls = [call for call in store.calls(store.resolve("latest")) if call.role == "reflector"]
         assert not store.journal(store.resolve("latest"))
@@ -76,7 +76,9 @@ def test_calls_of_an_adapter_are_told_from_those_of_its_base(tmp_path: Path) -> 
         "main": {"provider": "vllm", "model": "scripted"},
         "tuned": {"base": "main", "adapter": str(tmp_path)},
     }
-    engine = instead("reflector", lambda request: play(request) if isinstance(request, LoraRequest) else "no json")
+    engine = instead(
+        "reflector", lambda request: micro_model(request) if isinstance(request, LoraRequest) else "no json"
+    )
     backends: dict[str, Backend] = {"main": engine, "tuned": LoraBackend(engine, str(tmp_path))}
     roles: dict[str, Any] = {role: {"temperature": 0.0} for role in ROLES}
     roles |= {"reflector": {"temperature": 0.0, "escalate": {"model": "tuned"}}, "curator": {"model": "tuned"}}
@@ -95,18 +97,18 @@ def test_calls_of_an_adapter_are_told_from_those_of_its_base(tmp_path: Path) -> 
 
 
 def test_what_stays_wrong_is_reflected_on_by_the_larger_model(tmp_path: Path) -> None:
-    small, large = instead("reflector", useless), perfect()
+    small, large = instead("reflector", useless), micro_backend()
     summary = go(tmp_path, small, large, **escalate("reflector", rounds=2))
     assert set(summary.escalations["reflector"]) == {"rounds"}
     assert summary.escalations["reflector"]["rounds"] == len(large.requests) > 0
     assert summary.accuracy_after == 1.0
-    alone = go(tmp_path, instead("reflector", useless), perfect())
+    alone = go(tmp_path, instead("reflector", useless), micro_backend())
     assert alone.accuracy_after is not None and alone.accuracy_after < 1.0
     assert alone.escalations == {}
 
 
 def test_a_grade_at_or_below_the_severity_goes_to_the_larger_model_escalation_before(tmp_path: Path) -> None:
-    small, large = instead("reflector", useless), perfect()
+    small, large = instead("reflector", useless), micro_backend()
     summary = go(tmp_path, small, large, **escalate("reflector", score=0.0))
     assert set(summary.escalations["reflector"]) == {"score"}
     assert "corrected" not in summary.stops and set(summary.stops) == {"right"}
@@ -114,17 +116,17 @@ def test_a_grade_at_or_below_the_severity_goes_to_the_larger_model_escalation_be
 
 def test_where_early_stopping_would_end_the_larger_model_goes_on(tmp_path: Path) -> None:
     stop: dict[str, Any] = {"adaptation__early_stop": {"enabled": True}, "adaptation__max_rounds": 3}
-    summary = go(tmp_path, instead("reflector", useless), perfect(), **escalate("reflector"), **stop)
+    summary = go(tmp_path, instead("reflector", useless), micro_backend(), **escalate("reflector"), **stop)
     assert set(summary.escalations["reflector"]) == {"stalled"}
     assert set(summary.stops) <= {"right", "bullets_proven"}
-    off = go(tmp_path, instead("reflector", useless), perfect(), **escalate("reflector", stalled=False), **stop)
+    off = go(tmp_path, instead("reflector", useless), micro_backend(), **escalate("reflector", stalled=False), **stop)
     assert off.escalations == {}
     assert off.stops["converged"] > 0
 
 
 def test_a_long_prompt_goes_to_the_larger_model_straight_away(tmp_path: Path) -> None:
-    large = perfect()
-    summary = go(tmp_path, perfect(), large, **escalate("curator", prompt_tokens=1))
+    large = micro_backend()
+    summary = go(tmp_path, micro_backend(), large, **escalate("curator", prompt_tokens=1))
     assert {role_of(request) for request in large.requests} == {"curator"}
     assert summary.escalations == {"curator": {"prompt_tokens": len(large.requests)}}
     assert summary.models["curator"] == {"large": len(large.requests)}, "its own model was never asked"
@@ -134,24 +136,24 @@ def test_a_curation_that_leaves_insights_out_is_made_anew(tmp_path: Path) -> Non
     def idle(_: Request) -> str:
         return json.dumps({"reasoning": "none", "operations": []})
 
-    summary = go(tmp_path, instead("curator", idle), perfect(), **escalate("curator", coverage=1.0))
+    summary = go(tmp_path, instead("curator", idle), micro_backend(), **escalate("curator", coverage=1.0))
     assert set(summary.escalations["curator"]) == {"coverage"}
     assert summary.accuracy_after == 1.0
-    large = perfect()
-    go(tmp_path, perfect(), large, **escalate("curator", coverage=1.0))
+    large = micro_backend()
+    go(tmp_path, micro_backend(), large, **escalate("curator", coverage=1.0))
     assert large.requests == [], "whoever says every insight is left alone"
 
 
 def test_a_resumed_run_escalates_the_same_calls(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     tiers = {**escalate("reflector", rounds=2), **escalate("curator", coverage=1.0)}
-    whole, large = instead("reflector", useless), perfect()
+    whole, large = instead("reflector", useless), micro_backend()
     expected = go(tmp_path / "whole", whole, large, **tiers)
     asked: list[str] = []
     limit, status = 5, ""
     resume = None
     while status != "done":
-        parts = instead("reflector", useless), perfect()
+        parts = instead("reflector", useless), micro_backend()
         summary = go(tmp_path, *parts, resume=resume, budget__calls=limit, **tiers)
         asked += [request.digest for part in parts for request in part.requests]
         status, resume, limit = summary.status, summary.run, limit + 9
@@ -163,13 +165,13 @@ def test_every_tier_has_its_own_price(tmp_path: Path) -> None:
     prices = {"main": {"input": 1.0, "output": 1.0}, "large": {"input": 100.0, "output": 100.0}}
     models = {name: {**model, "price": prices[name]} for name, model in MODELS.items()}
     chosen = settings(tmp_path, models=models, budget__money=1000.0, **escalate("reflector", rounds=2))
-    bindings = bind(chosen, {"main": perfect(), "large": perfect()})
+    bindings = bind(chosen, {"main": micro_backend(), "large": micro_backend()})
     spending = Spending(chosen.budget)
     spending.add(Usage(prompt_tokens=10), bindings.get("reflector").price)
     spending.add(Usage(prompt_tokens=10), bindings.get("reflector", "larger").price)
     assert spending.spent.money == pytest.approx(10e-6 + 1000e-6)
 
-    backends = {**cast(instead("reflector", useless)), "large": perfect()}
+    backends = {**all_roles(instead("reflector", useless)), "large": micro_backend()}
     summary = asyncio.run(run(chosen, backends=backends))
     with RunStore.open(chosen.store, create=False) as store:
         used = store.usage_by_tier(summary.run)
@@ -181,8 +183,8 @@ def test_every_tier_has_its_own_price(tmp_path: Path) -> None:
 
 def test_the_completion_cache_tells_tiers_apart(tmp_path: Path) -> None:
     greedy = {"roles__reflector__temperature": 0.0, **escalate("reflector", score=1.0)}
-    first = go(tmp_path, instead("reflector", useless), perfect(), **greedy)
-    large = perfect()
+    first = go(tmp_path, instead("reflector", useless), micro_backend(), **greedy)
+    large = micro_backend()
     second = go(tmp_path, instead("reflector", useless), large, **greedy)
     assert large.requests == []
     assert second.escalations == first.escalations
@@ -190,7 +192,7 @@ def test_the_completion_cache_tells_tiers_apart(tmp_path: Path) -> None:
 
 
 def test_the_summary_says_who_was_asked_and_why(tmp_path: Path) -> None:
-    summary = go(tmp_path, instead("curator", lambda _: "no json"), perfect(), **escalate("curator"))
+    summary = go(tmp_path, instead("curator", lambda _: "no json"), micro_backend(), **escalate("curator"))
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(summary_view(summary))
     text = console.export_text()
@@ -235,9 +237,9 @@ def test_what_cannot_be_is_refused_with_its_key(tmp_path: Path, changes: dict[st
 def test_a_tier_without_a_backend_is_refused(tmp_path: Path) -> None:
     chosen = settings(tmp_path, models=MODELS, **escalate("reflector"))
     with pytest.raises(ConfigError, match="model 'large'"):
-        bind(chosen, cast(perfect()))
-    one = perfect()
-    bindings = bind(chosen, {"main": one, "large": perfect()})
+        bind(chosen, all_roles(micro_backend()))
+    one = micro_backend()
+    bindings = bind(chosen, {"main": one, "large": micro_backend()})
     assert bindings.get("curator").backend is one
     assert len(bindings.engines) == 2
     assert settings_from(chosen.model_dump()) == chosen
@@ -247,7 +249,7 @@ class Narrow(ScriptedBackend):
     """A model whose context holds no reflection."""
 
     def __init__(self) -> None:
-        super().__init__(play)
+        super().__init__(micro_model)
 
     async def complete(self, request: Request) -> Completion:
         if role_of(request) == "reflector":
@@ -256,7 +258,7 @@ class Narrow(ScriptedBackend):
 
 
 def test_a_prompt_that_does_not_fit_goes_to_the_larger_model(tmp_path: Path) -> None:
-    large = perfect()
+    large = micro_backend()
     summary = go(tmp_path, Narrow(), large, **escalate("reflector"))
     assert summary.escalations == {"reflector": {"prompt_tokens": len(large.requests)}}
     assert (summary.stops.get("error"), summary.accuracy_after) == (None, 1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, perfect, play, settings
+from micro_runs import all_roles, micro_backend, micro_model, settings
 
 from ace.config import settings_from
 from ace.engine import RunSummary, run
@@ -22,7 +22,7 @@ class Slow(ScriptedBackend):
     """Plays without a mistake, after a few turns of the loop, so that calls are under way together."""
 
     def __init__(self) -> None:
-        super().__init__(play)
+        super().__init__(micro_model)
 
     async def complete(self, request: Request) -> Completion:
         for _ in range(len(self.requests) % 5 + 1):
@@ -31,7 +31,7 @@ class Slow(ScriptedBackend):
 
 
 def go(folder: Path, backend: ScriptedBackend, resume: str | None = None, **changes: Any) -> RunSummary:
-    return asyncio.run(run(settings(folder, **changes), backends=cast(backend), resume=resume))
+    return asyncio.run(run(settings(folder, **changes), backends=all_roles(backend), resume=resume))
 
 
 def paid(folder: Path) -> list[str]:
@@ -55,7 +55,7 @@ def test_calls_are_never_exceeded_and_none_is_lost(tmp_path: Path, limit: int) -
 
 def test_a_larger_budget_goes_on_to_the_same_end(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
-    whole = perfect()
+    whole = micro_backend()
     expected = go(tmp_path / "whole", whole)
     asked: list[str] = []
     for limit in (5, 6, 18, 30, 1000):
@@ -80,13 +80,13 @@ def test_tokens_and_money_stop_the_run_within_the_calls_under_way(tmp_path: Path
     price = {"input": 2.0, "output": 10.0}
     changes: dict[str, Any] = {"models": {"main": {"provider": "scripted", "model": "scripted", "price": price}}}
     (tmp_path / "whole").mkdir()
-    whole = go(tmp_path / "whole", perfect(), adaptation__batch_size=1, **changes)
+    whole = go(tmp_path / "whole", micro_backend(), adaptation__batch_size=1, **changes)
     tokens = sum(used.prompt + used.completion for used in whole.tokens.values())
     money = sum(used.prompt * 2.0 + used.completion * 10.0 for used in whole.tokens.values()) / 1_000_000
     for key, half in (("tokens", tokens // 2), ("money", money / 2)):
         folder = tmp_path / key
         folder.mkdir()
-        backend = perfect()
+        backend = micro_backend()
         changes[f"budget__{key}"] = half
         summary = go(folder, backend, adaptation__batch_size=1, **changes)
         del changes[f"budget__{key}"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, settings
+from micro_runs import all_roles, settings
 
 from ace.engine import RunSummary, run
 from ace.engine.feedback.feedback import NO_FEEDBACK
@@ -76,7 +76,7 @@ def learn(
     task = {"name": "python", "path": f"{file}:make"}
     backend = ScriptedBackend(Student(answer))
     values = {"task": task, "prompts": "standard", "adaptation__labels": "none", **changes}
-    summary = asyncio.run(run(settings(folder, **values), backends=cast(backend)))
+    summary = asyncio.run(run(settings(folder, **values), backends=all_roles(backend)))
     return backend.requests, summary, RunStore.open(f"sqlite:///{folder}/ace.db", create=False)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, settings
+from micro_runs import all_roles, settings
 
 from ace.engine import RunSummary, run
 from ace.errors import TaskError
@@ -86,7 +86,7 @@ def go(folder: Path, source: str, answers: Any, **changes: Any) -> tuple[RunSumm
     file.write_text(source)
     backend = ScriptedBackend(answers)
     values = {"task": {"name": "python", "path": f"{file}:make"}, "prompts": "standard-1", **changes}
-    summary = asyncio.run(run(settings(folder, **values), backends=cast(backend)))
+    summary = asyncio.run(run(settings(folder, **values), backends=all_roles(backend)))
     return summary, backend, RunStore.open(f"sqlite:///{folder}/ace.db", create=False)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, play, role_of, settings
+from micro_runs import all_roles, micro_model, role_of, settings
 
 from ace.config import EarlyStopSettings
 from ace.engine import RunSummary, run
@@ -98,9 +98,11 @@ def test_proven_bullets() -> None:
     assert not is_proven(book(good), ["str-00001"], None)
 
 
-def learn(folder: Path, answers: Any = play, **changes: Any) -> tuple[RunSummary, list[OutcomeRecord], Counter[str]]:
+def learn(
+    folder: Path, answers: Any = micro_model, **changes: Any
+) -> tuple[RunSummary, list[OutcomeRecord], Counter[str]]:
     backend = ScriptedBackend(answers)
-    summary = asyncio.run(run(settings(folder, cache="none", **changes), backends=cast(backend)))
+    summary = asyncio.run(run(settings(folder, cache="none", **changes), backends=all_roles(backend)))
     with RunStore.open(f"sqlite:///{folder}/ace.db", create=False) as store:
         outcomes = list(store.outcomes(summary.run))
     return summary, outcomes, Counter(role_of(request) for request in backend.requests)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, settings
+from micro_runs import all_roles, settings
 
 from ace.engine import RunSummary, run
 from ace.errors import ConfigError
@@ -59,7 +59,7 @@ def learn(folder: Path, student: Student, **changes: Any) -> tuple[RunSummary, S
     backend = ScriptedBackend(student)
     values = {"adaptation__batch_size": 6, "adaptation__shuffle": False, "playbook__dedup__enabled": False, **changes}
     chosen = settings(folder, task=write_task(folder), prompts="standard", **values)
-    summary = asyncio.run(run(chosen, backends=cast(backend)))
+    summary = asyncio.run(run(chosen, backends=all_roles(backend)))
     return summary, backend, RunStore.open(f"sqlite:///{folder}/ace.db", create=False)
 
 
@@ -108,7 +108,7 @@ def test_without_it_each_sample_is_reflected_on_alone(tmp_path: Path) -> None:
 def test_a_pack_without_a_text_for_several_samples_is_refused(tmp_path: Path, prompts: str) -> None:
     chosen = settings(tmp_path, task=write_task(tmp_path), prompts=prompts, adaptation__reflect_together=4)
     with pytest.raises(ConfigError, match=r"adaptation\.reflect_together: found 4"):
-        asyncio.run(run(chosen, backends=cast(ScriptedBackend(Student()))))
+        asyncio.run(run(chosen, backends=all_roles(ScriptedBackend(Student()))))
 
 
 def test_a_bullet_that_mends_nothing_or_breaks_more_is_left_out_and_counted(tmp_path: Path) -> None:

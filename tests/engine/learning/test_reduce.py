@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, play, role_of, settings
+from micro_runs import all_roles, micro_model, role_of, settings
 
 from ace.engine import RunSummary, run
 from ace.engine.events import CurationFailed, Event
@@ -24,7 +24,7 @@ def go(folder: Path, backend: ScriptedBackend, **changes: Any) -> tuple[RunSumma
     folder.mkdir()
     events: list[Event] = []
     chosen = settings(folder, **{**REDUCE, **changes})
-    summary = asyncio.run(run(chosen, backends=cast(backend), listener=events.append))
+    summary = asyncio.run(run(chosen, backends=all_roles(backend), listener=events.append))
     with RunStore.open(chosen.store, create=False) as store:
         contents = [bullet.content for bullet in store.playbook(summary.run).bullets]
     return summary, events, contents
@@ -40,7 +40,7 @@ def reduces(request: Request) -> bool:
 
 
 def test_the_groups_proposals_are_the_insights_of_one_more_call(tmp_path: Path) -> None:
-    without, with_it = ScriptedBackend(play), ScriptedBackend(play)
+    without, with_it = ScriptedBackend(micro_model), ScriptedBackend(micro_model)
     plain, _, contents = go(tmp_path / "without", without, adaptation__curator_reduce=False)
     reduced, _, again = go(tmp_path / "with", with_it)
     assert (plain.calls["curator"], reduced.calls["curator"]) == (3, 4)
@@ -52,7 +52,7 @@ def test_the_groups_proposals_are_the_insights_of_one_more_call(tmp_path: Path) 
 
 def test_what_it_proposes_stands_and_what_it_leaves_out_does_not(tmp_path: Path) -> None:
     def picky(request: Request) -> str:
-        answer = json.loads(play(request))
+        answer = json.loads(micro_model(request))
         if reduces(request):
             answer["operations"] = answer["operations"][:2]
         return json.dumps(answer)
@@ -65,12 +65,12 @@ def test_what_it_proposes_stands_and_what_it_leaves_out_does_not(tmp_path: Path)
 def test_without_its_answer_the_groups_own_changes_stay(tmp_path: Path, failure: str) -> None:
     def failing(request: Request) -> str:
         if not reduces(request):
-            return play(request)
+            return micro_model(request)
         if failure == "refused":
             raise RequestRejectedError("no")
         return "later" if failure == "unreadable" else json.dumps({"reasoning": "", "operations": []})
 
-    _, _, contents = go(tmp_path / "without", ScriptedBackend(play), adaptation__curator_reduce=False)
+    _, _, contents = go(tmp_path / "without", ScriptedBackend(micro_model), adaptation__curator_reduce=False)
     summary, events, again = go(tmp_path / "with", ScriptedBackend(failing))
     assert again == contents
     assert summary.parse_failures == (failure == "unreadable")
@@ -79,13 +79,13 @@ def test_without_its_answer_the_groups_own_changes_stay(tmp_path: Path, failure:
 
 
 def test_one_group_is_not_reduced(tmp_path: Path) -> None:
-    summary, _, _ = go(tmp_path / "run", ScriptedBackend(play), adaptation__curator_groups=1)
+    summary, _, _ = go(tmp_path / "run", ScriptedBackend(micro_model), adaptation__curator_groups=1)
     assert summary.calls["curator"] == 1
 
 
 def test_without_an_insight_no_curator_is_called(tmp_path: Path) -> None:
     def without_insights(request: Request) -> str:
-        answer = json.loads(play(request))
+        answer = json.loads(micro_model(request))
         if role_of(request) == "reflector":
             answer["key_insight"] = " "
         return json.dumps(answer)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, play, settings
+from micro_runs import all_roles, micro_model, settings
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
@@ -41,7 +41,7 @@ class Scene(ScriptedBackend):
     """
 
     def __init__(self, *, ahead: int = 0, fails: bool = False) -> None:
-        super().__init__(play)
+        super().__init__(micro_model)
         self.ahead, self.fails = ahead, fails
         self.events: list[Event] = []
         self.go_on = threading.Event()
@@ -57,10 +57,10 @@ class Scene(ScriptedBackend):
                 await self.meanwhile()
         return await super().complete(request)
 
-    async def play(self, folder: Path, **changes: Any) -> RunSummary:
+    async def micro_model(self, folder: Path, **changes: Any) -> RunSummary:
         options = {**OPTIONS, "adaptation__pipeline": self.ahead, **changes}
         with self._holding():
-            return await run(settings(folder, **options), backends=cast(self), listener=self.hear)
+            return await run(settings(folder, **options), backends=all_roles(self), listener=self.hear)
 
     def hear(self, told: Event) -> None:
         self.events.append(told)
@@ -104,8 +104,8 @@ class Interrupted(Scene):
         self.go_on.set()
         raise asyncio.CancelledError
 
-    async def play(self, folder: Path, **changes: Any) -> RunSummary:
-        self.running = asyncio.create_task(super().play(folder, **changes))
+    async def micro_model(self, folder: Path, **changes: Any) -> RunSummary:
+        self.running = asyncio.create_task(super().micro_model(folder, **changes))
         return await self.running
 
 
@@ -116,7 +116,9 @@ async def turns(number: int) -> None:
 
 def resumed(folder: Path) -> Any:
     """What the run in `folder` leaves when it was taken up again."""
-    summary = asyncio.run(run(settings(folder, **OPTIONS), backends=cast(ScriptedBackend(play)), resume="latest"))
+    summary = asyncio.run(
+        run(settings(folder, **OPTIONS), backends=all_roles(ScriptedBackend(micro_model)), resume="latest")
+    )
     assert summary.status == "done"
     return left(folder)
 
@@ -141,20 +143,20 @@ def whole(tmp_path: Path) -> Any:
     """What the run leaves whose commits are not held back."""
     folder = tmp_path / "whole"
     folder.mkdir()
-    asyncio.run(run(settings(folder, **OPTIONS), backends=cast(ScriptedBackend(play))))
+    asyncio.run(run(settings(folder, **OPTIONS), backends=all_roles(ScriptedBackend(micro_model))))
     return left(folder)
 
 
 def test_the_next_batch_begins_before_the_commit_ends(tmp_path: Path, whole: Any) -> None:
     scene = Scene()
-    asyncio.run(scene.play(tmp_path))
+    asyncio.run(scene.micro_model(tmp_path))
     assert scene.told()[:4] == ["BatchStarted 0", "BatchStarted 1", "BatchCommitted 0", "BatchStarted 2"]
     assert left(tmp_path) == whole
 
 
 def test_a_pipelined_batch_begins_before_the_commit_ends(tmp_path: Path) -> None:
     scene = Scene(ahead=1)
-    asyncio.run(scene.play(tmp_path))
+    asyncio.run(scene.micro_model(tmp_path))
     assert scene.told()[:4] == ["BatchStarted 0", "BatchStarted 1", "BatchStarted 2", "BatchCommitted 0"]
     assert [told.index for told in scene.events if isinstance(told, BatchCommitted)] == list(range(6))
 
@@ -168,7 +170,7 @@ def test_a_batch_is_told_of_when_it_is_on_disk_and_the_next_is_not(tmp_path: Pat
             newest.append((told.index, kept(tmp_path)[1] - 1))
 
     changes = {**OPTIONS, "adaptation__pipeline": ahead}
-    asyncio.run(run(settings(tmp_path, **changes), backends=cast(ScriptedBackend(play)), listener=listen))
+    asyncio.run(run(settings(tmp_path, **changes), backends=all_roles(ScriptedBackend(micro_model)), listener=listen))
     assert newest == [(index, index) for index in range(6)]
 
 
@@ -181,9 +183,9 @@ def test_the_next_batch_is_not_concluded_before_the_commit_ends(tmp_path: Path) 
             if isinstance(told, SampleFinished) and told.batch == 1:
                 asyncio.get_running_loop().call_later(0.05, self.go_on.set)
 
-    asyncio.run(run(settings(tmp_path, **OPTIONS, cache="all"), backends=cast(ScriptedBackend(play))))
+    asyncio.run(run(settings(tmp_path, **OPTIONS, cache="all"), backends=all_roles(ScriptedBackend(micro_model))))
     scene = Unasked()
-    asyncio.run(scene.play(tmp_path, cache="all"))
+    asyncio.run(scene.micro_model(tmp_path, cache="all"))
     assert scene.requests == []
     assert scene.told()[:4] == ["BatchStarted 0", "BatchStarted 1", "BatchCommitted 0", "BatchStarted 2"]
 
@@ -199,7 +201,7 @@ def test_answers_that_come_during_a_commit_are_kept_after_it(tmp_path: Path, who
                 self.go_on.set()
 
     scene = Curious()
-    asyncio.run(scene.play(tmp_path))
+    asyncio.run(scene.micro_model(tmp_path))
     assert scene.journal.isdisjoint(request.digest for request in scene.met)
     assert left(tmp_path) == whole
 
@@ -213,7 +215,7 @@ def test_a_commit_that_fails_ends_the_run_and_abandons_what_has_begun(tmp_path: 
 
     scene = Endless(fails=True)
     with pytest.raises(StoreError, match="disk is full"):
-        asyncio.run(scene.play(tmp_path))
+        asyncio.run(scene.micro_model(tmp_path))
     assert scene.told() == ["BatchStarted 0", "BatchStarted 1"]
     status, batches, journal = kept(tmp_path)
     assert (status, batches) == ("failed", 0)
@@ -226,7 +228,7 @@ def test_a_commit_that_fails_ends_the_run_and_abandons_what_has_begun(tmp_path: 
 def test_a_commit_that_has_begun_outlives_the_runs_end(tmp_path: Path, whole: Any, times: int) -> None:
     scene = Interrupted(times)
     with pytest.raises(InterruptedRunError):
-        asyncio.run(scene.play(tmp_path))
+        asyncio.run(scene.micro_model(tmp_path))
     assert scene.told() == ["BatchStarted 0", "BatchStarted 1", "BatchCommitted 0"]
     assert kept(tmp_path)[:2] == ("interrupted", 1)
     assert resumed(tmp_path) == whole
@@ -234,7 +236,7 @@ def test_a_commit_that_has_begun_outlives_the_runs_end(tmp_path: Path, whole: An
 
 def test_a_commit_that_fails_counts_more_than_an_interruption(tmp_path: Path, whole: Any) -> None:
     with pytest.raises(StoreError, match="disk is full"):
-        asyncio.run(Interrupted(1, fails=True).play(tmp_path))
+        asyncio.run(Interrupted(1, fails=True).micro_model(tmp_path))
     assert kept(tmp_path)[:2] == ("failed", 0)
     assert resumed(tmp_path) == whole
 
@@ -252,9 +254,9 @@ def test_a_budget_reached_during_a_commit(tmp_path: Path, whole: Any, fails: boo
     scene = Last(fails=fails)
     if fails:
         with pytest.raises(StoreError, match="disk is full"):
-            asyncio.run(scene.play(tmp_path, budget__calls=calls + 1))
+            asyncio.run(scene.micro_model(tmp_path, budget__calls=calls + 1))
     else:
-        assert asyncio.run(scene.play(tmp_path, budget__calls=calls + 1)).status == "budget"
+        assert asyncio.run(scene.micro_model(tmp_path, budget__calls=calls + 1)).status == "budget"
     assert len(scene.met) == 1
     assert kept(tmp_path)[:2] == (("failed", 0) if fails else ("budget", 1))
     assert resumed(tmp_path) == whole
@@ -273,7 +275,7 @@ def test_a_store_in_memory_leads_to_the_same(tmp_path: Path, ahead: int) -> None
         asyncio.run(
             run(
                 settings(tmp_path, **OPTIONS, store=store, adaptation__pipeline=ahead),
-                backends=cast(ScriptedBackend(play)),
+                backends=all_roles(ScriptedBackend(micro_model)),
             )
         )
         for store in ("sqlite://", f"sqlite:///{tmp_path}/ace.db")

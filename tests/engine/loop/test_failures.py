@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from players import cast, perfect, play, role_of, settings
+from micro_runs import all_roles, micro_backend, micro_model, role_of, settings
 
 from ace.engine import RunSummary, run
 from ace.errors import (
@@ -36,7 +36,7 @@ class Faulty(ScriptedBackend):
     """Plays without a mistake, but raises `error` at the calls whose numbers are `hits`."""
 
     def __init__(self, error: BaseException, hits: set[int]) -> None:
-        super().__init__(play)
+        super().__init__(micro_model)
         self._error, self._hits = error, hits
         self._calls = itertools.count()
 
@@ -49,7 +49,7 @@ class Faulty(ScriptedBackend):
 
 def go(folder: Path, backend: ScriptedBackend, resume: str | None = None, **changes: object) -> RunSummary:
     options = {"evaluation__before": False, "adaptation__validate_each_epoch": False, **changes}
-    return asyncio.run(run(settings(folder, **options), backends=cast(backend), resume=resume))
+    return asyncio.run(run(settings(folder, **options), backends=all_roles(backend), resume=resume))
 
 
 def outcomes(folder: Path, name: str = "latest") -> tuple[OutcomeRecord, ...]:
@@ -84,7 +84,7 @@ def test_an_unreadable_answer_is_a_failed_sample_with_its_text_kept(tmp_path: Pa
         return (
             "well,"
             if role_of(request) == "generator" and "REFLECTION" not in request.messages[-1].content
-            else play(request)
+            else micro_model(request)
         )
 
     summary = go(tmp_path, ScriptedBackend(babble), evaluation__after=False)
@@ -95,7 +95,7 @@ def test_an_unreadable_answer_is_a_failed_sample_with_its_text_kept(tmp_path: Pa
 
 def test_an_unreadable_reflection_loses_its_insight_alone(tmp_path: Path) -> None:
     def mute(request: Request) -> str:
-        return "hm" if role_of(request) == "reflector" else play(request)
+        return "hm" if role_of(request) == "reflector" else micro_model(request)
 
     summary = go(tmp_path, ScriptedBackend(mute), evaluation__after=False)
     assert (summary.failed_samples, summary.parse_failures, summary.playbook_bullets) == (0, 6, 0)
@@ -104,7 +104,7 @@ def test_an_unreadable_reflection_loses_its_insight_alone(tmp_path: Path) -> Non
 
 def test_an_unreadable_curation_changes_nothing(tmp_path: Path) -> None:
     def lazy(request: Request) -> str:
-        return "later" if role_of(request) == "curator" else play(request)
+        return "later" if role_of(request) == "curator" else micro_model(request)
 
     summary = go(tmp_path, ScriptedBackend(lazy), evaluation__after=False)
     assert (summary.playbook_bullets, summary.failed_samples) == (0, 0)
@@ -124,11 +124,11 @@ def test_an_interrupted_run_is_resumed_to_the_same_playbook(tmp_path: Path, stop
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    go(whole, perfect())
+    go(whole, micro_backend())
     with pytest.raises(InterruptedRunError, match="ace resume"):
         go(broken, Faulty(asyncio.CancelledError(), {stop}))
     assert latest(broken)[0].status == "interrupted"
-    summary = go(broken, perfect(), resume="latest")
+    summary = go(broken, micro_backend(), resume="latest")
     assert (summary.status, summary.accuracy_after) == ("done", 1.0)
     assert bare(latest(broken)[1]) == bare(latest(whole)[1])
     assert [o.sample_id for o in outcomes(broken)] == [o.sample_id for o in outcomes(whole)]
@@ -146,7 +146,7 @@ def bare(playbook: Playbook) -> object:
 
 @pytest.mark.parametrize("stop", [3, 12, 20])
 def test_nothing_that_was_answered_is_asked_again(tmp_path: Path, stop: int) -> None:
-    whole, first, second = perfect(), Faulty(EngineDeadError("gone"), {stop}), perfect()
+    whole, first, second = micro_backend(), Faulty(EngineDeadError("gone"), {stop}), micro_backend()
     (tmp_path / "whole").mkdir()
     go(tmp_path / "whole", whole)
     with pytest.raises(EngineDeadError):
@@ -162,7 +162,7 @@ def test_nothing_that_was_answered_is_asked_again(tmp_path: Path, stop: int) -> 
 
 
 def test_a_run_that_is_done_has_no_journal(tmp_path: Path) -> None:
-    summary = go(tmp_path, perfect())
+    summary = go(tmp_path, micro_backend())
     with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
         assert store.journal(summary.run) == ()
         assert len(store.calls(summary.run)) > 0
@@ -172,11 +172,11 @@ def test_a_run_is_not_resumed_with_other_data(tmp_path: Path) -> None:
     with pytest.raises(EngineDeadError):
         go(tmp_path, Faulty(EngineDeadError("gone"), {0}))
     with pytest.raises(StoreVersionError, match="task data"):
-        go(tmp_path, perfect(), resume="latest", task__micro__seed=4)
+        go(tmp_path, micro_backend(), resume="latest", task__micro__seed=4)
 
 
 def test_a_backend_given_from_outside_stays_open(tmp_path: Path) -> None:
-    backend = perfect()
+    backend = micro_backend()
     go(tmp_path, backend)
     assert not backend.closed
     assert dataclasses.asdict(backend.info)["provider"] == "scripted"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from players import cast, perfect, play, role_of, settings
+from micro_runs import all_roles, micro_backend, micro_model, role_of, settings
 from pydantic import ValidationError
 
 from ace.engine import Event, RunSummary, run
@@ -39,7 +39,7 @@ class Uneven(ScriptedBackend):
 
     def __init__(
         self,
-        script: Callable[[Request], str] = play,
+        script: Callable[[Request], str] = micro_model,
         *,
         seed: int = 0,
         error: BaseException | None = None,
@@ -62,7 +62,7 @@ class Uneven(ScriptedBackend):
 def go(folder: Path, backend: ScriptedBackend, resume: str | None = None, **changes: Any) -> RunSummary:
     folder.mkdir(exist_ok=True)
     options = {**OPTIONS, **changes}
-    return asyncio.run(run(settings(folder, **options), backends=cast(backend), resume=resume))
+    return asyncio.run(run(settings(folder, **options), backends=all_roles(backend), resume=resume))
 
 
 def told(folder: Path, **changes: Any) -> list[Event]:
@@ -70,7 +70,7 @@ def told(folder: Path, **changes: Any) -> list[Event]:
     folder.mkdir(exist_ok=True)
     events: list[Event] = []
     options = {**OPTIONS, **changes}
-    asyncio.run(run(settings(folder, **options), backends=cast(Uneven()), listener=events.append))
+    asyncio.run(run(settings(folder, **options), backends=all_roles(Uneven()), listener=events.append))
     return events
 
 
@@ -114,11 +114,11 @@ def test_the_next_batch_begins_while_the_last_samples_reflect_and_no_more_are_un
             began += 1
             most = max(most, began - finished)
             early += began > 3 and finished % 3 != 0
-        return play(request)
+        return micro_model(request)
 
     changes = {"adaptation__epochs": 1, "adaptation__batch_size": 3, "adaptation__validate_each_epoch": False}
     options = {**OPTIONS, **changes, "evaluation__after": False}
-    asyncio.run(run(settings(tmp_path, **options), backends=cast(Uneven(watch)), listener=listen))
+    asyncio.run(run(settings(tmp_path, **options), backends=all_roles(Uneven(watch)), listener=listen))
     assert (began, finished, most) == (12, 12, 3)
     assert early > 0
 
@@ -131,7 +131,7 @@ def test_speed_decides_nothing(tmp_path: Path) -> None:
 
 def test_a_batch_learns_from_the_newest_playbook(tmp_path: Path) -> None:
     """Both batches discover the same words; the second's curator sees what the first one added."""
-    go(tmp_path, perfect(), adaptation__batch_size=6)
+    go(tmp_path, micro_backend(), adaptation__batch_size=6)
     with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
         bullets = store.playbook(store.resolve("latest")).bullets
     assert len({bullet.content for bullet in bullets}) == len(bullets) > 0
@@ -170,7 +170,7 @@ def test_a_budget_ends_both_batches_and_a_larger_one_goes_on(tmp_path: Path) -> 
 
 def test_an_answer_that_names_a_bullet_it_cannot_have_seen_counts_for_none(tmp_path: Path) -> None:
     def seer(request: Request) -> str:
-        said = json.loads(play(request))
+        said = json.loads(micro_model(request))
         if role_of(request) == "generator":
             said["bullet_ids"] = ["trm-00001"]
         if role_of(request) == "reflector":

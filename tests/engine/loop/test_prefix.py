@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, role_of, settings
+from micro_runs import all_roles, role_of, settings
 
 from ace.engine import RunSummary, run
 from ace.engine.events import BatchStarted, Event
@@ -77,7 +77,7 @@ class RequestRecorder(ScriptedBackend):
 
 def go(folder: Path, backend: RequestRecorder, *, resume: str | None = None, **changes: Any) -> RunSummary:
     chosen = settings(folder, **{**WORLD, **changes})
-    return asyncio.run(run(chosen, backends=cast(backend), listener=backend.hear, resume=resume))
+    return asyncio.run(run(chosen, backends=all_roles(backend), listener=backend.hear, resume=resume))
 
 
 def batches(folder: Path) -> tuple[BatchInfo, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from players import settings
+from micro_runs import settings
 
 from ace.config import RunSettings
 from ace.engine import RunSummary, run

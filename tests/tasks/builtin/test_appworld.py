@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, settings
+from micro_runs import all_roles, settings
 
 from ace.config import TaskSettings
 from ace.engine import run
@@ -131,7 +131,7 @@ def test_a_run_acts_in_the_worlds(root: Path, servers: list[Server]) -> None:
         return json.dumps({"reasoning": "r", "bullet_ids": [], "final_answer": code})
 
     values = {"task": appworld(root, servers), "prompts": "standard-1", "adaptation__max_rounds": 1}
-    summary = asyncio.run(run(settings(root, **values), backends=cast(ScriptedBackend(act))))
+    summary = asyncio.run(run(settings(root, **values), backends=all_roles(ScriptedBackend(act))))
     assert (summary.accuracy_after, summary.failed_samples, summary.stops) == (0.0, 0, {"right": 3})
     for server in servers:
         methods = [method for method, _ in server.seen]

@@ -1,4 +1,4 @@
-"""The requests of a run, so that the same work can be given to any engine and any model: recorded, saved, read, played.
+"""Traces of a run's requests, to replay the same work on any engine and model.
 
 A trace has one line of JSON for each call. Calls of one chain (a sample's) follow each other; chains of one batch do
 not wait for each other; the calls without a chain (the curator's) come when the chains are done; then the next batch.

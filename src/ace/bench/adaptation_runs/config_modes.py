@@ -1,4 +1,4 @@
-"""A run's own config as what benchmark modes work on: any model, any task."""
+"""Benchmark modes for a user's config: any model, any task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One adaptation on the micro world, timed: what `ace bench run` and `python -m benchmarks batch` are made of."""
+"""One timed adaptation on the micro world."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WARM_UP = tuple(
     Request((Message("user", f"{number} is a number. Which one comes next?"),), Sampling(8, temperature=0.0, top_p=1.0))
     for number in range(4)
 )
-"""What an engine answers first; it shares no prefix with any prompt of a run."""
+"""First requests to an engine; they share no prefix with any prompt of a run."""
 
 ESCALATED = "escalated"
 """Beside the roles: calls that a larger model answered in the place of a role's own."""

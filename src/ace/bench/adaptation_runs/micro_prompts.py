@@ -1,4 +1,4 @@
-"""Prompts of the micro world behind a complete playbook, for measurements of the engine alone."""
+"""Prompts of the micro world with a complete playbook, for measurements of the engine alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs on the micro world, as benchmarks set them up."""
+"""Settings of benchmark runs on the micro world."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backend that is asked one request at a time, as a loop of HTTP calls does."""
+"""A backend with one request in flight at a time, like a loop of HTTP calls."""
 
 from __future__ import annotations
 

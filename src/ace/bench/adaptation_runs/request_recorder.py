@@ -1,4 +1,4 @@
-"""A backend that remembers what it was asked."""
+"""A backend that records its requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wall-clock seconds, divided among the roles whose calls run."""
+"""Division of wall-clock time among the roles whose calls run."""
 
 from __future__ import annotations
 

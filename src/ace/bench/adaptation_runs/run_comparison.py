@@ -1,4 +1,4 @@
-"""The whole adaptation run, mode by mode.
+"""Comparison of whole adaptation runs, mode by mode.
 
 Transformers and vLLM, one call at a time and at full width, and what each further saving brings.
 

@@ -1,10 +1,11 @@
-"""The ways to run one adaptation that are held against each other: a name, and what differs in the settings."""
+"""The modes of an adaptation run that are compared: names and changed settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
 
 from ace.config import Provider, RunSettings, merged, settings_from
@@ -14,7 +15,7 @@ from ace.types import ROLES
 TARGET, DRAFT = "micro-target", "micro-draft"
 BATCH = 16
 MOST_TOKENS = (128, 192, 512)
-"""Of an answer, by role."""
+"""Tokens of an answer, by role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ ESCALATING: Mapping[str, Any] = merged(
 
 PIPELINE: Mapping[str, Any] = {"adaptation": {"pipeline": 1}}
 COMPILED: Mapping[str, Any] = {"models": {"main": {"compile": True}}}
-TWO: Mapping[str, Any] = {"models": {"main": {"replicas": 2}}}
-"""Two engines side by side: on two cores, or on two GPUs where there are so many."""
+TWO: Mapping[str, Any] = {"models": {"main": {"provider": "ray", "replicas": 2}}}
+"""Two engines side by side: on two cores, or on two GPUs."""
 
 
 def speculative(method: str) -> Mapping[str, Any]:
@@ -61,10 +62,14 @@ def together(*settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 PLAIN_NAME, EARLY_NAME = "vLLM", "vLLM, early stopping"
+_SIDE_BY_SIDE = (
+    Mode("vLLM, two engines", settings=TWO),
+    Mode("vLLM, two engines, compiled", settings=together(TWO, COMPILED)),
+    Mode("vLLM, what pays: early stopping, two engines, compiled", settings=together(EARLY, TWO, COMPILED)),
+)
 MODES: tuple[Mode, ...] = (
     Mode("transformers, one by one", "huggingface", serial=True),
     Mode("transformers, batched", "huggingface"),
-    Mode("transformers, batched, two engines", "huggingface", settings=TWO),
     Mode("vLLM, one by one", serial=True),
     Mode(PLAIN_NAME),
     Mode(EARLY_NAME, settings=EARLY),
@@ -75,10 +80,9 @@ MODES: tuple[Mode, ...] = (
     Mode("vLLM, speculative (draft)", settings=speculative("draft")),
     Mode("vLLM, pipeline", settings=PIPELINE),
     Mode("vLLM, compiled", settings=COMPILED),
-    Mode("vLLM, two engines", settings=TWO),
-    Mode("vLLM, two engines, compiled", settings=together(TWO, COMPILED)),
-    Mode("vLLM, what pays: early stopping, two engines, compiled", settings=together(EARLY, TWO, COMPILED)),
+    *(_SIDE_BY_SIDE if find_spec("ray") is not None else ()),
 )
+"""Those that can be measured with the packages installed here."""
 
 
 def run_settings(mode: Mode, *, store: str, samples: int, epochs: int, world: int, batch: int = BATCH) -> RunSettings:
@@ -114,7 +118,7 @@ N = TypeVar("N", bound=Named)
 
 
 def chosen(modes: Sequence[N], names: Iterable[str]) -> Sequence[N]:
-    """Those of `modes` that `names` has, in its order; all of them without any. ConfigError for an unknown one."""
+    """Select `modes` by `names`, in their order; all of them without any. ConfigError for an unknown one."""
     by_name = {mode.name: mode for mode in modes}
     for name in names:
         if name not in by_name:

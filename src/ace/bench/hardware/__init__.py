@@ -1,1 +1,1 @@
-"""The machine that is measured: its cores, a ceiling for its speed, models by shape."""
+"""The measured machine: its cores, an upper bound of its speed, and models by shape."""

@@ -1,4 +1,4 @@
-"""Threads: an engine that has two is not to be compared with one that has one."""
+"""One number of threads for all compared engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measurements in a process of their own: nothing that one engine leaves behind changes the next one's numbers."""
+"""Measurements in separate processes, so that no engine affects the next one's numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine and packages that a measurement was made with: numbers without them mean nothing."""
+"""Facts about the machine and the packages of a measurement."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ace.types import Usage
 
 _BYTES = {"bfloat16": 2, "float32": 4}
-"""Of a weight."""
+"""Bytes of a weight."""
 
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 

@@ -1,4 +1,4 @@
-"""Models by their shape alone: a config, a tokenizer and no weights, which the engines then draw at random.
+"""Models with random weights: a config, a tokenizer and no weight files.
 
 Speed depends on the shape and not on what the weights say, so that a 7B-class engine can be measured where no weights
 can be had. The tokenizer is the micro model's: prompts have as many tokens as they have for it.
@@ -51,7 +51,7 @@ SHAPES: Mapping[str, Shape] = {
 """0.36b is Qwen2.5-0.5B without its large vocabulary; 0.15b is to it what 3B is to 7B."""
 
 SMALLER: Mapping[str, str] = {"qwen2.5-7b": "qwen2.5-3b", "0.36b": "0.15b"}
-"""Which shape plays the small roles beside which, unless another is asked for; micro beside all others."""
+"""Default shape of the small roles beside each shape; micro beside all others."""
 
 
 def build_shape(name: str, folder: Path, *, layers: int | None = None) -> Path:

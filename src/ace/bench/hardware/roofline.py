@@ -1,4 +1,4 @@
-"""The least time that a mode's work can take on this machine.
+"""Lower bound of the time that a mode's work takes on this machine.
 
 Two rates are measured first: operations a second in matrix products, and bytes a second that weights are read with.
 
@@ -28,7 +28,7 @@ ROWS = {"cpu": 256, "cuda": 8192}
 """Tokens at once, enough for a kernel to be at its best."""
 
 MOST_COLUMNS = 1 << 14
-"""Of the head: a large vocabulary tells nothing new, and takes a CPU seconds."""
+"""Columns of the head that are measured: a larger vocabulary has the same speed, and takes a CPU seconds."""
 
 MOST_BYTES = 1 << 30
 """Read at once: far more than any cache holds."""
@@ -118,7 +118,7 @@ class Ceiling:
 
     @property
     def rooflines(self) -> dict[str, Roofline]:
-        """Those that were measured, by the models' or their folders' names."""
+        """Measured models, by their names or their folders' names."""
         return {name: self._measured[cost] for name, cost in self._names.items()}
 
     def bound(self, model_calls: Iterable[ModelCalls], seconds: float) -> Bound | None:

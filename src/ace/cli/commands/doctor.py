@@ -21,6 +21,7 @@ PACKAGES = (
     ("transformers", "hf", "the provider huggingface"),
     ("xgrammar", "cpu", "structured outputs in the engine"),
     ("openai", "openai", "the provider openai: any compatible server"),
+    ("ray", "ray", "the provider ray: engines on a cluster"),
 )
 """A distribution, the extra that brings it, and its purpose."""
 

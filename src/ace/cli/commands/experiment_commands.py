@@ -127,7 +127,7 @@ def _experiment(
     from ace._util.files import replace_file, replaceable
     from ace.experiments import leaderboard, run_grid
     from ace.reporting.experiment_tables import leaderboard_markdown, leaderboard_view
-    from ace.reporting.plots import leaderboard_plot
+    from ace.reporting.leaderboard_page import leaderboard_html
 
     for path in (json_path, markdown, plot):
         if path is not None:
@@ -140,7 +140,7 @@ def _experiment(
     if markdown is not None:
         replace_file(markdown, leaderboard_markdown(table))
     if plot is not None:
-        replace_file(plot, leaderboard_plot(table, cells[0].settings.name))
+        replace_file(plot, leaderboard_html(table, cells[0].settings.name))
     show(leaderboard_view(table))
     if any(done.summary.failed_samples for done in runs):
         raise typer.Exit(FAILED_SAMPLES)

@@ -57,7 +57,7 @@ def _settings(config: Path | None, overrides: list[str]) -> RunSettings:
 
 
 def _models(settings: RunSettings, names: Sequence[str]) -> list[ModelSettings]:
-    """Those of `names`, or all that a role is played by, each once."""
+    """Select the models `names`, or those of all roles, each once."""
     from ace.errors import ConfigError
     from ace.types import ROLES
 

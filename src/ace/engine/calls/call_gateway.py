@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from ace._util.futures import settle
@@ -89,13 +90,16 @@ class CallGateway:
                 return cached
             await self._admit()
             self._start()
+            started = time.perf_counter()
             call = asyncio.create_task(self._complete_and_journal(request, binding, escalation))
             self._in_flight.add(call)
             call.add_done_callback(self._in_flight.discard)
             try:
                 completion = await asyncio.shield(call)
             except SAMPLE_ERRORS as error:
-                self._listener(CallFailed(binding.role, f"{type(error).__name__}: {error}"))
+                elapsed = time.perf_counter() - started
+                cause = f"{type(error).__name__}: {error}"
+                self._listener(CallFailed(binding.role, cause, binding.backend.info.name, elapsed))
                 raise
             except asyncio.CancelledError:
                 if not self._ending:

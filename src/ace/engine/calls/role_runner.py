@@ -1,4 +1,4 @@
-"""The three role calls of a run, with its settings, prompts and models filled in."""
+"""Generator, reflector and curator calls with the settings, prompts and models of a run."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ace.playbook import Embedder, Playbook
 from ace.prompts import PromptPack
 from ace.roles import (
     AnsweredSample,
+    CallRecord,
     Complete,
     Curation,
     GeneratorAnswer,
@@ -267,7 +268,7 @@ class RoleRunner:
 
     def _record(self, result: RoleResult[Answer], escalation: Escalation | None) -> RoleResult[Answer]:
         for call in result.calls:
-            self._listener(CallFinished(call.role, call.usage, call.parsed))
+            self._listener(_finished(call))
             if call.parsed:
                 self._calls.accept(call.digest)
             else:
@@ -275,3 +276,17 @@ class RoleRunner:
                 self._listener(CallFailed(call.role, f"ParseError: {call.error}"))
         earlier = tuple(replace(call, escalated=escalation) for call in result.earlier)
         return replace(result, call=replace(result.call, escalated=escalation), earlier=earlier)
+
+
+def _finished(call: CallRecord) -> CallFinished:
+    return CallFinished(
+        call.role,
+        call.usage,
+        call.parsed,
+        model=call.model,
+        sample=call.sample_id,
+        round=call.round,
+        finish_reason=call.finish_reason,
+        from_cache=call.from_cache,
+        finished=call.finished,
+    )

@@ -26,7 +26,7 @@ class Spent:
     wall_s: float = 0.0
     gpu_s: float = 0.0
     estimated: int = 0
-    """Those of the tokens that no engine reported."""
+    """The part of the tokens that no engine reported."""
 
 
 class Spending:

@@ -1,1 +1,1 @@
-"""Feedback on an answer: its grade, or label-free signals."""
+"""Attempts at a sample and feedback on them: grades, or label-free signals."""

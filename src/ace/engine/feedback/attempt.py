@@ -1,4 +1,4 @@
-"""One attempt at a sample: an answer and its grade, or a series of steps in the sample's environment and its grade."""
+"""One attempt at a sample: an answer or the steps in an environment, and the grade."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From reflections to a new playbook version, early stopping, and the baselines."""
+"""Learning from a batch: lessons, curation into a new playbook version, early stopping, baselines."""

@@ -1,4 +1,4 @@
-"""Trials of new bullets before their commit: samples of the batch are answered once more behind each of them."""
+"""Trials of new bullets on samples of their batch, before they are committed."""
 
 from __future__ import annotations
 

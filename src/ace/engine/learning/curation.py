@@ -1,4 +1,4 @@
-"""From a batch's reflections to one playbook version: group, curate, guard, merge, dedup, apply, keep the budget."""
+"""Curation of a batch: deltas of the curators, guarded, merged, deduplicated, applied and kept within the budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Early stopping: reflection on a sample ends before `max_rounds` when its insights repeat.
+"""Early stopping of the reflections on a sample when its insights repeat.
 
 Two insights in a row repeat if three measures agree: their vectors (cosine), their key phrases (Jaccard), and their
 structure (sentences, list items and lengths). None is enough alone: vectors miss a swapped number, phrases a reversed

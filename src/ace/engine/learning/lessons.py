@@ -1,4 +1,4 @@
-"""Lessons of a batch for its curators: one insight for each sample, or one for several samples together."""
+"""Lessons of a batch for its curators: one insight a sample, or one for several samples together."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The loop: batches, samples, attempts, evaluations."""
+"""The loop: schedule, batches, samples, evaluations."""

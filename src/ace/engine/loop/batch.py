@@ -1,4 +1,4 @@
-"""One batch: its samples run concurrently behind one playbook version, and are committed as one record."""
+"""One batch: concurrent samples behind one playbook version, committed as one record."""
 
 from __future__ import annotations
 

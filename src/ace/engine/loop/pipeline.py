@@ -1,4 +1,4 @@
-"""The batches of one epoch, in order: one after the other, or each while the last samples of the previous one reflect.
+"""The batches of one epoch: one after the other, or overlapping by one.
 
 The result of a batch depends on the settings alone, never on the order in which samples finish. With `pipeline: 1` its
 samples run behind the playbook of the batch before the previous one (with 0, of the previous one). In its turn it is

@@ -1,4 +1,4 @@
-"""The schedule of batches: a pure function of the settings, so that a resumed run does exactly the rest."""
+"""The schedule of batches, a pure function of the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bullets in prompts where the playbook is larger than `playbook.working_set`.
+"""Selection of the bullets in prompts where the playbook is larger than `playbook.working_set`.
 
 A set follows from a committed playbook and the epoch's questions alone, so that a resumed run shows the same.
 """

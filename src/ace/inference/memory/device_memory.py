@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ace.errors import ConfigError
 
 DEFAULT_UTILIZATION = 0.9
-"""Of a GPU's memory, where no model asks for more."""
+"""Share of a GPU's memory, unless a model asks for more."""
 
 ENGINE_BYTES = 1 << 30
-"""What an engine takes on a GPU besides weights and KV cache: kernels, activations, graphs."""
+"""Memory of an engine on a GPU besides weights and KV cache: kernels, activations, graphs."""
 
 
 @dataclass(frozen=True, slots=True)

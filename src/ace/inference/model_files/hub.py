@@ -1,4 +1,4 @@
-"""From a model's name to a folder on this machine, before any engine is imported.
+"""Lookup of a model's folder by its name, before an engine is imported.
 
 vLLM and transformers ask the hub for every file on their own and, without a network, keep asking for a minute or two.
 """

@@ -1,4 +1,4 @@
-"""LoRA adapters in folders, as PEFT saves them: what is known of one before an engine is loaded."""
+"""LoRA adapters in PEFT's format: the facts needed before an engine is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ace.errors import ConfigError
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM's `max_lora_rank` may be."""
+"""Values that vLLM accepts for `max_lora_rank`."""
 
 
 @dataclass(frozen=True, slots=True)

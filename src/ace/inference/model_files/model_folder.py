@@ -1,4 +1,4 @@
-"""Checks of a model's folder before an engine is loaded: whether it can be served, and its context."""
+"""Checks of a model's folder before an engine is loaded: files, format, context length."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _BYTES = 2
-"""Of a number in bfloat16 or float16, in which nearly all models are served."""
+"""Bytes of a number in bfloat16 or float16, in which nearly all models are served."""
 
 
 def weight_bytes(folder: Path, *, dummy: bool = False) -> int:

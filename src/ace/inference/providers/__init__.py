@@ -1,1 +1,1 @@
-"""One file or folder a provider. Each is imported only when it is asked for."""
+"""One file or folder a provider, imported only when it is used."""

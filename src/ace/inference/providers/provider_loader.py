@@ -19,6 +19,7 @@ MODULES: Mapping[str, str] = {
     "vllm": "ace.inference.providers.vllm",
     "huggingface": "ace.inference.providers.huggingface",
     "openai": "ace.inference.providers.openai",
+    "ray": "ace.inference.providers.ray",
 }
 
 

@@ -1,1 +1,1 @@
-"""Backends that stand before another one: retries, restarts, lazy start, LoRA adapters."""
+"""Backends around another backend: retries, restarts, lazy start, LoRA adapters."""

@@ -1,4 +1,4 @@
-"""Taking turns: who may run at once, where not everything may. Pure: it decides, and touches no engine."""
+"""Scheduling of groups of requests that exclude each other."""
 
 from __future__ import annotations
 

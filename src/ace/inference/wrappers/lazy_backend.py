@@ -1,4 +1,4 @@
-"""An engine that may never be needed: it starts when it is first asked."""
+"""A backend whose engine starts with the first request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A LoRA adapter as a tier of its own: a thin view of the engine that holds its base."""
+"""A LoRA adapter as a backend on the engine of its base model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The only retry loop: around any backend, for errors that say of themselves that another try may help."""
+"""The only retry loop, for errors that are marked as retryable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine that is watched: a dead or hung one is found, replaced, and what was under way is asked again.
+"""Supervision of an engine: a dead or hung one is replaced, and its requests are repeated.
 
 A request that was under way when the engine died is a suspect. Suspects are asked again one by one, with nothing beside
 them: the one that kills the engine a second time is refused for good, and the others are answered.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain, repeat
 
 from ace.errors import AceError, EngineDeadError, RequestQuarantinedError
 from ace.inference.backend import Backend, BackendInfo, EngineMeter
+from ace.inference.wrappers.hang_watch import HangWatch
 from ace.types import Completion, Request
 
 CLOSE_S = 30.0
-"""How long a dead engine may take to free what it holds. One that does not cannot be replaced in this process."""
+"""Time limit for a dead engine to free its memory. One that does not cannot be replaced in this process."""
 
 
 Starting = Callable[[], Backend]
@@ -32,7 +32,7 @@ class SupervisedBackend:
     def __init__(self, start: Starting, *, max_restarts: int, hang_s: float, backoff_s: float = 0.5) -> None:
         self._start, self._max_restarts, self._hang_s, self._backoff_s = start, max_restarts, hang_s, backoff_s
         self._live = start()
-        self._watch = _Watch(hang_s)
+        self._watch = HangWatch(hang_s)
         self._restarts = 0
         self._closed = False
         self._replacing: asyncio.Lock | None = None
@@ -128,12 +128,6 @@ class SupervisedBackend:
                 raise EngineDeadError(f"{death.message}; it could not be started again: {error.message}") from error
 
 
-def first_then(first: Starting, again: Starting) -> Starting:
-    """`first` the first time it is called, `again` from then on."""
-    starts = chain((first,), repeat(again))
-    return lambda: next(starts)()
-
-
 async def _freed(closing: Awaitable[None], death: EngineDeadError) -> None:
     try:
         async with asyncio.timeout(CLOSE_S):
@@ -173,36 +167,3 @@ class _Suspects:
         if self._one_at_a_time is None:
             self._one_at_a_time = asyncio.Lock()
         return self._one_at_a_time
-
-
-class _Watch:
-    """Ends all waiting at once when nothing was answered for `limit_s`, which one timer a quarter of that checks."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        self._waiting: set[asyncio.Timeout] = set()
-        self._answered = 0.0
-
-    @contextmanager
-    def over(self) -> Iterator[asyncio.Timeout]:
-        """A timeout for one request. Leaving it in any way counts as a sign of life."""
-        loop = asyncio.get_running_loop()
-        timeout = asyncio.timeout(None)
-        if not self._waiting:
-            self._answered = loop.time()
-            loop.call_later(self._limit_s / 4, self._check, loop)
-        self._waiting.add(timeout)
-        try:
-            yield timeout
-        finally:
-            self._waiting.discard(timeout)
-            self._answered = loop.time()
-
-    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._waiting:
-            return
-        if loop.time() - self._answered < self._limit_s:
-            loop.call_later(self._limit_s / 4, self._check, loop)
-            return
-        for timeout in self._waiting:
-            timeout.reschedule(loop.time())

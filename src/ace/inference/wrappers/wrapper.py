@@ -1,8 +1,9 @@
-"""A backend that stands before another one: what a wrapper does not change is the other's."""
+"""Base of backends around another backend."""
 
 from __future__ import annotations
 
 from ace.inference.backend import Backend, BackendInfo, EngineMeter
+from ace.inference.balancer import EndpointFigures
 from ace.types import Completion, Request
 
 
@@ -25,6 +26,12 @@ class WrapperBackend:
     def meter(self) -> EngineMeter | None:
         """None: otherwise an engine would count once for each wrapper before it."""
         return None
+
+    @property
+    def endpoint_figures(self) -> tuple[EndpointFigures, ...]:
+        """The figures of the endpoints behind it; none where there is one endpoint, or an engine."""
+        figures: tuple[EndpointFigures, ...] = getattr(self._inner, "endpoint_figures", ())
+        return figures
 
     async def close(self) -> None:
         await self._inner.close()

@@ -1,4 +1,4 @@
-"""The guard: what no playbook should hold is found in new bullets before they enter it.
+"""The guard: secrets, personal data, answers and injected instructions in new bullets.
 
 Instructions that would change the model's role, secrets, personal data, and answers copied from the training samples.
 """

@@ -1,4 +1,4 @@
-"""Answers copied from the training samples: a bullet that holds one teaches that sample, not the task.
+"""Answers of training samples that a bullet repeats: it would teach one sample, not the task.
 
 A target of at least 16 characters and 3 words is no coincidence where it stands in a bullet word for word, case and
 white space aside; unless another training sample has the same target: then it is a label, which playbooks rightly

@@ -1,4 +1,4 @@
-"""One content, looked at for everything that the guard knows."""
+"""All checks of the guard on one text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard of one batch: what it does to the proposed deltas, and what it has to say of the result."""
+"""The guard of one batch: what is admitted, masked, quarantined and flagged."""
 
 from __future__ import annotations
 

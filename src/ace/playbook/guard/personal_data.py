@@ -1,4 +1,4 @@
-"""Personal data: numbers and addresses that lead to a person. Check digits are python-stdnum's."""
+"""Personal data: identifiers with check digits (python-stdnum), phone numbers, addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instructions that would change the model's role. Bullets are instructions themselves, so the patterns are tight.
+"""Instructions in a text that would change the model's role. Bullets are instructions, too: the patterns are narrow.
 
 What makes the difference is whom an instruction is about: the task ("ignore rows without a date") or the model, its
 prompt and its rules ("ignore all previous instructions"). A bullet that quotes such a sentence is found like one that

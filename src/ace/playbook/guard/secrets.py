@@ -1,4 +1,4 @@
-"""Secrets: the formats that detect-secrets (github.com/Yelp/detect-secrets) knows, and some that it lacks.
+"""Secrets: the formats of detect-secrets (github.com/Yelp/detect-secrets), and some that it lacks.
 
 Only formats that a vendor's keys have and prose has not: the library's entropy and keyword detectors take identifiers
 and hashes for secrets, and are left out, as are formats that a word in capitals can have (Artifactory).

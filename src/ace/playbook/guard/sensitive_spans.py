@@ -1,4 +1,4 @@
-"""Spans of a text that must not be repeated, and the text without them."""
+"""Spans of a text that must not be repeated, and their masking."""
 
 from __future__ import annotations
 

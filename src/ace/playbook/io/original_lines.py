@@ -1,4 +1,4 @@
-"""One line of the original text format, in the shapes in which people and models have written it."""
+"""One line of the original text format, in the shapes that people and models write."""
 
 from __future__ import annotations
 

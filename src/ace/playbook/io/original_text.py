@@ -111,7 +111,7 @@ class _Reader:
     notes: list[str] = field(default_factory=list)
     next_number: int = 1
     open: bool = False
-    """Whether a bullet has begun under the last header."""
+    """True if a bullet has begun under the last header."""
     level_two: bool = field(init=False)
     next_is_bullet: list[bool] = field(init=False)
     """For every place: whether the first line from there on that is not blank begins a bullet."""

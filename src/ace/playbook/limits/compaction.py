@@ -1,4 +1,4 @@
-"""When to compact: what dead tokens cost every call against computing the prefix once more. Pure functions.
+"""The cost model of compaction: dead tokens in every call against computing the prefix once more.
 
 The prefix log only grows: a bullet that is updated, merged or removed leaves lines behind that say nothing any more.
 Compacting takes them out, and changes the prefix from the first of them on: the engine has to compute what follows

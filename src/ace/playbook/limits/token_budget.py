@@ -1,4 +1,4 @@
-"""The token budget: the rendered playbook never costs more than its limit, whatever a curator says."""
+"""The token budget of the rendered playbook, kept by evicting bullets."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Comparing texts: exact repeats, near duplicates, and retrieval of the bullets that fit a question."""
+"""Similarity of texts: duplicates, near duplicates, and retrieval of bullets for questions."""

@@ -1,4 +1,4 @@
-"""Dedup: ADDs that only say again what the playbook says already do not get in. No model call is made for it."""
+"""Removal of ADDs that duplicate bullets of the playbook, without a model call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedders: texts to vectors, for finding bullets that say the same. The default needs no download."""
+"""Embedders: texts to vectors. The default needs no download."""
 
 from __future__ import annotations
 

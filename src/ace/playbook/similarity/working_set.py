@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ace.playbook.similarity.embedders import Embedder
 
 EVIDENCE = 0.25
-"""How much a bullet's record counts beside its likeness to a question; both lie in [-1, 1]."""
+"""Weight of a bullet's record beside its similarity to a question; both lie in [-1, 1]."""
 
 
 @dataclass(frozen=True, slots=True)

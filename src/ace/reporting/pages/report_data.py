@@ -1,4 +1,4 @@
-"""Everything that a report shows of one run, read from the store in one go."""
+"""The data of a run's report, read from the store."""
 
 from __future__ import annotations
 

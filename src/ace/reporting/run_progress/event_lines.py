@@ -20,6 +20,7 @@ from ace.engine.events import (
     RunPaused,
     RunStarted,
     RunStopping,
+    TrackerFailed,
 )
 from ace.engine.failures import failure_kind
 from ace.reporting.run_progress.event_totals import Tally
@@ -73,6 +74,9 @@ def describe(event: Event, tally: Tally) -> str | None:
             return f"run {run}: goes on"
         case RunStopping(run):
             return f"run {run}: stopping, as somebody asked"
+        case TrackerFailed(tracker, error, failures):
+            times = f" ({failures} failures)" if failures > 1 else ""
+            return f"tracker {tracker} failed{times}, the run goes on: {error}"
         case RunFinished(run, status):
             return f"run {run}: {status}"
         case _:

@@ -1,4 +1,4 @@
-"""Progress of a run with what it learns: each question with its answer, and each change of the playbook."""
+"""Live view of what a run learns: questions, answers and changes of the playbook."""
 
 from __future__ import annotations
 

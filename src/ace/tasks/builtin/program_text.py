@@ -1,4 +1,4 @@
-"""The Python program in an answer: out of fences and prose, completed by what stands in the prompt."""
+"""Extraction of the Python program from an answer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _ON_ONE_LINE = re.compile(
     r"^[ \t]*```(?:python\d?|py\d?)?[ \t]+(\S[^\n]*?)[ \t]*```[ \t]*$", re.MULTILINE | re.IGNORECASE
 )
 _MARKERS = re.compile(r"\[/?PYTHON\]|\[BEGIN\]|\[DONE\]|</?(?:code|python|answer|solution)>", re.IGNORECASE)
-"""What the prompts of published benchmarks put around a program."""
+"""Text that the prompts of published benchmarks put around a program."""
 _CODE_LINE = re.compile(r"(?:async\s+def|def|class)\s+\w|(?:from\s+[\w.]+\s+)?import\s+\w|@\w|\w+\s*=[^=]")
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
 _TRIES: Final = 5
-"""So many beginnings of code, and ends for each, are tried to tell it from prose."""
+"""Limit of the beginnings of code, and of the ends for each, that are tried to separate it from prose."""
 
 
 class _Block(NamedTuple):

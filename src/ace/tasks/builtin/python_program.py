@@ -1,4 +1,4 @@
-"""Python programs that unit tests judge, in the formats of HumanEval and MBPP.
+"""Python programs graded by unit tests, in the formats of HumanEval and MBPP.
 
 Sources: HumanEval, Chen et al. 2021 (arXiv 2107.03374): `prompt`, `test` with a function `check`, `entry_point`; MBPP,
 Austin et al. 2021 (arXiv 2108.07732): `text` or `prompt`, `test_list`, `test_setup_code`.

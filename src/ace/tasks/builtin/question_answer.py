@@ -1,4 +1,4 @@
-"""Questions with targets from anybody's file, graded by a grader of the settings."""
+"""Questions and targets from a user's file, with a grader of the settings."""
 
 from __future__ import annotations
 

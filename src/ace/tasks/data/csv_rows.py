@@ -1,4 +1,4 @@
-"""Tables as Excel, LibreOffice, Google Sheets and pandas write them as CSV."""
+"""Rows of CSV files as Excel, LibreOffice, Google Sheets and pandas write them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 _EXAMINED_LINES: Final = 200
 _SEPARATOR_LINE = re.compile(r"""["']?sep=([^\w\s"']|\t)["']?[;,]*\s*""", re.IGNORECASE)
 _AS_TEXT = re.compile(r'="(.*)"', re.DOTALL)
-"""How Excel is told to leave `00123` alone."""
+"""Excel's notation for a text such as `00123` that must not become a number."""
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]")
 
 

@@ -1,4 +1,4 @@
-"""Kinds of data tasks: making samples of records, and grading, observing and measuring answers."""
+"""Kinds of data: samples from records, and grades of answers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Kind(ABC):
     """
 
     fields: ClassVar[FieldSettings] = FieldSettings()
-    """Which fields its records have, where the settings say nothing else."""
+    """Fields of its records, unless the settings name others."""
     instructions: ClassVar[str] = ""
-    """What stands before each sample's own context, where the settings say nothing else."""
+    """Text before each sample's own context, unless the settings have another."""
     threads: ClassVar[bool] = False
     """True where grading and observing take long enough to run in worker threads."""
 

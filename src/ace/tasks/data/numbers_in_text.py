@@ -1,4 +1,4 @@
-"""Numbers in texts as people and models write them: signs, separators, fractions, powers of ten, LaTeX."""
+"""Numbers in texts: signs, separators, fractions, powers of ten, LaTeX."""
 
 from __future__ import annotations
 

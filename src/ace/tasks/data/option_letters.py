@@ -1,4 +1,4 @@
-"""The letter of an option, in the many shapes in which models give it."""
+"""The letter of an option in an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records from files: JSONL, CSV, Parquet. Read as they are asked for; every error names the file and the line."""
+"""Records from JSONL, CSV and Parquet files, read lazily."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples from records. Every error names the file, the line and the field."""
+"""Samples from records."""
 
 from __future__ import annotations
 

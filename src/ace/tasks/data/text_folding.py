@@ -1,4 +1,4 @@
-"""Texts made comparable: what looks the same, or differs in how it was typed alone, becomes the same characters."""
+"""Normal forms of texts, equal for texts that differ in typography alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WRAPPED = re.compile(
     r"\\(?:boxed|fbox|framebox|text(?:bf|it|rm|tt|normal)?|math(?:bf|rm|it|sf|tt)|mbox|operatorname)\s*\{([^{}]*)\}"
 )
 _DEEPEST: Final = 5
-"""So many of them are taken off when they stand in each other."""
+"""Limit of nested LaTeX commands that are removed."""
 _MATH = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
 
 

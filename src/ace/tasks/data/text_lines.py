@@ -1,4 +1,4 @@
-"""The lines of text files in the encodings that programs write: UTF-8, UTF-16, UTF-32, Windows-1252."""
+"""Lines of text files with detection of the encoding: UTF-8, UTF-16, UTF-32, Windows-1252."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARKS: Final = (
 )
 _CHUNK: Final = 1 << 20
 _EXAMINED: Final = 16 * _CHUNK
-"""How much of a file without a byte order mark is looked at to tell its encoding."""
+"""Bytes of a file without a byte order mark that are read to detect its encoding."""
 _WESTERN: Final = frozenset("€‚„…†‡‰‹‘’“”•–—™›¡£§©«®°±´·»¿×÷")
 _OF_OTHERS: Final = frozenset("ðÐþÞýÝŠšŽžŸƒˆ˜")
 """Letters that are rare in the west and stand for others in the code pages of Turkey, central Europe and the Mac."""

@@ -1,4 +1,4 @@
-"""A scripted model that plays all three roles on the micro world, as well or as badly as it is asked to."""
+"""A scripted model for all three roles on the micro world, with adjustable error rates."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Running code that a model wrote in a restricted process."""
+"""Execution of code that a model wrote, in a restricted process."""

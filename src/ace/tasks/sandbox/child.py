@@ -18,7 +18,7 @@ REFUSED = (
 )
 """Audit events (docs.python.org/3/library/audit_events.html) that end in a PermissionError, by their beginning."""
 INSIDE_ONLY = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "shutil.")
-"""Those that may concern the working folder and nothing else."""
+"""Audit events that are allowed for the working folder alone."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 

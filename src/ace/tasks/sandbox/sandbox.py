@@ -1,4 +1,4 @@
-"""Running Python that a model wrote, in a process of its own that may do little.
+"""Execution of a Python program in a restricted process.
 
 What holds: limits of CPU time, wall time, memory, file size and open files; an empty environment; a working folder that
 is deleted; an audit hook that refuses sockets, other processes, foreign code and writing elsewhere; and, where the

@@ -1,4 +1,4 @@
-"""A task of one's own, as files to begin with."""
+"""Template files of a user's own task."""
 
 from __future__ import annotations
 

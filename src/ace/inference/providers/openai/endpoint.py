@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from ace.inference.providers.api_keys import api_key
 from ace.inference.providers.openai.answer_stream import StreamedAnswer, read_answer
 from ace.inference.providers.openai.dialect import Dialect
 from ace.inference.providers.openai.endpoint_errors import Endpoint
+from ace.inference.providers.openai.token_prompts import TokenPrompts
 from ace.types import Completion, Request, Usage
 
 _BYTES_PER_TOKEN = 4
@@ -28,12 +29,8 @@ _LEAST_PROMPT, _LEAST_SHARE = 2000, 0.35
 """A prompt of so many tokens by our estimate is cut where the server counts less than this share of them."""
 
 
-def create(settings: ModelSettings, reason: str) -> OpenAIBackend:
-    """A client for the endpoint; nothing is sent yet.
-
-    ConfigError if a hosted endpoint's key is neither in the environment nor in a file, or is none, and for arguments
-    that the client does not take.
-    """
+def connect(settings: ModelSettings, reason: str) -> OpenAIBackend:
+    """A client for the endpoint at `base_url`; nothing is sent yet. See `create`."""
     started = time.perf_counter()
     key = api_key(settings)
     if key is None and settings.base_url is None:
@@ -74,8 +71,11 @@ class OpenAIBackend:
         self._endpoint = Endpoint(info.device, info.model, key)
         self._slots = asyncio.Semaphore(settings.max_concurrency)
         self._dialect = Dialect()
+        self._token_prompts = TokenPrompts(client, settings)
         self._proven: Dialect | None = None
         self._cuts = False
+        self.watch: Callable[[Mapping[str, str]], None] = lambda headers: None
+        """Called with the headers of each answer, in lower case."""
 
     async def complete(self, request: Request) -> Completion:
         """Ask until the server takes the request's form. Each other form is tried once."""
@@ -91,6 +91,16 @@ class OpenAIBackend:
                     dialect = other
                 else:
                     return self._learn(dialect, completion, self._estimate(request))
+
+    async def is_alive(self, timeout_s: float) -> bool:
+        """Return True if the endpoint answers at all: not each has a list of models to show."""
+        try:
+            await self._client.models.list(timeout=timeout_s)
+        except openai.APIStatusError as error:
+            return bool(error.status_code < 500)
+        except openai.OpenAIError:
+            return False
+        return True
 
     def count_tokens(self, text: str) -> int:
         """An estimate: the endpoint's tokenizer is not known. One token for every four bytes, rounded up."""
@@ -110,7 +120,8 @@ class OpenAIBackend:
         if not self._cuts and (cut := _cut_prompt(completion.usage, expected)):
             self._cuts = True
             changes.append(cut)
-        return replace(completion, notes=tuple(f"{self.info.model}: {change}" for change in changes))
+        notes = (*self._token_prompts.take_remark(), *(f"{self.info.model}: {change}" for change in changes))
+        return replace(completion, notes=notes)
 
     async def _ask(self, request: Request, dialect: Dialect) -> Completion:
         arguments = {**dialect.arguments(self.info.model, request), **self._extra}
@@ -120,12 +131,14 @@ class OpenAIBackend:
         with self._endpoint.errors():
             # The library's own time-out is for the pause between two reads, which a slow trickle never reaches.
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._read(arguments)
+                answer = await self._read(await self._token_prompts.arguments(request, arguments), arguments)
         return self._completion(request, answer, started)
 
-    async def _read(self, arguments: Mapping[str, Any]) -> StreamedAnswer:
-        raw = self._client.chat.completions.with_streaming_response
-        async with raw.create(**arguments) as response:
+    async def _read(self, tokens: Mapping[str, Any] | None, chat: Mapping[str, Any]) -> StreamedAnswer:
+        """The answer to a prompt of tokens, where there is one, or else to a chat."""
+        completions: Any = self._client.chat.completions if tokens is None else self._client.completions
+        async with completions.with_streaming_response.create(**(tokens or chat)) as response:
+            self.watch({name.lower(): value for name, value in response.headers.items()})
             try:
                 return await read_answer(self._bytes(response), lambda error: self._endpoint.failure(None, error))
             except TransientError as error:

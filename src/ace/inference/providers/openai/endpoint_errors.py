@@ -20,7 +20,7 @@ from ace.errors import (
     RequestRejectedError,
     TransientError,
 )
-from ace.inference.providers.openai.rate_limits import requested_wait
+from ace.inference.rate_limits import requested_wait
 
 MAX_CHARACTERS = 500
 """Characters of a server's message that an error repeats."""

@@ -19,6 +19,7 @@ NOT_THE_ENGINES = {
     "max_restarts",
     "timeout_s",
     "price",
+    "send_token_ids",
     "warm",
 }
 """Settings of a model that do not decide what its engine is. Every other one does, also one that is new."""

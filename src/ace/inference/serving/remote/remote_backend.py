@@ -10,7 +10,7 @@ import socket
 import threading
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import replace
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from ace._util.futures import settle
 from ace.errors import AceError, EngineDeadError
@@ -40,12 +40,9 @@ COUNT_S = 60.0
 def read_handshake(connection: socket.socket) -> Handshake:
     """Read the first message of the server at the other end of a new connection.
 
-    OSError where it says nothing; WireError where it is another version's; the error that kept its engine from
-    starting.
+    OSError where it says nothing; WireError where it is another version's.
     """
     message = from_server(read_frame(connection))
-    if isinstance(message, Failure):
-        raise message.to_error()
     if not isinstance(message, Handshake):
         raise WireError(f"a handshake was expected, found {message.kind}")
     return message
@@ -53,9 +50,6 @@ def read_handshake(connection: socket.socket) -> Handshake:
 
 class RemoteBackend:
     """Requests of any asyncio loop over one connection: one thread writes, one reads and settles what is waited for."""
-
-    called: ClassVar[str] = "the warm engine"
-    """What messages call it."""
 
     def __init__(self, connection: socket.socket, hello: Handshake, *, start_s: float, reason: str) -> None:
         self._connection = connection
@@ -141,11 +135,7 @@ class RemoteBackend:
                 self._handle_reply(from_server(read_frame(self._connection)))
         except (OSError, WireError) as error:
             if self._death is None:  # else we were about to leave
-                self._fail(self._describe_loss(error))
-
-    def _describe_loss(self, error: Exception) -> str:
-        """Describe the loss of the other end."""
-        return f"is gone: {error}"
+                self._fail(f"is gone: {error}")
 
     def _handle_reply(self, reply: object) -> None:
         match reply:
@@ -175,4 +165,4 @@ class RemoteBackend:
             self._settle(number, self._death)
 
     def _dead(self, how: str) -> EngineDeadError:
-        return EngineDeadError(f"{self.called} of {self.info.model} (pid {self._pid}) {how}", model=self.info.model)
+        return EngineDeadError(f"the warm engine of {self.info.model} (pid {self._pid}) {how}", model=self.info.model)

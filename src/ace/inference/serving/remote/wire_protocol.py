@@ -1,7 +1,6 @@
 """Messages between an engine's process and a run: frames of JSON, each after its length in four bytes.
 
-A client that starts its own engine sends `Start` with the settings. The server sends `Handshake` first, or a `Failure`
-where the engine could not be started. Each `Ask` and `Count` is then answered by an `Answer`, a `TokenCount` or a
+The server sends `Handshake` first. Each `Ask` and `Count` is then answered by an `Answer`, a `TokenCount` or a
 `Failure` of the same number, in any order; a `Cancel` is not answered. Both ends are of one version of
 ace: `Identity`.
 """
@@ -17,7 +16,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from ace.config import ModelSettings
 from ace.errors import AceError, InferenceError, RequestRejectedError
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.inference.serving.remote.engine_identity import Identity
@@ -91,17 +89,6 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Be an engine for these settings, with this part of a device's memory."""
-
-    settings: ModelSettings
-    provider: str
-    reason: str
-    share: float
-    kind: Literal["start"] = "start"
-
-
-@dataclass(frozen=True, slots=True)
 class Ask:
     """Answer this request."""
 
@@ -135,7 +122,7 @@ class Stop:
 
 
 FromServer = Handshake | Answer | TokenCount | Failure
-FromClient = Start | Ask | Count | Cancel | Stop
+FromClient = Ask | Count | Cancel | Stop
 
 _FROM_SERVER: TypeAdapter[FromServer] = TypeAdapter(Annotated[FromServer, Field(discriminator="kind")])
 _FROM_CLIENT: TypeAdapter[FromClient] = TypeAdapter(Annotated[FromClient, Field(discriminator="kind")])

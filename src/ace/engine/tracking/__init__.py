@@ -1,0 +1,1 @@
+"""Trackers of a run, which observe its events: MLflow, Weights & Biases, OpenTelemetry."""

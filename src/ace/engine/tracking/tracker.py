@@ -1,0 +1,76 @@
+"""The protocol of trackers, and the thread in which each works."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from ace._util.masking import mask
+from ace.engine.events import Event
+
+MOST_QUEUED = 100_000
+"""Events that wait for a tracker; what comes on top of them is lost to it, and counted."""
+
+
+class Tracker(Protocol):
+    """Shows a run in another tool. Its methods may block and may raise anything: they run in a thread of their own."""
+
+    def handle(self, event: Event, at: float) -> None:
+        """Take in `event`, which happened at Unix time `at`."""
+
+    def close(self) -> None:
+        """Send what is left. Called once, whatever happened."""
+
+
+class TrackerThread:
+    """Gives events to one tracker in a daemon thread, and counts its failures. Never blocks or raises."""
+
+    def __init__(self, name: str, create: Callable[[], Tracker]) -> None:
+        """`create` makes the tracker, in the thread: what it imports is heavy, and it may fail, too."""
+        self.name = name
+        self.failures = 0
+        self.first_error = ""
+        self._create = create
+        self._queue: queue.Queue[tuple[Event, float] | None] = queue.Queue(MOST_QUEUED)
+        self._thread = threading.Thread(target=self._work, name=f"ace-tracker-{name}", daemon=True)
+        self._thread.start()
+
+    def put(self, event: Event) -> None:
+        """Queue `event` with the time of this moment."""
+        self._put((event, time.time()))
+
+    def close(self, deadline: float) -> None:
+        """Wait for the tracker to finish until `deadline`, by the monotonic clock, and give it up then."""
+        self._put(None)
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._thread.is_alive():
+            self._fail(TimeoutError(f"it did not finish in time, {self._queue.qsize()} events were left"))
+
+    def _put(self, item: tuple[Event, float] | None) -> None:
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            self._fail(OverflowError(f"{MOST_QUEUED} events wait for it already"))
+
+    def _work(self) -> None:
+        try:
+            tracker = self._create()
+        except BaseException as error:  # whatever a package raises ends in its thread
+            self._fail(error)
+            return
+        while (item := self._queue.get()) is not None:
+            try:
+                tracker.handle(*item)
+            except BaseException as error:
+                self._fail(error)
+        try:
+            tracker.close()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failures += 1
+        self.first_error = self.first_error or mask(f"{type(error).__name__}: {error}")

@@ -1,0 +1,1 @@
+"""Playbooks in tools that people already have. Each module needs the package that it is named after."""

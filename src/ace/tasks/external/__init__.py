@@ -1,0 +1,1 @@
+"""Tasks that other packages hold, by name: environments of `verifiers`, tasks of `inspect_ai`."""
