@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser_checks import run_in_thread
-from players import settings
+from micro_runs import settings
 
 from ace.inference import ScriptedBackend
 from ace.store import RunStore

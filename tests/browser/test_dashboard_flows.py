@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browser_checks import run_in_thread, serious_violations
 from hostile_corpus import CORPUS
-from players import play, settings
+from micro_runs import micro_model, settings
 
 from ace.engine import run
 from ace.errors import InterruptedRunError
@@ -97,7 +97,7 @@ def test_a_running_run_is_followed_paused_continued_and_stopped(page: Page, addr
 
     def go() -> None:
         try:
-            asyncio.run(run(chosen, backends={"main": Slow(play)}))
+            asyncio.run(run(chosen, backends={"main": Slow(micro_model)}))
             ends.append(None)
         except InterruptedRunError:
             ends.append(InterruptedRunError)
@@ -152,7 +152,7 @@ def test_hostile_texts_change_nothing(page: Page, address: str, store_url: str, 
     chosen = settings(
         folder, name="<script>alert(1)</script>", mode="evaluate", playbook__initial=str(tmp_path / "hostile.json")
     )
-    identity = run_in_thread(chosen, ScriptedBackend(play))
+    identity = run_in_thread(chosen, ScriptedBackend(micro_model))
     dialogs: list[str] = []
     foreign: list[str] = []
     page.on("dialog", lambda dialog: dialogs.append(dialog.message))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from players import cast, perfect, settings
+from micro_runs import all_roles, micro_backend, settings
 from typer.testing import CliRunner
 
 from ace.cli.main import app
@@ -21,7 +21,7 @@ from ace.store import RunStore
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A run that is done, and whose first bullet a person has edited."""
     folder = tmp_path_factory.mktemp("json")
-    summary = asyncio.run(run(settings(folder), backends=cast(perfect())))
+    summary = asyncio.run(run(settings(folder), backends=all_roles(micro_backend())))
     url = f"sqlite:///{folder}/ace.db"
     with RunStore.open(url) as opened:
         bullet = opened.playbook(summary.run).bullets[0].id

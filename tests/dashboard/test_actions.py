@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hostile_corpus import CORPUS
-from players import settings
+from micro_runs import settings
 
 from ace.engine import run
 from ace.inference import ScriptedBackend

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from players import cast, play, settings
+from micro_runs import all_roles, micro_model, settings
 
 from ace.config import RunSettings
 from ace.engine import Event, run
@@ -22,7 +22,7 @@ class Interfering(ScriptedBackend):
     """Answers, and requests `control` once the first batch is committed. Calls then wait until it is honoured."""
 
     def __init__(self, chosen: RunSettings, control: Control) -> None:
-        super().__init__(play)
+        super().__init__(micro_model)
         self._settings, self._control = chosen, control
         self._run = ""
         self._honoured: asyncio.Event | None = None
@@ -66,7 +66,7 @@ class Interfering(ScriptedBackend):
 
 def undisturbed(folder: Path) -> str:
     chosen = settings(folder, name="undisturbed")
-    summary = asyncio.run(run(chosen, backends=cast(ScriptedBackend(play))))
+    summary = asyncio.run(run(chosen, backends=all_roles(ScriptedBackend(micro_model))))
     with RunStore.open(chosen.store, create=False) as store:
         return "\n".join(bullet.content for bullet in store.playbook(summary.run).bullets)
 
@@ -74,7 +74,7 @@ def undisturbed(folder: Path) -> str:
 def test_a_paused_run_makes_no_call_and_then_comes_to_the_same_end(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
     backend = Interfering(chosen, "pause")
-    summary = asyncio.run(run(chosen, backends=cast(backend), listener=backend))
+    summary = asyncio.run(run(chosen, backends=all_roles(backend), listener=backend))
     assert summary.status == "done"
     assert backend.calls_at_pause == backend.calls_at_end_of_pause > 0
     assert RunPaused(summary.run) in backend.events and RunContinued(summary.run) in backend.events
@@ -88,12 +88,12 @@ def test_a_stopped_run_is_interrupted_and_can_be_resumed(tmp_path: Path) -> None
     chosen = settings(tmp_path)
     backend = Interfering(chosen, "stop")
     with pytest.raises(InterruptedRunError, match="was stopped; its committed batches are safe") as stopped:
-        asyncio.run(run(chosen, backends=cast(backend), listener=backend))
+        asyncio.run(run(chosen, backends=all_roles(backend), listener=backend))
     identity = stopped.value.facts["run"]
     assert backend.events[-2:] == [RunStopping(identity), RunFinished(identity, "interrupted")]
     with RunStore.open(chosen.store, create=False) as store:
         assert (store.run(identity).status, store.control(identity)) == ("interrupted", None)
-    summary = asyncio.run(run(chosen, backends=cast(ScriptedBackend(play)), resume=identity))
+    summary = asyncio.run(run(chosen, backends=all_roles(ScriptedBackend(micro_model)), resume=identity))
     assert (summary.run, summary.status) == (identity, "done")
     with RunStore.open(chosen.store, create=False) as store:
         contents = "\n".join(bullet.content for bullet in store.playbook(identity).bullets)
@@ -102,9 +102,9 @@ def test_a_stopped_run_is_interrupted_and_can_be_resumed(tmp_path: Path) -> None
 
 def test_every_call_of_a_run_has_its_prompt_in_the_store(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
-    backend = ScriptedBackend(play)
+    backend = ScriptedBackend(micro_model)
     for _ in range(2):  # the second run is answered by the completion cache
-        summary = asyncio.run(run(chosen, backends=cast(backend)))
+        summary = asyncio.run(run(chosen, backends=all_roles(backend)))
         with RunStore.open(chosen.store, create=False) as store:
             calls = store.calls(summary.run, evaluation=0) + store.calls(summary.run)
             prompts = {call.digest: store.prompt(call.digest) for call in calls}
