@@ -17,10 +17,10 @@ from ace.playbook.delta import Add, Delta, Merge, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, Section
 from ace.prompts import load_pack
 from ace.roles import (
-    AnsweredSample,
     BulletTag,
     Curation,
     GeneratorAnswer,
+    JointReflection,
     Reflection,
     bullet_stats,
     curate,
@@ -31,6 +31,7 @@ from ace.roles import (
     reflection_text,
     tags_to_delta,
     to_delta,
+    write_insights,
 )
 from ace.types import Completion, FinishReason, Request, Sample, Sampling, Usage
 
@@ -289,13 +290,13 @@ def test_the_layout_of_answers_is_the_packs() -> None:
 
 
 def test_without_reasoning_the_generator_is_not_asked_for_it() -> None:
-    engine = Engine('{"bullet_ids": ["str-00001"], "final_answer": "42"}')
+    engine = Engine('{"final_answer": "42", "bullet_ids": ["str-00001"]}')
     pack = STANDARD.without_reasoning()
     run(generate(engine.complete, pack, RULES, SAMPLE, sampling=SAMPLING, guided=True))
     (request,) = engine.requests
-    assert request.schema is not None and request.schema["required"] == ["bullet_ids", "final_answer"]
+    assert request.schema is not None and request.schema["required"] == ["final_answer", "bullet_ids"]
     assert request.schema["properties"]["bullet_ids"]["maxItems"] == 1
-    assert "reasoning" not in engine.asked
+    assert "reasoning" not in engine.asked and "bullet_ids" not in engine.asked
 
 
 def test_a_pack_that_always_asks_for_reasoning_cannot_do_without() -> None:
@@ -303,21 +304,30 @@ def test_a_pack_that_always_asks_for_reasoning_cannot_do_without() -> None:
         MICRO.without_reasoning()
 
 
-@pytest.mark.parametrize(("target", "form"), [("B-2 (x)", True), ('say "b"', False), ("long " * 20, False)])
-def test_a_guided_insight_of_several_samples_names_their_target(target: str, form: bool) -> None:
-    engine = Engine(json.dumps({"reasoning": ["a", "b"], "key_insight": "k"}))
-    samples = [AnsweredSample(Sample(name, f"Question {name}?", target=target), "no") for name in ("one", "two")]
-    prompts = [(each.sample.question, "") for each in samples]
-    result = run(
-        reflect_together(engine.complete, STANDARD, RULES, samples, sampling=SAMPLING, guided=True, prompts=prompts)
-    )
-    assert result.value is not None and result.value.key_insight == "k"
-    assert all(text in engine.asked for text in ("Question one?", "Question two?"))
+def test_samples_of_one_target_are_asked_about_without_bullets_and_target() -> None:
+    engine = Engine(json.dumps({"reasoning": ["a box", "a lid"], "key_insight": "things of cardboard"}))
+    samples = [Sample(name, f"Question {name}?", target="B-2") for name in ("one", "two")]
+    prompts = [(sample.question, "") for sample in samples]
+    result = run(reflect_together(engine.complete, STANDARD, samples, sampling=SAMPLING, guided=True, prompts=prompts))
+    assert result.value is not None and result.value.phrases == ("things of cardboard", "a box", "a lid")
+    assert all(text in engine.asked for text in ("- Question one?", "- Question two?"))
+    assert "B-2" not in engine.asked and engine.requests[0].messages[0].content.endswith("(none yet)")
     schema = engine.requests[0].schema
     assert schema is not None
-    pattern = schema["properties"]["key_insight"].get("pattern")
-    assert (pattern is not None) == form
-    if form:
-        assert re.fullmatch(pattern, f"When the question is about things in boxes, the answer is {target}.")
-        assert not re.fullmatch(pattern, f"When the question is about a, b, the answer is {target}.")
-        assert schema["properties"]["reasoning"]["maxItems"] == 2
+    assert schema["properties"]["reasoning"]["minItems"] == schema["properties"]["reasoning"]["maxItems"] == 2
+    pattern = schema["properties"]["key_insight"]["pattern"]
+    assert re.fullmatch(pattern, "things in boxes") and not re.fullmatch(pattern, "things, in boxes")
+
+
+def test_an_insight_names_what_a_target_does_not_share_with_others() -> None:
+    named = {
+        "B-2": [JointReflection(reasoning=["a crushed box", "a kettle", "what is wanted"], key_insight="damage")],
+        "R-1": [JointReflection(reasoning=["a kettle", "a lost key. "], key_insight="a kettle " * 7)],
+        "X-3": [JointReflection(key_insight="a kettle")],
+    }
+    questions = {"B-2": ["My box is crushed, the kettle too."], "R-1": ["I lost the key of the kettle."], "X-3": []}
+    assert write_insights(STANDARD, named, questions) == {
+        "B-2": "When the question is about a crushed box or damage, the answer is B-2.",
+        "R-1": "When the question is about a lost key, the answer is R-1.",
+        "X-3": "",
+    }

@@ -74,11 +74,8 @@ class AdaptationSettings(Settings):
     """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number.
 
     With `reflect_together` above 1, samples of a batch that were answered wrongly and share a target are reflected on
-    together, up to that many in one call: a rule shows in what they have in common. `max_rounds: 0` leaves out the
-    reflections on each of them alone.
-
-    With `join_cases` the reflector names the case of each wrong sample in a few words, and the cases of one target
-    become one insight, without a further call.
+    together, up to that many in one call, and the phrases that tell them from other targets become one insight for each
+    target. `max_rounds: 0` leaves out the reflections on each of them alone.
 
     With `curation: append` no curator is asked: each insight becomes a bullet as it is, and dedup and trials decide.
 
@@ -108,7 +105,6 @@ class AdaptationSettings(Settings):
     reflect_on_success: bool = True
     early_stop: EarlyStopSettings = EarlyStopSettings()
     reflect_together: int = Field(default=1, ge=1)
-    join_cases: bool = False
     try_bullets: int = Field(default=0, ge=0)
     curation: Literal["model", "append"] = "model"
     curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"

@@ -45,7 +45,7 @@ class RoleSettings(Settings):
 class GeneratorSettings(RoleSettings):
     """The generator: a role that may answer without reasoning.
 
-    Without `reasoning` it names the bullet that decides and answers at once, for far fewer tokens.
+    Without `reasoning` it answers at once and names the bullet that decides afterwards, for far fewer tokens.
     """
 
     reasoning: bool = True

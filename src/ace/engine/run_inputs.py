@@ -43,9 +43,7 @@ def load_inputs(settings: RunSettings, *, task: Task | None = None, playbook: Pl
     if not settings.roles.generator.reasoning:
         pack = pack.without_reasoning()
     most = settings.adaptation.reflect_together
-    if settings.adaptation.join_cases and pack.case is None:
-        raise ConfigError.at("adaptation.join_cases", True, f"false, with prompts '{settings.prompts}'")
-    if most > 1 and pack.together is None:
+    if most > 1 and (pack.together is None or pack.together_insight is None):
         raise ConfigError.at("adaptation.reflect_together", most, f"1, with prompts '{settings.prompts}'")
     initial = settings.playbook.initial
     if playbook is None:

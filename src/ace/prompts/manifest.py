@@ -66,10 +66,9 @@ class Manifest(_Strict):
     """The keys of pack.yaml. The four line formats may stand under `formats` or at the top.
 
     `one_line` puts every text of a sample or an answer on one line: for packs that mark data by lines, not by tags.
-    `together` is the reflector's text for several samples that share `$target`; each of `$samples` reads as
-    `together_sample`, and `together_insight` is the form of a guided insight, in which the model fills in `$case`.
-    `case` is its text for a single one, of which only the case is to be named. `again` asks once more, without
-    reasoning, where an answer was cut off or cannot be read.
+    `together` is the reflector's text for several samples that share a target; each of `$samples` reads as
+    `together_sample`. `together_insight` is the form of the insight: `$case` are the phrases that the answer names.
+    `again` asks once more, without reasoning, where an answer was cut off or cannot be read.
     """
 
     name: Annotated[str, Field(pattern=r"\S")]
@@ -82,7 +81,6 @@ class Manifest(_Strict):
     together: str = ""
     together_sample: str = "$question"
     together_insight: str = ""
-    case: str = ""
     again: str = ""
     answers: AnswerRules | None = None
     one_line: bool = False

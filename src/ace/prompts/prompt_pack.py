@@ -74,7 +74,6 @@ class PromptPack:
     together: PromptTemplate | None = None
     together_sample: PromptTemplate | None = None
     together_insight: PromptTemplate | None = None
-    case: PromptTemplate | None = None
     again: str = ""
     answers: AnswerRules | None = None
     reasons: bool = True
@@ -122,16 +121,13 @@ class PromptPack:
             user += self.retry.fill(values)
         return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
 
-    def joint_messages(
-        self, playbook: str, samples: Sequence[Mapping[str, str]], *, target: str
-    ) -> tuple[Message, ...]:
-        """The reflector's conversation about several samples that share `target`; PromptPackError without a text."""
-        template = self.case if len(samples) == 1 and self.case is not None else self.together
-        if template is None or self.together_sample is None:
+    def joint_messages(self, samples: Sequence[Mapping[str, str]]) -> tuple[Message, ...]:
+        """The reflector's conversation about several samples that share a target; PromptPackError without a text."""
+        if self.together is None or self.together_sample is None:
             raise PromptPackError(f"prompt pack '{self.name}' has no text for several samples together")
         texts = "\n".join(self.together_sample.fill(sample) for sample in samples)
-        user = template.fill({"samples": texts, "target": target})
-        return Message("system", f"{self.preamble}\n{playbook}"), Message("user", user)
+        system = f"{self.preamble}\n{self.formats.empty}"
+        return Message("system", system), Message("user", self.together.fill({"samples": texts}))
 
 
 def packaged_packs() -> tuple[str, ...]:
@@ -202,11 +198,10 @@ def _load(folder: Traversable, source: str) -> PromptPack:
         reflection=_reflection_text(manifest.reflection, f"{source}/pack.yaml, reflection"),
         formats=_formats(manifest, f"{source}/pack.yaml"),
         insight_separator=manifest.insight_separator,
-        together=_together(manifest.together, source, "together", {"samples", "target"}, "samples"),
+        together=_together(manifest.together, source, "together", {"samples"}, "samples"),
         together_sample=_together(
-            manifest.together_sample, source, "together_sample", {"question", "context", "answer"}, "question"
+            manifest.together_sample, source, "together_sample", {"question", "context"}, "question"
         ),
-        case=_together(manifest.case, source, "case", {"samples", "target"}, "samples"),
         together_insight=_together(manifest.together_insight, source, "together_insight", {"case", "target"}, "case"),
         again=manifest.again.strip(),
         answers=manifest.answers,

@@ -5,6 +5,7 @@ from ace.roles.answers import (
     BulletTag,
     Curation,
     GeneratorAnswer,
+    JointReflection,
     MergeOp,
     Reflection,
     RemoveOp,
@@ -13,19 +14,19 @@ from ace.roles.answers import (
 )
 from ace.roles.curator import bullet_stats, curate, insight_lines, tags_to_delta, to_delta
 from ace.roles.generator import generate
-from ace.roles.joint_reflection import AnsweredSample, join_cases, reflect_together
+from ace.roles.joint_reflection import reflect_together, write_insights
 from ace.roles.parsing import parse
 from ace.roles.reflector import reflect, reflection_text
 from ace.roles.role_call import CallRecord, Complete, RoleResult
 
 __all__ = [
     "AddOp",
-    "AnsweredSample",
     "BulletTag",
     "CallRecord",
     "Complete",
     "Curation",
     "GeneratorAnswer",
+    "JointReflection",
     "MergeOp",
     "Reflection",
     "RemoveOp",
@@ -35,7 +36,6 @@ __all__ = [
     "curate",
     "generate",
     "insight_lines",
-    "join_cases",
     "parse",
     "reflect",
     "reflect_together",
@@ -43,4 +43,5 @@ __all__ = [
     "response_schema",
     "tags_to_delta",
     "to_delta",
+    "write_insights",
 ]

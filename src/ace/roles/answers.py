@@ -31,6 +31,7 @@ __all__ = [
     "BulletTag",
     "Curation",
     "GeneratorAnswer",
+    "JointReflection",
     "MergeOp",
     "OperationAnswer",
     "Reflection",
@@ -216,6 +217,23 @@ class Reflection(_Answer):
     bullet_tags: Annotated[
         list[BulletTag], BeforeValidator(_readable(lambda: _TAG, "tag", required=False)), BeforeValidator(_tag_items)
     ] = []
+
+
+def _texts(value: Any) -> list[str]:
+    """A list of texts; one text is a list of one."""
+    return [_text(item) for item in (value if isinstance(value, list) else [value] if value else [])]
+
+
+class JointReflection(_Answer):
+    """The reflector's answer about samples that share a target: a phrase for each, and one for all of them."""
+
+    reasoning: Annotated[list[str], BeforeValidator(_texts)] = []
+    key_insight: InsightText
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """Every phrase, the common one first."""
+        return (self.key_insight, *self.reasoning)
 
 
 class AddOp(_Answer):

@@ -37,7 +37,8 @@ async def generate(
         "question": question,
         "context": context,
         "reflection": reflection,
-        "ids": ", ".join(rendered_ids(playbook)),
+        # Without reasoning, the grammar asks for the bullet after the answer: named in the prompt, it costs answers.
+        "ids": "" if guided and not pack.reasons else ", ".join(rendered_ids(playbook)),
     }
     request = Request(
         messages=pack.messages("generator", playbook, values),
@@ -59,6 +60,10 @@ def _schema(pack: PromptPack, playbook: str, final_answer: Mapping[str, Any] | N
     if pack.answers is not None and "bullet_ids" in fields:
         ids = {**fields.pop("bullet_ids"), "maxItems": pack.answers.most_used}
         answer = fields.pop("final_answer")
-        fields = {"bullet_ids": ids, **fields} if pack.answers.ids_first else {**fields, "bullet_ids": ids}
-        fields["final_answer"] = answer
+        if not pack.reasons:
+            fields |= {"final_answer": answer, "bullet_ids": ids}
+        elif pack.answers.ids_first:
+            fields = {"bullet_ids": ids, **fields, "final_answer": answer}
+        else:
+            fields |= {"bullet_ids": ids, "final_answer": answer}
     return {**schema, "properties": fields, "required": list(fields)}

@@ -18,7 +18,7 @@ from ace.store import RunStore
 from ace.types import Request
 
 COLOURS = {"red": "R-1", "blue": "B-2", "green": "G-3"}
-RULE = re.compile(r"(\w+) things are (\w-\d)")
+RULE = re.compile(r"(\w+) things(?: are|.*, the answer is) (\w-\d)")
 
 
 def write_task(folder: Path) -> dict[str, Any]:
@@ -46,6 +46,10 @@ class Student:
         colours = re.findall(r"A (\w+) thing", user)
         if "final_answer" in fields:
             return json.dumps({"reasoning": "r", "final_answer": dict(RULE.findall(system)).get(colours[0], "?")})
+        if fields.get("reasoning", {}).get("type") == "array":
+            assert len(set(colours)) == 1 and system.endswith("(none yet)")
+            named = {"reasoning": ["a thing"] * len(colours), "key_insight": f"{colours[0]} things"}
+            return json.dumps(named)
         if "key_insight" in fields:
             code = re.search(r"\w-\d$", user.split("</right_answer>")[0].strip())
             assert code is not None and len(set(colours)) == 1
@@ -75,13 +79,16 @@ def test_wrong_samples_of_one_target_are_reflected_on_in_one_call(tmp_path: Path
     changes = {"adaptation__max_rounds": 0, "adaptation__reflect_together": 8, "adaptation__reflect_on_success": False}
     summary, backend, store = learn(tmp_path, Student(), **changes)
     with store:
-        assert contents(store, summary) == ["blue things are B-2", "green things are G-3", "red things are R-1"]
+        assert contents(store, summary) == [
+            f"When the question is about {colour} things, the answer is {code}."
+            for colour, code in sorted(COLOURS.items())
+        ]
         outcomes = store.outcomes(summary.run)
         reflected = [call for call in store.calls(summary.run) if call.role == "reflector"]
     assert [outcome.first_correct for outcome in outcomes] == [False] * 6 + [True] * 6
     texts = [request.messages[-1].content for request in asked(backend, "key_insight")]
     assert len(texts) == len(reflected) == 3
-    assert all(text.count("<question>") == 2 for text in texts)
+    assert all(text.count("\n- ") == 2 for text in texts)
 
 
 def test_a_group_is_cut_where_it_is_too_large(tmp_path: Path) -> None:
@@ -93,7 +100,7 @@ def test_a_group_is_cut_where_it_is_too_large(tmp_path: Path) -> None:
     }
     _, backend, store = learn(tmp_path, Student(), **changes)
     store.close()
-    sizes = [request.messages[-1].content.count("<question>") for request in asked(backend, "key_insight")]
+    sizes = [request.messages[-1].content.count("\n- ") for request in asked(backend, "key_insight")]
     assert sizes == [2] * 6
 
 
@@ -133,7 +140,9 @@ def test_insights_can_become_bullets_without_a_curator(tmp_path: Path) -> None:
     summary, backend, store = learn(tmp_path, Student(), **changes)
     with store:
         bullets = store.playbook(summary.run).bullets
-    assert [bullet.content for bullet in bullets] == [f"{name} things are {code}" for name, code in COLOURS.items()]
+    assert [bullet.content for bullet in bullets] == [
+        f"When the question is about {name} things, the answer is {code}." for name, code in COLOURS.items()
+    ]
     assert {bullet.created.role for bullet in bullets} == {"reflector"}
     assert not asked(backend, "operations")
 
@@ -145,33 +154,46 @@ def test_without_trials_all_of_them_are_committed(tmp_path: Path) -> None:
         assert contents(store, summary) == ["Read every question twice."]
 
 
-def test_cases_of_one_target_become_one_insight(tmp_path: Path) -> None:
+def test_phrases_of_the_prompt_and_of_other_targets_are_left_out(tmp_path: Path) -> None:
     class Namer(Student):
-        """Names the case of one sample in the pack's form: its number, and for number 0 what the prompt says."""
+        """Names the number of each thing, which other colours have too; for number 0 what the prompt says."""
 
         def __call__(self, request: Request) -> str:
-            user = request.messages[-1].content
             if request.schema is None or "key_insight" not in request.schema["properties"]:
                 return super().__call__(request)
-            assert list(request.schema["properties"]) == ["key_insight"] and user.count("<question>") == 1
-            assert request.messages[0].content.endswith("(none yet)")
-            number = re.search(r"number (\d)", user)
-            code = re.search(r"\w-\d$", user.split("</right_answer>")[0].strip())
-            assert number is not None and code is not None
-            case = f"number {number.group(1)}" if number.group(1) != "0" else "what is wanted"
-            return json.dumps({"key_insight": f"When the question is about {case}, the answer is {code.group()}."})
+            things = re.findall(r"A (\w+) thing, number (\d)", request.messages[-1].content)
+            named = [f"number {number}" if number != "0" else "what is wanted" for _, number in things]
+            return json.dumps({"reasoning": named, "key_insight": f"a {things[0][0]} thing"})
 
     changes = {
         "adaptation__batch_size": 12,
         "adaptation__curation": "append",
         "adaptation__max_rounds": 0,
-        "adaptation__join_cases": True,
+        "adaptation__reflect_together": 4,
         "adaptation__reflect_on_success": False,
     }
-    summary, backend, store = learn(tmp_path, Namer(), **changes)
+    summary, _, store = learn(tmp_path, Namer(), **changes)
     with store:
         assert contents(store, summary) == [
-            f"When the question is about number 1 or number 2 or number 3, the answer is {code}."
-            for code in sorted(COLOURS.values())
+            f"When the question is about a {colour} thing, the answer is {code}."
+            for colour, code in sorted(COLOURS.items())
         ]
-    assert len(asked(backend, "key_insight")) == 12
+
+
+def test_without_a_phrase_of_its_own_a_target_gets_no_insight(tmp_path: Path) -> None:
+    class Vague(Student):
+        def __call__(self, request: Request) -> str:
+            if request.schema is None or "key_insight" not in request.schema["properties"]:
+                return super().__call__(request)
+            return json.dumps({"reasoning": ["a thing"], "key_insight": "a number"})
+
+    changes = {
+        "adaptation__batch_size": 12,
+        "adaptation__curation": "append",
+        "adaptation__max_rounds": 0,
+        "adaptation__reflect_together": 4,
+        "adaptation__reflect_on_success": False,
+    }
+    summary, _, store = learn(tmp_path, Vague(), **changes)
+    with store:
+        assert contents(store, summary) == []

@@ -35,7 +35,7 @@ def small_run(folder: Path) -> RunSettings:
             "reflector": {"max_tokens": 256, "temperature": 0.0},
             "curator": {"max_tokens": 384, "temperature": 0.0},
         },
-        adaptation={"batch_size": 10, "max_rounds": 0, "join_cases": True, "reflect_on_success": False},
+        adaptation={"batch_size": 10, "max_rounds": 0, "reflect_together": 6, "reflect_on_success": False},
     )
 
 

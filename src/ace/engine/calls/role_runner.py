@@ -19,11 +19,11 @@ from ace.inference import Bindings, ModelBinding
 from ace.playbook import Embedder, Playbook
 from ace.prompts import PromptPack
 from ace.roles import (
-    AnsweredSample,
     CallRecord,
     Complete,
     Curation,
     GeneratorAnswer,
+    JointReflection,
     Reflection,
     RoleResult,
     bullet_stats,
@@ -162,19 +162,18 @@ class RoleRunner:
         return await self._call(ask, escalate, first)
 
     async def reflect_together(
-        self, prefix: str, samples: Sequence[AnsweredSample], *, purpose: str, group: int
-    ) -> RoleResult[Reflection]:
-        """Let the reflector judge several wrong answers to samples that share a target."""
+        self, samples: Sequence[Sample], *, purpose: str, group: int
+    ) -> RoleResult[JointReflection]:
+        """Let the reflector say what samples that share a target have in common."""
 
-        def ask(escalation: Escalation | None) -> Awaitable[RoleResult[Reflection]]:
+        def ask(escalation: Escalation | None) -> Awaitable[RoleResult[JointReflection]]:
             return reflect_together(
                 self._complete("reflector", escalation),
                 self._pack,
-                prefix,
                 samples,
                 sampling=self._sampling("reflector", escalation, purpose, "together", str(group)),
                 guided=self._is_guided("reflector", escalation),
-                prompts=[sample_prompt(self._task, self._pack, each.sample.without_target()) for each in samples],
+                prompts=[sample_prompt(self._task, self._pack, sample.without_target()) for sample in samples],
             )
 
         return await self._call(ask, self._settings.roles.reflector.escalate, None)

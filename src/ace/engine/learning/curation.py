@@ -81,7 +81,7 @@ class Curator:
     async def curate(self, prefix: str) -> CuratedBatch:
         """Curate the batch's lessons in groups. A curator call that fails loses its group's insights and no others."""
         adaptation = self._context.settings.adaptation
-        lessons, calls = await collect_lessons(self._context, prefix, self._results, batch=self._batch)
+        lessons, calls = await collect_lessons(self._context, self._results, batch=self._batch)
         self._calls[-1] = calls
         groups = split_groups(lessons, adaptation.curator_groups)
         if adaptation.curation == "append":
