@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast test-all test-integrations test-ray check lint types imports tests coverage format docs site bench benchmarks crash fuzz audit clean
+.PHONY: help quickstart test test-fast test-browser test-all test-integrations test-ray check lint types imports tests coverage format docs site bench benchmarks crash fuzz audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: check tests ## set everything up, then what CI runs: lint, types, room imp
 
 test-fast: $(VENV)/.ready-dev ## the tests that start no engine
 	$(PYTEST) -m "not engine and not nightly" $(PYTEST_ARGS)
+
+test-browser: $(VENV)/.ready-browser ## the tests in a browser; needs Chromium (apt-get install chromium)
+	$(BIN)/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
 
 test-all: check ## what CI runs and what is left: benchmarks on real engines, ten times the examples of each property
 	ACE_HYPOTHESIS_PROFILE=nightly $(PYTEST) -m "" --timeout 3600 $(PYTEST_ARGS)
@@ -96,6 +99,10 @@ $(VENV)/.ready-dev: $(INPUTS) | $(VENV)/.ready-run
 
 $(VENV)/.ready-ray: $(INPUTS) | $(VENV)/.ready-dev
 	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui serve postgresql dev ray infra
+	@touch $@
+
+$(VENV)/.ready-browser: $(INPUTS) | $(VENV)/.ready-dev
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui dev browser
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(INPUTS) | $(VENV)/.ready-dev

@@ -169,6 +169,22 @@ def overhead(
     write_report(measure_overhead(repetitions=repetitions, seed=seed), json_path, markdown)
 
 
+@app.command("pages")
+def pages(
+    runs: Annotated[int, typer.Option(min=1, help="Runs in the store.")] = 1_000,
+    bullets: Annotated[int, typer.Option(min=1, help="Bullets of the large playbook.")] = 2_000,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each page is asked; the median counts.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Without effect: the store is always the same.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Pages of the dashboard with many runs and a large playbook."""
+    from benchmarks.dashboard_pages import measure_pages
+
+    report = measure_pages(runs=runs, bullets=bullets, repetitions=repetitions, seed=seed)
+    write_report(report, json_path, markdown)
+
+
 @app.command("credit")
 def credit(
     trials: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 40,

@@ -51,6 +51,13 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
         {"trials": 2},
     ),
     Benchmark(
+        "pages",
+        "Pages of the dashboard",
+        "benchmarks.dashboard_pages:measure_pages",
+        {"runs": 1_000, "bullets": 2_000, "repetitions": 5},
+        {"runs": 5, "bullets": 20, "repetitions": 1},
+    ),
+    Benchmark(
         "plan",
         "What `ace plan` expects, and what comes",
         "benchmarks.scale.plan_accuracy:measure_plan",

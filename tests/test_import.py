@@ -42,6 +42,7 @@ PUBLIC = [
     "Result",
     "RunLockedError",
     "RunNotFoundError",
+    "RunNotRunningError",
     "RunSettings",
     "RunStore",
     "RunSummary",

@@ -20,6 +20,7 @@
     +-- StoreError                the run store cannot do its work
     |   +-- RunNotFoundError
     |   +-- RunLockedError
+    |   +-- RunNotRunningError
     |   +-- StoreVersionError
     +-- SandboxError              code of a model could not be run
     +-- InterruptedRunError       the user stopped the run; it can be resumed
@@ -166,6 +167,10 @@ class RunNotFoundError(StoreError):
 
 class RunLockedError(StoreError):
     """Another process owns this run."""
+
+
+class RunNotRunningError(StoreError):
+    """No process runs this run, so that it cannot be paused or stopped. Facts: `run`, `status`."""
 
 
 class StoreVersionError(StoreError):

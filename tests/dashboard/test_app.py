@@ -85,7 +85,7 @@ def test_every_link_of_every_page_leads_to_a_page(client: TestClient) -> None:
         here = path.partition("?")[0]
         waiting += [here + link if link.startswith("?") else link for link in page.links]
     kinds = {path.split("/")[3].partition("?")[0] for path in seen if path.count("/") > 2}
-    assert {"playbook", "bullets"} <= kinds
+    assert {"playbook", "bullets", "calls"} <= kinds
 
 
 def test_a_run_is_shown_with_its_bullets_and_their_history(client: TestClient, store: RunStore) -> None:

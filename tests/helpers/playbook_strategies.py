@@ -15,10 +15,12 @@ from ace.playbook import (
     Operation,
     Playbook,
     Provenance,
+    Release,
     Remove,
     Section,
     Tag,
     Update,
+    Withhold,
     apply,
 )
 from ace.playbook.delta import TagName
@@ -63,6 +65,8 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Update, id=ids, content=contents, provenance=provenances),
     st.builds(Merge, ids=st.lists(ids, max_size=4).map(tuple), content=contents, section=st.none() | sections),
     st.builds(Remove, id=ids),
+    st.builds(Withhold, id=ids, reason=st.text(max_size=3)),
+    st.builds(Release, id=ids),
     st.builds(Tag, id=ids, tag=st.sampled_from(["helpful", "harmful", "neutral", "used"]), count=st.integers(-1, 5)),
 )
 deltas = st.lists(operations, max_size=8).map(lambda made: Delta(tuple(made)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,11 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
+ProgressOption = Annotated[
+    Literal["auto", "live", "plain", "quiet"],
+    typer.Option("--progress", help="Bars, plain lines, or problems alone; auto: bars on a terminal, else lines."),
+]
+PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table; docs/json.md has its schema.")]
 JsonPath = Annotated[
     Path | None,
     typer.Option(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.engine import RunSummary
     from ace.inference import Backends
-    from ace.reporting.progress import View
+    from ace.reporting.run_progress.progress import ProgressMode, View
     from ace.store.records import Run
 
 
@@ -26,6 +26,7 @@ def work(
     resume: str | None = None,
     retry_failed: bool = False,
     view: View | None = None,
+    progress: ProgressMode = "auto",
 ) -> RunSummary:
     """Run `settings` with progress on stderr, or whatever `view` shows, write the summary to `json_path` and print it.
 
@@ -37,7 +38,7 @@ def work(
     from ace._util.files import replace_file, replaceable
     from ace.engine import run
     from ace.errors import InferenceError
-    from ace.reporting.progress import progress_view
+    from ace.reporting.run_progress.progress import progress_view
     from ace.reporting.summary_tables import summary_view
 
     if json_path is not None:
@@ -49,7 +50,7 @@ def work(
             replace_file(json_path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
     try:
-        with view or progress_view(message_console()) as listener:
+        with view or progress_view(message_console(), progress) as listener:
             work = run(settings, listener=listener, resume=resume, retry_failed=retry_failed, backends=backends)
             summary = asyncio.run(work)
     except InferenceError as error:

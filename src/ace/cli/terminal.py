@@ -58,6 +58,11 @@ def message_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def print_json(text: str) -> None:
+    """Print JSON to stdout as it is: no wrapping, no colour."""
+    typer.echo(text.encode("utf-8", "backslashreplace").decode())
+
+
 def show(*results: RenderableType) -> None:
     """Print results to stdout."""
     from rich.console import Console

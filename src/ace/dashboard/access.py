@@ -1,12 +1,13 @@
-"""Who may see the dashboard: requests to a local name, or whoever has the token."""
+"""Who may see the dashboard, and whose forms may change something."""
 
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
 COOKIE = "ace_token"
@@ -17,9 +18,10 @@ HEADERS = {
         " img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers hide the origin of our own forms
     "Cache-Control": "no-store",
 }
+MOST_FORM_BYTES = 200_000
 Next = Callable[[Request], Awaitable[Response]]
 
 
@@ -48,3 +50,26 @@ class Access:
         response = RedirectResponse(request.url.path + (f"?{urlencode(rest)}" if rest else ""), status_code=303)
         response.set_cookie(COOKIE, self._token or "", httponly=True, samesite="strict")
         return response
+
+
+class FormGuard:
+    """Accepts forms of the dashboard's own pages alone: they hold `token`, and come from the same origin."""
+
+    def __init__(self) -> None:
+        self.token = secrets.token_urlsafe(24)
+
+    async def read(self, request: Request) -> dict[str, str]:
+        """Read the fields of a form. HTTPException 403 for a form of another site, 413 for a large one."""
+        origin = urlsplit(request.headers.get("origin", "")).netloc
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        if origin != request.headers.get("host") or site != "same-origin":
+            raise HTTPException(403, "not allowed: the form comes from another site")
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_FORM_BYTES:
+                raise HTTPException(413, "the form is too large")
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        if not hmac.compare_digest(form.get("form_token", "").encode(), self.token.encode()):
+            raise HTTPException(403, "not allowed: open the page again and repeat")
+        return form

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from ace.dashboard.access import Access
+from ace.dashboard.access import Access, FormGuard
+from ace.dashboard.actions import add_actions
 from ace.dashboard.bullet_history import bullet_history
-from ace.dashboard.change_feed import change_feed
-from ace.errors import AceError, DataError, PlaybookError, RunNotFoundError
+from ace.dashboard.call_pages import add_call_pages
+from ace.dashboard.change_feed import change_feed, run_state
+from ace.dashboard.page import render_page
+from ace.errors import AceError, DataError, PlaybookError, RunLockedError, RunNotFoundError, RunNotRunningError
 from ace.experiments import Comparison, compare_evaluations
 from ace.experiments.outcomes import evaluated
 from ace.playbook import diff
-from ace.reporting.pages.html_environment import page_environment, read_asset
+from ace.reporting.pages.html_environment import read_asset
 from ace.reporting.pages.report_data import collect_run
 from ace.reporting.pages.report_page import chart_data
 from ace.store import RunStore
@@ -33,12 +36,15 @@ _ASSETS = {
 }
 
 
-def create_app(store_url: str, *, token: str | None = None) -> FastAPI:
+def create_app(store_url: str, *, token: str | None = None, author: str = "") -> FastAPI:
     """The dashboard of the store at `store_url`. With `token` it serves whoever has it, else local names alone.
+
+    `author` is the name that forms for edits propose.
 
     Raises StoreError where the store cannot be opened.
     """
     store = RunStore.open(store_url, create=False)
+    guard = FormGuard()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -50,9 +56,9 @@ def create_app(store_url: str, *, token: str | None = None) -> FastAPI:
 
     @app.exception_handler(AceError)
     async def failed(request: Request, error: AceError) -> Response:
-        known = isinstance(error, RunNotFoundError | PlaybookError)
-        page = _page("error.html.j2", title="Not found" if known else "Error", message=error.message)
-        return HTMLResponse(page, status_code=404 if known else 500)
+        status, title = _status(error, request.method)
+        page = render_page("error.html.j2", title=title, message=error.message)
+        return HTMLResponse(page, status_code=status)
 
     @app.get("/assets/{name}")
     def asset(name: str) -> Response:
@@ -63,22 +69,26 @@ def create_app(store_url: str, *, token: str | None = None) -> FastAPI:
     @app.get("/", response_class=HTMLResponse)
     def runs(page: Annotated[int, Query(ge=1)] = 1) -> str:
         shown = store.list_runs(page * PAGE_SIZE + 1)[(page - 1) * PAGE_SIZE :]
-        return _page("runs.html.j2", title="Runs", runs=shown[:PAGE_SIZE], page=page, more=len(shown) > PAGE_SIZE)
+        return render_page("runs.html.j2", title="Runs", runs=shown[:PAGE_SIZE], page=page, more=len(shown) > PAGE_SIZE)
 
     @app.get("/runs/{run}", response_class=HTMLResponse)
     def run_page(run: str) -> str:
-        collected = collect_run(store, store.resolve(run))
-        return _page(
+        identity = store.resolve(run)
+        shown = run_state(store, identity)  # first: what is committed meanwhile is announced
+        collected = collect_run(store, identity)
+        return render_page(
             "run.html.j2",
-            title=collected.run.id,
+            title=f"Run {collected.run.name}",
             item=collected,
             roles=ROLES,
             charts=json.dumps([chart_data(collected)]),
+            shown=shown,
+            form_token=guard.token,
         )
 
     @app.get("/runs/{run}/changes")
-    async def changes(request: Request, run: str) -> Response:
-        feed = change_feed(store, store.resolve(run), request.is_disconnected)
+    async def changes(request: Request, run: str, shown: str | None = None) -> Response:
+        feed = change_feed(store, store.resolve(run), request.is_disconnected, shown=shown)
         return StreamingResponse(feed, media_type="text/event-stream")
 
     @app.get("/runs/{run}/playbook", response_class=HTMLResponse)
@@ -86,35 +96,63 @@ def create_app(store_url: str, *, token: str | None = None) -> FastAPI:
         identity = store.resolve(run)
         versions = store.playbook_versions(identity)
         shown = versions[-1].version if version is None else version
-        return _page(
+        return render_page(
             "playbook.html.j2",
             title=f"Playbook v{shown}",
             run=identity,
             version=shown,
             versions=sorted({each.version for each in versions}),
             playbook=store.playbook(identity, shown),
+            infos=[info for info in versions if info.author is not None],
         )
 
     @app.get("/runs/{run}/bullets/{bullet}", response_class=HTMLResponse)
     def bullet_page(run: str, bullet: str) -> str:
         identity = store.resolve(run)
         history = bullet_history(store, identity, bullet)
-        return _page("bullet.html.j2", title=bullet, run=identity, history=history)
+        return render_page(
+            "bullet.html.j2",
+            title=bullet,
+            run=identity,
+            history=history,
+            current=store.current_version(identity),
+            running=store.run(identity).running,
+            form_token=guard.token,
+            author=author,
+        )
 
     @app.get("/runs/{run}/diff", response_class=HTMLResponse)
     def difference(run: str, before: Annotated[int, Query(ge=0)], after: Annotated[int, Query(ge=0)]) -> str:
         identity = store.resolve(run)
         changed = diff(store.playbook(identity, before), store.playbook(identity, after))
-        title = f"v{before} to v{after}"
-        return _page("diff.html.j2", title=title, run=identity, before=before, after=after, diff=changed)
+        return render_page(
+            "diff.html.j2",
+            title=f"v{before} to v{after}",
+            run=identity,
+            before=before,
+            after=after,
+            diff=changed,
+            versions=sorted({each.version for each in store.playbook_versions(identity)}),
+        )
 
     @app.get("/compare", response_class=HTMLResponse)
     def compare(run: Annotated[list[str], Query()] = []) -> str:  # noqa: B006 - FastAPI copies defaults
         identities = list(dict.fromkeys(store.resolve(one) for one in run))
         comparisons, problem = _compared(store, identities)
-        return _page("compare.html.j2", title="Comparison", comparisons=comparisons, problem=problem)
+        return render_page("compare.html.j2", title="Comparison", comparisons=comparisons, problem=problem)
 
+    add_call_pages(app, store)
+    add_actions(app, store, guard)
     return app
+
+
+def _status(error: AceError, method: str) -> tuple[int, str]:
+    """The HTTP status and the title of the page of an error."""
+    if isinstance(error, RunLockedError | RunNotRunningError):
+        return 409, "Not possible now"
+    if isinstance(error, PlaybookError):
+        return (404, "Not found") if method == "GET" else (409, "Not possible")
+    return (404, "Not found") if isinstance(error, RunNotFoundError) else (500, "Error")
 
 
 def _compared(store: RunStore, runs: list[str]) -> tuple[tuple[Comparison, ...], str]:
@@ -125,8 +163,3 @@ def _compared(store: RunStore, runs: list[str]) -> tuple[tuple[Comparison, ...],
         return compare_evaluations(evaluated(store, runs[0]), [evaluated(store, run) for run in runs[1:]]), ""
     except (DataError, RunNotFoundError) as error:
         return (), error.message
-
-
-def _page(template: str, **values: Any) -> str:
-    page: str = page_environment("ace.dashboard").get_template(template).render(**values)
-    return page

@@ -11,19 +11,21 @@ POLL_S = 1.0
 KEEP_ALIVE_S = 15.0
 
 
-async def change_feed(store: RunReader, run: str, gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+async def change_feed(
+    store: RunReader, run: str, gone: Callable[[], Awaitable[bool]], *, shown: str | None = None
+) -> AsyncIterator[str]:
     """An event `change` whenever the run's committed state differs from before; ends when `gone` says so.
 
-    The event's data is the number of committed batches and evaluations and the status.
+    The event's data is the `run_state`. `shown` is the one that the page shows, by default the first that is read.
     """
-    before: tuple[int, int, str] | None = None
     silent_s = 0.0
     while not await gone():
-        state = await asyncio.to_thread(_state, store, run)
-        if state != before:
-            if before is not None:
-                yield f"event: change\ndata: {state[0]} {state[1]} {state[2]}\n\n"
-            before, silent_s = state, 0.0
+        state = await asyncio.to_thread(run_state, store, run)
+        if shown is None:
+            shown = state
+        if state != shown:
+            yield f"event: change\ndata: {state}\n\n"
+            shown, silent_s = state, 0.0
         elif silent_s >= KEEP_ALIVE_S:
             yield ": still here\n\n"
             silent_s = 0.0
@@ -31,6 +33,9 @@ async def change_feed(store: RunReader, run: str, gone: Callable[[], Awaitable[b
         silent_s += POLL_S
 
 
-def _state(store: RunReader, run: str) -> tuple[int, int, str]:
+def run_state(store: RunReader, run: str) -> str:
+    """Committed batches and evaluations, the status, and what somebody requested, in a line."""
     found = store.run(run)
-    return found.batches, len(store.evaluations(run)), "abandoned" if found.abandoned else found.status
+    status = "abandoned" if found.abandoned else found.status
+    control = found.control or "-", "waiting" if found.paused else "-"
+    return " ".join((str(found.batches), str(len(store.evaluations(run))), status, *control))

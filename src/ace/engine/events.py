@@ -132,7 +132,8 @@ class BatchCommitted:
     """The batch is on disk.
 
     `first_correct` answers were right without a reflection, `corrected` ones after it. `operations` counts applied
-    operations by type; `skipped` counts by reason those that were not applied or not parsed.
+    operations by type; `skipped` counts by reason those that were not applied or not parsed. `texts` are the bullets
+    that were added or reworded, `insight` is the last one of the batch's reflections.
     """
 
     index: int
@@ -145,6 +146,8 @@ class BatchCommitted:
     bullets: int
     operations: Mapping[str, int]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    insight: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,27 @@ class TrackerFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPaused:
+    """Somebody paused the run: it makes no new model call."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunContinued:
+    """A paused run goes on."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStopping:
+    """Somebody stopped the run: it ends as interrupted."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run has ended with `status` (done, interrupted, failed or budget)."""
 
@@ -221,6 +245,9 @@ Event = (
     | EvaluationProgress
     | EvaluationFinished
     | BudgetReached
+    | RunPaused
+    | RunContinued
+    | RunStopping
     | TrackerFailed
     | RunFinished
 )

@@ -25,6 +25,7 @@ from ace.engine.context import RunContext
 from ace.engine.context_check import check_contexts
 from ace.engine.events import BudgetReached, EngineReady, EngineStartDeferred, Listener, RunFinished, null_listener
 from ace.engine.loop.adaptation import best_version
+from ace.engine.run_control import RunControl
 from ace.engine.run_inputs import RunInputs, with_stored_pack
 from ace.engine.summary import RunSummary, Timing, summarise
 from ace.errors import BudgetReachedError, InterruptedRunError, StoreVersionError
@@ -81,13 +82,18 @@ async def run_session(
         if resume is not None:
             run_id, inputs = _reopen(store, inputs, resume)
         status: RunStatus
+        control: RunControl | None = None
         try:
             async with open_engines(settings, inputs, backends, store, listener) as live:
                 run_id = run_id or _create(store, settings, inputs)
+                control = RunControl(store, run_id, listener)
                 clock = Clock(lambda: EngineMeter.total(engine.meter() for engine in live.engines))
                 with contextlib.closing(BlockingPool(inputs.task)) as blocking_pool, _cancel_on_sigterm():
-                    context = open_context(run_id, settings, inputs, store, live, embedder, blocking_pool, listener)
-                    status, reason = await _within_budget(context, work, clock)
+                    context = open_context(
+                        run_id, settings, inputs, store, live, embedder, blocking_pool, listener, control
+                    )
+                    async with control.watch():
+                        status, reason = await _within_budget(context, work, clock)
             summary = _summarise(context, clock, started, status, reason)
             store.finish_run(
                 run_id, status, summary=summary.to_json(), best_version=summary.playbook_version, error=reason
@@ -100,8 +106,9 @@ async def run_session(
             listener(RunFinished(run_id, status))
             if status == "failed":
                 raise
+            ended = "stopped" if control is not None and control.stopped else "interrupted"
             raise InterruptedRunError(
-                f"run {run_id} was interrupted; its committed batches are safe", hint=f"ace resume {run_id}", run=run_id
+                f"run {run_id} was {ended}; its committed batches are safe", hint=f"ace resume {run_id}", run=run_id
             ) from None
     listener(RunFinished(run_id, status))
     return summary
@@ -183,10 +190,15 @@ def open_context(
     embedder: Embedder,
     blocking_pool: BlockingPool,
     listener: Listener,
+    control: RunControl | None = None,
 ) -> RunContext:
-    """Bring together what the loop needs of a run, with what the run has spent so far."""
+    """Bring together what the loop needs of a run, with what the run has spent so far.
+
+    Without `control`, nobody can pause it.
+    """
+    control = control or RunControl(store, run_id, listener)
     spending = Spending(settings.budget, spent_so_far(store, run_id, bindings), gpus=bindings.gpus)
-    calls = CallGateway(run_id, store, spending, CompletionCache(settings.cache, store), listener)
+    calls = CallGateway(run_id, store, spending, CompletionCache(settings.cache, store), listener, control.admit)
     return RunContext(
         run=run_id,
         settings=settings,

@@ -3,7 +3,7 @@
 from ace.playbook.apply import Applied, AppliedOperation, SkippedOperation, apply, carried_out
 from ace.playbook.bullet import Bullet, Counters, Provenance, QuarantinedBullet
 from ace.playbook.combine import CombinedPlaybook, combine_playbooks
-from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
+from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Release, Remove, Tag, Update, Withhold
 from ace.playbook.diff import Change, PlaybookDiff, diff
 from ace.playbook.io import dumps, loads, read_playbook, write_playbook
 from ace.playbook.limits.compaction import CompactionCost, compaction_cost, pays_to_compact
@@ -39,11 +39,13 @@ __all__ = [
     "Provenance",
     "Quarantine",
     "QuarantinedBullet",
+    "Release",
     "Remove",
     "Section",
     "SkippedOperation",
     "Tag",
     "Update",
+    "Withhold",
     "WorkingSet",
     "apply",
     "carried_out",

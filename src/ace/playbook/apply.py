@@ -17,7 +17,18 @@ from ace.playbook.bullet import (
     clean_text,
     normalize_whitespace,
 )
-from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
+from ace.playbook.delta import (
+    Add,
+    Delta,
+    Merge,
+    Operation,
+    Quarantine,
+    Release,
+    Remove,
+    Tag,
+    Update,
+    Withhold,
+)
 from ace.playbook.playbook import Playbook, PrefixLine, Section
 from ace.playbook.section_names import REST
 
@@ -126,6 +137,10 @@ class _Work:
                 return self._tag(operation)
             case Quarantine():
                 return self._quarantine(operation)
+            case Withhold():
+                return self._withhold(operation)
+            case Release():
+                return self._release(operation)
 
     def _update(self, operation: Update) -> str:
         bullet = self._live(operation.id)
@@ -166,6 +181,26 @@ class _Work:
         self._withheld[normalize_whitespace(content)] = identity
         return identity
 
+    def _withhold(self, operation: Withhold) -> str:
+        bullet = self._live(operation.id)
+        self._drop(bullet)
+        reasons = (operation.reason,) if operation.reason else ()
+        withheld = QuarantinedBullet(bullet.id, bullet.section, bullet.content, reasons, bullet.created)
+        self._quarantined[bullet.id] = withheld
+        self._withheld[normalize_whitespace(bullet.content)] = bullet.id
+        return bullet.id
+
+    def _release(self, operation: Release) -> str:
+        withheld = self._quarantined.get(operation.id)
+        if withheld is None:
+            raise _SkippedError(f"no quarantined bullet {operation.id}")
+        if same := next(self._repeats(withheld.content), None):
+            raise _SkippedError(f"{same} says the same")
+        del self._quarantined[withheld.id]
+        self._withheld.pop(normalize_whitespace(withheld.content), None)
+        self._make_section(withheld.section)
+        return self._create(Bullet(withheld.id, withheld.section, withheld.content, created=withheld.created))
+
     def _live(self, identity: str) -> Bullet:
         bullet = self._bullets.get(identity)
         if bullet is None and identity in self._quarantined:
@@ -189,8 +224,11 @@ class _Work:
     def _identity(self, section: str) -> str:
         """The next id in `section`, which is made if there is none."""
         identity = self._number(section)
-        self._sections.setdefault(section, REST if section == REST.slug else Section(section, section))
+        self._make_section(section)
         return identity
+
+    def _make_section(self, section: str) -> None:
+        self._sections.setdefault(section, REST if section == REST.slug else Section(section, section))
 
     def _number(self, section: str) -> str:
         """The next id in `section`."""

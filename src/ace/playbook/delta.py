@@ -81,8 +81,29 @@ class Quarantine:
     provenance: Provenance = field(default_factory=Provenance)
 
 
-Operation = Add | Update | Merge | Remove | Tag | Quarantine
-_TYPES: Mapping[str, type[Operation]] = {kind.type: kind for kind in (Add, Update, Merge, Remove, Tag, Quarantine)}
+@dataclass(frozen=True, slots=True)
+class Withhold:
+    """Quarantine a live bullet under its id. Only people do this."""
+
+    type: ClassVar[str] = "WITHHOLD"
+    id: str
+    reason: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Make a quarantined bullet live under its id, with new counters. Only people do this."""
+
+    type: ClassVar[str] = "RELEASE"
+    id: str
+    reason: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
+
+
+Operation = Add | Update | Merge | Remove | Tag | Quarantine | Withhold | Release
+_KINDS: tuple[type[Operation], ...] = (Add, Update, Merge, Remove, Tag, Quarantine, Withhold, Release)
+_TYPES: Mapping[str, type[Operation]] = {kind.type: kind for kind in _KINDS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 
 from ace.playbook.apply import SkippedOperation
 from ace.playbook.bullet import normalize_whitespace
-from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Remove, Tag, Update
+from ace.playbook.delta import Add, Delta, Merge, Operation, Quarantine, Release, Remove, Tag, Update, Withhold
 from ace.playbook.playbook import Playbook
 
 
@@ -39,7 +39,7 @@ def merge_deltas(deltas: Iterable[Delta], snapshot: Playbook | None = None) -> D
 
 
 def resolve_deltas(deltas: Iterable[Delta], snapshot: Playbook | None = None) -> Merged:
-    """One delta: tags, updates, merges, removals, additions, quarantines, each in the given order.
+    """One delta: tags, updates, merges, removals, additions, quarantines, what people did, each in the given order.
 
     Idempotent on its own result. `snapshot` is the playbook that all of them were proposed against.
     """
@@ -50,8 +50,11 @@ def resolve_deltas(deltas: Iterable[Delta], snapshot: Playbook | None = None) ->
     removals = work.removals([o for o in operations if isinstance(o, Remove)])
     additions = work.additions([o for o in operations if isinstance(o, Add)])
     tags = [o for o in operations if isinstance(o, Tag)]
-    quarantines = [o for o in operations if isinstance(o, Quarantine)]
-    return Merged(Delta((*tags, *updates, *merges, *removals, *additions, *quarantines)), tuple(work.dropped))
+    rest = [
+        *(o for o in operations if isinstance(o, Quarantine)),
+        *(o for o in operations if isinstance(o, Withhold | Release)),
+    ]
+    return Merged(Delta((*tags, *updates, *merges, *removals, *additions, *rest)), tuple(work.dropped))
 
 
 @dataclass(slots=True)

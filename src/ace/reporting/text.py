@@ -19,6 +19,8 @@ _JOINERS = "\u200c\u200d"  # part of words and emoji in many scripts
 
 def visible(text: str) -> str:
     """Put `text` on one line and escape its control and formatting characters and lone surrogates."""
+    if text.isprintable():
+        return text
     return "".join(_escaped(char) if _hidden(char) else char for char in text)
 
 

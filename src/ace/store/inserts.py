@@ -31,15 +31,19 @@ def add_playbook(
     *,
     delta: Delta | None = None,
     skipped: Sequence[SkippedOperation] = (),
+    edit: int = 0,
+    author: str | None = None,
 ) -> None:
-    """The playbook after `step` batches (0: the initial one) and the delta that led to it."""
+    """The playbook after `step` batches (0: the initial one) and `edit` edits, and the delta that led to it."""
     connection.execute(
         insert(playbook_versions).values(
             run_id=run_id,
             step=step,
+            edit=edit,
             version=playbook.version,
             batch=step - 1 if step else None,
             created=created,
+            author=author,
             digest=playbook.digest,
             bullets=len(playbook),
             delta=(delta or Delta(())).to_json(),

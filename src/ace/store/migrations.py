@@ -210,7 +210,48 @@ _FEEDBACK = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _FEEDBACK)
+_PEOPLE = Migration(
+    3,
+    "requests of people to running runs, edits of playbooks, prompts of calls",
+    (
+        "ALTER TABLE runs ADD COLUMN control TEXT CHECK (control IN ('pause', 'stop'))",
+        "ALTER TABLE runs ADD COLUMN paused TEXT",
+        # A primary key cannot be changed in SQLite.
+        """CREATE TABLE playbook_versions_2 (
+            run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            step INTEGER NOT NULL,
+            edit INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            batch INTEGER,
+            created TEXT NOT NULL,
+            author TEXT,
+            digest TEXT NOT NULL,
+            bullets INTEGER NOT NULL,
+            delta TEXT NOT NULL,
+            skipped TEXT NOT NULL,
+            playbook TEXT NOT NULL,
+            PRIMARY KEY (run_id, step, edit),
+            FOREIGN KEY (run_id, batch) REFERENCES batches (run_id, idx) ON DELETE CASCADE,
+            CHECK ((batch IS NULL AND step = 0) OR batch = step - 1),
+            CHECK ((edit = 0) = (author IS NULL))
+        )""",
+        """INSERT INTO playbook_versions_2
+            SELECT run_id, step, 0, version, batch, created, NULL, digest, bullets, delta, skipped, playbook
+            FROM playbook_versions""",
+        "DROP TABLE playbook_versions",
+        "ALTER TABLE playbook_versions_2 RENAME TO playbook_versions",
+        """CREATE TABLE prompts (
+            digest TEXT NOT NULL PRIMARY KEY,
+            messages TEXT NOT NULL
+        )""",
+        """CREATE TABLE prompt_texts (
+            digest TEXT NOT NULL PRIMARY KEY,
+            text TEXT NOT NULL
+        )""",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _FEEDBACK, _PEOPLE)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 

@@ -6,29 +6,25 @@ Only `calls` and `outcomes` load answers' texts; everything a list shows comes f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, ScalarSelect, Select, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, ScalarSelect, Select, case, func, select
 
 from ace.playbook.apply import SkippedOperation, carried_out
 from ace.playbook.delta import Delta
 from ace.playbook.playbook import Playbook
-from ace.roles.role_call import CallRecord
 from ace.store import schema
 from ace.store.lease import is_live, owner_of
 from ace.store.records import (
     BatchInfo,
     DeltaInfo,
     EvaluationInfo,
-    JournalEntry,
+    FailureRecord,
     OutcomeRecord,
-    RoleUsage,
     Run,
     VersionInfo,
     utcnow,
 )
-from ace.types import Completion, RoleName, Usage
 
 _RUN_FIELDS = (
     "id",
@@ -46,6 +42,8 @@ _RUN_FIELDS = (
     "summary",
     "best_version",
     "error",
+    "control",
+    "paused",
 )
 
 
@@ -86,7 +84,7 @@ def run_ids(connection: Connection) -> list[str]:
 def playbook(connection: Connection, run_id: str, version: int | None) -> Playbook | None:
     """The last committed playbook (of `version`), None where there is none."""
     table = schema.playbook_versions
-    query = select(table.c.playbook).where(table.c.run_id == run_id).order_by(table.c.step.desc()).limit(1)
+    query = select(table.c.playbook).where(table.c.run_id == run_id).order_by(*_newest_first()).limit(1)
     if version is not None:
         query = query.where(table.c.version == version)
     body = connection.execute(query).scalar_one_or_none()
@@ -94,9 +92,10 @@ def playbook(connection: Connection, run_id: str, version: int | None) -> Playbo
 
 
 def playbook_after(connection: Connection, run_id: str, batch: int) -> Playbook | None:
-    """The playbook that `batch` led to (-1: the initial one), None if it is not committed."""
+    """The playbook after `batch` (-1: the initial one) and the edits that followed; None if it is not committed."""
     table = schema.playbook_versions
     query = select(table.c.playbook).where(table.c.run_id == run_id, table.c.step == batch + 1)
+    query = query.order_by(*_newest_first()).limit(1)
     body = connection.execute(query).scalar_one_or_none()
     return None if body is None else Playbook.from_json(body)
 
@@ -120,24 +119,30 @@ def playbook_versions(connection: Connection, run_id: str) -> tuple[VersionInfo,
             operations=dict(carried_out(_delta(row), _skipped(row.skipped))),
             skipped=len(row.skipped["reasons"]),
             created=row.created,
+            author=row.author,
         )
         for row in connection.execute(_steps(run_id))
     )
 
 
 def deltas(connection: Connection, run_id: str) -> tuple[DeltaInfo, ...]:
-    """The delta of every batch, in order."""
+    """The delta of every batch and edit, in order."""
     return tuple(
-        DeltaInfo(batch=row.batch, version=row.version, delta=_delta(row), skipped=_skipped(row.skipped))
+        DeltaInfo(row.batch, row.version, _delta(row), _skipped(row.skipped), row.created, row.author)
         for row in connection.execute(_steps(run_id))
-        if row.batch is not None
+        if row.batch is not None or row.author is not None
     )
+
+
+def _newest_first() -> tuple[ColumnElement[Any], ...]:
+    table = schema.playbook_versions
+    return table.c.step.desc(), table.c.edit.desc()
 
 
 def _steps(run_id: str) -> Select[Any]:
     table = schema.playbook_versions
     narrow = [column for column in table.c if column.name != "playbook"]
-    return select(*narrow).where(table.c.run_id == run_id).order_by(table.c.step)
+    return select(*narrow).where(table.c.run_id == run_id).order_by(table.c.step, table.c.edit)
 
 
 def _delta(row: Row[*tuple[Any, ...]]) -> Delta:
@@ -157,13 +162,16 @@ def batches(connection: Connection, run_id: str, *, last: bool = False) -> tuple
             batch,
             version.c.version.label("playbook_version"),
             func.count(outcome.c.seq).label("samples"),
-            _count(outcome.c.correct).label("correct"),
-            _count(outcome.c.status == "failed").label("failed"),
-            _count(outcome.c.correct & ~outcome.c.first_correct).label("corrected"),
+            count_where(outcome.c.correct).label("correct"),
+            count_where(outcome.c.status == "failed").label("failed"),
+            count_where(outcome.c.correct & ~outcome.c.first_correct).label("corrected"),
             _tokens("prompt_tokens").label("prompt_tokens"),
             _tokens("cached_tokens").label("cached_tokens"),
         )
-        .join(version, (version.c.run_id == batch.c.run_id) & (version.c.step == batch.c.idx + 1))
+        .join(
+            version,
+            (version.c.run_id == batch.c.run_id) & (version.c.step == batch.c.idx + 1) & (version.c.edit == 0),
+        )
         .outerjoin(outcome, (outcome.c.run_id == batch.c.run_id) & (outcome.c.batch == batch.c.idx))
         .where(batch.c.run_id == run_id)
         .group_by(*batch.c, version.c.version)
@@ -204,7 +212,8 @@ def _tokens(name: str) -> ScalarSelect[Any]:
     )
 
 
-def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+def count_where(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Count the rows for which `condition` holds."""
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
@@ -235,46 +244,10 @@ def outcomes(
 ) -> tuple[OutcomeRecord, ...]:
     """The outcomes of a batch, of an evaluation, or (both None) of all batches in the order of commit."""
     table = schema.outcomes
-    query = _of(table, run_id, batch, evaluation)
+    query = of_place(table, run_id, batch, evaluation)
     skip = {"run_id", "seq", "batch", "evaluation"}
     names = [column.name for column in table.c if column.name not in skip]
     return tuple(OutcomeRecord(**{name: row._mapping[name] for name in names}) for row in connection.execute(query))
-
-
-def calls(connection: Connection, run_id: str, *, batch: int | None, evaluation: int | None) -> tuple[CallRecord, ...]:
-    """The calls of a batch, of an evaluation, or (both None) of all batches, with their texts."""
-    return tuple(
-        CallRecord(
-            role=row.role,
-            sample_id=row.sample_id,
-            round=row.round,
-            digest=row.digest,
-            model=row.model,
-            usage=_usage(row),
-            finish_reason=row.finish_reason,
-            text=row.text,
-            parsed=row.parsed,
-            error=row.error,
-            from_cache=row.from_cache,
-            escalated=row.escalated,
-        )
-        for row in connection.execute(_of(schema.calls, run_id, batch, evaluation))
-    )
-
-
-def journal(connection: Connection, run_id: str) -> tuple[JournalEntry, ...]:
-    """The answered calls that no batch or evaluation holds yet."""
-    table = schema.journal
-    query = select(table).where(table.c.run_id == run_id)
-    return tuple(
-        JournalEntry(
-            role=row.role,
-            digest=row.digest,
-            completion=Completion(row.text, row.finish_reason, _usage(row), row.model, row.attempts, row.from_cache),
-            escalated=row.escalated,
-        )
-        for row in connection.execute(query)
-    )
 
 
 def failed_samples(connection: Connection, run_id: str) -> int:
@@ -284,6 +257,44 @@ def failed_samples(connection: Connection, run_id: str) -> int:
         outcome.c.run_id == run_id, outcome.c.status == "failed", outcome.c.retried_in.is_(None)
     )
     return connection.execute(query).scalar_one()
+
+
+def failures(connection: Connection, run_id: str, limit: int) -> tuple[FailureRecord, ...]:
+    """The first failed samples, then the first calls whose answers could not be read: `limit` of each."""
+    outcome, call = schema.outcomes, schema.calls
+    samples = select(outcome).where(outcome.c.run_id == run_id, outcome.c.status == "failed")
+    unread = select(call).where(call.c.run_id == run_id, ~call.c.parsed)
+    return (
+        *(
+            FailureRecord(row.batch, row.evaluation, row.sample_id, None, row.error or "", row.answer, None)
+            for row in connection.execute(samples.order_by(outcome.c.seq).limit(limit))
+        ),
+        *(
+            FailureRecord(row.batch, row.evaluation, row.sample_id, row.role, row.error or "", row.text, row.digest)
+            for row in connection.execute(unread.order_by(call.c.seq).limit(limit))
+        ),
+    )
+
+
+def failure_causes(connection: Connection, run_id: str) -> dict[str, int]:
+    """Count the failed samples and unread answers by their errors, the most frequent first."""
+    outcome, call = schema.outcomes, schema.calls
+    rows = (
+        select(outcome.c.error)
+        .where(outcome.c.run_id == run_id, outcome.c.status == "failed")
+        .union_all(select(call.c.error).where(call.c.run_id == run_id, ~call.c.parsed))
+        .subquery()
+    )
+    number = func.count().label("number")
+    query = select(rows.c.error, number).group_by(rows.c.error).order_by(number.desc(), rows.c.error)
+    return {row.error or "": row.number for row in connection.execute(query)}
+
+
+def stops(connection: Connection, run_id: str) -> dict[str, int]:
+    """Count the samples of all batches by why reflection ended, the most frequent first."""
+    outcome, number = schema.outcomes, func.count().label("number")
+    query = select(outcome.c.stop, number).where(outcome.c.run_id == run_id, outcome.c.stop.is_not(None))
+    return {row.stop: row.number for row in connection.execute(query.group_by(outcome.c.stop).order_by(number.desc()))}
 
 
 def errors(connection: Connection, run_id: str) -> tuple[str, ...]:
@@ -301,76 +312,9 @@ def errors(connection: Connection, run_id: str) -> tuple[str, ...]:
     )
 
 
-def _of(table: FromClause, run_id: str, batch: int | None, evaluation: int | None) -> Select[Any]:
+def of_place(table: FromClause, run_id: str, batch: int | None, evaluation: int | None) -> Select[Any]:
+    """Select the rows of a batch, of an evaluation, or (both None) of all batches, in the order of commit."""
     query = select(table).where(table.c.run_id == run_id).order_by(table.c.seq)
     if evaluation is not None:
         return query.where(table.c.evaluation == evaluation)
     return query.where(table.c.batch.is_not(None) if batch is None else table.c.batch == batch)
-
-
-_SUMS = tuple(field.name for field in fields(Usage))
-
-
-def usage_by_tier(connection: Connection, run_id: str) -> dict[tuple[RoleName, str | None], RoleUsage]:
-    """By role and why it was escalated; what only the journal holds was not parsed yet."""
-    committed, journaled = schema.calls, schema.journal
-    rows = (
-        select(
-            committed.c.role,
-            committed.c.escalated,
-            committed.c.from_cache,
-            case((committed.c.parsed, 0), else_=1),
-            *(committed.c[name] for name in _SUMS),
-        )
-        .where(committed.c.run_id == run_id)
-        .union_all(
-            select(
-                journaled.c.role,
-                journaled.c.escalated,
-                journaled.c.from_cache,
-                literal(0),
-                *(journaled.c[name] for name in _SUMS),
-            ).where(journaled.c.run_id == run_id)
-        )
-        .subquery()
-    )
-    role, escalated, from_cache, unparsed, *sums = rows.c
-    query = (
-        select(
-            role.label("role"),
-            escalated.label("escalated"),
-            _count(~from_cache).label("calls"),
-            _count(from_cache).label("from_cache"),
-            func.sum(unparsed).label("unparsed"),
-            *(func.sum(column).label(name) for name, column in zip(_SUMS, sums, strict=True)),
-        )
-        .group_by(role, escalated)
-        .order_by(role, escalated)
-    )
-    return {
-        (row.role, row.escalated): RoleUsage(int(row.calls), _usage(row), int(row.unparsed), int(row.from_cache))
-        for row in connection.execute(query)
-    }
-
-
-def completion(connection: Connection, digest: str) -> Completion | None:
-    """An answer of the completion cache."""
-    table = schema.completions
-    row = connection.execute(select(table).where(table.c.digest == digest)).one_or_none()
-    return None if row is None else Completion(row.text, row.finish_reason, Usage(), row.model, from_cache=True)
-
-
-def _usage(row: Row[*tuple[Any, ...]]) -> Usage:
-    return Usage(
-        prompt_tokens=int(row.prompt_tokens),
-        cached_tokens=int(row.cached_tokens),
-        completion_tokens=int(row.completion_tokens),
-        queue_s=row.queue_s,
-        ttft_s=row.ttft_s,
-        total_s=row.total_s,
-        drafted_tokens=int(row.drafted_tokens),
-        accepted_tokens=int(row.accepted_tokens),
-        draft_steps=int(row.draft_steps),
-        reasoning_tokens=int(row.reasoning_tokens),
-        estimated_tokens=int(row.estimated_tokens),
-    )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ace.types import Completion, RoleName, Usage
 
 RunStatus = Literal["running", "done", "interrupted", "failed", "budget"]
+Control = Literal["pause", "stop"]
+"""What people request of a running run."""
 OutcomeStatus = Literal["scored", "failed"]
 
 FINISHED: tuple[RunStatus, ...] = ("done", "interrupted", "failed", "budget")
@@ -67,6 +69,33 @@ class JournalEntry:
     digest: str
     completion: Completion
     escalated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """A failed sample, or (with `role`) an answer that could not be read, in a batch or in an evaluation.
+
+    `request` is the digest of the request whose answer it was.
+    """
+
+    batch: int | None
+    evaluation: int | None
+    sample_id: str | None
+    role: RoleName | None
+    error: str
+    text: str
+    request: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceUsage:
+    """Usage of the calls of one batch or one evaluation. `call_s` adds up their seconds, also at the same time."""
+
+    batch: int | None
+    evaluation: int | None
+    calls: int
+    completion_tokens: int
+    call_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +210,20 @@ class Run:
     """The error that ended a run that failed."""
     notes: tuple[str, ...] = ()
     """Changes that its backends made to their requests."""
+    control: Control | None = None
+    """What somebody requested while it runs."""
+    paused: datetime | None = None
+    """Since when it makes no model calls."""
 
     @property
     def abandoned(self) -> bool:
         """True for a run with the status "running" whose process died."""
         return self.status == "running" and not self.live
+
+    @property
+    def running(self) -> bool:
+        """True while the run's process works on it, or waits because somebody paused it."""
+        return self.status == "running" and self.live
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +260,7 @@ class VersionInfo:
     """A committed playbook. `batch` is None for the one the run began with.
 
     `operations` counts by type what was carried out, `skipped` what was not. A batch that changes nothing repeats the
-    version of the one before it.
+    version of the one before it. An edit has an `author`, and follows the version of `batch`.
     """
 
     version: int
@@ -232,16 +270,22 @@ class VersionInfo:
     operations: Mapping[str, int]
     skipped: int
     created: datetime
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeltaInfo:
-    """The delta of one batch, the version it led to, and what `apply` skipped of it."""
+    """The delta of one batch or edit, the version it led to, and what `apply` skipped of it.
 
-    batch: int
+    An edit has an `author`; `batch` is the last one before it, None before the first.
+    """
+
+    batch: int | None
     version: int
     delta: Delta
     skipped: tuple[SkippedOperation, ...]
+    created: datetime
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
 from ace.errors import RunNotFoundError
-from ace.store import feedback_queries, queries, run_ids
+from ace.store import call_queries, queries, run_ids
 from ace.store.database import Database, store_errors
+from ace.store.external import feedback_queries, people
 from ace.store.records import (
     BatchInfo,
+    Control,
     DeltaInfo,
     EvaluationInfo,
     Exchange,
+    FailureRecord,
     Feedback,
     JournalEntry,
     OutcomeRecord,
+    PlaceUsage,
     RoleUsage,
     Run,
     VersionInfo,
 )
-from ace.types import Completion, RoleName
+from ace.types import Completion, Message, RoleName
 
 if TYPE_CHECKING:
     from ace.playbook.playbook import Playbook
@@ -88,7 +92,10 @@ class RunReader:
             return queries.version_range(connection, run_id)
 
     def playbook_after(self, run_id: str, batch: int) -> Playbook:
-        """The playbook that a batch led to; the initial one for -1. RunNotFoundError if the batch is not committed."""
+        """The playbook after a batch and the edits that followed it; after -1, the initial one.
+
+        RunNotFoundError if the batch is not committed.
+        """
         with self._reading(run_id) as connection:
             playbook = queries.playbook_after(connection, run_id, batch)
             if playbook is None:
@@ -96,12 +103,12 @@ class RunReader:
             return playbook
 
     def playbook_versions(self, run_id: str) -> tuple[VersionInfo, ...]:
-        """One entry for the initial playbook and one for each batch, in order."""
+        """One entry for the initial playbook and one for each batch and edit, in order."""
         with self._reading(run_id) as connection:
             return queries.playbook_versions(connection, run_id)
 
     def deltas(self, run_id: str) -> tuple[DeltaInfo, ...]:
-        """The delta of each batch, in order."""
+        """The delta of each batch and edit, in order."""
         with self._reading(run_id) as connection:
             return queries.deltas(connection, run_id)
 
@@ -130,12 +137,45 @@ class RunReader:
     def calls(self, run_id: str, *, batch: int | None = None, evaluation: int | None = None) -> tuple[CallRecord, ...]:
         """With their texts; selected as `outcomes` selects."""
         with self._reading(run_id) as connection:
-            return queries.calls(connection, run_id, batch=batch, evaluation=evaluation)
+            return call_queries.calls(connection, run_id, batch=batch, evaluation=evaluation)
 
     def journal(self, run_id: str) -> tuple[JournalEntry, ...]:
         """Answered calls of batches and evaluations that are not committed: a resumed run does not repeat them."""
         with self._reading(run_id) as connection:
-            return queries.journal(connection, run_id)
+            return call_queries.journal(connection, run_id)
+
+    def call(self, run_id: str, request: str) -> CallRecord:
+        """The first call with the request of this digest. RunNotFoundError if the run has none."""
+        with self._reading(run_id) as connection:
+            record = call_queries.call(connection, run_id, request)
+            if record is None:
+                raise RunNotFoundError(f"run {run_id} has no call {request}", run=run_id)
+            return record
+
+    def calls_that_name(self, run_id: str, bullet: str, limit: int) -> tuple[CallRecord, ...]:
+        """The generator's newest calls whose answers contain the bullet's id, newest first."""
+        with self._reading(run_id) as connection:
+            return call_queries.calls_that_name(connection, run_id, bullet, limit)
+
+    def usage_by_place(self, run_id: str) -> tuple[PlaceUsage, ...]:
+        """The usage of each committed batch and each evaluation."""
+        with self._reading(run_id) as connection:
+            return call_queries.usage_by_place(connection, run_id)
+
+    def failures(self, run_id: str, limit: int) -> tuple[FailureRecord, ...]:
+        """The first failed samples, then the first answers that could not be read: `limit` of each."""
+        with self._reading(run_id) as connection:
+            return queries.failures(connection, run_id, limit)
+
+    def failure_causes(self, run_id: str) -> dict[str, int]:
+        """Number of failed samples and unread answers by error, the most frequent first."""
+        with self._reading(run_id) as connection:
+            return queries.failure_causes(connection, run_id)
+
+    def stops(self, run_id: str) -> dict[str, int]:
+        """Number of samples of all batches by why reflection ended, the most frequent first."""
+        with self._reading(run_id) as connection:
+            return queries.stops(connection, run_id)
 
     def failed_samples(self, run_id: str) -> int:
         """Number of outcomes, of batches and evaluations, of samples that failed and were not retried."""
@@ -157,12 +197,31 @@ class RunReader:
     def usage_by_tier(self, run_id: str) -> dict[tuple[RoleName, str | None], RoleUsage]:
         """The same by role and by why the larger model was asked, None where the role's own was."""
         with self._reading(run_id) as connection:
-            return queries.usage_by_tier(connection, run_id)
+            return call_queries.usage_by_tier(connection, run_id)
 
     def completion(self, cache_key: str) -> Completion | None:
         """Look up an answer in the completion cache, which all runs share."""
         with self._reading() as connection:
-            return queries.completion(connection, cache_key)
+            return call_queries.completion(connection, cache_key)
+
+    def prompt(self, request: str) -> tuple[Message, ...] | None:
+        """The messages of the request with this digest; None where its prompt was not stored."""
+        return self.prompts([request]).get(request)
+
+    def prompts(self, requests: Sequence[str]) -> dict[str, tuple[Message, ...]]:
+        """The messages of the requests with these digests, at most some hundreds, without those not stored."""
+        with self._reading() as connection:
+            return call_queries.find_prompts(connection, requests)
+
+    def control(self, run_id: str) -> Control | None:
+        """Read what somebody requested of the running run: to pause or to stop. None: to go on."""
+        with self._reading(run_id) as connection:
+            return people.read_control(connection, run_id)
+
+    def current_version(self, run_id: str) -> int:
+        """The playbook version that an edit changes: the best one of a run that is done, else the newest."""
+        with self._reading(run_id) as connection:
+            return people.current_version(connection, run_id)
 
     def pending_feedback(self, run_id: str, limit: int | None = None) -> tuple[tuple[Exchange, Feedback], ...]:
         """Feedback that no committed batch of the run has learned from, the oldest first.

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, insert, select, update
 
-from ace.store import feedback_queries, inserts, lease, run_ids, schema
+from ace.store import call_queries, inserts, lease, run_ids, schema
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
+from ace.store.external import feedback_queries, people
 from ace.store.migrations import migrate
 from ace.store.records import (
     BatchRecord,
+    Control,
     EvaluationAmendment,
     EvaluationRecord,
     Exchange,
@@ -30,10 +32,12 @@ from ace.store.run_reader import RunReader
 
 if TYPE_CHECKING:
     from ace.config import RunSettings
+    from ace.playbook.delta import Delta
     from ace.playbook.playbook import Playbook
-    from ace.types import Completion
+    from ace.types import Completion, Message
 
 
+_UNCONTROLLED: Mapping[str, None] = {"control": None, "paused": None}
 CACHED_COMPLETIONS = 200_000
 """The completion cache's size: the end of a run removes the oldest answers beyond."""
 
@@ -82,7 +86,7 @@ class RunStore(RunReader):
     ) -> None:
         self.close()
 
-    # Writing: every method but create_run needs this store to own the run.
+    # Writing: every method but create_run, request_control and edit_playbook needs this store to own the run.
 
     def create_run(
         self,
@@ -137,7 +141,9 @@ class RunStore(RunReader):
                 token = owner.token
             if reopen:
                 connection.execute(
-                    update(schema.runs).where(schema.runs.c.id == run_id).values(status="running", finished=None)
+                    update(schema.runs)
+                    .where(schema.runs.c.id == run_id)
+                    .values(status="running", finished=None, **_UNCONTROLLED)
                 )
         self._own(run_id, token)
 
@@ -174,11 +180,13 @@ class RunStore(RunReader):
         entries: Sequence[JournalEntry],
         *,
         completions: Mapping[str, Completion] = {},
+        prompts: Mapping[str, tuple[Message, ...]] = {},
         notes: Sequence[str] = (),
     ) -> None:
         """Keep answered calls until their batch or evaluation is committed, which removes them again.
 
-        Answers for the completion cache, by their keys, and what backends had to change are kept for good.
+        Answers for the completion cache, by their keys, prompts, by the digests of their requests, and what backends
+        had to change are kept for good.
 
         They survive the death of the process. Syncing each would cost more than many a call: a power loss may take the
         last ones, which are then asked again.
@@ -186,7 +194,33 @@ class RunStore(RunReader):
         with self._writing(run_id, synced=False) as connection:
             inserts.add_journal(connection, run_id, entries)
             inserts.add_completions(connection, completions)
+            call_queries.add_prompts(connection, prompts)
             inserts.add_notes(connection, run_id, notes)
+
+    def request_control(self, run_id: str, control: Control | None) -> None:
+        """Ask the process that runs the run to pause, to stop, or (None) to go on.
+
+        RunNotRunningError where no process runs it.
+        """
+        with self._writing() as connection:
+            self._require(connection, run_id)
+            people.request_control(connection, run_id, control)
+
+    def set_paused(self, run_id: str, paused: bool) -> None:
+        """Say whether the run makes no model calls because somebody paused it."""
+        with self._writing(run_id, synced=False) as connection:
+            since = utcnow() if paused else None
+            connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(paused=since))
+
+    def edit_playbook(self, run_id: str, delta: Delta, *, author: str, version: int) -> int:
+        """Apply the delta of a person to version `version` of the run's playbook, and return the new version.
+
+        RunLockedError while a process runs the run. PlaybookError where `version` is not the current one, or where an
+        operation cannot be carried out.
+        """
+        with self._writing() as connection:
+            self._require(connection, run_id)
+            return people.edit_playbook(connection, run_id, delta, author=author, version=version)
 
     def record_feedback(
         self, exchanges: Sequence[Exchange] = (), feedback: Sequence[Feedback] = ()
@@ -219,7 +253,7 @@ class RunStore(RunReader):
 
         A run that is done has no journal any more.
         """
-        values: dict[str, Any] = {"status": status, "finished": utcnow(), "error": error}
+        values: dict[str, Any] = {"status": status, "finished": utcnow(), "error": error, **_UNCONTROLLED}
         if summary is not None:
             values["summary"] = dict(summary)
         if best_version is not None:

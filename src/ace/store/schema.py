@@ -1,7 +1,8 @@
 """The tables of a store, for queries. `migrations.py` creates them; a test compares the two.
 
 Every id is a number within its run, so that a run's rows are the same in every database. `step` 0 of
-`playbook_versions` is the initial playbook, step i + 1 that of batch i. A call or an outcome belongs to a batch or to
+`playbook_versions` is the initial playbook, step i + 1 that of batch i; edits by people follow their step as `edit` 1,
+2 and so on. A call or an outcome belongs to a batch or to
 an evaluation, never to both; a call that belongs to neither yet is in the journal. Long texts are the last columns,
 because SQLite then reads the columns before them without the texts' pages.
 """
@@ -46,6 +47,8 @@ runs = Table(
     Column("owner_host", SafeText),
     Column("owner_process", Text),
     Column("owner_heartbeat", UtcTime),
+    Column("control", Text),
+    Column("paused", UtcTime),
 )
 
 batches = Table(
@@ -66,9 +69,11 @@ playbook_versions = Table(
     metadata,
     Column("run_id", Text, primary_key=True),
     Column("step", Integer, primary_key=True),
+    Column("edit", Integer, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("batch", Integer),
     Column("created", UtcTime, nullable=False),
+    Column("author", SafeText),
     Column("digest", Text, nullable=False),
     Column("bullets", Integer, nullable=False),
     Column("delta", JsonText, nullable=False),
@@ -176,6 +181,20 @@ completions = Table(
     Column("created", UtcTime, nullable=False),
     Column("model", SafeText, nullable=False),
     Column("finish_reason", Text, nullable=False),
+    Column("text", SafeText, nullable=False),
+)
+
+prompts = Table(
+    "prompts",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("messages", JsonText, nullable=False),
+)
+
+prompt_texts = Table(
+    "prompt_texts",
+    metadata,
+    Column("digest", Text, primary_key=True),
     Column("text", SafeText, nullable=False),
 )
 

@@ -15,7 +15,7 @@ from ace.engine import Event, RunSummary, run
 from ace.engine.events import BulletFlagged
 from ace.inference import ScriptedBackend
 from ace.playbook import Playbook
-from ace.reporting.progress import PlainView
+from ace.reporting.run_progress.progress import PlainView
 from ace.store import RunStore
 from ace.types import Request
 

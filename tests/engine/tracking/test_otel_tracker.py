@@ -17,8 +17,8 @@ from ace.engine import Event, RunSummary, run
 from ace.engine.events import TrackerFailed
 from ace.errors import ConfigError, TransientError
 from ace.inference import ScriptedBackend
-from ace.reporting.event_totals import Tally
-from ace.reporting.progress import describe
+from ace.reporting.run_progress.event_lines import describe
+from ace.reporting.run_progress.event_totals import Tally
 
 pytest.importorskip("opentelemetry.sdk")
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http")

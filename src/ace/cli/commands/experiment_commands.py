@@ -157,7 +157,7 @@ class _Progress:
         from rich.text import Text
 
         from ace.engine.events import EvaluationFinished, Event, null_listener
-        from ace.reporting.progress import progress_view
+        from ace.reporting.run_progress.progress import progress_view
         from ace.reporting.text import percent, visible
 
         console = message_console()

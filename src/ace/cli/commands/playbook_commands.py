@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ace.cli.options import DEFAULT_STORE, JsonPath, RunName, Store
+from ace.cli.options import DEFAULT_STORE, JsonPath, PrintJson, RunName, Store
 from ace.cli.run_execution import stored_settings
-from ace.cli.terminal import message_console, show
+from ace.cli.terminal import message_console, print_json, show
 
 if TYPE_CHECKING:
     from ace.config import RunSettings
@@ -51,11 +51,36 @@ SampleLimit = Annotated[
 
 
 @app.command("show")
-def show_playbook(source: Source = "latest", version: Version = None, store: Store = DEFAULT_STORE) -> None:
+def show_playbook(
+    source: Source = "latest", version: Version = None, store: Store = DEFAULT_STORE, as_json: PrintJson = False
+) -> None:
     """Show a playbook, section by section."""
+    from ace.reporting.json_output import playbook_json
     from ace.reporting.playbook_tables import playbook_view
 
-    show(playbook_view(_load(source, version, store)))
+    playbook = _load(source, version, store)
+    if as_json:
+        print_json(playbook_json(playbook))
+    else:
+        show(playbook_view(playbook))
+
+
+@app.command("blame")
+def blame_playbook(
+    run: RunName = "latest", version: Version = None, store: Store = DEFAULT_STORE, as_json: PrintJson = False
+) -> None:
+    """Show who wrote each bullet of a run's playbook: the batch and its sample, or the person."""
+    from ace.reporting.json_output import blame_json
+    from ace.reporting.playbook_blame import blame, blame_table
+    from ace.store import RunStore
+
+    with RunStore.open(store, create=False) as opened:
+        stored = opened.run(opened.resolve(run))
+        bullets = blame(opened, stored.id, stored.best_version if version is None else version)
+    if as_json:
+        print_json(blame_json(bullets))
+    else:
+        show(blame_table(bullets))
 
 
 @app.command("diff")
@@ -72,14 +97,19 @@ def diff_playbooks(
         int | None, typer.Option("--to", help="The version to compare to; the best one if not given.")
     ] = None,
     store: Store = DEFAULT_STORE,
+    as_json: PrintJson = False,
 ) -> None:
     """Show what changed between two versions of a run's playbook, or between two runs or files."""
     from ace.playbook import diff
+    from ace.reporting.json_output import diff_json
     from ace.reporting.playbook_tables import diff_view
 
     first = _load(source, before, store, initial=other is None)
     second = _load(source if other is None else other, after, store)
-    show(diff_view(diff(first, second)))
+    if as_json:
+        print_json(diff_json(diff(first, second)))
+    else:
+        show(diff_view(diff(first, second)))
 
 
 @app.command("export")
@@ -219,7 +249,7 @@ def bisect(
 
     from ace.experiments import trace_sample
     from ace.reporting.experiment_tables import history_view
-    from ace.reporting.progress import progress_view
+    from ace.reporting.run_progress.progress import progress_view
     from ace.store import RunStore
 
     with RunStore.open(store, create=False) as opened:
@@ -286,7 +316,7 @@ def _credit(
     import asyncio
 
     from ace.experiments import measure_credit
-    from ace.reporting.progress import progress_view
+    from ace.reporting.run_progress.progress import progress_view
 
     settings = _settings(source, config, store)
     with progress_view(message_console()) as view:

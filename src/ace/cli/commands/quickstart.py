@@ -14,7 +14,7 @@ from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
     from ace.config import RunSettings
-    from ace.reporting.progress import View
+    from ace.reporting.run_progress.progress import View
 
 MICRO_WORLD = """\
 ACE on the micro world: invented words with hidden codes, which only a playbook can tell; it starts out empty.
@@ -85,7 +85,7 @@ def _learning_view(settings: RunSettings) -> View:
     from rich.text import Text
 
     from ace.prompts import load_pack
-    from ace.reporting.learning_view import LearningView
+    from ace.reporting.run_progress.learning_view import LearningView
     from ace.tasks import load_task
 
     splits = load_task(settings.task).splits

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ace.cli.commands.experiment_commands import Seeds, run_seeds
-from ace.cli.options import DEFAULT_STORE, JsonPath, Overrides, RunName, Store
+from ace.cli.options import DEFAULT_STORE, JsonPath, Overrides, ProgressOption, RunName, Store
 from ace.cli.run_execution import finish, stored_settings, work
 from ace.cli.terminal import message_console
 
@@ -23,6 +23,7 @@ def run(
     overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
     seeds: Seeds = 1,
     json_path: JsonPath = None,
+    progress: ProgressOption = "auto",
 ) -> None:
     """Adapt a playbook to a task, and evaluate it before and after. With several seeds: one run each, and one table."""
     from ace.config import load_settings
@@ -31,7 +32,7 @@ def run(
     if seeds > 1:
         run_seeds(ctx, settings, seeds, json_path)
     else:
-        finish(work(ctx, settings, json_path))
+        finish(work(ctx, settings, json_path, progress=progress))
 
 
 def evaluate(
@@ -45,20 +46,21 @@ def evaluate(
     overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
     store: Store = DEFAULT_STORE,
     json_path: JsonPath = None,
+    progress: ProgressOption = "auto",
 ) -> None:
     """Evaluate a playbook on the test split, without adapting it."""
     from ace.config import load_settings
 
     only = ["mode=evaluate", "evaluation.before=false", "evaluation.after=true"]
     if Path(source).suffix in (".yaml", ".yml") or Path(source).is_file():
-        finish(work(ctx, load_settings(source, [*overrides, *only]), json_path))
+        finish(work(ctx, load_settings(source, [*overrides, *only]), json_path, progress=progress))
         return
     with TemporaryDirectory(prefix="ace-eval-") as folder:
         stored, playbook = _of_run(source, store, Path(folder))
         settings = load_settings(
             None, [*overrides, f"playbook.initial={playbook}", *only], base=stored.model_dump(mode="json")
         )
-        finish(work(ctx, settings, json_path))
+        finish(work(ctx, settings, json_path, progress=progress))
 
 
 def resume(
@@ -72,6 +74,7 @@ def resume(
     ] = False,
     store: Store = DEFAULT_STORE,
     json_path: JsonPath = None,
+    progress: ProgressOption = "auto",
 ) -> None:
     """Go on with a run where it stopped: nothing that was answered is asked again."""
     from rich.text import Text
@@ -85,7 +88,7 @@ def resume(
     if stored_run.status == "done" and not (failed and retry_failed):
         message_console().print(Text(_done(stored_run.id, failed, retry_failed=retry_failed)), soft_wrap=True)
         return
-    finish(work(ctx, settings, json_path, resume=stored_run.id, retry_failed=retry_failed))
+    finish(work(ctx, settings, json_path, resume=stored_run.id, retry_failed=retry_failed, progress=progress))
 
 
 def _done(run: str, failed: int, *, retry_failed: bool) -> str:

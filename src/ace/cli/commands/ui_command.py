@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import secrets
 from typing import Annotated
 
@@ -20,7 +21,7 @@ def ui(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8450,
 ) -> None:
-    """Show runs, playbooks and comparisons in a browser, live while a run goes on. Changes nothing."""
+    """Show runs, playbooks and comparisons in a browser, live. Pause or stop runs, and edit bullets."""
     from rich.text import Text
 
     from ace._util.install_commands import install_command
@@ -42,6 +43,14 @@ def ui(
 
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
-    app = create_app(store, token=token)
+    app = create_app(store, token=token, author=_user() if token is None else "")
     message_console().print(Text(f"dashboard: {address} (Ctrl-C ends it)"), soft_wrap=True)
     uvicorn.run(app, host=host, port=port, log_level="warning")
+
+
+def _user() -> str:
+    """The name that this user has on this machine, empty where there is none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from ace._util.futures import settle
 from ace.engine.calls.completion_cache import CompletionCache
@@ -13,10 +14,14 @@ from ace.engine.events import BackendAdjusted, CallFailed, Listener, null_listen
 from ace.errors import BudgetReachedError, PromptTooLongError, RequestRejectedError, TransientError
 from ace.inference import Backend, ModelBinding
 from ace.store import JournalEntry, RunStore
-from ace.types import Completion, Request
+from ace.types import Completion, Message, Request
 
 SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
 """Errors of one sample while the engine is well. They are recorded with the sample, and the run goes on."""
+
+
+async def _at_once() -> None:
+    """Admit a call."""
 
 
 class CallGateway:
@@ -30,6 +35,9 @@ class CallGateway:
     loop does not wait in the database's queue. The journal therefore never has calls of a batch that started after the
     commit did, unless the commit is on disk or has failed.
 
+    The prompt of every call is stored with the journal's next transaction. A call that reaches a model waits for
+    `admit` first.
+
     The completion cache gets an answer once its role has parsed it (`accept`), with the journal's next transaction.
     """
 
@@ -40,7 +48,10 @@ class CallGateway:
         spending: Spending,
         cache: CompletionCache,
         listener: Listener = null_listener,
+        admit: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
+        self._admit = admit
+        self._prompts: dict[str, tuple[Message, ...]] = {}
         self._run, self._store = run, store
         self._spending, self._cache, self._listener = spending, cache, listener
         self._journaled = {entry.digest: entry.completion for entry in store.journal(run)}
@@ -73,9 +84,11 @@ class CallGateway:
         key = self._cache.key(binding, request)
         completion = self._journaled.pop(digest, None)
         if completion is None:
+            self._prompts[digest] = request.messages
             cached = key and self._cache.find(key)
             if cached:
                 return cached
+            await self._admit()
             self._start()
             started = time.perf_counter()
             call = asyncio.create_task(self._complete_and_journal(request, binding, escalation))
@@ -107,8 +120,8 @@ class CallGateway:
         self._unparsed.pop(digest, None)
 
     def flush(self) -> None:
-        """Write accepted answers and backends' notes that came after the journal's last transaction."""
-        if self._accepted or self._notes:
+        """Write accepted answers, prompts and backends' notes that came after the journal's last transaction."""
+        if self._accepted or self._prompts or self._notes:
             self._commit_journal([])
 
     def hold(self, commit: asyncio.Future[None]) -> None:
@@ -162,8 +175,9 @@ class CallGateway:
 
     def _commit_journal(self, entries: list[JournalEntry]) -> None:
         accepted, self._accepted = self._accepted, {}
+        prompts, self._prompts = self._prompts, {}
         notes, self._notes = self._notes, []
-        self._store.commit_journal(self._run, entries, completions=accepted, notes=notes)
+        self._store.commit_journal(self._run, entries, completions=accepted, prompts=prompts, notes=notes)
 
 
 def _check_length(request: Request, backend: Backend, limit: int) -> None:

@@ -18,7 +18,7 @@ from ace.engine.loop.prefix_compaction import compact
 from ace.engine.loop.sample_loop import SampleLoop
 from ace.engine.loop.schedule import BatchPlan
 from ace.engine.loop.shown_bullets import select_epoch_bullets
-from ace.playbook import Playbook, carried_out
+from ace.playbook import Add, Merge, Playbook, Update, carried_out
 from ace.store.records import BatchRecord, utcnow
 from ace.types import Sample
 
@@ -116,6 +116,7 @@ def _committed(
     plan: BatchPlan, results: Sequence[SampleResult], playbook: Playbook, curated: CuratedBatch
 ) -> BatchCommitted:
     outcomes = [result.outcome for result in results]
+    reflections = [reflection for result in results for reflection in result.reflections]
     return BatchCommitted(
         index=plan.index,
         epoch=plan.epoch,
@@ -128,4 +129,13 @@ def _committed(
         operations=carried_out(curated.delta, curated.skipped),
         skipped=Counter(f"{skipped.operation.type}: {skipped.reason}" for skipped in curated.skipped)
         + Counter(call.error for call in curated.calls if call.error is not None),
+        texts=_new_texts(curated),
+        insight=next((each.key_insight for each in reversed(reflections) if each.key_insight), ""),
     )
+
+
+def _new_texts(curated: CuratedBatch) -> tuple[str, ...]:
+    """The contents that the batch added or reworded."""
+    skipped = [each.operation for each in curated.skipped]
+    changes = (each for each in curated.delta.operations if isinstance(each, Add | Update | Merge))
+    return tuple(each.content for each in changes if each not in skipped)

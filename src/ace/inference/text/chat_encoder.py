@@ -48,6 +48,24 @@ class ChatEncoder:
                 ids += self._content(messages[piece].content) if isinstance(piece, int) else piece
             return ids
 
+    def locate(self, messages: Sequence[Message], tokens: int) -> tuple[int, tuple[int, ...]]:
+        """Count the tokens of the conversation, and the characters of each content within its first `tokens` tokens.
+
+        Errors as in `encode`, and RequestRejectedError for a tokenizer without a template.
+        """
+        with self._lock:
+            if getattr(self._tokenizer, "chat_template", None) is None:
+                raise RequestRejectedError("the tokenizer has no chat template")
+            total, within = 0, [0] * len(messages)
+            for piece in self._template(tuple(message.role for message in messages)):
+                ids = self._content(messages[piece].content) if isinstance(piece, int) else piece
+                if isinstance(piece, int):
+                    whole = tokens - total >= len(ids)
+                    part = self._tokenizer.decode(ids[: max(0, tokens - total)])
+                    within[piece] = len(messages[piece].content if whole else part)
+                total += len(ids)
+            return total, tuple(within)
+
     @property
     def remark(self) -> str:
         """A remark on an unusual template; empty for a usual one."""

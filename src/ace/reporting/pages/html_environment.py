@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ace.reporting.text import count, moment, percent, seconds, visible_lines
+from ace.reporting.text import by_type, count, moment, percent, seconds, visible_lines
 
 
 @cache
@@ -27,6 +27,7 @@ def page_environment(*packages: str) -> Any:
         "percent": percent,
         "seconds": seconds,
         "count": count,
+        "by_type": by_type,
         "moment": moment,
         "safe_text": visible_lines,
         "points": lambda share: f"{share * 100:+.1f}",

@@ -136,7 +136,7 @@ def learn(
     from rich.text import Text
 
     from ace.engine.client_feedback import learn_from_feedback
-    from ace.reporting.progress import progress_view
+    from ace.reporting.run_progress.progress import progress_view
     from ace.store import RunStore
 
     with RunStore.open(store, create=False) as opened:

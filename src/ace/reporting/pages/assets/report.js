@@ -32,7 +32,7 @@ function drawReport() {
     [...new Set(points.map((p) => p.split))].forEach((split, index) => {
       const own = points.filter((p) => p.split === split);
       const stroke = color(["--accent", "--third", "--second"][index % 3]);
-      const bound = (side) => ({ label: `${split}, 95% ${side}`, stroke: "transparent", spanGaps: true, points: { show: false }, value });
+      const bound = (side) => ({ label: `${split}, 95% ${side}`, class: "bound", stroke: "transparent", spanGaps: true, points: { show: false }, value });
       data.push(at(own, "high"), at(own, "low"), at(own, "percent"));
       series.push(bound("high"), bound("low"), { label: split, stroke, width: 2, spanGaps: true, points: { show: true, size: 8 }, value });
       bands.push({ series: [data.length - 3, data.length - 2], fill: stroke + "26" });

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 
 from ace.engine.events import (
@@ -31,6 +31,14 @@ class Tally:
         self.samples_done = self.first_right = self.completion_tokens = 0
         self.failures: Counter[str] = Counter()
         """Failed calls by kind of error."""
+        self.calls: Counter[str] = Counter()
+        """Answered calls by role."""
+        self.curve: list[float] = []
+        """Share of right first answers by batch."""
+        self.newest: deque[str] = deque(maxlen=2)
+        """The newest texts of bullets."""
+        self.insight = ""
+        """The last insight of a reflection."""
 
     def add(self, event: Event) -> None:
         """Add one event."""
@@ -38,7 +46,8 @@ class Tally:
             case RunStarted(batches=batches, resumed_at=resumed_at):
                 self._began = self._adapting_since = self._clock()
                 self.batches, self.batches_done, self._resumed_at = batches, resumed_at, resumed_at
-            case CallFinished(usage=usage):
+            case CallFinished(role=role, usage=usage):
+                self.calls[role] += 1
                 self._prompt += usage.prompt_tokens
                 self._cached += usage.cached_tokens
                 self.completion_tokens += usage.completion_tokens
@@ -53,8 +62,11 @@ class Tally:
                 self._in_flight[batch] = (finished + 1, size)
                 self.samples_done += 1
                 self.first_right += first_correct is True
-            case BatchCommitted(index=index):
+            case BatchCommitted(index=index, first_correct=first, samples=samples, texts=texts, insight=insight):
                 self.batches_done = index + 1
+                self.curve.append(first / samples if samples else 0.0)
+                self.newest.extend(texts)
+                self.insight = insight or self.insight
                 self._in_flight.pop(index, None)
             case _:
                 pass

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ace.engine.events import BatchCommitted, Event, RunStarted
 from ace.playbook import Add, Merge, Operation, Remove, Update
-from ace.reporting.progress import View, progress_view
+from ace.reporting.run_progress.progress import View, progress_view
 from ace.reporting.text import cell, visible
 from ace.store import OutcomeRecord, RunReader, RunStore
 from ace.types import Sample

@@ -23,8 +23,9 @@ from ace.engine.events import (
     RunStarted,
     SampleFinished,
 )
-from ace.reporting.event_totals import Tally
-from ace.reporting.progress import LiveView, PlainView, progress_view
+from ace.reporting.run_progress.event_totals import Tally
+from ace.reporting.run_progress.live_view import LiveView, sparkline
+from ace.reporting.run_progress.progress import PlainView, progress_view
 from ace.types import Usage
 
 STORY: list[Event] = [
@@ -40,7 +41,9 @@ STORY: list[Event] = [
     SampleFinished(0, "a", True, True, 0),
     SampleFinished(0, "b", None, None, 0),
     CurationFailed(0, 0, "no \x1b[31mJSON"),
-    BatchCommitted(0, 0, 1, 1, 1, 3, 1, 3, {"TAG": 3, "ADD": 1}),
+    BatchCommitted(
+        0, 0, 1, 1, 1, 3, 1, 3, {"TAG": 3, "ADD": 1}, texts=("kujant \x1b[31m -> KQT",), insight="look it up"
+    ),
 ]
 
 
@@ -128,3 +131,38 @@ def test_bars_show_the_story_on_a_terminal() -> None:
 
 def test_without_a_terminal_there_are_lines() -> None:
     assert isinstance(progress_view(Console(file=io.StringIO())), PlainView)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_board_below_the_bars_shows_what_was_learned(width: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=True, no_color=True)
+    with LiveView(console) as view:
+        for event in STORY:
+            view(event)
+    for text in ("33.3% right at first", "generator 1", "look it up", "kujant \\x1b[31m -> KQT"):
+        assert text in out.getvalue()
+
+
+def test_a_sparkline_rises_with_the_shares() -> None:
+    assert sparkline([0.0, 0.5, 1.0], "_-#") == "_-#"
+    assert len(sparkline([0.5] * 100)) == 32
+
+
+def test_a_long_batch_gives_signs_of_life() -> None:
+    out = io.StringIO()
+    ticks = count(step=6)
+    view = PlainView(Console(file=out, width=80), every_s=10.0, clock=lambda: float(next(ticks)))
+    view(RunStarted("r-1", "offline", 8, 4))
+    view(BatchStarted(0, 0, 8, 0))
+    for sample in "abcd":
+        view(SampleFinished(0, sample, True, True, 0))
+    assert " samples in 0 of 4 batches" in out.getvalue()
+
+
+def test_a_quiet_view_shows_problems_alone() -> None:
+    out = io.StringIO()
+    with progress_view(Console(file=out, width=80), "quiet") as view:
+        for event in STORY:
+            view(event)
+    assert out.getvalue() == "batch 1: the insights of curator group 1 are lost: no \\x1b[31mJSON\n"
