@@ -30,11 +30,11 @@ def distinctive_phrases(
         counts = [occurrences[word] for word in _words(phrase)]
         return max((count[target] for count in counts if count[target] >= SHARE * count.total()), default=0)
 
-    kept: dict[str, tuple[str, ...]] = {}
+    result: dict[str, tuple[str, ...]] = {}
     for target, each in phrases.items():
         supports = {phrase: support(phrase, target) for phrase in each}
-        kept[target] = tuple(sorted(filter(supports.__getitem__, supports), key=supports.__getitem__, reverse=True))
-    return kept
+        result[target] = tuple(sorted(filter(supports.__getitem__, supports), key=supports.__getitem__, reverse=True))
+    return result
 
 
 def _words(text: str) -> set[str]:
