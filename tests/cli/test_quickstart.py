@@ -30,19 +30,17 @@ def test_the_packaged_config_takes_the_options() -> None:
 
 
 def taught(request: Request) -> str:
-    """Answers a ticket as the true rules do, once its desk has a bullet; names the case of one that it missed."""
+    """Answers a ticket as the true rules do, once its desk has a bullet; names what missed ones share."""
     system, user = request.messages[0].content, request.messages[-1].content
     code = next(sample.target for sample in TICKETS if sample.question in user)
     assert request.schema is not None and code is not None
     if "final_answer" in request.schema["properties"]:
         return json.dumps({"bullet_ids": [], "final_answer": code if code in BULLET.findall(system) else "?"})
-    return json.dumps({"key_insight": bullet_text(code)})
+    return json.dumps({"reasoning": [], "key_insight": f"a matter for {code}"})
 
 
 def bullet_text(code: str) -> str:
-    (rule,) = (rule for rule in make_rules(0, "easy") if rule.code == code)
-    case = rule.content.removeprefix("Tickets about ").removesuffix(f" go to {code}.")
-    return f"When the question is about {case}, the answer is {code}."
+    return f"When the question is about a matter for {code}, the answer is {code}."
 
 
 def test_a_model_of_ones_own_learns_the_support_tickets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,9 @@ def test_nothing_that_unpickles_or_listens_is_imported() -> None:
     assert found == {
         "cli/commands/ui_command.py": {"uvicorn"},
         "dashboard/access.py": {"fastapi"},
+        "dashboard/actions.py": {"fastapi"},
         "dashboard/app.py": {"fastapi"},
+        "dashboard/call_pages.py": {"fastapi"},
         "integrations/mcp_server.py": {"mcp.server.mcpserver"},
         "server/api_server.py": {"fastapi"},
         "server/listener.py": {"uvicorn"},

@@ -141,7 +141,7 @@ def test_other_databases_are_refused(url: str) -> None:
 
 def test_postgresql_without_its_driver_says_so_and_keeps_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)  # as where it is not installed
-    with pytest.raises(StoreError, match=r"driver is not installed.*psycopg") as caught:
+    with pytest.raises(StoreError, match=r"driver is not installed.*postgresql") as caught:
         RunStore.open("postgresql://user:secret@host/db")
     assert "secret" not in str(caught.value)
 
