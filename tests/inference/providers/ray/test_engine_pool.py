@@ -188,7 +188,8 @@ def test_what_a_killed_node_had_is_answered_by_another_node(cluster: Any, shared
         os.kill(nodes[0].all_processes["raylet"][0].process.pid, signal.SIGKILL)
         answers = await pending
         assert texts(answers) == [f"word {n}" for n in range(8)]
-        assert len(processes(await ask(backend, questions(4)))) == 1
+        while len(processes(await ask(backend, questions(4)))) > 1:  # the node's actor ends after its raylet
+            await asyncio.sleep(0.1)
         await backend.close()
 
     asyncio.run(main())
