@@ -1,20 +1,15 @@
 """The micro adaptation on two replicas leads to the playbook of one engine, whatever is lost on the way.
 
-The engines are real. A node is a raylet of its own; a node with a cut network is one in a network namespace.
+The engines are real, and a node is a raylet of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +25,6 @@ pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.engine, pytest.mark.nightly, pytest.mark.timeout(3000)]
 
 CONFIG = Path(__file__).parents[4] / "configs" / "micro-cpu.yaml"
-CUT_S = 10.0
 
 
 def settings(folder: Path, **main: Any) -> RunSettings:
@@ -111,74 +105,3 @@ def test_a_killed_node_changes_nothing(one_engine: tuple[str, ...], cluster: Any
     finally:
         cluster.remove_node(node, allow_graceful=False)
         cluster.remove_node(survivor)
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A network namespace with a cable to this host: 10.199.0.1 here, 10.199.0.2 there."""
-    if shutil.which("ip") is None or os.geteuid() != 0:
-        pytest.skip("network namespaces need `ip` and root")
-    name = f"ace-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"no network namespaces here: {made.stderr.strip()}")
-    inside = ["ip", "netns", "exec", name]
-    try:
-        for command in (
-            ["ip", "link", "add", "acehost", "type", "veth", "peer", "name", "acenode", "netns", name],
-            ["ip", "address", "add", "10.199.0.1/24", "dev", "acehost"],
-            ["ip", "link", "set", "acehost", "up"],
-            [*inside, "ip", "address", "add", "10.199.0.2/24", "dev", "acenode"],
-            [*inside, "ip", "link", "set", "acenode", "up"],
-            [*inside, "ip", "link", "set", "lo", "up"],
-        ):
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        yield name
-    finally:
-        subprocess.run(["ip", "link", "delete", "acehost"], capture_output=True)
-        subprocess.run(["ip", "netns", "delete", name], capture_output=True)
-
-
-@contextlib.contextmanager
-def two_hosts(namespace: str, folder: Path) -> Iterator[str]:
-    """A head on this host and a node in the namespace, each with one core of the resource `engine`; the address."""
-    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", "--num-cpus=2"]
-    ray += ["--resources", '{"engine": 1}', "--include-dashboard=false"]
-    address = "10.199.0.1:6399"
-    head = [*ray, "--head", "--node-ip-address=10.199.0.1", "--port=6399", f"--temp-dir={folder}/head"]
-    node = ["ip", "netns", "exec", namespace, *ray, f"--address={address}", "--node-ip-address=10.199.0.2"]
-    with contextlib.ExitStack() as stack:
-        for command in (head, node):
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            stack.callback(_end, process)
-            time.sleep(5)
-        yield address
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    for child in children:
-        with contextlib.suppress(psutil.Error):
-            child.kill()
-
-
-def test_a_network_that_is_cut_for_ten_seconds_changes_nothing(
-    one_engine: tuple[str, ...], ray_environment: None, namespace: str, tmp_path: Path
-) -> None:
-    cut: list[float] = []
-
-    def cut_network() -> None:
-        subprocess.run(["ip", "link", "set", "acehost", "down"], check=True)
-        time.sleep(CUT_S)
-        subprocess.run(["ip", "link", "set", "acehost", "up"], check=True)
-        cut.append(CUT_S)
-
-    with two_hosts(namespace, tmp_path) as address:
-        main = {"provider": "ray", "replicas": 2, "ray": {"address": address, "resources": {"engine": 1}}}
-        assert grow(tmp_path / "run", cut_network, **main) == one_engine
-    assert cut == [CUT_S]
