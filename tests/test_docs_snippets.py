@@ -20,6 +20,7 @@ from ace.cli.main import app
 from ace.config import RunSettings, settings_from
 
 ROOT = Path(__file__).resolve().parents[1]
+MODEL = '"Qwen/Qwen2.5-7B-Instruct"'
 DOCS = ROOT / "docs"
 SCRIPTED = {"provider": "scripted", "model": "script"}
 BASE: dict[str, Any] = {"task": {"name": "micro"}, "models": dict.fromkeys(("main", "small", "large"), SCRIPTED)}
@@ -68,6 +69,28 @@ def test_commands_exist() -> None:
             assert second in group.commands, line
 
 
+def run_documented(code: str, folder: Path) -> str:
+    """Run `code` in `folder` and return what it prints."""
+    assert MODEL in code
+    code = "from scripted_desk import answer\n" + code.replace(MODEL, "ace.ScriptedBackend(answer)")
+    path = os.pathsep.join(filter(None, (str(ROOT / "examples"), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_first_python_of_the_readme_adapts(tmp_path: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    assert run_documented(code, tmp_path).startswith("1.0 ['Tickets about ")
+
+
 @pytest.mark.parametrize("page", ["quickstart.md", "python.md"])
 def test_the_python_of_a_page_for_newcomers_runs(page: str, tmp_path: Path) -> None:
     """With a scripted model in the place of the large one, on the page's own file where it has one."""
@@ -76,21 +99,9 @@ def test_the_python_of_a_page_for_newcomers_runs(page: str, tmp_path: Path) -> N
         assert len(list(csv.DictReader(io.StringIO(table)))) > 4
         (tmp_path / "tickets.csv").write_text(table, encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    model = '"Qwen/Qwen2.5-7B-Instruct"'
-    assert model in code
-    code = "from scripted_desk import answer\n" + code.replace(model, "ace.ScriptedBackend(answer)")
-    path = os.pathsep.join(filter(None, (str(ROOT / "examples"), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert ("0% -> 100%" if page == "quickstart.md" else "1.0\n") in done.stdout
-    assert "Tickets about " in done.stdout
+    printed = run_documented(code, tmp_path)
+    assert ("0% -> 100%" if page == "quickstart.md" else "1.0\n") in printed
+    assert "Tickets about " in printed
 
 
 def test_every_page_is_in_the_sites_navigation() -> None:

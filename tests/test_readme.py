@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -29,24 +26,6 @@ def test_the_python_of_the_readme_runs(
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
     assert capsys.readouterr().out.strip()
-
-
-def test_adaptation_of_samples_in_memory(tmp_path: Path) -> None:
-    """The README's first Python, with a scripted model in the place of the large one."""
-    model = '"Qwen/Qwen2.5-7B-Instruct"'
-    assert model in ADAPT
-    code = "from scripted_desk import answer\n" + ADAPT.replace(model, "ace.ScriptedBackend(answer)")
-    path = os.pathsep.join(filter(None, (str(ROOT / "examples"), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("1.0 ['Tickets about ")
 
 
 def test_the_readme_shows_python() -> None:

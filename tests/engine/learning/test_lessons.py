@@ -18,6 +18,13 @@ from ace.store import RunStore
 from ace.types import Request
 
 COLOURS = {"red": "R-1", "blue": "B-2", "green": "G-3"}
+JOINT = {
+    "adaptation__batch_size": 12,
+    "adaptation__curation": "append",
+    "adaptation__max_rounds": 0,
+    "adaptation__reflect_together": 4,
+    "adaptation__reflect_on_success": False,
+}
 RULE = re.compile(r"(\w+) things(?: are|.*, the answer is) (\w-\d)")
 
 
@@ -165,14 +172,7 @@ def test_phrases_of_the_prompt_and_of_other_targets_are_left_out(tmp_path: Path)
             named = [f"number {number}" if number != "0" else "what is wanted" for _, number in things]
             return json.dumps({"reasoning": named, "key_insight": f"a {things[0][0]} thing"})
 
-    changes = {
-        "adaptation__batch_size": 12,
-        "adaptation__curation": "append",
-        "adaptation__max_rounds": 0,
-        "adaptation__reflect_together": 4,
-        "adaptation__reflect_on_success": False,
-    }
-    summary, _, store = learn(tmp_path, Namer(), **changes)
+    summary, _, store = learn(tmp_path, Namer(), **JOINT)
     with store:
         assert contents(store, summary) == [
             f"When the question is about a {colour} thing, the answer is {code}."
@@ -187,13 +187,6 @@ def test_without_a_phrase_of_its_own_a_target_gets_no_insight(tmp_path: Path) ->
                 return super().__call__(request)
             return json.dumps({"reasoning": ["a thing"], "key_insight": "a number"})
 
-    changes = {
-        "adaptation__batch_size": 12,
-        "adaptation__curation": "append",
-        "adaptation__max_rounds": 0,
-        "adaptation__reflect_together": 4,
-        "adaptation__reflect_on_success": False,
-    }
-    summary, _, store = learn(tmp_path, Vague(), **changes)
+    summary, _, store = learn(tmp_path, Vague(), **JOINT)
     with store:
         assert contents(store, summary) == []
