@@ -36,8 +36,8 @@ class Access:
         if self._token is None:
             allowed = (request.url.hostname or "") in LOCAL_HOSTS
         else:
-            given = request.query_params.get("token")
-            if given is not None and hmac.compare_digest(given.encode(), self._token.encode()):
+            token = request.query_params.get("token")
+            if token is not None and hmac.compare_digest(token.encode(), self._token.encode()):
                 return self._with_cookie(request)
             allowed = hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._token.encode())
         response = await call_next(request) if allowed else PlainTextResponse("not allowed", status_code=403)

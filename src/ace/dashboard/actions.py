@@ -1,4 +1,4 @@
-"""What a person can do from the dashboard: pause, continue and stop a run, and edit the bullets of one that stands."""
+"""Actions of people in the dashboard: pause, continue and stop a run, and edit the bullets of one that stands."""
 
 from __future__ import annotations
 

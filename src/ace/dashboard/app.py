@@ -68,13 +68,13 @@ def create_app(store_url: str, *, token: str | None = None, author: str = "") ->
 
     @app.get("/", response_class=HTMLResponse)
     def runs(page: Annotated[int, Query(ge=1)] = 1) -> str:
-        shown = store.list_runs(page * PAGE_SIZE + 1)[(page - 1) * PAGE_SIZE :]
-        return render_page("runs.html.j2", title="Runs", runs=shown[:PAGE_SIZE], page=page, more=len(shown) > PAGE_SIZE)
+        rows = store.list_runs(page * PAGE_SIZE + 1)[(page - 1) * PAGE_SIZE :]
+        return render_page("runs.html.j2", title="Runs", runs=rows[:PAGE_SIZE], page=page, more=len(rows) > PAGE_SIZE)
 
     @app.get("/runs/{run}", response_class=HTMLResponse)
     def run_page(run: str) -> str:
         identity = store.resolve(run)
-        shown = run_state(store, identity)  # first: what is committed meanwhile is announced
+        state = run_state(store, identity)  # first: what is committed meanwhile is announced
         collected = collect_run(store, identity)
         return render_page(
             "run.html.j2",
@@ -82,27 +82,27 @@ def create_app(store_url: str, *, token: str | None = None, author: str = "") ->
             item=collected,
             roles=ROLES,
             charts=json.dumps([chart_data(collected)]),
-            shown=shown,
+            state=state,
             form_token=guard.token,
         )
 
     @app.get("/runs/{run}/changes")
-    async def changes(request: Request, run: str, shown: str | None = None) -> Response:
-        feed = change_feed(store, store.resolve(run), request.is_disconnected, shown=shown)
+    async def changes(request: Request, run: str, state: str | None = None) -> Response:
+        feed = change_feed(store, store.resolve(run), request.is_disconnected, last=state)
         return StreamingResponse(feed, media_type="text/event-stream")
 
     @app.get("/runs/{run}/playbook", response_class=HTMLResponse)
     def playbook(run: str, version: Annotated[int | None, Query(ge=0)] = None) -> str:
         identity = store.resolve(run)
         versions = store.playbook_versions(identity)
-        shown = versions[-1].version if version is None else version
+        selected = versions[-1].version if version is None else version
         return render_page(
             "playbook.html.j2",
-            title=f"Playbook v{shown}",
+            title=f"Playbook v{selected}",
             run=identity,
-            version=shown,
+            version=selected,
             versions=sorted({each.version for each in versions}),
-            playbook=store.playbook(identity, shown),
+            playbook=store.playbook(identity, selected),
             infos=[info for info in versions if info.author is not None],
         )
 

@@ -51,8 +51,8 @@ def bullet_history(store: RunReader, run: str, bullet: str) -> BulletHistory:
         for operation in delta.delta.operations
         if _names(operation, bullet)
     )
-    found, state = _last_state(store, run, bullet, events)
-    return BulletHistory(found, state, events, _reflections(store, run, found), _uses(store, run, bullet))
+    match, state = _last_state(store, run, bullet, events)
+    return BulletHistory(match, state, events, _reflections(store, run, match), _uses(store, run, bullet))
 
 
 def _last_state(
@@ -60,14 +60,14 @@ def _last_state(
 ) -> tuple[Bullet | QuarantinedBullet, BulletState]:
     """Find the bullet in the current playbook, or in the version before the operation that removed it."""
     current = store.playbook(run, store.current_version(run))
-    if found := _find(current, bullet):
-        return found, "live" if isinstance(found, Bullet) else "quarantined"
+    if match := _find(current, bullet):
+        return match, "live" if isinstance(match, Bullet) else "quarantined"
     versions = list(dict.fromkeys(info.version for info in store.playbook_versions(run)))
     removals = [event.version for event in events if isinstance(event.operation, Remove | Merge)]
     before_removals = [versions[versions.index(version) - 1] for version in reversed(removals)]
     for version in dict.fromkeys((*before_removals, *reversed(versions))):
-        if found := _find(store.playbook(run, version), bullet):
-            return found, "removed"
+        if match := _find(store.playbook(run, version), bullet):
+            return match, "removed"
     raise PlaybookError(f"run {run} has no bullet {bullet!r} in any version of its playbook")
 
 
@@ -84,12 +84,12 @@ def _names(operation: Operation, bullet: str) -> bool:
 
 def _reflections(store: RunReader, run: str, bullet: Bullet | QuarantinedBullet) -> tuple[CallRecord, ...]:
     """The reflector's calls on the samples from which the bullet came."""
-    made = bullet.created
-    if made.batch is None or made.sample is None or made.run not in (None, run):
+    origin = bullet.created
+    if origin.batch is None or origin.sample is None or origin.run not in (None, run):
         return ()
-    samples = set(made.sample.split(", "))
-    calls = store.calls(run, batch=made.batch)
-    return tuple(call for call in calls if call.role == "reflector" and call.sample_id in samples | {made.sample})
+    samples = set(origin.sample.split(", "))
+    calls = store.calls(run, batch=origin.batch)
+    return tuple(call for call in calls if call.role == "reflector" and call.sample_id in samples | {origin.sample})
 
 
 def _uses(store: RunReader, run: str, bullet: str) -> tuple[CallRecord, ...]:

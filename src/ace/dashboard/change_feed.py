@@ -12,20 +12,20 @@ KEEP_ALIVE_S = 15.0
 
 
 async def change_feed(
-    store: RunReader, run: str, gone: Callable[[], Awaitable[bool]], *, shown: str | None = None
+    store: RunReader, run: str, gone: Callable[[], Awaitable[bool]], *, last: str | None = None
 ) -> AsyncIterator[str]:
     """An event `change` whenever the run's committed state differs from before; ends when `gone` says so.
 
-    The event's data is the `run_state`. `shown` is the one that the page shows, by default the first that is read.
+    The event's data is the `run_state`. `last` is the one that the page shows, by default the first that is read.
     """
     silent_s = 0.0
     while not await gone():
         state = await asyncio.to_thread(run_state, store, run)
-        if shown is None:
-            shown = state
-        if state != shown:
+        if last is None:
+            last = state
+        if state != last:
             yield f"event: change\ndata: {state}\n\n"
-            shown, silent_s = state, 0.0
+            last, silent_s = state, 0.0
         elif silent_s >= KEEP_ALIVE_S:
             yield ": still here\n\n"
             silent_s = 0.0
@@ -35,7 +35,7 @@ async def change_feed(
 
 def run_state(store: RunReader, run: str) -> str:
     """Committed batches and evaluations, the status, and what somebody requested, in a line."""
-    found = store.run(run)
-    status = "abandoned" if found.abandoned else found.status
-    control = found.control or "-", "waiting" if found.paused else "-"
-    return " ".join((str(found.batches), str(len(store.evaluations(run))), status, *control))
+    info = store.run(run)
+    status = "abandoned" if info.abandoned else info.status
+    control = info.control or "-", "waiting" if info.paused else "-"
+    return " ".join((str(info.batches), str(len(store.evaluations(run))), status, *control))
