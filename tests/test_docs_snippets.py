@@ -44,7 +44,7 @@ def test_yaml_is_a_config_or_a_part_of_one(text: str) -> None:
     if not set(written) & set(RunSettings.model_fields):
         pytest.skip("another kind of file")
     models = {**BASE["models"], **written.get("models", {})}
-    settings_from({**BASE, **written, "models": models})
+    assert settings_from({**BASE, **written, "models": models}).models.keys() == models.keys()
 
 
 @pytest.mark.parametrize("text", [text for _, text in JSON], ids=[name for name, _ in JSON])
@@ -54,7 +54,7 @@ def test_json_parses(text: str) -> None:
 
 @pytest.mark.parametrize("text", [text for _, text in PYTHON], ids=[name for name, _ in PYTHON])
 def test_python_compiles(text: str) -> None:
-    compile(text, "docs", "exec")
+    assert compile(text, "docs", "exec").co_names
 
 
 def test_commands_exist() -> None:

@@ -68,15 +68,19 @@ async def check_tools(client: Any, run_id: str) -> None:
         assert refused.is_error and words in refused.content[0].text
 
 
+def check_stored_report(run: str, folder: Path) -> None:
+    with RunStore.open(folder / "ace.db", create=False) as store:
+        ((exchange, feedback),) = store.pending_feedback(run)
+    assert (exchange.question, exchange.answer, feedback.correct) == ("What is it?", "that", False)
+    assert "It used the notes" in feedback.text
+
+
 def test_an_agent_over_stdio(finished: str, tmp_path: Path) -> None:
     async def work(client: Any) -> None:
         await check_tools(client, finished)
 
     talk(StdioServerParameters(command=sys.executable, args=command(tmp_path), env=dict(os.environ)), work)
-    with RunStore.open(tmp_path / "ace.db", create=False) as store:
-        ((exchange, feedback),) = store.pending_feedback(finished)
-    assert (exchange.question, exchange.answer, feedback.correct) == ("What is it?", "that", False)
-    assert "It used the notes" in feedback.text
+    check_stored_report(finished, tmp_path)
 
 
 def test_an_agent_over_http(finished: str, tmp_path: Path) -> None:
@@ -94,6 +98,7 @@ def test_an_agent_over_http(finished: str, tmp_path: Path) -> None:
     finally:
         server.terminate()
         server.wait(30)
+    check_stored_report(finished, tmp_path)
 
 
 def test_the_curator_learns_from_reports(finished: str, tmp_path: Path) -> None:

@@ -84,17 +84,18 @@ def test_an_endpoint_that_comes_back_gets_requests_again() -> None:
     with serving(answer) as gone:
         port, address = gone.server_address[1], gone.url
 
-    async def work(backend: Backend, good: Endpoint) -> None:
+    async def work(backend: Backend) -> None:
         await backend.complete(request(0))
         with serving(answer, port) as back:
             number = 1
             while not back.bodies:
                 await backend.complete(request(number))
                 number += 1
+            assert [body["model"] for body in back.bodies] == ["m"]
         await backend.close()
 
     with serving(answer) as good:
-        asyncio.run(work(pool([address, good]), good))
+        asyncio.run(work(pool([address, good])))
 
 
 def test_rate_limits_send_requests_elsewhere() -> None:
