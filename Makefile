@@ -102,7 +102,7 @@ $(VENV)/.ready-ray: $(INPUTS) | $(VENV)/.ready-dev
 	@touch $@
 
 $(VENV)/.ready-browser: $(INPUTS) | $(VENV)/.ready-dev
-	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui dev browser
+	@$(PYTHON) $(SETUP) $(VENV) cpu openai data plots ui serve postgresql dev browser
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(INPUTS) | $(VENV)/.ready-dev

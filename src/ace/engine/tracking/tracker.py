@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from ace._util.masking import mask
@@ -62,13 +63,16 @@ class TrackerThread:
             self._fail(error)
             return
         while (item := self._queue.get()) is not None:
-            try:
+            with self._failures_recorded():
                 tracker.handle(*item)
-            except BaseException as error:
-                self._fail(error)
-        try:
+        with self._failures_recorded():
             tracker.close()
-        except BaseException as error:
+
+    @contextlib.contextmanager
+    def _failures_recorded(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:  # also a SystemExit of the package: it must not end the thread
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

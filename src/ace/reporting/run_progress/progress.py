@@ -50,15 +50,8 @@ def progress_view(console: Console, mode: ProgressMode = "auto") -> View:
     return views[mode](console)
 
 
-class PlainView:
-    """One line for each event, and at least one line every `every_s` seconds in which calls are answered."""
-
-    def __init__(self, console: Console, *, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
-        self._tally = Tally(clock)
-        self._every_s = every_s
-        self._clock = clock
-        self._last_line = clock()
+class _LineView:
+    """A view that only prints: there is nothing to open or to close."""
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +60,17 @@ class PlainView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+class PlainView(_LineView):
+    """One line for each event, and at least one line every `every_s` seconds in which calls are answered."""
+
+    def __init__(self, console: Console, *, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._tally = Tally(clock)
+        self._every_s = every_s
+        self._clock = clock
+        self._last_line = clock()
 
     def __call__(self, event: Event) -> None:
         self._tally.add(event)
@@ -93,20 +97,12 @@ class PlainView:
                 return None
 
 
-class QuietView:
+class QuietView(_LineView):
     """Only what went wrong, and what somebody has to do."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._tally = Tally()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def __call__(self, event: Event) -> None:
         self._tally.add(event)
