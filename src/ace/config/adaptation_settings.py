@@ -73,9 +73,9 @@ class SignalSettings(Settings):
 class AdaptationSettings(Settings):
     """The loop. `curator_groups: auto` curates the reflections of a batch in about the square root of their number.
 
-    With `reflect_together` above 1, samples of a batch that were answered wrongly and share a target are reflected on
-    together, up to that many in one call, and the phrases that tell them from other targets become one insight for each
-    target. `max_rounds: 0` leaves out the reflections on each of them alone.
+    With `reflect_together` above 1, the samples of each target that a first answer of the batch missed are reflected on
+    together, up to that many in one call, and the phrases that tell them from other targets become one insight.
+    `max_rounds: 0` leaves out the reflections on each of them alone.
 
     With `curation: append` no curator is asked: each insight becomes a bullet as it is, and dedup and trials decide.
 

@@ -1,4 +1,4 @@
-"""The dashboard: the runs of a store in a browser, live while they go on. Reads the store and changes nothing."""
+"""The dashboard: the runs of a store in a browser, to follow, steer and edit. It knows nothing but the store."""
 
 from ace.dashboard.app import create_app
 
