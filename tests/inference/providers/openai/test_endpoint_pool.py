@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from endpoint import Body, Endpoint, Handler, serving
 
+import ace
 from ace.config import ModelSettings, settings_from
 from ace.errors import ConfigError, EngineDeadError
 from ace.inference import Backend, create_backend
@@ -157,3 +161,20 @@ def test_settings_that_do_not_go_together_are_refused(model: dict[str, Any], key
     with pytest.raises(ConfigError) as caught:
         settings_from({"task": {"name": "micro"}, "models": {"main": {"provider": "openai", "model": "m"} | model}})
     assert caught.value.facts["key"] == f"models.main.{key}"
+
+
+def test_no_reading_of_an_answer_is_left_to_the_garbage_collector() -> None:
+    left: list[str] = []
+
+    def note(generator: Any) -> None:
+        left.append(generator.ag_code.co_filename)
+
+    async def work(backend: Backend) -> None:
+        sys.set_asyncgen_hooks(finalizer=note)
+        assert (await backend.complete(request(0))).text == "fine"
+        gc.collect()
+        await backend.close()
+
+    with serving(answer) as server:
+        asyncio.run(work(pool([server])))
+    assert not [name for name in left if name.startswith(str(Path(ace.__file__).parent))]

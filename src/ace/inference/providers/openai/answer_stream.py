@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,14 +128,15 @@ async def read_answer(body: AsyncIterator[bytes], refuse: Callable[[object], Inf
     TransientError for what cannot be read or is not whole.
     """
     answer = StreamedAnswer()
-    async for data in _events(_lines(body)):
-        if data.startswith(b"[DONE]"):
-            answer.ended = True
-            break
-        chunk = _decode(data)
-        if (error := error_in(chunk)) is not None:
-            raise refuse(error)
-        answer.add(chunk)
+    async with aclosing(_lines(body)) as lines, aclosing(_events(lines)) as events:
+        async for data in events:
+            if data.startswith(b"[DONE]"):
+                answer.ended = True
+                break
+            chunk = _decode(data)
+            if (error := error_in(chunk)) is not None:
+                raise refuse(error)
+            answer.add(chunk)
     answer.check_complete()
     return answer
 
@@ -154,7 +156,7 @@ def error_in(chunk: object) -> object | None:
     return chunk if "choices" not in chunk and chunk.get("detail") else None
 
 
-async def _lines(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _lines(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Lines ended by LF, CR or CRLF; other characters that Unicode counts as line ends stand inside JSON texts."""
     rest = b""
     async for piece in body:
@@ -168,7 +170,7 @@ async def _lines(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield rest.removesuffix(b"\r")
 
 
-async def _events(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _events(lines: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The data of each event. A line that begins like JSON is the beginning of a body without events."""
     data: list[bytes] = []
     bare: list[bytes] = []

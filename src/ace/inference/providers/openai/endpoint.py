@@ -6,7 +6,8 @@ import asyncio
 import inspect
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -140,7 +141,8 @@ class OpenAIBackend:
         async with completions.with_streaming_response.create(**(tokens or chat)) as response:
             self.watch({name.lower(): value for name, value in response.headers.items()})
             try:
-                return await read_answer(self._bytes(response), lambda error: self._endpoint.failure(None, error))
+                async with aclosing(self._bytes(response)) as body:
+                    return await read_answer(body, lambda error: self._endpoint.failure(None, error))
             except TransientError as error:
                 if not error.facts.get("web_page"):
                     raise
@@ -149,11 +151,13 @@ class OpenAIBackend:
                     hint="see models.*.base_url, which ends in /v1 with most servers",
                 ) from None
 
-    async def _bytes(self, response: Any) -> AsyncIterator[bytes]:
+    async def _bytes(self, response: Any) -> AsyncGenerator[bytes, None]:
         """The body as it comes. What breaks off in it is a connection that failed, whichever HTTP client says so."""
         try:
-            async for piece in response.iter_bytes():
-                yield piece
+            # Closed here and not by the garbage collector, which would close the generators inside each other at once.
+            async with aclosing(response.iter_bytes()) as pieces:
+                async for piece in pieces:
+                    yield piece
         except Exception as error:
             raise self._endpoint.unreachable(error) from error
 
