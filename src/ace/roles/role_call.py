@@ -117,7 +117,30 @@ def _read(
     except ParseError as problem:
         message = _cause(completion) + problem.message
         error = ParseError(message, hint=problem.hint, **{**problem.facts, "role": role})
-    record = CallRecord(
+    record = record_call(
+        completion,
+        request,
+        role=role,
+        sample_id=sample_id,
+        round=round,
+        parsed=value is not None,
+        error=str(error) if error else "; ".join(left_out) or None,
+    )
+    return RoleResult(value, error, record)
+
+
+def record_call(
+    completion: Completion,
+    request: Request,
+    *,
+    role: RoleName,
+    sample_id: str | None,
+    round: int,
+    parsed: bool,
+    error: str | None,
+) -> CallRecord:
+    """The record of `request`, answered by `completion`."""
+    return CallRecord(
         role=role,
         sample_id=sample_id,
         round=round,
@@ -126,11 +149,10 @@ def _read(
         usage=completion.usage,
         finish_reason=completion.finish_reason,
         text=completion.text,
-        parsed=value is not None,
-        error=str(error) if error else "; ".join(left_out) or None,
+        parsed=parsed,
+        error=error,
         from_cache=completion.from_cache,
     )
-    return RoleResult(value, error, record)
 
 
 def _cause(completion: Completion) -> str:
