@@ -67,6 +67,7 @@ def summary() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("recording", recordings())
+@pytest.mark.slow
 def test_a_run_ends_right_or_with_one_clear_error(recording: Recording, config: Callable[..., str]) -> None:
     expected = recording.right
     model = {"max_retries": 0} if "error" in expected else {}

@@ -24,6 +24,8 @@ from ace.store.schema import metadata
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import ROLES, Completion, Request, Usage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(postgresql: str) -> Iterator[str]:

@@ -22,6 +22,8 @@ from ace.playbook.bullet import clean_text
 from ace.store import RunStore
 from ace.types import Request
 
+pytestmark = pytest.mark.slow
+
 MOST = 5_000
 """Characters of an input here: what is long is looked at surface by surface."""
 TEXTS = [text for hostile in CORPUS if 0 < len(text := hostile.text) < MOST]

@@ -124,6 +124,7 @@ def everything(status: int) -> Any:
 
 
 @pytest.mark.parametrize("status", [0, 200, 400, 401, 402, 403, 404, 413, 429, 500])
+@pytest.mark.slow
 def test_a_key_that_everything_quotes_is_found_nowhere(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

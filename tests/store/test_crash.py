@@ -17,6 +17,8 @@ from writer import write_until_killed
 from ace.errors import RunLockedError
 from ace.store import RunStore
 
+pytestmark = pytest.mark.slow
+
 SAMPLES, CALLS = 64, 200
 
 

@@ -139,6 +139,7 @@ def test_a_batch_learns_from_the_newest_playbook(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", [4, 13, 22, 31, 40, 49])
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), EngineDeadError("gone")], ids=["interrupt", "death"])
+@pytest.mark.slow
 def test_a_run_broken_off_is_resumed_to_the_same_end_and_asks_nothing_twice(
     tmp_path: Path, stop: int, error: BaseException
 ) -> None:
