@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from ace_command import invoke
 
-from ace.cli.main import app
 from ace.config import TaskSettings, load_settings
 from ace.tasks import load_task
 from ace.tasks.builtin import KINDS
@@ -30,7 +29,7 @@ def test_the_csv_and_its_config(tmp_path: Path) -> None:
     task = load_task(settings.task)
     (sample, *_) = (*task.splits.train, *task.splits.validation, *task.splits.test)
     assert task.grade(sample, sample.target or "").correct
-    result = CliRunner().invoke(app, ["task", "check", str(tmp_path / "units.yaml")])
+    result = invoke("task", "check", tmp_path / "units.yaml")
     assert result.exit_code == 0, result.output
 
 
@@ -47,7 +46,7 @@ def test_the_routing_config() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_exist(command: str) -> None:
-    assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
+    assert invoke(*command.split(), "--help").exit_code == 0
 
 
 @pytest.mark.parametrize("name", [*KINDS, "appworld", "micro", "python", "routing"])

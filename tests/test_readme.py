@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from ace.cli.main import app
+from ace_command import invoke
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,14 +34,14 @@ def test_the_csv_and_its_config(tmp_path: Path) -> None:
     for language, name in (("csv", "tickets.csv"), ("yaml", "tickets.yaml")):
         (text,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    result = CliRunner().invoke(app, ["task", "check", str(tmp_path / "tickets.yaml")])
+    result = invoke("task", "check", tmp_path / "tickets.yaml")
     assert result.exit_code == 0, result.output
     assert "train 4" in result.output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_of_the_readme_exist(command: str) -> None:
-    assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
+    assert invoke(command, "--help").exit_code == 0
 
 
 @pytest.mark.parametrize("link", LINKS)

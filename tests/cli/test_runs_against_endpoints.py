@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ace_command import invoke
 from endpoint import Body, Handler, serving
 from recorded_endpoint import Recording, playing, recordings
-from typer.testing import CliRunner, Result
 
 import ace.errors
-from ace.cli.main import app
 from ace.store import RunStore
 
 pytest.importorskip("openai")
@@ -55,10 +54,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
         return "config.json"
 
     return write
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
 
 
 def summary() -> dict[str, Any]:
