@@ -17,19 +17,19 @@ from ace.roles.generator import generate
 from ace.roles.joint_reflection import reflect_together, write_insights
 from ace.roles.parsing import parse
 from ace.roles.reflector import reflect, reflection_text
-from ace.roles.role_call import CallRecord, Complete, RoleResult
+from ace.roles.role_call import CallRecord, RoleModel, RoleResult
 
 __all__ = [
     "AddOp",
     "BulletTag",
     "CallRecord",
-    "Complete",
     "Curation",
     "GeneratorAnswer",
     "JointReflection",
     "MergeOp",
     "Reflection",
     "RemoveOp",
+    "RoleModel",
     "RoleResult",
     "UpdateOp",
     "bullet_stats",
