@@ -1,4 +1,7 @@
-"""Snippets of the documentation: YAML loads as settings, Python and JSON parse, commands exist, the quickstart runs."""
+"""Snippets of the README and the documentation.
+
+YAML loads as settings, Python and JSON parse, commands exist, the quickstart runs.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
     """Every block in this language, with the name of its page and its number there."""
     return [
         (f"{page.name}-{number}", text)
-        for page in sorted(DOCS.glob("*.md"))
+        for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
         for number, text in enumerate(re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.S))
     ]
 

@@ -1,11 +1,10 @@
-"""What docs/tasks.md shows works: its CSV, its config, its task and its commands."""
+"""What docs/tasks.md shows works: its CSV, its config and its task."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import pytest
 import yaml
 from ace_command import invoke
 
@@ -15,7 +14,6 @@ from ace.tasks.builtin import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
-COMMANDS = sorted(set(re.findall(r"^\$ ace ((?:task |playbook )?[a-z]+)", TEXT, re.MULTILINE)))
 
 
 def block(language: str) -> str:
@@ -44,16 +42,5 @@ def test_the_routing_config() -> None:
     assert load_task(TaskSettings.model_validate(yaml.safe_load(config)["task"])).name == "routing-easy-0"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_commands_exist(command: str) -> None:
-    assert invoke(*command.split(), "--help").exit_code == 0
-
-
-@pytest.mark.parametrize("name", [*KINDS, "appworld", "micro", "python", "routing"])
-def test_every_task_is_listed(name: str) -> None:
-    assert f"`{name}`" in TEXT
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", TEXT))))
-def test_its_links_lead_somewhere(link: str) -> None:
-    assert (ROOT / "docs" / link).exists()
+def test_every_task_is_listed() -> None:
+    assert [name for name in (*KINDS, "appworld", "micro", "python", "routing") if f"`{name}`" not in TEXT] == []

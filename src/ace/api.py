@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Required, TypedDict, TypeVar, Unpack
 
-from ace.config import RunSettings, merged, settings_from
+from ace.config import DEFAULT_STORE, RunSettings, merged, settings_from
 from ace.engine import Listener, RunSummary, run
 from ace.engine.events import null_listener
 from ace.errors import ConfigError
@@ -20,7 +20,6 @@ from ace.store import RunStore
 from ace.tasks import Task
 from ace.tasks.sample_task import Grade, SampleLike, make_sample_task
 
-STORE = "sqlite:///runs/ace.db"
 T = TypeVar("T")
 
 
@@ -171,7 +170,7 @@ async def _run(task: Task, values: Mapping[str, Any], playbook: Playbook | None,
                 "roles": roles,
                 "task": {"name": "python", "path": f"memory:{task.name}"},
                 "seed": options.get("seed", 0),
-                "store": options.get("store", STORE),
+                "store": options.get("store", DEFAULT_STORE),
                 **values,
             },
             options.get("settings", {}),

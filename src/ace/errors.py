@@ -133,8 +133,6 @@ class ModelNotFoundError(ProviderStartError):
 class EngineDeadError(InferenceError):
     """The engine died while requests were under way; what was committed is safe."""
 
-    retryable = False
-
 
 class PromptTooLongError(InferenceError):
     """The prompt does not fit. Facts: `prompt_tokens`, `max_model_len`."""

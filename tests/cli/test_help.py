@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import typer
 
 from ace.cli.main import app
@@ -40,12 +39,10 @@ def test_the_commands_are_the_listed_ones() -> None:
     } <= COMMANDS.keys()
 
 
-@pytest.mark.parametrize("path", COMMANDS)
-def test_every_command_and_option_has_help(path: str) -> None:
-    command = COMMANDS[path]
-    assert command.help, f"{path} has no help"
-    for parameter in command.params:
-        assert getattr(parameter, "help", None), f"{path}: {parameter.name} has no help"
+def test_every_command_and_option_has_help() -> None:
+    assert [path for path, command in COMMANDS.items() if not command.help] == []
+    parameters = [(path, parameter) for path, command in COMMANDS.items() for parameter in command.params]
+    assert [f"{path} {each.name}" for path, each in parameters if not getattr(each, "help", None)] == []
 
 
 def test_python_runs_the_command_as_a_module() -> None:

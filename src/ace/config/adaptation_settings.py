@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from ace.config.strict_model import Settings, refused
 
 Labels = Literal["given", "none", "forbidden"]
-
-
 Method = Literal["ace", "rewrite", "icl", "empty"]
 
 

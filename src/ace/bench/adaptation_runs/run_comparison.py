@@ -24,7 +24,7 @@ from ace.bench.adaptation_runs.measured_run import (
     measure_adaptations,
     median_seconds,
 )
-from ace.bench.adaptation_runs.run_modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, Mode, choice
+from ace.bench.adaptation_runs.run_modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, Mode, mode_options
 from ace.bench.hardware.engine_threads import threads_of
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.roofline import Bound, Ceiling, Roofline, against_hardware
@@ -92,7 +92,7 @@ class RunReport(Report):
             f"--samples {work.samples} --epochs {work.epochs} --batch {work.batch}"
             f" --repetitions {work.repetitions} --seed {work.seed}"
             f"{'' if work.threads is None else f' --threads {work.threads}'}"
-            f"{choice(MODES, [row.mode for row in self.rows])}"
+            f"{mode_options([row.mode for row in self.rows], available=len(MODES))}"
         )
         return report(f"ace bench run {inputs}", self.machine, *self.parts())
 
