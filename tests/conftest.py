@@ -73,7 +73,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Adapter, ...]:
     """Two adapters of different ranks for the tiny model."""
-    from lora_adapter import build_adapter
+    from vllm_model import build_adapter
 
     from ace.inference.model_files.lora_adapter import read_adapter
 

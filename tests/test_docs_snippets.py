@@ -89,11 +89,13 @@ def run_documented(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_first_python_of_the_readme_adapts(tmp_path: Path) -> None:
     code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
     assert run_documented(code, tmp_path).startswith("1.0 ['Tickets about ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["quickstart.md", "python.md"])
 def test_the_python_of_a_page_for_newcomers_runs(page: str, tmp_path: Path) -> None:
     """With a scripted model in the place of the large one, on the page's own file where it has one."""
