@@ -165,6 +165,7 @@ GREEDY = {"roles": {role: {"temperature": 0.0} for role in ("generator", "reflec
 
 
 @pytest.mark.parametrize("body", ["", "well, well", '{"wrong": 1}', "filtered"])
+@pytest.mark.slow
 def test_what_could_not_be_read_is_asked_again(body: str, config: Callable[..., str]) -> None:
     def respond(handler: Handler, _: Body) -> None:
         if body == "filtered":

@@ -138,13 +138,18 @@ def kept(folder: Path) -> tuple[str, int, set[str]]:
         return known.status, known.batches, {entry.digest for entry in store.journal(known.id)}
 
 
-@pytest.fixture
-def whole(tmp_path: Path) -> Any:
-    """What the run leaves whose commits are not held back."""
-    folder = tmp_path / "whole"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the run whose commits are not held back."""
+    folder = tmp_path_factory.mktemp("whole")
     asyncio.run(run(settings(folder, **OPTIONS), backends=all_roles(ScriptedBackend(micro_model))))
-    return left(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(whole_run: Path) -> Any:
+    """What that run leaves."""
+    return left(whole_run)
 
 
 def test_the_next_batch_begins_before_the_commit_ends(tmp_path: Path, whole: Any) -> None:
@@ -242,7 +247,7 @@ def test_a_commit_that_fails_counts_more_than_an_interruption(tmp_path: Path, wh
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_budget_reached_during_a_commit(tmp_path: Path, whole: Any, fails: bool) -> None:
+def test_a_budget_reached_during_a_commit(tmp_path: Path, whole_run: Path, whole: Any, fails: bool) -> None:
     """The second of the next batch's two calls is refused. A commit that then fails is not passed over."""
 
     class Last(Scene):
@@ -250,7 +255,7 @@ def test_a_budget_reached_during_a_commit(tmp_path: Path, whole: Any, fails: boo
             await turns(20)
             self.go_on.set()
 
-    calls = len(first_batch(tmp_path))
+    calls = len(first_batch(whole_run))
     scene = Last(fails=fails)
     if fails:
         with pytest.raises(StoreError, match="disk is full"):
@@ -264,7 +269,7 @@ def test_a_budget_reached_during_a_commit(tmp_path: Path, whole: Any, fails: boo
 
 def first_batch(folder: Path) -> list[str]:
     """The digests of its calls in the run that was not held back."""
-    with RunStore.open(f"sqlite:///{folder}/whole/ace.db", create=False) as store:
+    with RunStore.open(f"sqlite:///{folder}/ace.db", create=False) as store:
         return [call.digest for call in store.calls(store.resolve("latest"), batch=0)]
 
 
