@@ -58,9 +58,9 @@ class Options(TypedDict, total=False):
     """Options of both `adapt` and `evaluate`. Only `model` is required.
 
     `model` is a name, a folder, or a live backend, which is left open. `reflection` is another one that reflects and
-    curates, of the same kind. `grade` is the name of a grader or a function
-    of sample and answer. `instructions` say to every sample what to do; a task has its own. `settings` are any further
-    keys of a config, such as `{"adaptation": {"max_rounds": 2}}`.
+    curates, of the same kind. `grade` is the name of a grader, or a function of sample and answer. `instructions` tell
+    the model what to do with every sample; a task has its own. `settings` are any further keys of a config, such as
+    `{"adaptation": {"max_rounds": 2}}`.
     """
 
     model: Required[str | Backend]

@@ -30,8 +30,8 @@ def work(
 ) -> RunSummary:
     """Run `settings` with progress on stderr, or whatever `view` shows, write the summary to `json_path` and print it.
 
-    Where a provider ends the run, its error is what `json_path` holds.
-    Live backends in `ctx.obj` are used instead of the settings' models: programs and tests that embed `ace` pass them.
+    Where a provider ends the run, its error is what `json_path` holds. Live backends in `ctx.obj` are used instead of
+    the settings' models: programs and tests that embed `ace` pass them.
     """
     import asyncio
 

@@ -36,10 +36,10 @@ class ClientStats:
 class LLMClient:
     """A model behind any provider, for prompts or whole conversations, one or many at a time.
 
-    `settings` are the other fields of `ace.config.ModelSettings` (max_model_len, dtype, engine_args, base_url, ...).
-    A `backend` of your own, such as a `ScriptedBackend` in a test, takes the place of all of them.
-    The engine starts with the client. Use it as a context manager, sync or async, or call `close`. The sync calls work
-    inside a running event loop too, as in a notebook: they have a loop of their own, on a thread of their own.
+    `settings` are the other fields of `ace.config.ModelSettings` (max_model_len, dtype, engine_args, base_url, ...). A
+    `backend` of your own, such as a `ScriptedBackend` in a test, takes the place of all of them. The engine starts with
+    the client. Use it as a context manager, sync or async, or call `close`. The sync calls work inside a running event
+    loop too, as in a notebook: they have a loop of their own, on a thread of their own.
     """
 
     def __init__(

@@ -53,11 +53,11 @@ _FILES = ("pack.yaml", "preamble.txt", "generator.txt", "reflector.txt", "curato
 class PromptPack:
     """The texts of the roles' prompts. `digest` is `sha256:` and the hash over the pack's files.
 
-    `preamble` is the text before the playbook, made of `opening` by `for_task`.
-    `one_line` folds the texts of samples and answers, `omit` names answer fields that the pack does not ask for,
-    `operations` the ones its curator may propose, `sections` those that an empty playbook begins with. `answers` bounds
-    what guided answers hold, and `again` asks for an answer that was cut off or cannot be read. `reasons` says whether
-    the generator reasons before it answers.
+    `preamble` is the text before the playbook, made of `opening` by `for_task`. `one_line` folds the texts of samples
+    and answers, `omit` names answer fields that the pack does not ask for, `operations` the ones its curator may
+    propose, `sections` those that an empty playbook begins with. `answers` bounds what guided answers hold, and `again`
+    asks for an answer that was cut off or cannot be read. `reasons` says whether the generator reasons before it
+    answers.
     """
 
     name: str

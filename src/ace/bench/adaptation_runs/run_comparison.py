@@ -39,9 +39,9 @@ class RunRow:
     """One mode. `seconds` is the median over the repetitions of the adaptation; `speedup` is against the first row.
 
     `calls` and `role_s` are means over the repetitions, by role; `role_s` shares the wall-clock time out among the
-    roles whose calls were under way. `outside_share` is the share of the time outside engine steps, at most
-    that where several engines step side by side. Shares are means.
-    `bound` is that of the repetition in the middle, by its seconds, where it was asked for.
+    roles whose calls were under way. `outside_share` is the share of the time outside engine steps, at most that where
+    several engines step side by side. Shares are means. `bound` is that of the repetition in the middle, by its
+    seconds, where it was asked for.
     """
 
     mode: str
