@@ -80,7 +80,7 @@ class RunSettings(Settings):
     @field_validator("models", mode="before")
     @classmethod
     def _adapters_are_their_base(cls, value: Any) -> Any:
-        """An adapter's entry gets what stands in its base's, so that it is whole by itself."""
+        """Complete an adapter's entry by the keys of its base."""
         if not isinstance(value, Mapping):
             return value
         whole = dict(value)

@@ -27,7 +27,7 @@ async def curate(
     """Turn `insights`, the `insight_lines` of a batch, into operations on the rendered `playbook`.
 
     `sections` are the playbook's: the only ones a guided curator can add to. `stats` is `bullet_stats` of the bullets
-    that the batch touched; it stands in the user message, because counters never enter the prefix.
+    that the batch touched; it is part of the user message, because counters never enter the prefix.
     """
     values = {
         "insights": "\n".join(insights),

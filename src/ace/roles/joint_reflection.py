@@ -38,7 +38,7 @@ def write_insights(
 ) -> dict[str, str]:
     """Write one insight for each target, in the pack's form, from what its reflections name; empty without a phrase.
 
-    Phrases that stand in the prompt, or that other targets share by `questions`, are left out.
+    Phrases that the prompt has, or that other targets share by `questions`, are left out.
     """
     if pack.together_insight is None or pack.together is None:
         raise PromptPackError(f"prompt pack '{pack.name}' has no form of an insight for several samples")

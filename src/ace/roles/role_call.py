@@ -64,7 +64,7 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class RoleResult(Generic[Answer]):
-    """A typed answer, or the ParseError that stands in its place: exactly one of `value` and `error` is None.
+    """A typed answer, or the ParseError in its place: exactly one of `value` and `error` is None.
 
     `earlier` are calls whose answers were not good enough: of a smaller model, or unreadable.
     """

@@ -145,7 +145,7 @@ def _by_role(row: RunRow) -> tuple[str, ...]:
 
 
 def threads_text(count: int) -> str:
-    """For a sentence."""
+    """`threads` with its noun."""
     return "one thread" if count == 1 else f"{count} threads"
 
 

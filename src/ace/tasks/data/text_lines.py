@@ -23,7 +23,7 @@ _EXAMINED: Final = 16 * _CHUNK
 """Bytes of a file without a byte order mark that are read to detect its encoding."""
 _WESTERN: Final = frozenset("€‚„…†‡‰‹‘’“”•–—™›¡£§©«®°±´·»¿×÷")
 _OF_OTHERS: Final = frozenset("ðÐþÞýÝŠšŽžŸƒˆ˜")
-"""Letters that are rare in the west and stand for others in the code pages of Turkey, central Europe and the Mac."""
+"""Letters that are rare in the west, and other letters in the code pages of Turkey, central Europe and the Mac."""
 _OTHER_WORDS = re.compile("[^\\W\\d_\x00-\x7f]{4}|[A-Za-z][‚„]")
 """Letters without accent hardly occur in what is no Latin script; low quotes open a quotation."""
 
