@@ -55,7 +55,7 @@ def test_nothing_that_unpickles_or_listens_is_imported() -> None:
         "dashboard/call_pages.py": {"fastapi"},
         "integrations/mcp_server.py": {"mcp.server.mcpserver"},
         "server/api_server.py": {"fastapi"},
-        "server/listener.py": {"uvicorn"},
+        "server/draining_server.py": {"uvicorn"},
         "server/upstream.py": {"aiohttp"},
     }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ace.store.records import Run
 
 
-def work(
+def execute_run(
     ctx: typer.Context,
     settings: RunSettings,
     json_path: Path | None,
@@ -51,8 +51,8 @@ def work(
 
     try:
         with view or progress_view(message_console(), progress) as listener:
-            work = run(settings, listener=listener, resume=resume, retry_failed=retry_failed, backends=backends)
-            summary = asyncio.run(work)
+            running = run(settings, listener=listener, resume=resume, retry_failed=retry_failed, backends=backends)
+            summary = asyncio.run(running)
     except InferenceError as error:
         write({"status": "failed", "reason": f"{type(error).__name__}: {error.message}", "hint": error.hint})
         raise

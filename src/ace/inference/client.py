@@ -112,7 +112,7 @@ class LLMClient:
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=_turn, args=(self._loop,), name="ace-client", daemon=True).start()
+            threading.Thread(target=_run_loop, args=(self._loop,), name="ace-client", daemon=True).start()
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
@@ -149,7 +149,7 @@ def _conversations(prompts: Prompt | Sequence[Prompt]) -> list[tuple[Message, ..
     ]
 
 
-def _turn(loop: asyncio.AbstractEventLoop) -> None:
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     """Run a loop until it is stopped, and leave nothing of it."""
     with contextlib.closing(loop):
         loop.run_forever()

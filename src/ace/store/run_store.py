@@ -70,7 +70,7 @@ class RunStore(RunReader):
         return cls(database, heartbeat_s=heartbeat_s)
 
     def close(self) -> None:
-        """Gives up every run that this store owns, then the connections. A second call does nothing."""
+        """Give up every run that this store owns, then the connections. A second call does nothing."""
         self._heartbeat.stop()
         try:
             for run_id in tuple(self._tokens):

@@ -60,9 +60,9 @@ class Scene(ScriptedBackend):
     async def micro_model(self, folder: Path, **changes: Any) -> RunSummary:
         options = {**OPTIONS, "adaptation__pipeline": self.ahead, **changes}
         with self._holding():
-            return await run(settings(folder, **options), backends=all_roles(self), listener=self.hear)
+            return await run(settings(folder, **options), backends=all_roles(self), listener=self.listen)
 
-    def hear(self, told: Event) -> None:
+    def listen(self, told: Event) -> None:
         self.events.append(told)
 
     def told(self) -> list[str]:
@@ -183,7 +183,7 @@ def test_the_next_batch_is_not_concluded_before_the_commit_ends(tmp_path: Path) 
     """Not even where all of its answers come from the completion cache, and none has to wait for the journal."""
 
     class Unasked(Scene):
-        def hear(self, told: Event) -> None:
+        def listen(self, told: Event) -> None:
             self.events.append(told)
             if isinstance(told, SampleFinished) and told.batch == 1:
                 asyncio.get_running_loop().call_later(0.05, self.go_on.set)
