@@ -58,8 +58,8 @@ def write_insights(
     common = {target: named(target, (one.key_insight for one in each)) for target, each in reflections.items()}
     shared = distinctive_phrases(common, questions)
     return {
-        target: pack.together_insight.fill({"case": _describe(shared[target], kept), "target": target}) if kept else ""
-        for target, kept in distinctive_phrases(phrases, questions).items()
+        target: pack.together_insight.fill({"case": _describe(shared[target], own), "target": target}) if own else ""
+        for target, own in distinctive_phrases(phrases, questions).items()
     }
 
 
@@ -77,7 +77,7 @@ def _schema(samples: int) -> Mapping[str, Any]:
 
 
 def _describe(common: Sequence[str], phrases: Sequence[str]) -> str:
-    """What most samples have in common, with the other phrases as its examples; phrases alone where it is not known."""
+    """Describe what most samples have in common, with the other phrases as examples; these alone where it is unknown."""
     examples = [phrase for phrase in phrases if phrase not in common[:1]][:MOST_PHRASES]
     if common and examples:
         return f"{common[0]} ({', '.join(examples)})"
