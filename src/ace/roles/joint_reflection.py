@@ -77,7 +77,7 @@ def _schema(samples: int) -> Mapping[str, Any]:
 
 
 def _describe(common: Sequence[str], phrases: Sequence[str]) -> str:
-    """Describe what most samples have in common, with the other phrases as examples; these alone where it is unknown."""
+    """Describe what most samples have in common, with the other phrases as examples; else these alone."""
     examples = [phrase for phrase in phrases if phrase not in common[:1]][:MOST_PHRASES]
     if common and examples:
         return f"{common[0]} ({', '.join(examples)})"
