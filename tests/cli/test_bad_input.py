@@ -107,7 +107,7 @@ def shipped(config: Path) -> Path:
 def test_a_context_below_the_prompts(shipped: Path) -> None:
     said = complaint(invoke("run", str(shipped), "--set", "models.main.max_model_len=32"))
     assert "models.main.max_model_len: found 32, allowed: more than" in said
-    assert "a prompt of the generator before any sample (pack 'standard' with 0 bullets)" in said
+    assert "the tokens of a generator's prompt before any sample (pack 'standard' with 0 bullets)" in said
 
 
 def test_instructions_longer_than_the_context(shipped: Path) -> None:
