@@ -8,6 +8,8 @@ SETUP := scripts/environment.py
 INPUTS := pyproject.toml constraints/cpu.txt constraints/overrides-cpu.txt $(SETUP)
 ARGS ?=
 PYTEST_ARGS ?=
+# Otherwise every worker, and every process that a test starts, compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests that start an engine share one worker (tests/conftest.py): the others take the rest meanwhile.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
 
@@ -22,8 +24,8 @@ quickstart: $(VENV)/.ready-run ## set everything up and run ACE on the micro wor
 
 test: check tests ## set everything up, then what CI runs: lint, types, room imports and tests (PYTEST_ARGS="-k name")
 
-test-fast: $(VENV)/.ready-dev ## the tests that start no engine
-	$(PYTEST) -m "not engine and not nightly" $(PYTEST_ARGS)
+test-fast: $(VENV)/.ready-dev ## tests of units and of scripted runs: no engine, no campaign, fewer examples of each property
+	ACE_HYPOTHESIS_PROFILE=fast $(PYTEST) -m "not (engine or slow or browser or ray or nightly)" $(PYTEST_ARGS)
 
 test-browser: $(VENV)/.ready-browser ## the tests in a browser; needs Chromium (apt-get install chromium)
 	$(BIN)/python -m pytest -m browser tests/browser $(PYTEST_ARGS)

@@ -54,7 +54,7 @@ def replay(
     markdown: MarkdownPath = None,
 ) -> None:
     """A recorded run's calls, with the same lengths, by a model of any shape with random weights."""
-    from ace.bench.adaptation_runs.run_modes import chosen
+    from ace.bench.adaptation_runs.run_modes import select_modes
     from benchmarks.replay import REPLAY_MODES, StoredRun, measure_replay
 
     report = measure_replay(
@@ -69,7 +69,7 @@ def replay(
         trace=trace,
         stored=None if run is None else StoredRun(run, store),
         save=save_trace,
-        modes=chosen(REPLAY_MODES, mode or ()),
+        modes=select_modes(REPLAY_MODES, mode or ()),
         partial=report_writer(json_path, markdown),
     )
     write_report(report, json_path, markdown)

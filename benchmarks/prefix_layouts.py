@@ -127,7 +127,7 @@ def record(samples: int, world: int) -> list[Recorded]:
     backend = RequestRecorder(ScriptedBackend(ScriptedMicroModel(), record=False))
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", samples, world)
-        summary = asyncio.run(run(settings, backends={"main": backend}, listener=backend.hear))
+        summary = asyncio.run(run(settings, backends={"main": backend}, listener=backend.listen))
         with RunStore.open(settings.store, create=False) as store:
             first = store.playbook(summary.run, 0)
             playbooks = [

@@ -32,7 +32,7 @@ from ace.bench.adaptation_runs.call_trace import (
 from ace.bench.adaptation_runs.measured_run import steps_of
 from ace.bench.adaptation_runs.one_by_one import SerialBackend
 from ace.bench.adaptation_runs.run_comparison import divided_threads_text
-from ace.bench.adaptation_runs.run_modes import BATCH, EARLY, TIERED, Mode, choice, together
+from ace.bench.adaptation_runs.run_modes import BATCH, EARLY, TIERED, Mode, mode_options, together
 from ace.bench.hardware.engine_threads import set_engine_threads, threads_of
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.measured_machine import Machine
@@ -161,7 +161,7 @@ class ReplayReport(Report):
         """The command's inputs and the machine, then two tables: seconds, and the least that the hardware allows."""
         columns = ("mode", "seconds (median)", "against the first", "calls (small)", "tokens in, out", "cached")
         return report(
-            _command(self.work) + choice(REPLAY_MODES, [row.mode for row in self.rows]),
+            _command(self.work) + mode_options([row.mode for row in self.rows], available=len(REPLAY_MODES)),
             self.machine,
             f"Random weights, {self.weight_bytes / 1e9:.2f} GB of them as bfloat16;"
             f" {divided_threads_text(self.threads)};"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FOLDERS = ("src/ace", "benchmarks", "training")
 REFUSED = """
-    alike aside asked found given heard hears held kept known likest made owed said seen shown told turns wanted
+    alike aside asked found given hear heard hears held kept known likest made owed said seen shown told turns wanted
 """
 
 NAMES = frozenset(REFUSED.split())

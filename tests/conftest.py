@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 os.environ["ACE_WARM"] = "0"  # a warm engine of whoever runs the tests has nothing to do with them
 
 _ALWAYS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+settings.register_profile("fast", _ALWAYS, max_examples=10)
 settings.register_profile("ci", _ALWAYS, max_examples=30)
 settings.register_profile("nightly", _ALWAYS, max_examples=300)
 settings.load_profile(os.environ.get("ACE_HYPOTHESIS_PROFILE", "ci"))
@@ -72,7 +73,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Adapter, ...]:
     """Two adapters of different ranks for the tiny model."""
-    from lora_adapter import build_adapter
+    from vllm_model import build_adapter
 
     from ace.inference.model_files.lora_adapter import read_adapter
 

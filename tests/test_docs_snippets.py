@@ -1,4 +1,7 @@
-"""Snippets of the documentation: YAML loads as settings, Python and JSON parse, commands exist, the quickstart runs."""
+"""Snippets of the README and the documentation.
+
+YAML loads as settings, Python and JSON parse, commands exist, the quickstart runs.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
     """Every block in this language, with the name of its page and its number there."""
     return [
         (f"{page.name}-{number}", text)
-        for page in sorted(DOCS.glob("*.md"))
+        for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
         for number, text in enumerate(re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.S))
     ]
 
@@ -86,11 +89,13 @@ def run_documented(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_first_python_of_the_readme_adapts(tmp_path: Path) -> None:
     code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
     assert run_documented(code, tmp_path).startswith("1.0 ['Tickets about ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["quickstart.md", "python.md"])
 def test_the_python_of_a_page_for_newcomers_runs(page: str, tmp_path: Path) -> None:
     """With a scripted model in the place of the large one, on the page's own file where it has one."""

@@ -13,6 +13,8 @@ from endpoint import Body, Handler, serving
 
 from ace import Message, Request
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 ALONE = {
     "own_task_csv.py": "0% -> 100% of the test split",

@@ -173,7 +173,7 @@ async def run_once(
     """A run of one world, and the requests that it made."""
     with TemporaryDirectory(prefix="ace-bench-") as folder:
         settings = _settings(Path(folder) / "ace.db", pipeline, samples, batch, world)
-        summary = await run(settings, backends={"main": backend}, listener=backend.hear)
+        summary = await run(settings, backends={"main": backend}, listener=backend.listen)
     spent = backend.meter() - backend.before
     return Pass(summary.adapt_s, backend.tokens, spent.steps, spent.step_s), backend.requests
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         SandboxError,
         StoreError,
         StoreVersionError,
+        TaskError,
         TransientError,
     )
     from ace.inference import Backend, LLMClient, ScriptedBackend, create_backend
@@ -89,6 +90,7 @@ __all__ = [
     "StoreError",
     "StoreVersionError",
     "Task",
+    "TaskError",
     "TransientError",
     "Usage",
     "__version__",
@@ -148,6 +150,7 @@ _ROOMS = {
         "SandboxError",
         "StoreError",
         "StoreVersionError",
+        "TaskError",
         "TransientError",
     ),
     "ace.inference": (

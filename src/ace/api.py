@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Required, TypedDict, TypeVar, Unpack
 
-from ace.config import RunSettings, merged, settings_from
+from ace.config import DEFAULT_STORE, RunSettings, merged, settings_from
 from ace.engine import Listener, RunSummary, run
 from ace.engine.events import null_listener
 from ace.errors import ConfigError
@@ -20,7 +20,6 @@ from ace.store import RunStore
 from ace.tasks import Task
 from ace.tasks.sample_task import Grade, SampleLike, make_sample_task
 
-STORE = "sqlite:///runs/ace.db"
 T = TypeVar("T")
 
 
@@ -59,9 +58,9 @@ class Options(TypedDict, total=False):
     """Options of both `adapt` and `evaluate`. Only `model` is required.
 
     `model` is a name, a folder, or a live backend, which is left open. `reflection` is another one that reflects and
-    curates, of the same kind. `grade` is the name of a grader or a function
-    of sample and answer. `instructions` say to every sample what to do; a task has its own. `settings` are any further
-    keys of a config, such as `{"adaptation": {"max_rounds": 2}}`.
+    curates, of the same kind. `grade` is the name of a grader, or a function of sample and answer. `instructions` tell
+    the model what to do with every sample; a task has its own. `settings` are any further keys of a config, such as
+    `{"adaptation": {"max_rounds": 2}}`.
     """
 
     model: Required[str | Backend]
@@ -171,7 +170,7 @@ async def _run(task: Task, values: Mapping[str, Any], playbook: Playbook | None,
                 "roles": roles,
                 "task": {"name": "python", "path": f"memory:{task.name}"},
                 "seed": options.get("seed", 0),
-                "store": options.get("store", STORE),
+                "store": options.get("store", DEFAULT_STORE),
                 **values,
             },
             options.get("settings", {}),

@@ -71,7 +71,7 @@ class ConfigError(AceError):
     def at(cls, key: str, value: object, allowed: str, *, nearest: str | None = None, hint: str = "") -> ConfigError:
         """The error for `value` at `key`.
 
-        `allowed` describes what may stand there, or begins with "not supported" and says with what.
+        `allowed` describes the allowed values, or begins with "not supported" and says with what.
         """
         rule = allowed if allowed.startswith("not supported") else f"allowed: {allowed}"
         message = f"{key}: found {value!r}, {rule}"
@@ -132,8 +132,6 @@ class ModelNotFoundError(ProviderStartError):
 
 class EngineDeadError(InferenceError):
     """The engine died while requests were under way; what was committed is safe."""
-
-    retryable = False
 
 
 class PromptTooLongError(InferenceError):

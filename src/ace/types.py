@@ -87,8 +87,8 @@ class Request:
         messages = [fields_of(message) for message in self.messages]
         sampling = fields_of(self.sampling)
         if not self.sampling.ignore_eos:
-            del sampling["ignore_eos"]  # digests from before there was such a thing stay what they are
-        layout = {} if self.layout == "compact" else {"layout": self.layout}  # older digests, too, stay what they are
+            del sampling["ignore_eos"]  # stored digests are older than this field
+        layout = {} if self.layout == "compact" else {"layout": self.layout}  # and than this one
         return digest({"messages": messages, "sampling": sampling, "schema": self.schema, **layout})
 
 

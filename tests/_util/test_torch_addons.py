@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 IMPORT_FAILS = 'raise RuntimeError("operator torchvision::nms does not exist")\n'
 REPORT = """
 import json

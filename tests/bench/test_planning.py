@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ace_command import invoke
 from micro_runs import micro_backend, settings
-from typer.testing import CliRunner
 
 from ace.bench.hardware.model_cost import ModelCost
 from ace.bench.planning.engine_speed import EngineSpeed, gpu_speed, measured_speed
 from ace.bench.planning.run_plan import plan_run
 from ace.bench.planning.scheduler_simulation import simulate_endpoint, simulate_engines
 from ace.bench.planning.workload import Chain, PlannedCall, Workload
-from ace.cli.main import app
 from ace.config import RunSettings
 from ace.engine import RunSummary, run
 from ace.errors import ConfigError, DataError
@@ -141,8 +140,8 @@ def test_the_command_shows_a_plan_and_writes_it(tmp_path: Path) -> None:
     speed = throughput(tmp_path, {"vllm, one by one": (22.0, 110), "vllm, all at once": (5.0, 110)})
     output = tmp_path / "plan.json"
     command = ["plan", str(config), "--samples", "1000000", "--speed", str(speed), "--json", str(output)]
-    result = CliRunner().invoke(app, command)
+    result = invoke(*command)
     assert result.exit_code == 0, result.output
     assert "1,000,000 samples" in result.output and "bottleneck" in result.output
     assert json.loads(output.read_text())["batches"] == 500_000
-    assert CliRunner().invoke(app, ["plan", str(config), "--samples", "5"]).exit_code == 2
+    assert invoke("plan", config, "--samples", "5").exit_code == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ace.bench.adaptation_runs.role_clock import RoleClock
-from ace.bench.adaptation_runs.run_modes import MODES, choice, chosen
+from ace.bench.adaptation_runs.run_modes import MODES, mode_options, select_modes
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import SHAPES, build_shape, weight_bytes
 from ace.bench.kv_memory import KvUsage, MemoryReport, MemoryRow, fitting
@@ -101,11 +101,11 @@ def test_the_pages_hold_tables_charts_and_failures() -> None:
 
 def test_rows_are_chosen_by_name() -> None:
     names = [mode.name for mode in MODES]
-    assert chosen(MODES, ()) == MODES
-    assert choice(MODES, names) == ""
-    picked = chosen(MODES, ["vLLM, early stopping", "vLLM", "vLLM"])
+    assert select_modes(MODES, ()) == MODES
+    assert mode_options(names, available=len(MODES)) == ""
+    picked = select_modes(MODES, ["vLLM, early stopping", "vLLM", "vLLM"])
     assert [mode.name for mode in picked] == ["vLLM, early stopping", "vLLM"]
-    assert choice(MODES, ["vLLM"]) == ' --mode "vLLM"'
+    assert mode_options(["vLLM"], available=len(MODES)) == ' --mode "vLLM"'
     with pytest.raises(ConfigError, match="transformers, one by one") as caught:
-        chosen(MODES, ["vllm"])
+        select_modes(MODES, ["vllm"])
     assert caught.value.facts["key"] == "--mode"

@@ -12,6 +12,8 @@ from endpoint import Body, Handler, serving
 from ace.bench import measure_start
 from ace.bench.startup_time import FIRST_TOKEN
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_measured_process_asks_for_one_token_and_says_how_long_it_took() -> None:
     pytest.importorskip("openai")

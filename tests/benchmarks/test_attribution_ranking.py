@@ -13,6 +13,8 @@ from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import Message, Request
 from benchmarks.attribution_ranking import attribution_settings, plant_harmful
 
+pytestmark = pytest.mark.slow
+
 SEED = 3
 
 

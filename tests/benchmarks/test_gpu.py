@@ -15,6 +15,8 @@ from ace.cli.main import app
 from benchmarks.__main__ import app as project_app
 from benchmarks.gpu import ROOT, Outcome, Step, execute, install_command, main, plan_steps, run_steps
 
+pytestmark = pytest.mark.slow
+
 MODEL, DRAFT = Path("/m/large"), Path("/m/small")
 
 

@@ -12,6 +12,8 @@ from ace.bench.adaptation_runs.call_trace import save_trace
 from ace.bench.adaptation_runs.micro_prompts import reflector_calls
 from benchmarks.replay import ReplayMode, measure_replay
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.engine
 @pytest.mark.nightly

@@ -20,6 +20,8 @@ from benchmarks.engine_load.saturation import (
     saturation_row,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_is_recorded_are_the_calls_of_one_adaptation() -> None:
     backend = RequestRecorder(micro_backend())

@@ -10,6 +10,8 @@ from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import Message, Request, Sampling
 from benchmarks.soak import SoakReport, measure_soak
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def report() -> SoakReport:

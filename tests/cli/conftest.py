@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ace_command import invoke
 from scripted_roles import learn
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from ace.cli.main import app
 from ace.inference import ScriptedBackend
 
 Invoke = Callable[..., Result]
@@ -40,9 +40,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def ace() -> Invoke:
     """Invoke the command with a script in the place of the engine."""
 
-    def invoke(*arguments: object, answers: Any = learn) -> Result:
-        backend = ScriptedBackend(answers)
-        backends = {"main": backend}
-        return CliRunner().invoke(app, [str(argument) for argument in arguments], obj=backends)
+    def invoke_scripted(*arguments: object, answers: Any = learn) -> Result:
+        return invoke(*arguments, backends={"main": ScriptedBackend(answers)})
 
-    return invoke
+    return invoke_scripted

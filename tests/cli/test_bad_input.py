@@ -12,18 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from ace_command import invoke
+from typer.testing import Result
 
-from ace.cli.main import app
 from ace.store import RunStore
 
 Invoke = Callable[..., Result]
 GOOD: dict[str, Any] = {"id": "x", "question": "What colour is the sky?", "target": "blue"}
-
-
-def start(*arguments: str) -> Result:
-    """The command as a user types it, with no backend in the place of the engine."""
-    return CliRunner().invoke(app, list(arguments))
 
 
 @pytest.fixture
@@ -50,12 +45,12 @@ def write(*lines: object) -> None:
 
 def test_a_missing_file(real: Path) -> None:
     Path("train.jsonl").unlink()
-    assert "train.jsonl: no such data file" in complaint(start("run", str(real)))
+    assert "train.jsonl: no such data file" in complaint(invoke("run", str(real)))
 
 
 def test_an_empty_data_set(real: Path) -> None:
     write()
-    assert "train.jsonl: no samples in this file" in complaint(start("run", str(real)))
+    assert "train.jsonl: no samples in this file" in complaint(invoke("run", str(real)))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +66,7 @@ def test_an_empty_data_set(real: Path) -> None:
 )
 def test_a_bad_line(real: Path, line: object, said: str) -> None:
     write(GOOD, line)
-    assert said in complaint(start("run", str(real)))
+    assert said in complaint(invoke("run", str(real)))
 
 
 def test_a_label_where_none_is_allowed(real: Path) -> None:
@@ -86,18 +81,18 @@ def test_a_label_where_none_is_allowed(real: Path) -> None:
         "def make(): return Task()\n"
     )
     changes = ["--set", "task={name: python, path: 'task.py:make'}", "--set", "adaptation.labels=forbidden"]
-    result = start("run", str(real), *changes)
+    result = invoke("run", str(real), *changes)
     assert "training sample 'a' has a label where none is allowed" in complaint(result)
 
 
 def test_a_model_that_does_not_exist_leaves_no_run(real: Path) -> None:
-    assert "nowhere: no such folder" in complaint(start("run", str(real)), 3)
-    assert "no runs" in start("runs").output
+    assert "nowhere: no such folder" in complaint(invoke("run", str(real)), 3)
+    assert "no runs" in invoke("runs").output
 
 
 def test_a_hub_id_that_leads_nowhere(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    result = start("run", str(real), "--set", "models.main.model=no-such/model-1b")
+    result = invoke("run", str(real), "--set", "models.main.model=no-such/model-1b")
     assert "no model 'no-such/model-1b'" in complaint(result, 3)
 
 
@@ -110,18 +105,18 @@ def shipped(config: Path) -> Path:
 
 
 def test_a_context_below_the_prompts(shipped: Path) -> None:
-    said = complaint(start("run", str(shipped), "--set", "models.main.max_model_len=32"))
+    said = complaint(invoke("run", str(shipped), "--set", "models.main.max_model_len=32"))
     assert "models.main.max_model_len: found 32, allowed: more than" in said
-    assert "a prompt of the generator before any sample (pack 'standard' with 0 bullets)" in said
+    assert "the tokens of a generator's prompt before any sample (pack 'standard' with 0 bullets)" in said
 
 
 def test_instructions_longer_than_the_context(shipped: Path) -> None:
-    said = complaint(start("run", str(shipped), "--set", f"task.instructions={'Answer in one word. ' * 900}"))
+    said = complaint(invoke("run", str(shipped), "--set", f"task.instructions={'Answer in one word. ' * 900}"))
     assert "task.instructions: found" in said and "fewer than models.main holds" in said
 
 
 def test_a_gguf_model(shipped: Path) -> None:
-    said = complaint(start("run", str(shipped), "--set", "models.main.model=./model-q4.gguf"), code=3)
+    said = complaint(invoke("run", str(shipped), "--set", "models.main.model=./model-q4.gguf"), code=3)
     assert "model-q4.gguf' is a GGUF model" in said and "llama-server" in said
 
 
@@ -130,19 +125,19 @@ def test_a_model_without_a_tokenizer(shipped: Path, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").touch()
-    said = complaint(start("run", str(shipped), "--set", f"models.main.model={folder}"), code=3)
+    said = complaint(invoke("run", str(shipped), "--set", f"models.main.model={folder}"), code=3)
     assert f"no tokenizer in {folder}" in said
 
 
 def test_a_precision_that_no_processor_has(shipped: Path) -> None:
-    said = complaint(start("run", str(shipped), "--set", "models.main.dtype=int8"))
+    said = complaint(invoke("run", str(shipped), "--set", "models.main.dtype=int8"))
     assert "models.main.dtype: found 'int8', allowed: 'auto', 'bfloat16', 'float16' or 'float32'" in said
 
 
 def test_a_key_that_is_not_there(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ACE_NO_KEY", raising=False)
     model = "models.main={provider: openai, model: m, api_key_env: ACE_NO_KEY}"
-    assert "models.main.api_key_env: found 'ACE_NO_KEY'" in complaint(start("run", str(real), "--set", model))
+    assert "models.main.api_key_env: found 'ACE_NO_KEY'" in complaint(invoke("run", str(real), "--set", model))
 
 
 @pytest.mark.parametrize(
@@ -159,11 +154,11 @@ def test_a_key_that_is_not_there(real: Path, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_a_wrong_setting(real: Path, override: str, said: str) -> None:
-    assert said in complaint(start("run", str(real), "--set", override))
+    assert said in complaint(invoke("run", str(real), "--set", override))
 
 
 def test_a_summary_that_could_not_be_written_is_found_before_the_run(real: Path) -> None:
-    result = start("run", str(real), "--json", "/proc/none/summary.json")
+    result = invoke("run", str(real), "--json", "/proc/none/summary.json")
     assert "cannot write /proc/none/summary.json" in complaint(result)
 
 
@@ -173,7 +168,7 @@ def test_a_prompt_longer_than_the_context_is_recorded_with_both_lengths(config: 
     changes = ["models.main={provider: huggingface, model: micro-target, max_model_len: 1024}", "prompts=micro"]
     changes += ["adaptation.max_rounds=0", "adaptation.reflect_on_success=false", "evaluation.after=false"]
     changes += [f"roles.{role}.max_tokens=48" for role in ("generator", "reflector", "curator")]
-    result = start("run", str(config), *[part for change in changes for part in ("--set", change)])
+    result = invoke("run", str(config), *[part for change in changes for part in ("--set", change)])
     assert result.exit_code == 4, result.output
     with RunStore.open("sqlite:///runs/ace.db", create=False) as store:
         run = store.resolve("latest")

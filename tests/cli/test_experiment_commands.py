@@ -168,6 +168,7 @@ class TestCredit:
 
 
 class TestTask:
+    @pytest.mark.slow
     def test_a_new_task_checks_and_runs_and_its_test_passes(self, ace: Invoke, config: Path) -> None:
         assert ace("task", "new", "sums", "--folder", "mine").exit_code == 0
         checked = ace("task", "check", "mine/sums.yaml")

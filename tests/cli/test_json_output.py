@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ace_command import invoke
 from micro_runs import all_roles, micro_backend, settings
-from typer.testing import CliRunner
 
-from ace.cli.main import app
 from ace.engine import run
 from ace.playbook import Delta, Provenance, Update
 from ace.store import RunStore
@@ -31,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def printed(*arguments: str) -> Any:
-    result = CliRunner().invoke(app, [*arguments, "--json"])
+    result = invoke(*arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
@@ -65,5 +64,5 @@ def test_blame_names_the_person_and_the_batch(store: str) -> None:
     first, second, *_ = printed("playbook", "blame", "--store", store)["bullets"]
     assert (first["author"], first["content"]) == ("Ada", "by hand [31m")
     assert second["author"] is None and second["batch"] == 0 and second["sample"] and second["time"]
-    table = CliRunner().invoke(app, ["playbook", "blame", "--store", store]).stdout
+    table = invoke("playbook", "blame", "--store", store).stdout
     assert "Ada" in table and "batch 1" in table

@@ -7,10 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from ace_command import invoke
 
 from ace.cli.commands.quickstart import quickstart_settings, routing_settings
-from ace.cli.main import app
 from ace.inference import ScriptedBackend
 from ace.tasks import load_task
 from ace.tasks.builtin.routing import make_rules
@@ -46,7 +45,7 @@ def bullet_text(code: str) -> str:
 def test_a_model_of_ones_own_learns_the_support_tickets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     backends = {"main": ScriptedBackend(taught)}
-    result = CliRunner().invoke(app, ["quickstart", "--model", "mine"], obj=backends)
+    result = invoke("quickstart", "--model", "mine", backends=backends)
     assert result.exit_code == 0, result.output
     lines = result.stderr.splitlines()
     assert lines[0].startswith("ACE on support tickets: mine")
@@ -75,7 +74,7 @@ def test_the_level_and_the_seed_reach_the_tickets() -> None:
 
 
 def test_a_provider_that_does_not_exist_is_exit_code_2() -> None:
-    result = CliRunner().invoke(app, ["quickstart", "--provider", "vlm"])
+    result = invoke("quickstart", "--provider", "vlm")
     assert result.exit_code == 2
     assert "did you mean 'vllm'?" in result.stderr
 
@@ -83,7 +82,7 @@ def test_a_provider_that_does_not_exist_is_exit_code_2() -> None:
 @pytest.mark.engine
 def test_the_micro_model_learns_a_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["quickstart", "--json", "q.json"])
+    result = invoke("quickstart", "--json", "q.json")
     assert result.exit_code in (0, 4), result.output
     summary = json.loads(Path("q.json").read_text())
     assert summary["provider"] == "vllm"

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ace_command import invoke
 from endpoint import Body, Handler, serving
 from recorded_endpoint import Recording, playing, recordings
-from typer.testing import CliRunner, Result
 
 import ace.errors
-from ace.cli.main import app
 from ace.store import RunStore
 
 pytest.importorskip("openai")
@@ -57,16 +56,13 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
     return write
 
 
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
-
-
 def summary() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path("summary.json").read_text())
     return found
 
 
 @pytest.mark.parametrize("recording", recordings())
+@pytest.mark.slow
 def test_a_run_ends_right_or_with_one_clear_error(recording: Recording, config: Callable[..., str]) -> None:
     expected = recording.right
     model = {"max_retries": 0} if "error" in expected else {}
@@ -169,6 +165,7 @@ GREEDY = {"roles": {role: {"temperature": 0.0} for role in ("generator", "reflec
 
 
 @pytest.mark.parametrize("body", ["", "well, well", '{"wrong": 1}', "filtered"])
+@pytest.mark.slow
 def test_what_could_not_be_read_is_asked_again(body: str, config: Callable[..., str]) -> None:
     def respond(handler: Handler, _: Body) -> None:
         if body == "filtered":

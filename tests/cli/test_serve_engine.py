@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
-
-from ace.cli.main import app
+from ace_command import invoke
 
 
 @pytest.fixture
@@ -24,10 +22,6 @@ def runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def ace(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
-
-
 @pytest.mark.engine
 @pytest.mark.usefixtures("runtime_folder")
 def test_a_run_uses_the_engine_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,12 +31,12 @@ def test_a_run_uses_the_engine_until_it_is_stopped(tmp_path: Path, monkeypatch: 
         try:
             assert server.stderr is not None
             assert server.stderr.readline().rstrip().endswith(": warm")
-            done = ace("quickstart")
+            done = invoke("quickstart")
             assert done.exit_code in (0, 4), done.output
             assert f"warm: ace serve-engine, pid {server.pid}" in done.stderr
-            assert str(server.pid) in ace("serve-engine", "--status").stdout
-            assert "engines ended: 1" in ace("serve-engine", "--stop").stdout
+            assert str(server.pid) in invoke("serve-engine", "--status").stdout
+            assert "engines ended: 1" in invoke("serve-engine", "--stop").stdout
             assert server.wait(30) == 0
         finally:
             server.kill()
-    assert "no engine is warm" in ace("serve-engine", "--status").stdout
+    assert "no engine is warm" in invoke("serve-engine", "--status").stdout

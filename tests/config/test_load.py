@@ -341,7 +341,7 @@ def test_no_other_policy_of_the_guard_is_taken(written: str) -> None:
             + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join([f'*{chr(97 + i)}'] * 9)}]\n" for i in range(8)),
             "more than 100000 values",
         ),
-        ("a: &a [*a]\n", ":1: not YAML: an alias of what it stands in"),
+        ("a: &a [*a]\n", ":1: not YAML: an alias of a value that contains it"),
         ("name: x\n? [a, b]\n: c\n", ":2: not YAML: a key is a text, found a sequence"),
         ("name: x\n{{ y }}: z\n", ":2: not YAML: a key is a text, found a mapping"),
     ],

@@ -23,7 +23,7 @@ from crash_endpoint import run_endpoint
 from crash_lab import answered, finish, has_run, kept, left, start
 from forked import ForkedProcess
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="signals"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ace_command import invoke
 from micro_runs import all_roles, micro_backend, micro_model, settings
 from postgresql_server import empty_schema
 from sqlalchemy import func, select
-from typer.testing import CliRunner
 
-from ace.cli.main import app
 from ace.engine import RunSummary, run
 from ace.errors import InterruptedRunError, RunLockedError
 from ace.inference import ScriptedBackend
@@ -23,6 +22,8 @@ from ace.store import Exchange, Feedback, JournalEntry, RunStore
 from ace.store.schema import metadata
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
 from ace.types import ROLES, Completion, Request, Usage
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_commands_read_a_store_on_postgresql(store: str, tmp_path: Path) -> None
         ["playbook", "show", one, "--store", store],
     )
     for command in commands:
-        result = CliRunner().invoke(app, command)
+        result = invoke(*command)
         assert result.exit_code == 0, (command, result.output)
     assert "one" in (tmp_path / "report.html").read_text()
 

@@ -278,6 +278,7 @@ def credit_settings(folder: Path, seed: int) -> RunSettings:
 
 
 class TestCredit:
+    @pytest.mark.slow
     def test_planted_harmful_bullets_come_last(self, tmp_path: Path) -> None:
         """In all of six worlds; `python -m benchmarks credit` tells how often in forty."""
         for seed in range(6):

@@ -16,7 +16,7 @@ from ace.errors import ConfigError, DataError
 from ace.experiments.parquet_evaluation import EngineActors, ParquetEvaluation, evaluate_parquet
 from ace.playbook import Playbook
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 WORDS = [f"word{number}" for number in range(20)]
 

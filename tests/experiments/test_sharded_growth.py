@@ -34,6 +34,7 @@ def contents(playbook: Playbook) -> set[str]:
     return {bullet.content for bullet in playbook.bullets}
 
 
+@pytest.mark.slow
 def test_shards_learn_what_one_stream_learns(tmp_path: Path) -> None:
     one, two, four = grow(small(tmp_path), 1, 2, 4)
     assert contents(two.playbook) == contents(one.playbook) == contents(four.playbook)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 from targets import EXPECTED, TARGETS, seeds
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 1500
 LONGEST = 2_000
 

@@ -1,4 +1,4 @@
-"""A Qwen2 of a hundred thousand random weights with a byte-level tokenizer and ChatML: what the engine tests load."""
+"""A Qwen2 of a hundred thousand random weights with a byte-level tokenizer and ChatML, and LoRA adapters for it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+HIDDEN, INTERMEDIATE, LAYERS = 64, 128, 2
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -38,9 +39,9 @@ def build_model(folder: Path, *, seed: int = 0, context: int = 1024) -> Path:
     torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=320,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
+        hidden_size=HIDDEN,
+        intermediate_size=INTERMEDIATE,
+        num_hidden_layers=LAYERS,
         num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=context,
@@ -51,6 +52,36 @@ def build_model(folder: Path, *, seed: int = 0, context: int = 1024) -> Path:
     )
     Qwen2ForCausalLM(config).save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["model_type"] == "qwen2"
+    return folder
+
+
+def build_adapter(folder: Path, *, seed: int = 0, rank: int = 4) -> Path:
+    """Write an adapter as PEFT saves it into `folder`, large enough to change every answer."""
+    import torch
+    from safetensors.torch import save_file
+
+    shapes = {
+        "self_attn.q_proj": (HIDDEN, HIDDEN),
+        "self_attn.o_proj": (HIDDEN, HIDDEN),
+        "mlp.down_proj": (INTERMEDIATE, HIDDEN),
+    }
+    random = torch.Generator().manual_seed(seed)
+    weights = {}
+    for layer in range(LAYERS):
+        for module, (width, height) in shapes.items():
+            name = f"base_model.model.model.layers.{layer}.{module}"
+            weights[f"{name}.lora_A.weight"] = torch.randn(rank, width, generator=random) * 0.3
+            weights[f"{name}.lora_B.weight"] = torch.randn(height, rank, generator=random) * 0.3
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / "adapter_model.safetensors")
+    config = {
+        "peft_type": "LORA",
+        "r": rank,
+        "lora_alpha": 2 * rank,
+        "target_modules": sorted(module.rpartition(".")[2] for module in shapes),
+        "bias": "none",
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config))
     return folder
 
 

@@ -37,6 +37,8 @@ from ace.store.run_ids import new_run_id, resolve
 from ace.tasks.data.sample_loader import load_samples
 from ace.types import ROLES, Message, RoleName
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = (Section("str", "Strategies"), Section("mod", "Modifiers"))
 HONEST = "an honest text"
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ace_command import invoke
 from harmless import assert_harmless
 from hostile_corpus import CORPUS, KINDS, Hostile, with_each_input
-from typer.testing import CliRunner, Result
 
-from ace.cli.main import app
 from ace.cli.terminal import report
 from ace.config import load_settings
 from ace.errors import ConfigError
@@ -21,6 +20,8 @@ from ace.inference import ScriptedBackend
 from ace.playbook.bullet import clean_text
 from ace.store import RunStore
 from ace.types import Request
+
+pytestmark = pytest.mark.slow
 
 MOST = 5_000
 """Characters of an input here: what is long is looked at surface by surface."""
@@ -50,11 +51,6 @@ class Villain:
         return json.dumps({"reasoning": text, "operations": operations})
 
 
-def invoke(*arguments: str, backend: ScriptedBackend | None = None) -> Result:
-    backends = {"main": backend} if backend else None
-    return CliRunner().invoke(app, list(arguments), obj=backends)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -76,7 +72,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nothing_gets_through(folder: Path) -> None:
     backend = ScriptedBackend(Villain())
-    started = invoke("run", "config.yaml", backend=backend)
+    started = invoke("run", "config.yaml", backends={"main": backend})
     assert started.exit_code == 0, started.output
     assert_harmless(started.output)
 

@@ -49,6 +49,7 @@ def start(provider: str, *, missing: tuple[str, ...] = (), folder: Path = Path("
         ("openai", "openai", "pip install 'ace-vllm[openai]'"),
     ],
 )
+@pytest.mark.slow
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     provider: str, package: str, command: str
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 
 
 @pytest.mark.parametrize(("provider", "package"), [("openai", "openai"), ("huggingface", "torch"), ("vllm", "vllm")])
+@pytest.mark.slow
 def test_a_broken_package_is_told_apart_from_a_missing_one(tmp_path: Path, provider: str, package: str) -> None:
     (tmp_path / package).mkdir()
     (tmp_path / package / "__init__.py").write_text("raise ImportError('libbroken.so.1: cannot open shared object')")
@@ -79,6 +81,7 @@ def test_auto_says_which_and_why() -> None:
     assert choice == expected
 
 
+@pytest.mark.slow
 def test_auto_takes_what_is_installed(tmp_path: Path) -> None:
     """Without vllm it is transformers; without both, the error has the command."""
     code = """

@@ -37,6 +37,7 @@ def test_an_example_with_another_package(name: str, tmp_path: Path) -> None:
     assert output in run_example(name, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_openai_example_streams_through_the_client(tmp_path: Path) -> None:
     pytest.importorskip("openai")
     bodies: list[Body] = []

@@ -75,6 +75,7 @@ def check_stored_report(run: str, folder: Path) -> None:
     assert "It used the notes" in feedback.text
 
 
+@pytest.mark.slow
 def test_an_agent_over_stdio(finished: str, tmp_path: Path) -> None:
     async def work(client: Any) -> None:
         await check_tools(client, finished)
@@ -83,6 +84,7 @@ def test_an_agent_over_stdio(finished: str, tmp_path: Path) -> None:
     check_stored_report(finished, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_agent_over_http(finished: str, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -101,6 +103,7 @@ def test_an_agent_over_http(finished: str, tmp_path: Path) -> None:
     check_stored_report(finished, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_curator_learns_from_reports(finished: str, tmp_path: Path) -> None:
     def respond(handler: Handler, body: Body) -> None:
         fields = body["response_format"]["json_schema"]["schema"]["properties"]
@@ -127,6 +130,7 @@ def test_the_curator_learns_from_reports(finished: str, tmp_path: Path) -> None:
         talk(StdioServerParameters(command=sys.executable, args=arguments, env=environment), work)
 
 
+@pytest.mark.slow
 def test_a_learner_that_fails_says_why(finished: str, tmp_path: Path) -> None:
     config = tmp_path / "learn.yaml"
     config.write_text(

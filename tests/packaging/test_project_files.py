@@ -38,14 +38,18 @@ def test_workflows_call_targets_and_examples_that_exist(workflow: Path) -> None:
         assert all((ROOT / "examples" / f"{name}.py").is_file() for name in names.split())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_to_files_and_headings(page: Path) -> None:
-    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        path, _, anchor = link.partition("#")
-        target = (page.parent / path) if path else page
-        assert target.exists(), f"{page.name}: {link}"
-        if anchor:
-            assert anchor in _anchors(target), f"{page.name}: {link}"
+def test_links_lead_to_files_and_headings() -> None:
+    links = [
+        (page, link) for page in PAGES for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text("utf-8"))
+    ]
+    assert len(links) > 100
+    assert [f"{page.name}: {target}" for page, target in links if not _leads_somewhere(page, target)] == []
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path) if path else page
+    return target.exists() and (not anchor or anchor in _anchors(target))
 
 
 def _anchors(page: Path) -> set[str]:

@@ -102,6 +102,7 @@ def test_content_is_cleaned_before_anything_sees_it() -> None:
     assert applied.playbook.prefix[0].content == applied.playbook.bullets[0].content
 
 
+@pytest.mark.slow
 def test_ten_thousand_bullets_are_added_and_updated() -> None:
     delta = Delta(tuple(Add("str", f"rule number {number}") for number in range(10_000)))
     full = apply(Playbook.empty(), delta).playbook

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from ace_command import invoke
 from hostile_corpus import CORPUS
 from micro_runs import all_roles, settings
 
@@ -126,17 +127,11 @@ def test_the_png_is_a_picture(reported: tuple[ReportedRun, ...]) -> None:
 
 
 def test_the_command_writes_every_format(tmp_path: Path, store: RunStore) -> None:
-    from typer.testing import CliRunner
-
-    from ace.cli.main import app
-
     ids = [each.id for each in store.list_runs()]
     for kind, beginning in (("html", b"<!DOCTYPE html>"), ("md", b"# ACE report"), ("csv", b"run,evaluation")):
         path = tmp_path / f"out.{kind}"
-        result = CliRunner().invoke(
-            app, ["report", *ids, "--store", store.name, "--format", kind, "--output", str(path)]
-        )
+        result = invoke("report", *ids, "--store", store.name, "--format", kind, "--output", path)
         assert result.exit_code == 0, result.output
         assert path.read_bytes().startswith(beginning)
-    missing = CliRunner().invoke(app, ["report", "nobody", "--store", store.name, "-o", str(tmp_path / "x.html")])
+    missing = invoke("report", "nobody", "--store", store.name, "-o", tmp_path / "x.html")
     assert missing.exit_code == 2 and not (tmp_path / "x.html").exists()

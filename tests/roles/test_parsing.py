@@ -47,6 +47,7 @@ def test_any_text_is_a_model_or_a_parse_error(text: str, model: type[BaseModel],
         answer.model_dump_json().encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,13 +15,14 @@ from ace.errors import ParseError, PromptPackError, PromptTooLongError, Transien
 from ace.playbook.bullet import Bullet, Counters, Provenance
 from ace.playbook.delta import Add, Delta, Merge, Remove, Tag, Update
 from ace.playbook.playbook import Playbook, Section
-from ace.prompts import load_pack
+from ace.prompts import PromptPack, load_pack
 from ace.roles import (
     BulletTag,
     Curation,
     GeneratorAnswer,
     JointReflection,
     Reflection,
+    RoleModel,
     bullet_stats,
     check_phrase,
     curate,
@@ -67,6 +68,12 @@ class Engine:
         return self.requests[-1].messages[-1].content
 
 
+def model(
+    complete: Callable[[Request], Awaitable[Completion]], pack: PromptPack = STANDARD, *, guided: bool = True
+) -> RoleModel:
+    return RoleModel(complete, pack, SAMPLING, guided)
+
+
 def run(awaitable: Awaitable[Result]) -> Result:
     async def wait() -> Result:
         return await awaitable
@@ -76,7 +83,7 @@ def run(awaitable: Awaitable[Result]) -> Result:
 
 def test_the_generator_answers() -> None:
     engine = Engine('{"reasoning": "r", "bullet_ids": ["str-00001"], "final_answer": "42"}')
-    result = run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=True, round=2))
+    result = run(generate(model(engine.complete), RULES, SAMPLE, round=2))
     assert result.value == GeneratorAnswer(reasoning="r", bullet_ids=["str-00001"], final_answer="42")
     assert result.error is None
     call = result.call
@@ -90,7 +97,7 @@ def test_the_generator_answers() -> None:
 def test_a_schema_goes_only_to_a_guided_engine() -> None:
     engine = Engine('{"final_answer": "42"}')
     for guided in (True, False):
-        run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=guided))
+        run(generate(model(engine.complete, guided=guided), RULES, SAMPLE))
     first, second = engine.requests
     assert first.schema is not None and first.schema["required"] == ["bullet_ids", "reasoning", "final_answer"]
     assert second.schema is None and first.messages == second.messages
@@ -101,12 +108,9 @@ def test_the_tasks_prompt_and_a_reflection_are_shown() -> None:
     reflection = reflection_text(STANDARD, REFLECTION)
     run(
         generate(
-            engine.complete,
-            STANDARD,
+            model(engine.complete, guided=False),
             RULES,
             SAMPLE,
-            sampling=SAMPLING,
-            guided=False,
             prompt=("In one word?", ""),
             reflection=reflection,
         )
@@ -117,7 +121,7 @@ def test_the_tasks_prompt_and_a_reflection_are_shown() -> None:
 
 def test_a_bad_answer_is_a_recorded_result() -> None:
     engine = Engine("I would say \ud800 forty-two")
-    result = run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=False))
+    result = run(generate(model(engine.complete, guided=False), RULES, SAMPLE))
     assert result.value is None and isinstance(result.error, ParseError)
     assert result.error.facts["role"] == "generator" and result.error.facts["text"] == engine.text
     assert not result.call.parsed and result.call.error == str(result.error)
@@ -126,14 +130,14 @@ def test_a_bad_answer_is_a_recorded_result() -> None:
 
 def test_an_answer_that_was_cut_off_says_so() -> None:
     engine = Engine('{"reasoning": "r", "bullet_ids": [], "final_answer": "4', "length")
-    result = run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=True))
+    result = run(generate(model(engine.complete), RULES, SAMPLE))
     assert result.value is None and "cut off at max_tokens" in str(result.call.error)
     assert result.call.finish_reason == "length"
 
 
 def test_what_was_left_out_is_recorded_beside_the_answer() -> None:
     engine = Engine('{"reasoning": "r", "bullet_ids": ["the first"], "final_answer": "42"}')
-    call = run(generate(engine.complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=False)).call
+    call = run(generate(model(engine.complete, guided=False), RULES, SAMPLE)).call
     assert call.parsed and call.error is not None and "the first" in call.error
 
 
@@ -142,14 +146,12 @@ def test_an_inference_error_passes_through() -> None:
         raise TransientError("busy")
 
     with pytest.raises(TransientError):
-        run(generate(broken, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=False))
+        run(generate(model(broken, guided=False), RULES, SAMPLE))
 
 
 def test_the_reflector_sees_the_answer_and_the_feedback() -> None:
     engine = Engine('{"key_insight": "k", "bullet_tags": [{"id": "str-00001", "tag": "harmful"}]}')
-    result = run(
-        reflect(engine.complete, STANDARD, RULES, SAMPLE, ANSWER, "off by one", sampling=SAMPLING, guided=True)
-    )
+    result = run(reflect(model(engine.complete), RULES, SAMPLE, ANSWER, "off by one"))
     assert result.value is not None and result.value.bullet_tags == [BulletTag(id="str-00001", tag="harmful")]
     assert result.call.role == "reflector"
     shown = ("How many?", "six rows", "6 x 7", "41", "off by one", "42", "str-00001")
@@ -160,7 +162,7 @@ def test_the_reflector_sees_the_answer_and_the_feedback() -> None:
 def test_the_reflector_works_without_a_label() -> None:
     engine = Engine('{"key_insight": "k"}')
     sample, said = Sample("s", "How many?"), "error: no such table"
-    result = run(reflect(engine.complete, STANDARD, RULES, sample, ANSWER, said, sampling=SAMPLING, guided=False))
+    result = run(reflect(model(engine.complete, guided=False), RULES, sample, ANSWER, said))
     assert result.value is not None and "right_answer" not in engine.asked and "no such table" in engine.asked
 
 
@@ -168,14 +170,11 @@ def test_the_curator_sees_insights_sections_and_stats_in_its_user_message() -> N
     engine = Engine('{"operations": []}')
     result = run(
         curate(
-            engine.complete,
-            STANDARD,
+            model(engine.complete),
             RULES,
             insight_lines(STANDARD, [REFLECTION, REFLECTION]),
             sections=SECTIONS,
             stats="- str-00001: helpful 3",
-            sampling=SAMPLING,
-            guided=True,
         )
     )
     assert result.value == Curation(operations=[])
@@ -252,7 +251,7 @@ class Stumbling(Engine):
 
 def test_an_answer_that_was_cut_off_is_asked_for_once_more_without_reasoning() -> None:
     engine = Stumbling('{"final_answer": "42"}')
-    result = run(generate(engine.complete, STANDARD, "(none yet)", SAMPLE, sampling=SAMPLING, guided=True))
+    result = run(generate(model(engine.complete), "(none yet)", SAMPLE))
     assert result.value is not None and result.value.final_answer == "42"
     assert [call.parsed for call in result.calls] == [False, True]
     assert "cut off at max_tokens" in str(result.earlier[0].error)
@@ -265,7 +264,7 @@ def test_an_answer_that_was_cut_off_is_asked_for_once_more_without_reasoning() -
 def test_it_is_asked_no_third_time_and_packs_without_a_text_for_it_not_twice() -> None:
     for pack, times in ((STANDARD, 2), (MICRO, 1)):
         engine = Engine("no JSON at all")
-        result = run(generate(engine.complete, pack, RULES, SAMPLE, sampling=SAMPLING, guided=False))
+        result = run(generate(model(engine.complete, pack, guided=False), RULES, SAMPLE))
         assert result.value is None and len(engine.requests) == len(result.calls) == times
 
 
@@ -276,13 +275,13 @@ def test_where_it_does_not_fit_any_more_the_first_error_stands() -> None:
                 raise PromptTooLongError("full", prompt_tokens=9, max_model_len=8)
             return await super().complete(request)
 
-    result = run(generate(Full("no").complete, STANDARD, RULES, SAMPLE, sampling=SAMPLING, guided=True))
+    result = run(generate(model(Full("no").complete), RULES, SAMPLE))
     assert result.value is None and len(result.calls) == 1
 
 
 def test_an_insight_that_repeats_the_question_is_left_out_and_recorded() -> None:
     engine = Engine('{"reasoning": "r", "key_insight": "There are six rows of seven."}')
-    result = run(reflect(engine.complete, STANDARD, RULES, SAMPLE, ANSWER, "no", sampling=SAMPLING, guided=True))
+    result = run(reflect(model(engine.complete), RULES, SAMPLE, ANSWER, "no"))
     assert result.value is not None and result.value.key_insight == ""
     assert result.call.parsed and "insight left out: it repeats the question" in str(result.call.error)
 
@@ -290,14 +289,14 @@ def test_an_insight_that_repeats_the_question_is_left_out_and_recorded() -> None
 def test_the_layout_of_answers_is_the_packs() -> None:
     engine = Engine('{"final_answer": "42"}')
     for pack in (STANDARD, MICRO):
-        run(generate(engine.complete, pack, RULES, SAMPLE, sampling=SAMPLING, guided=True))
+        run(generate(model(engine.complete, pack), RULES, SAMPLE))
     assert [request.layout for request in engine.requests] == [STANDARD.layout, "compact"]
 
 
 def test_without_reasoning_the_generator_is_not_asked_for_it() -> None:
     engine = Engine('{"final_answer": "42", "bullet_ids": ["str-00001"]}')
     pack = STANDARD.without_reasoning()
-    run(generate(engine.complete, pack, RULES, SAMPLE, sampling=SAMPLING, guided=True))
+    run(generate(model(engine.complete, pack), RULES, SAMPLE))
     (request,) = engine.requests
     assert request.schema is not None and request.schema["required"] == ["final_answer", "bullet_ids"]
     assert request.schema["properties"]["bullet_ids"]["maxItems"] == 1
@@ -313,7 +312,7 @@ def test_samples_of_one_target_are_asked_about_without_bullets_and_target() -> N
     engine = Engine(json.dumps({"reasoning": ["a box", "a lid"], "key_insight": "things of cardboard"}))
     samples = [Sample(name, f"Question {name}?", target="B-2") for name in ("one", "two")]
     prompts = [(sample.question, "") for sample in samples]
-    result = run(reflect_together(engine.complete, STANDARD, samples, sampling=SAMPLING, guided=True, prompts=prompts))
+    result = run(reflect_together(model(engine.complete), samples, prompts=prompts))
     assert result.value is not None and result.value.phrases == ("things of cardboard", "a box", "a lid")
     assert all(text in engine.asked for text in ("- Question one?", "- Question two?"))
     assert "B-2" not in engine.asked and engine.requests[0].messages[0].content.endswith("(none yet)")
@@ -361,7 +360,7 @@ def test_a_phrase_is_checked_on_a_sample_without_its_target(text: str, fits: boo
     engine = Engine(text)
     sample = Sample("one", "My box is crushed.", target="B-2")
     prompt = (sample.question, "")
-    checked = run(check_phrase(engine.complete, STANDARD, "damage", sample, sampling=SAMPLING, prompt=prompt))
+    checked = run(check_phrase(model(engine.complete), "damage", sample, prompt=prompt))
     assert (checked.value and checked.value.fits) == fits
     assert checked.call.parsed is (fits is not None)
     assert checked.call.error == (None if checked.error is None else str(checked.error))

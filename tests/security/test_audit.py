@@ -55,6 +55,7 @@ def skipped(name: str) -> dict[str, Any]:
         ("no JSON", 0, ["NOT audited: pip-audit did not answer (see above)"]),
     ],
 )
+@pytest.mark.slow
 def test_the_audit_tells_what_was_looked_up(tmp_path: Path, report: Any, code: int, lines: list[str]) -> None:
     result = audited(tmp_path, report)
     assert (result.stdout.splitlines(), result.returncode) == (lines, code)

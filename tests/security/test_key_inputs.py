@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ace_command import invoke
 from endpoint import Body, Handler, serving
 from recorded_endpoint import inputs
-from typer.testing import CliRunner, Result
 
 from ace._util.masking import mask
-from ace.cli.main import app
 from ace.config import ModelSettings, settings_from
 from ace.errors import AceError, ConfigError, TransientError
 from ace.inference.providers.api_keys import api_key
@@ -124,6 +123,7 @@ def everything(status: int) -> Any:
 
 
 @pytest.mark.parametrize("status", [0, 200, 400, 401, 402, 403, 404, 413, 429, 500])
+@pytest.mark.slow
 def test_a_key_that_everything_quotes_is_found_nowhere(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -160,7 +160,3 @@ def config(url: str) -> str:
     }
     Path("config.json").write_text(json.dumps(values))
     return "config.json"
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))

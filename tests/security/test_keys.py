@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ace_command import invoke
 from endpoint import Body, Handler, serving
-from typer.testing import CliRunner, Result
 
-from ace.cli.main import app
 from ace.config import ModelSettings, load_settings, settings_from
 from ace.errors import ConfigError
 from ace.inference.providers.api_keys import api_key
@@ -21,10 +20,6 @@ pytest.importorskip("openai")
 
 CANARY = "sk-" + "canary" * 6
 MODEL: dict[str, Any] = {"provider": "openai", "model": "m"}
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
 
 
 @pytest.fixture

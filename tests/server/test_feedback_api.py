@@ -138,6 +138,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_confirmed_feedback_survives_kill_9_under_load(url: str, run: str) -> None:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -170,6 +171,7 @@ def test_confirmed_feedback_survives_kill_9_under_load(url: str, run: str) -> No
     assert set(confirmed) <= stored
 
 
+@pytest.mark.slow
 def test_sigterm_lets_answers_under_way_finish(url: str, run: str) -> None:
     port = free_port()
     arrived, go_on = threading.Event(), threading.Event()
@@ -253,6 +255,7 @@ def test_a_run_that_is_not_done_is_no_run_to_learn_for(tmp_path: Path) -> None:
         asyncio.run(learn_from_feedback(chosen, run, once=True, backends={"main": ScriptedBackend(reflecting)}))
 
 
+@pytest.mark.slow
 def test_a_server_that_learns_serves_what_it_learned(tmp_path: Path) -> None:
     chosen, run = learned_run(tmp_path)
     url = f"sqlite:///{tmp_path}/ace.db"

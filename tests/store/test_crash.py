@@ -17,6 +17,8 @@ from writer import write_until_killed
 from ace.errors import RunLockedError
 from ace.store import RunStore
 
+pytestmark = pytest.mark.slow
+
 SAMPLES, CALLS = 64, 200
 
 
@@ -53,8 +55,9 @@ def check(path: Path) -> int:
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_killed_writers_leave_whole_batches(path: Path) -> None:
     moments = random.Random(0)
-    safe = 0
-    for _ in range(5):
+    safe = rounds = 0
+    while rounds < 5 or safe == 0:  # on a busy machine the first writers die before they have committed anything
+        rounds += 1
         writer = spawn(path)
         time.sleep(moments.uniform(0.0, 0.15))
         acknowledged = kill(writer)
@@ -62,7 +65,6 @@ def test_killed_writers_leave_whole_batches(path: Path) -> None:
         found = check(path)
         assert safe + len(acknowledged) <= found <= safe + len(acknowledged) + 1
         safe = found
-    assert safe > 0
 
 
 def test_a_live_writer_keeps_its_run_and_a_dead_one_loses_it(path: Path) -> None:

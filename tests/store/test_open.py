@@ -155,6 +155,7 @@ def test_closing_twice(path: Path) -> None:
         assert again.resolve("latest") == run_id
 
 
+@pytest.mark.slow
 def test_many_processes_open_a_new_store_at_once(path: Path) -> None:
     openers = [ForkedProcess(open_and_close, str(path)) for _ in range(4)]
     assert [opener.end(timeout=60) for opener in openers] == [(0, "")] * 4

@@ -7,7 +7,7 @@ import random
 
 from ace.playbook.playbook import Section
 from ace.prompts import load_pack
-from ace.roles import GeneratorAnswer, Reflection, curate, generate, insight_lines, reflect
+from ace.roles import GeneratorAnswer, Reflection, RoleModel, curate, generate, insight_lines, reflect
 from ace.tasks.micro.lexicon import AMOUNTS, FRAMES, MODIFIER_SECTION, TERM_SECTION
 from ace.tasks.micro.micro_world import Rule, feedback, question_text
 from ace.types import Completion, Request, Sample, Sampling, Usage
@@ -30,6 +30,10 @@ class Trained:
         return Completion(self.turn.assistant, "stop", Usage(), "trained")
 
 
+def trained(system: str, turn: Turn) -> RoleModel:
+    return RoleModel(Trained(system, turn).complete, PACK, SAMPLING, guided=True)
+
+
 def worlds() -> list[tuple[Source, random.Random]]:
     return [(Source(seed, most_bullets=12), random.Random(seed)) for seed in range(8)]
 
@@ -46,15 +50,12 @@ def test_generator() -> None:
         (term, modifier), question = pair(rules, rng)
         playbook = sheet.system.removeprefix(PACK.preamble + "\n")
         for insight in ("", term.content, f"{term.content} ; {modifier.content}"):
-            model = Trained(sheet.system, generator_turn(sheet, question, (term.word, modifier.word), insight))
+            model = trained(sheet.system, generator_turn(sheet, question, (term.word, modifier.word), insight))
             result = asyncio.run(
                 generate(
-                    model.complete,
-                    PACK,
+                    model,
                     playbook,
                     Sample("s", question),
-                    sampling=SAMPLING,
-                    guided=True,
                     reflection=insight,
                 )
             )
@@ -68,17 +69,14 @@ def test_reflector() -> None:
         target = "-".join(rule.code for rule in rules_of_question)
         for answer in (target, "?"):
             verdict = feedback(answer, target)
-            model = Trained(sheet.system, reflector_turn(sheet, question, rules_of_question, answer))
+            model = trained(sheet.system, reflector_turn(sheet, question, rules_of_question, answer))
             result = asyncio.run(
                 reflect(
-                    model.complete,
-                    PACK,
+                    model,
                     sheet.system.removeprefix(PACK.preamble + "\n"),
                     Sample("s", question, target),
                     GeneratorAnswer(final_answer=answer),
                     verdict,
-                    sampling=SAMPLING,
-                    guided=True,
                 )
             )
             assert result.value is not None and result.call.error is None
@@ -89,16 +87,13 @@ def test_curator() -> None:
         sheet, rules = source.sheet()
         chosen = rng.sample(rules, min(3, len(rules)))
         insights = [" ; ".join(rule.content for rule in chosen[:2]), *(rule.content for rule in chosen[1:])]
-        model = Trained(sheet.system, curator_turn(sheet, chosen))
+        model = trained(sheet.system, curator_turn(sheet, chosen))
         result = asyncio.run(
             curate(
-                model.complete,
-                PACK,
+                model,
                 sheet.system.removeprefix(PACK.preamble + "\n"),
                 insight_lines(PACK, [Reflection(key_insight=insight) for insight in insights]),
                 sections=SECTIONS,
-                sampling=SAMPLING,
-                guided=True,
             )
         )
         assert result.value is not None and result.call.error is None

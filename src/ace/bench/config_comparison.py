@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ace.bench.adaptation_runs.config_modes import MAIN, ConfigSource, config_modes
 from ace.bench.adaptation_runs.measured_run import Work
 from ace.bench.adaptation_runs.run_comparison import RunReport, compare_modes
-from ace.bench.adaptation_runs.run_modes import choice, chosen
+from ace.bench.adaptation_runs.run_modes import mode_options, select_modes
 from ace.bench.hardware.engine_threads import threads_of
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.latency import ROWS, LatencyReport, LatencyRow, latency_row
@@ -26,7 +26,7 @@ LATENCY_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class ConfigReport(Report):
-    """Both tables; `runs` is None until the first of its modes is measured. `modes` are all that there could be."""
+    """Both tables; `runs` is None until the first of its modes is measured. `modes` are the available ones."""
 
     source: ConfigSource
     repetitions: int
@@ -39,7 +39,7 @@ class ConfigReport(Report):
 
     def to_markdown(self) -> str:
         rows = [] if self.runs is None else [row.mode for row in self.runs.rows]
-        named = choice([_Named(mode) for mode in self.modes], rows)
+        named = mode_options(rows, available=len(self.modes))
         prompts = f" --prompts {0 if self.latency is None else self.latency.prompts}"
         return report(
             f"ace bench run {self.source.options} --repetitions {self.repetitions}{prompts}{named}",
@@ -51,11 +51,6 @@ class ConfigReport(Report):
 
     def charts(self) -> tuple[Chart, ...]:
         return tuple(chart for part in (self.runs, self.latency) if part is not None for chart in part.charts())
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    name: str
 
 
 def measure_config(
@@ -70,7 +65,7 @@ def measure_config(
     """Measure `prompts` single requests (none with 0), then each mode. ConfigError; what starting a provider raises."""
     settings, inputs = source.load(), source.load_inputs()
     every = config_modes(settings)
-    selected = chosen(every, modes)
+    selected = select_modes(every, modes)
     batch = settings.adaptation.batch_size
     if not isinstance(batch, int):
         raise ConfigError.at("adaptation.batch_size", batch, "a number: every mode works in the same batches")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 DEFAULT_STORE = "sqlite:///runs/ace.db"
+"""`ace.config.DEFAULT_STORE`, without the import that `ace --help` would wait for."""
 
 RunName = Annotated[
     str,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ace.store.records import Run
 
 
-def work(
+def execute_run(
     ctx: typer.Context,
     settings: RunSettings,
     json_path: Path | None,
@@ -30,8 +30,8 @@ def work(
 ) -> RunSummary:
     """Run `settings` with progress on stderr, or whatever `view` shows, write the summary to `json_path` and print it.
 
-    Where a provider ends the run, its error is what `json_path` holds.
-    Live backends in `ctx.obj` are used instead of the settings' models: programs and tests that embed `ace` pass them.
+    Where a provider ends the run, its error is what `json_path` holds. Live backends in `ctx.obj` are used instead of
+    the settings' models: programs and tests that embed `ace` pass them.
     """
     import asyncio
 
@@ -51,8 +51,8 @@ def work(
 
     try:
         with view or progress_view(message_console(), progress) as listener:
-            work = run(settings, listener=listener, resume=resume, retry_failed=retry_failed, backends=backends)
-            summary = asyncio.run(work)
+            running = run(settings, listener=listener, resume=resume, retry_failed=retry_failed, backends=backends)
+            summary = asyncio.run(running)
     except InferenceError as error:
         write({"status": "failed", "reason": f"{type(error).__name__}: {error.message}", "hint": error.hint})
         raise

@@ -6,7 +6,7 @@ from ace.config.model_settings import ModelSettings, PriceSettings, Provider, Sp
 from ace.config.playbook_settings import DedupSettings, PlaybookSettings
 from ace.config.ray_settings import RaySettings
 from ace.config.role_settings import EscalationSettings, RoleSettings, RolesSettings
-from ace.config.run_settings import BudgetSettings, CachePolicy, EvaluationSettings, RunSettings
+from ace.config.run_settings import DEFAULT_STORE, BudgetSettings, CachePolicy, EvaluationSettings, RunSettings
 from ace.config.task_settings import (
     AppWorldSettings,
     FieldSettings,
@@ -21,6 +21,7 @@ from ace.config.tracking_settings import MlflowSettings, OtelSettings, TrackingS
 from ace.config.yaml_parser import YamlProblem, parse_yaml
 
 __all__ = [
+    "DEFAULT_STORE",
     "AdaptationSettings",
     "AppWorldSettings",
     "BudgetSettings",

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from ace.config.strict_model import Settings, refused
 
 Labels = Literal["given", "none", "forbidden"]
-
-
 Method = Literal["ace", "rewrite", "icl", "empty"]
 
 
@@ -22,8 +17,8 @@ class EarlyStopSettings(Settings):
 
     `cosine`, `phrases` and `structure` are the least similarity of two insights in a row, `patience` how often in a
     row. With `duplicates` an insight that dedup would drop ends it. With `min_helpful` a right answer is not reflected
-    on if each bullet that it cites was tagged helpful at least so often, and never harmful. `tokens` limits the cost of
-    one sample's reflections and retries, prompt and completion together; it is exceeded by one call at most.
+    on if each bullet that it cites was tagged helpful at least that often, and never harmful. `tokens` limits the cost
+    of one sample's reflections and retries, prompt and completion together; it is exceeded by one call at most.
     """
 
     enabled: bool = False
@@ -60,8 +55,9 @@ class AgreementSettings(Settings):
 class SignalSettings(Settings):
     """Signals in the place of labels. An answer whose form the task finds wrong is tried again.
 
-    With `consistency` it is held for right from the share `accept` of equal answers on, for wrong up to `reject`. With
-    `agreement` it is held for right or wrong by what the other model answers; where both are set, both must say so.
+    With `consistency` an answer counts as right if at least the share `accept` of the drawn ones equal it, and as wrong
+    up to `reject`. With `agreement` it counts as right if the other model answers the same, else as wrong. Where both
+    are set, both must agree.
     """
 
     form: bool = True

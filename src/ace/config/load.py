@@ -80,7 +80,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values with those of `above` in place of what stands under the same keys, at any depth."""
+    """Merge plain values: at any depth, those of `above` replace those of `below` with the same keys."""
     values = dict(below)
     for key, value in above.items():
         entry = values.get(key)

@@ -8,22 +8,14 @@ from collections.abc import Iterator
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from ace._util.masking import SHORTEST, mask, names_a_secret
 from ace.config.ray_settings import RaySettings
 from ace.config.strict_model import HIDDEN, Settings, refused
 
 Provider = Literal["auto", "vllm", "huggingface", "openai", "ray", "scripted"]
-
-
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
-
-
 SpeculativeMethod = Literal["none", "ngram", "history", "draft", "suffix", "auto"]
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from ace.config.strict_model import Settings, refused
 from ace.types import ROLES, RoleName

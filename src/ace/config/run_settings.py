@@ -10,13 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, field_validator, model_validator
 
 from ace._util.hashing import digest
 from ace.config.adaptation_settings import AdaptationSettings
@@ -27,6 +21,8 @@ from ace.config.strict_model import Settings, refused
 from ace.config.task_settings import TaskSettings
 from ace.config.tracking_settings import TrackingSettings
 from ace.types import ROLES
+
+DEFAULT_STORE = "sqlite:///runs/ace.db"
 
 CachePolicy = Literal["none", "greedy", "all"]
 """Answers in the completion cache: none, those at temperature 0, or all, each under its seed."""
@@ -78,13 +74,13 @@ class RunSettings(Settings):
     playbook: PlaybookSettings = PlaybookSettings()
     budget: BudgetSettings = BudgetSettings()
     cache: CachePolicy = "greedy"
-    store: str = "sqlite:///runs/ace.db"
+    store: str = DEFAULT_STORE
     tracking: TrackingSettings = TrackingSettings()
 
     @field_validator("models", mode="before")
     @classmethod
     def _adapters_are_their_base(cls, value: Any) -> Any:
-        """An adapter's entry gets what stands in its base's, so that it is whole by itself."""
+        """Complete an adapter's entry by the keys of its base."""
         if not isinstance(value, Mapping):
             return value
         whole = dict(value)

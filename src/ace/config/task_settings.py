@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from ace.config.strict_model import Settings, refused
 
@@ -143,10 +140,10 @@ class TaskSettings(Settings):
     """Where the samples come from and how answers are graded.
 
     `micro` takes `micro` alone, and `routing` takes `routing`. `jsonl`, `csv` and `parquet` take one `path`, cut by
-    `split`, or a file for each split.
-    `hf` takes a data set's name or local folder as `path`, and `subset`. The built-in tasks take either, told apart by
-    the file's ending; `path: sample` is the small sample that comes with each. `python` takes `path: file.py:factory`.
-    `verifiers` takes an environment's name as `path`, `inspect` a task's name or `file.py@task`; both take `arguments`.
+    `split`, or a file for each split. `hf` takes a data set's name or local folder as `path`, and `subset`. The
+    built-in tasks take either, told apart by the file's ending; `path: sample` is the small sample that comes with
+    each. `python` takes `path: file.py:factory`. `verifiers` takes an environment's name as `path`, `inspect` a task's
+    name or `file.py@task`; both take `arguments`.
 
     `tolerance` is for the numeric grader, relative to the target; `threshold` is the grade from which an answer is
     right. `limit` is the most samples of any one split.

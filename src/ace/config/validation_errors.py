@@ -16,7 +16,7 @@ from ace.errors import ConfigError
 
 
 def config_error(error: ValidationError) -> ConfigError:
-    """The first problem, with its facts; further ones are told in its message."""
+    """The first problem, with its facts; its message lists further ones."""
     problems: dict[str, ConfigError] = {}
     for detail in error.errors(include_url=False):
         problem = _problem(detail)

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 MOST_NODES = 100_000
-"""Values in one text, each alias counted with all that it stands for."""
+"""Values in one text, each alias counted with all that it expands to."""
 
 
 class YamlProblem(ValueError):
@@ -20,7 +20,7 @@ class YamlProblem(ValueError):
 
 
 def parse_yaml(text: str) -> Any:
-    """The value that `text` stands for. Raises YamlProblem, also for a key that stands twice in one mapping."""
+    """Parse `text`. Raises YamlProblem, also for a key that occurs twice in one mapping."""
     try:
         return yaml.load(text, Loader=PlainLoader)
     except yaml.YAMLError as error:
@@ -58,7 +58,9 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
     """Count the nodes of `node` with its aliases written out. ComposerError for one in itself, or too many."""
     if id(node) in sizes:
         if sizes[id(node)] == 0:
-            raise yaml.composer.ComposerError(problem="an alias of what it stands in", problem_mark=node.start_mark)
+            raise yaml.composer.ComposerError(
+                problem="an alias of a value that contains it", problem_mark=node.start_mark
+            )
         return sizes[id(node)]
     sizes[id(node)] = 0
     pairs = isinstance(node, yaml.MappingNode)

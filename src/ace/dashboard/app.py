@@ -66,6 +66,16 @@ def create_app(store_url: str, *, token: str | None = None, author: str = "") ->
             return Response(status_code=404)
         return Response(read_asset(name), media_type=_ASSETS[name])
 
+    _add_run_pages(app, store, guard)
+    _add_playbook_pages(app, store, guard, author)
+    add_call_pages(app, store)
+    add_actions(app, store, guard)
+    return app
+
+
+def _add_run_pages(app: FastAPI, store: RunStore, guard: FormGuard) -> None:
+    """Add the list of runs, the page of one with its live changes, and the comparison of several."""
+
     @app.get("/", response_class=HTMLResponse)
     def runs(page: Annotated[int, Query(ge=1)] = 1) -> str:
         rows = store.list_runs(page * PAGE_SIZE + 1)[(page - 1) * PAGE_SIZE :]
@@ -90,6 +100,16 @@ def create_app(store_url: str, *, token: str | None = None, author: str = "") ->
     async def changes(request: Request, run: str, state: str | None = None) -> Response:
         feed = change_feed(store, store.resolve(run), request.is_disconnected, last=state)
         return StreamingResponse(feed, media_type="text/event-stream")
+
+    @app.get("/compare", response_class=HTMLResponse)
+    def compare(run: Annotated[list[str], Query()] = []) -> str:  # noqa: B006 - FastAPI copies defaults
+        identities = list(dict.fromkeys(store.resolve(one) for one in run))
+        comparisons, problem = _compared(store, identities)
+        return render_page("compare.html.j2", title="Comparison", comparisons=comparisons, problem=problem)
+
+
+def _add_playbook_pages(app: FastAPI, store: RunStore, guard: FormGuard, author: str) -> None:
+    """Add the pages of a playbook's versions, of a bullet, and of the difference between two versions."""
 
     @app.get("/runs/{run}/playbook", response_class=HTMLResponse)
     def playbook(run: str, version: Annotated[int | None, Query(ge=0)] = None) -> str:
@@ -134,16 +154,6 @@ def create_app(store_url: str, *, token: str | None = None, author: str = "") ->
             diff=changed,
             versions=sorted({each.version for each in store.playbook_versions(identity)}),
         )
-
-    @app.get("/compare", response_class=HTMLResponse)
-    def compare(run: Annotated[list[str], Query()] = []) -> str:  # noqa: B006 - FastAPI copies defaults
-        identities = list(dict.fromkeys(store.resolve(one) for one in run))
-        comparisons, problem = _compared(store, identities)
-        return render_page("compare.html.j2", title="Comparison", comparisons=comparisons, problem=problem)
-
-    add_call_pages(app, store)
-    add_actions(app, store, guard)
-    return app
 
 
 def _status(error: AceError, method: str) -> tuple[int, str]:

@@ -99,7 +99,9 @@ async def learn_from_feedback(
             async with open_engines(settings, inputs, backends, store, listener) as bindings:
                 with contextlib.closing(BlockingPool(inputs.task)) as pool:
                     embedder = create_embedder(settings.playbook.dedup)
-                    context = open_context(run, settings, inputs, store, bindings, embedder, pool, listener)
+                    context = open_context(
+                        run, settings, inputs, store, bindings, embedder=embedder, blocking_pool=pool, listener=listener
+                    )
                     try:
                         return await _work(context, once=once, wait_s=0.0 if once else wait_s)
                     finally:

@@ -55,7 +55,7 @@ def _check_role(inputs: RunInputs, role: RoleName, name: str, counter: _Counter,
         raise ConfigError.at(
             f"models.{name}.max_model_len",
             limit,
-            f"more than {counter.count(text)}: so many tokens has a prompt of the {role} before any sample ({parts})",
+            f"more than {counter.count(text)}, the tokens of a {role}'s prompt before any sample ({parts})",
         )
 
 

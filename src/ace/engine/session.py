@@ -90,7 +90,15 @@ async def run_session(
                 clock = Clock(lambda: EngineMeter.total(engine.meter() for engine in live.engines))
                 with contextlib.closing(BlockingPool(inputs.task)) as blocking_pool, _cancel_on_sigterm():
                     context = open_context(
-                        run_id, settings, inputs, store, live, embedder, blocking_pool, listener, control
+                        run_id,
+                        settings,
+                        inputs,
+                        store,
+                        live,
+                        embedder=embedder,
+                        blocking_pool=blocking_pool,
+                        listener=listener,
+                        control=control,
                     )
                     async with control.watch():
                         status, reason = await _within_budget(context, work, clock)
@@ -187,6 +195,7 @@ def open_context(
     inputs: RunInputs,
     store: RunStore,
     bindings: Bindings,
+    *,
     embedder: Embedder,
     blocking_pool: BlockingPool,
     listener: Listener,

@@ -21,8 +21,8 @@ class LeaderboardRow:
 
     A sample that several seeds evaluated counts once, with the mean of its grades: the interval is over samples, and
     says nothing of the spread between seeds, which `by_seed` shows. `failed` counts failed test samples over all seeds,
-    which are not right; `against_first` is None for the first row;
-    `p_corrected` is Holm's over the rows. Calls, tokens and seconds are means of a run, evaluations included.
+    which are not right; `against_first` is None for the first row; `p_corrected` is Holm's over the rows. Calls, tokens
+    and seconds are means of a run, evaluations included.
     """
 
     name: str

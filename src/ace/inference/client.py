@@ -36,10 +36,10 @@ class ClientStats:
 class LLMClient:
     """A model behind any provider, for prompts or whole conversations, one or many at a time.
 
-    `settings` are the other fields of `ace.config.ModelSettings` (max_model_len, dtype, engine_args, base_url, ...).
-    A `backend` of your own, such as a `ScriptedBackend` in a test, takes the place of all of them.
-    The engine starts with the client. Use it as a context manager, sync or async, or call `close`. The sync calls work
-    inside a running event loop too, as in a notebook: they have a loop of their own, on a thread of their own.
+    `settings` are the other fields of `ace.config.ModelSettings` (max_model_len, dtype, engine_args, base_url, ...). A
+    `backend` of your own, such as a `ScriptedBackend` in a test, takes the place of all of them. The engine starts with
+    the client. Use it as a context manager, sync or async, or call `close`. The sync calls work inside a running event
+    loop too, as in a notebook: they have a loop of their own, on a thread of their own.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class LLMClient:
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=_turn, args=(self._loop,), name="ace-client", daemon=True).start()
+            threading.Thread(target=_run_loop, args=(self._loop,), name="ace-client", daemon=True).start()
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
@@ -149,7 +149,7 @@ def _conversations(prompts: Prompt | Sequence[Prompt]) -> list[tuple[Message, ..
     ]
 
 
-def _turn(loop: asyncio.AbstractEventLoop) -> None:
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     """Run a loop until it is stopped, and leave nothing of it."""
     with contextlib.closing(loop):
         loop.run_forever()

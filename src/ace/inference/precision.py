@@ -54,7 +54,7 @@ def cpu_precision(dtype: str = "auto", flags: Collection[str] | None = None) -> 
 
 
 def default_dtype() -> str:
-    """The dtype that `auto` stands for here: bfloat16 on a GPU, in which nearly all models are stored."""
+    """The dtype that `auto` means here: bfloat16 on a GPU, in which nearly all models are stored."""
     return cpu_precision().dtype if on_cpu() else "bfloat16"
 
 

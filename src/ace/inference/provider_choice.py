@@ -1,4 +1,4 @@
-"""The provider that `auto` stands for on this machine, by the packages installed, without importing them."""
+"""The provider that `auto` means on this machine, by the packages installed, without importing them."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from ace.config import DEFAULT_STORE
 from ace.errors import DataError
 from ace.store import Exchange, Feedback, RunStore
 
@@ -27,7 +28,7 @@ class AnswerLog:
     """
 
     run: str
-    store: str = "sqlite:///runs/ace.db"
+    store: str = DEFAULT_STORE
 
     def __call__(self, answer: AgentAnswer) -> None:
         """Keep `answer`."""

@@ -18,8 +18,8 @@ from typing import Any
 import dspy
 from dspy.teleprompt import Teleprompter
 
-from ace.api import STORE, adapt
-from ace.config import merged
+from ace.api import adapt
+from ace.config import DEFAULT_STORE, merged
 from ace.errors import ConfigError, DataError, RequestRejectedError
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.integrations.dspy_models import LMBackend, estimate_tokens
@@ -47,7 +47,7 @@ class ACE(Teleprompter):  # type: ignore[misc] # the package is Any where it is 
         reflection: Any = None,
         epochs: int = 1,
         batch_size: int = 8,
-        store: str = STORE,
+        store: str = DEFAULT_STORE,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
     ) -> None:

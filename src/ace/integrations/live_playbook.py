@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ace.config import DEFAULT_STORE
 from ace.playbook import Playbook, read_playbook
 from ace.store import RunStore
 
@@ -21,7 +22,7 @@ class RunPlaybook:
     """
 
     run: str
-    store: str = "sqlite:///runs/ace.db"
+    store: str = DEFAULT_STORE
 
     def __call__(self) -> Playbook:
         with RunStore.open(self.store, create=False) as store:

@@ -77,7 +77,7 @@ class Provenance:
 class Bullet:
     """`id` is `<section slug>-<five digits>`; the digits are unique over the whole playbook.
 
-    `content` may have several lines; it is held as `clean_text` leaves it.
+    `content` may have several lines; it is kept as `clean_text` leaves it.
     """
 
     id: str

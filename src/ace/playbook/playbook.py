@@ -68,9 +68,9 @@ class Playbook:
             if bullet.number >= self.next_number:
                 raise PlaybookError(f"next_number {self.next_number} was already given to a bullet: {bullet.id}")
             if bullet.section not in slugs and isinstance(bullet, Bullet):
-                raise PlaybookError(f"bullet {bullet.id} stands in section {bullet.section!r}, which does not exist")
+                raise PlaybookError(f"bullet {bullet.id} is in section {bullet.section!r}, which does not exist")
             if not bullet.id.startswith(f"{bullet.section}-"):
-                raise PlaybookError(f"bullet {bullet.id} stands in section {bullet.section!r}, its id says another")
+                raise PlaybookError(f"bullet {bullet.id} is in section {bullet.section!r}, its id says another")
             numbers.add(bullet.number)
 
     @classmethod
@@ -142,7 +142,7 @@ class Playbook:
         return "\n".join(parts)
 
     def as_system_prompt(self) -> str:
-        """The bullets as text that can stand in any system prompt; "" where there are none."""
+        """The bullets as text for any system prompt; "" where there are none."""
         advice = self.advice()
         return f"Advice from earlier work on this task:\n\n{advice}" if advice else ""
 

@@ -24,7 +24,7 @@ _ID_IN_CONTENT = re.compile(r"(?=\[[a-z]{2,6}-[0-9]{5}\])")
 
 @dataclass(frozen=True, slots=True)
 class LineFormats:
-    """`string.Template` texts with `$id` and `$content` for the kinds of lines; `empty` stands for an empty playbook.
+    """`string.Template` texts with `$id` and `$content` for the kinds of lines; `empty` is shown for an empty playbook.
 
     In `removed`, `$content` is what the bullet said last.
     """

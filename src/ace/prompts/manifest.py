@@ -109,7 +109,7 @@ class Manifest(_Strict):
 
 
 def read_manifest(text: str, source: str) -> Manifest:
-    """PromptPackError names `source`, the line or key, and what may stand there."""
+    """PromptPackError names `source`, the line or key, and what is allowed there."""
     try:
         return Manifest.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:

@@ -2,7 +2,7 @@
 
 `pack.yaml` holds what is not a prompt; `preamble.txt`, `generator.txt`, `reflector.txt` and `curator.txt` are the
 texts (their one trailing newline is not part of them). Every role sees the same system message - preamble, then the
-playbook - so that the engine's prefix cache serves it to all three; what differs stands in the one user message.
+playbook - so that the engine's prefix cache serves it to all three; what differs is in the one user message.
 A preamble that names `$instructions` begins with what the task says to every sample.
 
 The newest version of a packaged pack is in the folder of its name, an earlier one in `NAME-VERSION`.
@@ -53,11 +53,11 @@ _FILES = ("pack.yaml", "preamble.txt", "generator.txt", "reflector.txt", "curato
 class PromptPack:
     """The texts of the roles' prompts. `digest` is `sha256:` and the hash over the pack's files.
 
-    `preamble` is the text before the playbook, made of `opening` by `for_task`.
-    `one_line` folds the texts of samples and answers, `omit` names answer fields that the pack does not ask for,
-    `operations` the ones its curator may propose, `sections` those that an empty playbook begins with. `answers` bounds
-    what guided answers hold, and `again` asks for an answer that was cut off or cannot be read. `reasons` says whether
-    the generator reasons before it answers.
+    `preamble` is the text before the playbook, made of `opening` by `for_task`. `one_line` folds the texts of samples
+    and answers, `omit` names answer fields that the pack does not ask for, `operations` the ones its curator may
+    propose, `sections` those that an empty playbook begins with. `answers` bounds what guided answers hold, and `again`
+    asks for an answer that was cut off or cannot be read. `reasons` says whether the generator reasons before it
+    answers.
     """
 
     name: str
@@ -90,7 +90,7 @@ class PromptPack:
 
     @property
     def shows_instructions(self) -> bool:
-        """True if the task's instructions stand in the preamble; otherwise they belong to each sample's context."""
+        """True if the task's instructions are in the preamble; otherwise they belong to each sample's context."""
         return "instructions" in self.opening.placeholders
 
     def split_insights(self, text: str) -> list[str]:

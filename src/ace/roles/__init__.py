@@ -20,13 +20,12 @@ from ace.roles.joint_reflection import name_common, name_phrases, reflect_togeth
 from ace.roles.parsing import parse
 from ace.roles.phrase_check import Fits, check_phrase, rank_fitting
 from ace.roles.reflector import reflect, reflection_text
-from ace.roles.role_call import CallRecord, Complete, RoleResult
+from ace.roles.role_call import CallRecord, RoleModel, RoleResult
 
 __all__ = [
     "AddOp",
     "BulletTag",
     "CallRecord",
-    "Complete",
     "Curation",
     "Fits",
     "GeneratorAnswer",
@@ -35,6 +34,7 @@ __all__ = [
     "PhraseCheck",
     "Reflection",
     "RemoveOp",
+    "RoleModel",
     "RoleResult",
     "UpdateOp",
     "bullet_stats",

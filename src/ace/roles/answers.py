@@ -80,13 +80,13 @@ def _json(value: Any) -> str:
 def _final_text(value: Any) -> Any:
     """As `_text`; Python's `None` may be the word that was asked for, and a JSON schema is no answer."""
     if isinstance(value, dict) and str(value.get("type")) in _SCHEMA_TYPES and value.keys() <= _SCHEMA_KEYS:
-        raise ValueError("a JSON schema stands for a value, it is none")
+        raise ValueError("a JSON schema is no value")
     return str(value) if isinstance(value, PythonNone) else _text(value)
 
 
 def _no_placeholder(value: str) -> str:
     if len(value) <= _LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(value):
-        raise ValueError(f"{value[:40]!r} stands for a value, it is none")
+        raise ValueError(f"{value[:40]!r} is a placeholder, not a value")
     return value
 
 
@@ -178,7 +178,7 @@ class GeneratorAnswer(_Answer):
     @model_validator(mode="before")
     @classmethod
     def _short_key(cls, data: Any) -> Any:
-        """`{"answer": "42"}` means the final answer, and a final answer can stand in an object of its own name."""
+        """`{"answer": "42"}` means the final answer, and a final answer can be in an object of its own name."""
         if not isinstance(data, dict):
             return data
         final = data.get("final_answer")

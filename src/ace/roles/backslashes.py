@@ -49,7 +49,7 @@ def double_backslashes(text: str) -> str:
 
     `\b` always, and `\f` before a letter: nobody means a backspace or a form feed. `\n`, `\r` and `\t` where the word
     that they begin is a command, or in a path of Windows. Of the few that are also a letter after a line break (`\nu`),
-    those are line breaks that are assigned to, or stand in a text that doubles its backslashes elsewhere. `\'` is left
+    those are line breaks that are assigned to, or are in a text that doubles its backslashes elsewhere. `\'` is left
     alone.
     """
     if "\\" not in text:

@@ -12,26 +12,22 @@ from ace.prompts import PromptPack
 from ace.roles.answers import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp
 from ace.roles.json_schema import pack_schema, rendered_ids
 from ace.roles.reflector import reflection_values
-from ace.roles.role_call import Complete, RoleResult, call_role
-from ace.types import Request, Sampling
+from ace.roles.role_call import RoleModel, RoleResult, call_role
 
 
 async def curate(
-    complete: Complete,
-    pack: PromptPack,
+    model: RoleModel,
     playbook: str,
     insights: Sequence[str],
     *,
     sections: Sequence[Section],
-    sampling: Sampling,
-    guided: bool,
     stats: str = "",
     round: int = 0,
 ) -> RoleResult[Curation]:
     """Turn `insights`, the `insight_lines` of a batch, into operations on the rendered `playbook`.
 
     `sections` are the playbook's: the only ones a guided curator can add to. `stats` is `bullet_stats` of the bullets
-    that the batch touched; it stands in the user message, because counters never enter the prefix.
+    that the batch touched; it is part of the user message, because counters never enter the prefix.
     """
     values = {
         "insights": "\n".join(insights),
@@ -39,14 +35,9 @@ async def curate(
         "stats": stats,
         "ids": ", ".join(rendered_ids(playbook)),
     }
-    schema = pack_schema(pack, Curation, playbook, sections=tuple(section.slug for section in sections))
-    request = Request(
-        messages=pack.messages("curator", playbook, values),
-        sampling=sampling,
-        schema=schema if guided else None,
-        layout=pack.layout,
-    )
-    return await call_role(complete, request, Curation, role="curator", sample_id=None, round=round, again=pack.again)
+    schema = pack_schema(model.pack, Curation, playbook, sections=tuple(section.slug for section in sections))
+    request = model.request(model.pack.messages("curator", playbook, values), schema)
+    return await call_role(model, request, Curation, role="curator", sample_id=None, round=round)
 
 
 def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[str, ...]:

@@ -8,18 +8,15 @@ from typing import Any
 from ace.prompts import PromptPack
 from ace.roles.answers import GeneratorAnswer
 from ace.roles.json_schema import pack_schema, rendered_ids
-from ace.roles.role_call import Complete, RoleResult, call_role
-from ace.types import Request, RoleName, Sample, Sampling
+from ace.roles.role_call import RoleModel, RoleResult, call_role
+from ace.types import RoleName, Sample
 
 
 async def generate(
-    complete: Complete,
-    pack: PromptPack,
+    model: RoleModel,
     playbook: str,
     sample: Sample,
     *,
-    sampling: Sampling,
-    guided: bool,
     prompt: tuple[str, str] | None = None,
     reflection: str = "",
     round: int = 0,
@@ -29,26 +26,20 @@ async def generate(
     """Answer `sample` behind the rendered `playbook` (ACE, section 3).
 
     `prompt` is the task's (question, context), the sample's own fields if None. `reflection` is `reflection_text` of
-    the last reflection on a retry. `guided` sends the answer's JSON schema to the engine; `answer_schema` is that of
-    the final answer, where it is not a text. `role` is recorded with the call: whose model was asked.
+    the last reflection on a retry. `answer_schema` is that of the final answer, where it is not a text. `role` is
+    recorded with the call: whose model was asked.
     """
+    pack = model.pack
     question, context = prompt or (sample.question, sample.context)
     values = {
         "question": question,
         "context": context,
         "reflection": reflection,
         # Without reasoning, the grammar asks for the bullet after the answer: named in the prompt, it costs answers.
-        "ids": "" if guided and not pack.reasons else ", ".join(rendered_ids(playbook)),
+        "ids": "" if model.guided and not pack.reasons else ", ".join(rendered_ids(playbook)),
     }
-    request = Request(
-        messages=pack.messages("generator", playbook, values),
-        sampling=sampling,
-        schema=_schema(pack, playbook, answer_schema) if guided else None,
-        layout=pack.layout,
-    )
-    return await call_role(
-        complete, request, GeneratorAnswer, role=role, sample_id=sample.id, round=round, again=pack.again
-    )
+    request = model.request(pack.messages("generator", playbook, values), _schema(pack, playbook, answer_schema))
+    return await call_role(model, request, GeneratorAnswer, role=role, sample_id=sample.id, round=round)
 
 
 def _schema(pack: PromptPack, playbook: str, final_answer: Mapping[str, Any] | None) -> Mapping[str, Any]:

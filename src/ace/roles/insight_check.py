@@ -30,7 +30,7 @@ def find_repetition(insight: str, *, questions: Iterable[str], target: str, prom
 
 
 def _repeats(words: Sequence[str], source: Sequence[str]) -> bool:
-    """Return True if `words` stand in `source` in a row, or nearly all of them in runs of `RUN`."""
+    """Return True if `words` occur in `source` in a row, or nearly all of them in runs of `RUN`."""
     if len(words) <= RUN:
         return tuple(words) in _runs(source, len(words))
     runs = _runs(source, RUN)

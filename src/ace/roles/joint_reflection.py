@@ -9,8 +9,8 @@ from ace.errors import PromptPackError
 from ace.prompts import PromptPack
 from ace.roles.answers import JointReflection
 from ace.roles.insight_check import find_repetition
-from ace.roles.role_call import Complete, RoleResult, call_role
-from ace.types import Request, Sample, Sampling
+from ace.roles.role_call import RoleModel, RoleResult, call_role
+from ace.types import Sample
 
 LONGEST_PHRASE = 6
 """Words of a phrase: a longer one copies the question."""
@@ -21,28 +21,15 @@ _PHRASE = {"type": "string", "pattern": r"^[^\x00-\x1f\",.\\]+$"}
 
 
 async def reflect_together(
-    complete: Complete,
-    pack: PromptPack,
-    samples: Sequence[Sample],
-    *,
-    sampling: Sampling,
-    guided: bool,
-    prompts: Sequence[tuple[str, str]],
+    model: RoleModel, samples: Sequence[Sample], *, prompts: Sequence[tuple[str, str]]
 ) -> RoleResult[JointReflection]:
     """Ask once what `samples`, which share a target, are about. `prompts` are their questions and contexts.
 
     No bullets are shown, because a small model copies them. The call is recorded with the first sample.
     """
     entries = [{"question": question, "context": context} for question, context in prompts]
-    request = Request(
-        messages=pack.joint_messages(entries),
-        sampling=sampling,
-        schema=_schema(len(samples)) if guided else None,
-        layout=pack.layout,
-    )
-    return await call_role(
-        complete, request, JointReflection, role="reflector", sample_id=samples[0].id, round=0, again=pack.again
-    )
+    request = model.request(model.pack.joint_messages(entries), _schema(len(samples)))
+    return await call_role(model, request, JointReflection, role="reflector", sample_id=samples[0].id, round=0)
 
 
 def name_phrases(pack: PromptPack, reflections: Mapping[str, Sequence[JointReflection]]) -> dict[str, list[str]]:

@@ -35,7 +35,7 @@ class PythonNone(str):
 
 
 class FoundObject(NamedTuple):
-    """A decoded object and where it stands in its text."""
+    """A decoded object and its place in the text."""
 
     value: Any
     start: int

@@ -39,7 +39,7 @@ _PREFACE = re.compile(r"\s*(?:[^\n.!?]{0,120}:\s*)?(?:(?:```|~~~)[^\n`]*\s*)?")
 
 
 class _Fit(NamedTuple, Generic[Answer]):
-    """An answer that fits, where it stands in its text, and what had to be left out of it."""
+    """An answer that fits, its place in the text, and what had to be left out of it."""
 
     answer: Answer
     start: int
@@ -164,7 +164,7 @@ def _next_turn(text: str) -> int:
 
 
 def _choose(fits: Sequence[_Fit[Answer]], text: str) -> _Fit[Answer]:
-    """The answer among several, which stand in this order in `text`.
+    """The answer among several, in their order in `text`.
 
     What stands between two of them tells them apart: words of correction make the later one count; the beginning of
     another turn (a question, a role's marker) ends the answer before it. Without either, an answer with which the text

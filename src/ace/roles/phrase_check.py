@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ace.errors import ParseError
-from ace.prompts import PromptPack
 from ace.roles.answers import PhraseCheck
-from ace.roles.role_call import Complete, RoleResult, record_call
-from ace.types import Request, Sample, Sampling
+from ace.roles.role_call import RoleModel, RoleResult, record_call
+from ace.types import Request, Sample
 
 ANSWER_TOKENS = 2
 """For one word. Asked for the same in a JSON object, a 1.5B model says yes to nearly everything."""
@@ -19,18 +18,15 @@ LEAST_MARGIN = 0.1
 
 _ANSWER = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
+MOST_FITTING = 5
+"""Phrases of a target: the generator answers worse with eight, which fit its samples less and less."""
+
 Fits = Mapping[str, Mapping[str, Sequence[bool]]]
 """For each phrase the answers about the samples of each target."""
 
 
 async def check_phrase(
-    complete: Complete,
-    pack: PromptPack,
-    phrase: str,
-    sample: Sample,
-    *,
-    sampling: Sampling,
-    prompt: tuple[str, str],
+    model: RoleModel, phrase: str, sample: Sample, *, prompt: tuple[str, str]
 ) -> RoleResult[PhraseCheck]:
     """Ask whether `sample` fits `phrase`. `prompt` is the sample's question and context; no target is shown.
 
@@ -38,11 +34,11 @@ async def check_phrase(
     """
     question, context = prompt
     request = Request(
-        messages=pack.check_messages({"question": question, "context": context, "phrase": phrase}),
-        sampling=replace(sampling, max_tokens=ANSWER_TOKENS, temperature=0.0),
-        layout=pack.layout,
+        messages=model.pack.check_messages({"question": question, "context": context, "phrase": phrase}),
+        sampling=replace(model.sampling, max_tokens=ANSWER_TOKENS, temperature=0.0),
+        layout=model.pack.layout,
     )
-    completion = await complete(request)
+    completion = await model.complete(request)
     answer = _ANSWER.match(completion.text)
     error = None if answer else ParseError(f"neither yes nor no: {completion.text!r}", role="reflector")
     value = PhraseCheck(fits=answer.group(1).lower() == "yes") if answer else None
@@ -74,7 +70,7 @@ def rank_fitting(phrases: Mapping[str, Sequence[str]], fits: Fits) -> dict[str, 
     for target, each in phrases.items():
         margins = {phrase: margin(phrase, target) for phrase in dict.fromkeys(each)}
         fitting = (phrase for phrase in margins if margins[phrase] >= LEAST_MARGIN)
-        result[target] = tuple(sorted(fitting, key=margins.__getitem__, reverse=True))
+        result[target] = tuple(sorted(fitting, key=margins.__getitem__, reverse=True)[:MOST_FITTING])
     return result
 
 

@@ -9,20 +9,17 @@ from ace.prompts import PromptPack
 from ace.roles.answers import GeneratorAnswer, Reflection
 from ace.roles.insight_check import find_repetition
 from ace.roles.json_schema import pack_schema, rendered_ids
-from ace.roles.role_call import Complete, RoleResult, call_role
-from ace.types import Request, Sample, Sampling
+from ace.roles.role_call import RoleModel, RoleResult, call_role
+from ace.types import Sample
 
 
 async def reflect(
-    complete: Complete,
-    pack: PromptPack,
+    model: RoleModel,
     playbook: str,
     sample: Sample,
     answer: GeneratorAnswer,
     feedback: str,
     *,
-    sampling: Sampling,
-    guided: bool,
     prompt: tuple[str, str] | None = None,
     round: int = 0,
 ) -> RoleResult[Reflection]:
@@ -42,16 +39,10 @@ async def reflect(
         "bullets": ", ".join(bullet for bullet in dict.fromkeys(answer.bullet_ids) if bullet in playbook),
         "ids": ", ".join(rendered_ids(playbook)),
     }
-    request = Request(
-        messages=pack.messages("reflector", playbook, values),
-        sampling=sampling,
-        schema=pack_schema(pack, Reflection, playbook) if guided else None,
-        layout=pack.layout,
-    )
-    result = await call_role(
-        complete, request, Reflection, role="reflector", sample_id=sample.id, round=round, again=pack.again
-    )
-    return drop_repetition(pack, result, questions=(question, context), target=sample.target or "")
+    messages = model.pack.messages("reflector", playbook, values)
+    request = model.request(messages, pack_schema(model.pack, Reflection, playbook))
+    result = await call_role(model, request, Reflection, role="reflector", sample_id=sample.id, round=round)
+    return drop_repetition(model.pack, result, questions=(question, context), target=sample.target or "")
 
 
 def drop_repetition(

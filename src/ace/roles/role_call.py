@@ -10,16 +10,32 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from ace.errors import ParseError, PromptTooLongError
+from ace.prompts import PromptPack
 from ace.roles.parsing import parse
-from ace.types import Completion, FinishReason, Message, Request, RoleName, Usage
+from ace.types import Completion, FinishReason, Message, Request, RoleName, Sampling, Usage
 
 MOST_REPEATED = 2_000
 """Characters of an answer that cannot be used which are shown when it is asked for again."""
 LEAST_AGAIN = 128
 """Tokens that a second answer may have, at least: it has no reasoning."""
 Answer = TypeVar("Answer", bound=BaseModel)
-Complete = Callable[[Request], Awaitable[Completion]]
-"""A backend's `complete`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleModel:
+    """The model of a role, and how its calls are made: by the prompts of `pack`, `guided` by JSON schemas or not.
+
+    `complete` is a backend's.
+    """
+
+    complete: Callable[[Request], Awaitable[Completion]]
+    pack: PromptPack
+    sampling: Sampling
+    guided: bool
+
+    def request(self, messages: tuple[Message, ...], schema: Mapping[str, Any]) -> Request:
+        """The request for an answer to `messages` that `schema` describes."""
+        return Request(messages, self.sampling, schema if self.guided else None, self.pack.layout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,7 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class RoleResult(Generic[Answer]):
-    """A typed answer, or the ParseError that stands in its place: exactly one of `value` and `error` is None.
+    """A typed answer, or the ParseError in its place: exactly one of `value` and `error` is None.
 
     `earlier` are calls whose answers were not good enough: of a smaller model, or unreadable.
     """
@@ -65,25 +81,24 @@ class RoleResult(Generic[Answer]):
 
 
 async def call_role(
-    complete: Complete,
+    model: RoleModel,
     request: Request,
     answer: type[Answer],
     *,
     role: RoleName,
     sample_id: str | None,
     round: int,
-    again: str = "",
 ) -> RoleResult[Answer]:
     """Send `request` and parse what comes back. Inference errors pass through; a bad answer is a result.
 
-    With `again`, what cannot be read is asked for once more in these words, without reasoning.
+    What cannot be read is asked for once more, without reasoning, where the pack has words for that.
     """
-    result = _read(await complete(request), request, answer, role=role, sample_id=sample_id, round=round)
-    if result.value is not None or not again:
+    result = _read(await model.complete(request), request, answer, role=role, sample_id=sample_id, round=round)
+    if result.value is not None or not model.pack.again:
         return result
-    shorter = _without_reasoning(request, result.call.text, again)
+    shorter = _without_reasoning(request, result.call.text, model.pack.again)
     try:
-        completion = await complete(shorter)
+        completion = await model.complete(shorter)
     except PromptTooLongError:
         return result
     second = _read(completion, shorter, answer, role=role, sample_id=sample_id, round=round)

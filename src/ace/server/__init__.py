@@ -2,16 +2,16 @@
 
 from ace.server.api_server import Server, create_app
 from ace.server.client_keys import KeySettings, read_keys
+from ace.server.draining_server import DrainingServer
 from ace.server.engine_upstream import EngineUpstream
-from ace.server.listener import Listener
 from ace.server.served_playbook import PlaybookSource
 from ace.server.upstream import EndpointUpstream, Upstream
 
 __all__ = [
+    "DrainingServer",
     "EndpointUpstream",
     "EngineUpstream",
     "KeySettings",
-    "Listener",
     "PlaybookSource",
     "Server",
     "Upstream",

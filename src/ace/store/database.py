@@ -103,7 +103,7 @@ def lock_schema(connection: Connection) -> None:
 
 @contextmanager
 def store_errors(name: str) -> Iterator[None]:
-    """Turns whatever the database raises into a StoreError that names the store and what to do."""
+    """Turn whatever the database raises into a StoreError that names the store and what to do."""
     try:
         yield
     except DBAPIError as error:

@@ -1,7 +1,7 @@
 """Migrations of a store's schema. A released migration is never edited; the next change is a new one.
 
-Each migration and its record commit in one transaction, so that a crash leaves the schema before it or after it. The
-SQL is common to SQLite and PostgreSQL.
+All that a store lacks, and the records of it, commit in one transaction: a crash leaves the schema as it was, and a new
+store waits for the disk once. The SQL is common to SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ SCHEMA_VERSION = MIGRATIONS[-1].version
 
 
 def migrate(engine: Engine, name: str, *, create: bool = True, steps: tuple[Migration, ...] = MIGRATIONS) -> None:
-    """Migrate the store `name` to the last of `steps`, one transaction for each step.
+    """Migrate the store `name` to the last of `steps`.
 
     StoreVersionError where its schema is newer than ours, StoreError where it holds tables of something else, or none
     and `create` is False.
@@ -266,14 +266,14 @@ def migrate(engine: Engine, name: str, *, create: bool = True, steps: tuple[Migr
         return
     if version == 0 and not create:
         raise StoreError(f"no store in {name}", hint="start a run first, or name another store")
-    for step in steps:
-        with write_transaction(engine) as connection:
-            lock_schema(connection)
-            if current_version(connection) >= step.version:  # migrated already, perhaps by another process just now
-                continue
-            for statement in step.statements:
-                connection.exec_driver_sql(statement)
-            connection.execute(insert(applied).values(version=step.version, name=step.name, applied=utcnow()))
+    with write_transaction(engine) as connection:
+        lock_schema(connection)
+        version = current_version(connection)  # another process may have migrated it just now
+        for step in steps:
+            if step.version > version:
+                for statement in step.statements:
+                    connection.exec_driver_sql(statement)
+                connection.execute(insert(applied).values(version=step.version, name=step.name, applied=utcnow()))
 
 
 def current_version(connection: Connection) -> int:

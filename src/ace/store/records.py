@@ -149,8 +149,8 @@ class BatchRecord:
 class EvaluationRecord:
     """One evaluation, committed whole or not at all. `label` is "before", "after", "validation" or the user's.
 
-    `metrics` are the task's own numbers, by name.
-    `after_batch` is the index of the last batch committed before it, None where it preceded them all.
+    `metrics` are the task's own numbers, by name. `after_batch` is the index of the last batch committed before it,
+    None where it preceded them all.
     """
 
     run: str

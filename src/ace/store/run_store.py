@@ -57,8 +57,8 @@ class RunStore(RunReader):
     def open(cls, url: str | Path, *, create: bool = True, heartbeat_s: float = lease.HEARTBEAT_S) -> RunStore:
         """`url`: a path, `sqlite:///path`, `sqlite://` (memory), `postgresql://...`. Brings an older schema up to date.
 
-        Every `heartbeat_s` seconds the owner of a run says that it lives.
-        StoreError (missing while `create` is False, unwritable, not a store), StoreVersionError (a newer schema).
+        Every `heartbeat_s` seconds the owner of a run says that it lives. StoreError (missing while `create` is False,
+        unwritable, not a store), StoreVersionError (a newer schema).
         """
         database = open_database(url, create=create)
         try:
@@ -70,7 +70,7 @@ class RunStore(RunReader):
         return cls(database, heartbeat_s=heartbeat_s)
 
     def close(self) -> None:
-        """Gives up every run that this store owns, then the connections. A second call does nothing."""
+        """Give up every run that this store owns, then the connections. A second call does nothing."""
         self._heartbeat.stop()
         try:
             for run_id in tuple(self._tokens):

@@ -2,18 +2,33 @@
 
 Every id is a number within its run, so that a run's rows are the same in every database. `step` 0 of
 `playbook_versions` is the initial playbook, step i + 1 that of batch i; edits by people follow their step as `edit` 1,
-2 and so on. A call or an outcome belongs to a batch or to
-an evaluation, never to both; a call that belongs to neither yet is in the journal. Long texts are the last columns,
-because SQLite then reads the columns before them without the texts' pages.
+2 and so on. A call or an outcome belongs to a batch or to an evaluation, never to both; a call that belongs to neither
+yet is in the journal. Long texts are the last columns, because SQLite then reads the columns before them without the
+texts' pages.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, Integer, MetaData, Table, Text
 
 from ace.store.columns import JsonText, SafeText, UtcTime
 
 metadata = MetaData()
+
+
+def _usage_columns() -> list[Column[Any]]:
+    """New columns for the fields of a `Usage`."""
+    counts = ("drafted_tokens", "accepted_tokens", "draft_steps", "reasoning_tokens", "estimated_tokens")
+    return [
+        *(Column(name, Integer, nullable=False) for name in ("prompt_tokens", "cached_tokens", "completion_tokens")),
+        Column("queue_s", Double),
+        Column("ttft_s", Double),
+        Column("total_s", Double, nullable=False),
+        *(Column(name, Integer, nullable=False) for name in counts),
+    ]
+
 
 migrations = Table(
     "schema_migrations",
@@ -110,17 +125,7 @@ calls = Table(
     Column("round", Integer, nullable=False),
     Column("digest", Text, nullable=False),
     Column("model", SafeText, nullable=False),
-    Column("prompt_tokens", Integer, nullable=False),
-    Column("cached_tokens", Integer, nullable=False),
-    Column("completion_tokens", Integer, nullable=False),
-    Column("queue_s", Double),
-    Column("ttft_s", Double),
-    Column("total_s", Double, nullable=False),
-    Column("drafted_tokens", Integer, nullable=False),
-    Column("accepted_tokens", Integer, nullable=False),
-    Column("draft_steps", Integer, nullable=False),
-    Column("reasoning_tokens", Integer, nullable=False),
-    Column("estimated_tokens", Integer, nullable=False),
+    *_usage_columns(),
     Column("finish_reason", Text, nullable=False),
     Column("from_cache", Boolean, nullable=False),
     Column("escalated", Text),
@@ -157,17 +162,7 @@ journal = Table(
     Column("role", Text, nullable=False),
     Column("model", SafeText, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("prompt_tokens", Integer, nullable=False),
-    Column("cached_tokens", Integer, nullable=False),
-    Column("completion_tokens", Integer, nullable=False),
-    Column("queue_s", Double),
-    Column("ttft_s", Double),
-    Column("total_s", Double, nullable=False),
-    Column("drafted_tokens", Integer, nullable=False),
-    Column("accepted_tokens", Integer, nullable=False),
-    Column("draft_steps", Integer, nullable=False),
-    Column("reasoning_tokens", Integer, nullable=False),
-    Column("estimated_tokens", Integer, nullable=False),
+    *_usage_columns(),
     Column("finish_reason", Text, nullable=False),
     Column("from_cache", Boolean, nullable=False),
     Column("escalated", Text),

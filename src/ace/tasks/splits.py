@@ -32,7 +32,7 @@ def split_samples(samples: Sequence[Sample], settings: SplitSettings) -> Splits:
 
 
 def check_splits(splits: Splits) -> Splits:
-    """DataError, naming the sample, if an id stands twice or a whole question stands in two splits."""
+    """DataError, naming the sample, if an id occurs twice or a whole question is in two splits."""
     ids: dict[str, str] = {}
     questions: dict[Prompt, tuple[str, str]] = {}
     for name, samples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):

@@ -36,16 +36,16 @@ def test_without_a_run_everything_is_kept() -> None:
 def test_a_run_is_kept_from_its_first_batch_on_batch_by_batch() -> None:
     recorder = RequestRecorder(Stepping(lambda request: request.messages[0].content))
     ask(recorder, ASKED[0])
-    recorder.hear(RunStarted("r", "offline", 4, 2))
+    recorder.listen(RunStarted("r", "offline", 4, 2))
     assert recorder.requests == ASKED[:1]
     for index, request in enumerate(ASKED[1:3]):
-        recorder.hear(BatchStarted(index, 0, 1, 0))
+        recorder.listen(BatchStarted(index, 0, 1, 0))
         ask(recorder, request)
     ask(recorder, ASKED[3])
     assert recorder.batches == [[ASKED[1]], [ASKED[2], ASKED[3]]]
     assert recorder.requests == ASKED[1:] and recorder.tokens == 3
     assert recorder.meter() - recorder.before == EngineMeter(steps=3, step_s=1.5)
-    recorder.hear(BatchStarted(0, 0, 1, 0))
+    recorder.listen(BatchStarted(0, 0, 1, 0))
     assert (recorder.batches, recorder.tokens, recorder.before.steps) == ([[]], 0, 4)
 
 

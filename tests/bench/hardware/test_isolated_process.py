@@ -7,6 +7,8 @@ import pytest
 from ace.bench.hardware.isolated_process import isolated
 from ace.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 
 def test_another_process_does_the_work_and_its_result_comes_back() -> None:
     assert isolated(os.getpid) != os.getpid()

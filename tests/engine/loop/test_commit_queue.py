@@ -60,9 +60,9 @@ class Scene(ScriptedBackend):
     async def micro_model(self, folder: Path, **changes: Any) -> RunSummary:
         options = {**OPTIONS, "adaptation__pipeline": self.ahead, **changes}
         with self._holding():
-            return await run(settings(folder, **options), backends=all_roles(self), listener=self.hear)
+            return await run(settings(folder, **options), backends=all_roles(self), listener=self.listen)
 
-    def hear(self, told: Event) -> None:
+    def listen(self, told: Event) -> None:
         self.events.append(told)
 
     def told(self) -> list[str]:
@@ -138,13 +138,18 @@ def kept(folder: Path) -> tuple[str, int, set[str]]:
         return known.status, known.batches, {entry.digest for entry in store.journal(known.id)}
 
 
-@pytest.fixture
-def whole(tmp_path: Path) -> Any:
-    """What the run leaves whose commits are not held back."""
-    folder = tmp_path / "whole"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the run whose commits are not held back."""
+    folder = tmp_path_factory.mktemp("whole")
     asyncio.run(run(settings(folder, **OPTIONS), backends=all_roles(ScriptedBackend(micro_model))))
-    return left(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(whole_run: Path) -> Any:
+    """What that run leaves."""
+    return left(whole_run)
 
 
 def test_the_next_batch_begins_before_the_commit_ends(tmp_path: Path, whole: Any) -> None:
@@ -178,7 +183,7 @@ def test_the_next_batch_is_not_concluded_before_the_commit_ends(tmp_path: Path) 
     """Not even where all of its answers come from the completion cache, and none has to wait for the journal."""
 
     class Unasked(Scene):
-        def hear(self, told: Event) -> None:
+        def listen(self, told: Event) -> None:
             self.events.append(told)
             if isinstance(told, SampleFinished) and told.batch == 1:
                 asyncio.get_running_loop().call_later(0.05, self.go_on.set)
@@ -242,7 +247,7 @@ def test_a_commit_that_fails_counts_more_than_an_interruption(tmp_path: Path, wh
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_budget_reached_during_a_commit(tmp_path: Path, whole: Any, fails: bool) -> None:
+def test_a_budget_reached_during_a_commit(tmp_path: Path, whole_run: Path, whole: Any, fails: bool) -> None:
     """The second of the next batch's two calls is refused. A commit that then fails is not passed over."""
 
     class Last(Scene):
@@ -250,7 +255,7 @@ def test_a_budget_reached_during_a_commit(tmp_path: Path, whole: Any, fails: boo
             await turns(20)
             self.go_on.set()
 
-    calls = len(first_batch(tmp_path))
+    calls = len(first_batch(whole_run))
     scene = Last(fails=fails)
     if fails:
         with pytest.raises(StoreError, match="disk is full"):
@@ -264,7 +269,7 @@ def test_a_budget_reached_during_a_commit(tmp_path: Path, whole: Any, fails: boo
 
 def first_batch(folder: Path) -> list[str]:
     """The digests of its calls in the run that was not held back."""
-    with RunStore.open(f"sqlite:///{folder}/whole/ace.db", create=False) as store:
+    with RunStore.open(f"sqlite:///{folder}/ace.db", create=False) as store:
         return [call.digest for call in store.calls(store.resolve("latest"), batch=0)]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import itertools
 import json
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -119,19 +120,42 @@ def test_a_dead_engine_ends_the_run_with_what_was_committed(tmp_path: Path) -> N
     assert 0 < len(playbook) < 7
 
 
-@pytest.mark.parametrize("stop", [0, 5, 9, 14, 17])
-def test_an_interrupted_run_is_resumed_to_the_same_playbook(tmp_path: Path, stop: int) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir()
-    broken.mkdir()
-    go(whole, micro_backend())
-    with pytest.raises(InterruptedRunError, match="ace resume"):
-        go(broken, Faulty(asyncio.CancelledError(), {stop}))
-    assert latest(broken)[0].status == "interrupted"
-    summary = go(broken, micro_backend(), resume="latest")
+@dataclass(frozen=True)
+class WholeRun:
+    """A run that nothing broke off, and the digests of what it asked."""
+
+    folder: Path
+    digests: list[str]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
+    folder, backend = tmp_path_factory.mktemp("whole"), micro_backend()
+    go(folder, backend)
+    return WholeRun(folder, sorted(request.digest for request in backend.requests))
+
+
+@pytest.mark.parametrize(
+    ("stop", "error", "status"),
+    [(stop, asyncio.CancelledError(), "interrupted") for stop in (0, 9, 17)]
+    + [(stop, EngineDeadError("gone"), "failed") for stop in (3, 12, 20)],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_a_run_broken_off_is_resumed_to_the_same_end_and_asks_nothing_twice(
+    tmp_path: Path, whole: WholeRun, stop: int, error: BaseException, status: str
+) -> None:
+    with pytest.raises((InterruptedRunError, EngineDeadError), match=r"ace resume|gone"):
+        go(tmp_path, Faulty(error, {stop}))
+    assert latest(tmp_path)[0].status == status
+    with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
+        answered = {call.digest for call in store.calls(store.resolve("latest"))}
+        answered |= {entry.digest for entry in store.journal(store.resolve("latest"))}
+    rest = micro_backend()
+    summary = go(tmp_path, rest, resume="latest")
     assert (summary.status, summary.accuracy_after) == ("done", 1.0)
-    assert bare(latest(broken)[1]) == bare(latest(whole)[1])
-    assert [o.sample_id for o in outcomes(broken)] == [o.sample_id for o in outcomes(whole)]
+    assert bare(latest(tmp_path)[1]) == bare(latest(whole.folder)[1])
+    assert [o.sample_id for o in outcomes(tmp_path)] == [o.sample_id for o in outcomes(whole.folder)]
+    assert sorted([*answered, *(request.digest for request in rest.requests)]) == whole.digests
 
 
 def bare(playbook: Playbook) -> object:
@@ -142,23 +166,6 @@ def bare(playbook: Playbook) -> object:
         if bullet["updated"]:
             bullet["updated"]["run"] = None
     return json.loads(json.dumps(data))
-
-
-@pytest.mark.parametrize("stop", [3, 12, 20])
-def test_nothing_that_was_answered_is_asked_again(tmp_path: Path, stop: int) -> None:
-    whole, first, second = micro_backend(), Faulty(EngineDeadError("gone"), {stop}), micro_backend()
-    (tmp_path / "whole").mkdir()
-    go(tmp_path / "whole", whole)
-    with pytest.raises(EngineDeadError):
-        go(tmp_path, first)
-    with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
-        answered = {call.digest for call in store.calls(store.resolve("latest"))}
-        answered |= {entry.digest for entry in store.journal(store.resolve("latest"))}
-    go(tmp_path, second, resume="latest")
-    asked = [request.digest for request in second.requests]
-    assert answered.isdisjoint(asked)
-    assert len(answered) + len(asked) == len(whole.requests)
-    assert sorted([*answered, *asked]) == sorted(request.digest for request in whole.requests)
 
 
 def test_a_run_that_is_done_has_no_journal(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def bare(playbook: Playbook, name: str) -> Any:
 
 
 @pytest.mark.parametrize("mode", ["offline", "online"])
-@pytest.mark.parametrize(("size", "ahead"), [(2, 0), (1, 1), (2, 1), (3, 1), (5, 1), ("auto", 1), (12, 1)])
+@pytest.mark.parametrize(("size", "ahead"), [(2, 0), (1, 1), (3, 1), ("auto", 1), (12, 1)])
 def test_each_batch_works_behind_the_version_of_the_one_before_the_last(
     tmp_path: Path, mode: str, size: int | str, ahead: int
 ) -> None:
@@ -124,9 +124,9 @@ def test_the_next_batch_begins_while_the_last_samples_reflect_and_no_more_are_un
 
 
 def test_speed_decides_nothing(tmp_path: Path) -> None:
-    for seed in range(4):
+    for seed in range(3):
         go(tmp_path / str(seed), Uneven(seed=seed), adaptation__batch_size=3)
-    assert all(end(tmp_path / str(seed)) == end(tmp_path / "0") for seed in range(1, 4))
+    assert end(tmp_path / "0") == end(tmp_path / "1") == end(tmp_path / "2")
 
 
 def test_a_batch_learns_from_the_newest_playbook(tmp_path: Path) -> None:
@@ -137,35 +137,41 @@ def test_a_batch_learns_from_the_newest_playbook(tmp_path: Path) -> None:
     assert len({bullet.content for bullet in bullets}) == len(bullets) > 0
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The folder of a run that nothing broke off, and the digests of what it asked."""
+    folder, backend = tmp_path_factory.mktemp("whole"), Uneven()
+    go(folder, backend, adaptation__batch_size=3)
+    return folder, sorted(request.digest for request in backend.requests)
+
+
 @pytest.mark.parametrize("stop", [4, 13, 22, 31, 40, 49])
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), EngineDeadError("gone")], ids=["interrupt", "death"])
+@pytest.mark.slow
 def test_a_run_broken_off_is_resumed_to_the_same_end_and_asks_nothing_twice(
-    tmp_path: Path, stop: int, error: BaseException
+    tmp_path: Path, whole: tuple[Path, list[str]], stop: int, error: BaseException
 ) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    everything, first, rest = Uneven(), Uneven(error=error, hit=stop), Uneven(seed=1)
-    go(whole, everything, adaptation__batch_size=3)
     with pytest.raises((InterruptedRunError, EngineDeadError)):
-        go(broken, first, adaptation__batch_size=3)
-    with RunStore.open(f"sqlite:///{broken}/ace.db", create=False) as store:
+        go(tmp_path, Uneven(error=error, hit=stop), adaptation__batch_size=3)
+    with RunStore.open(f"sqlite:///{tmp_path}/ace.db", create=False) as store:
         name = store.resolve("latest")
         kept = [call.digest for call in store.calls(name)] + [entry.digest for entry in store.journal(name)]
         for evaluation in store.evaluations(name):
             kept += [call.digest for call in store.calls(name, evaluation=evaluation.index)]
-    go(broken, rest, resume="latest", adaptation__batch_size=3)
-    assert end(broken) == end(whole)
-    asked = kept + [request.digest for request in rest.requests]
-    assert sorted(asked) == sorted(request.digest for request in everything.requests)
+    rest = Uneven(seed=1)
+    go(tmp_path, rest, resume="latest", adaptation__batch_size=3)
+    folder, everything = whole
+    assert end(tmp_path) == end(folder)
+    assert sorted([*kept, *(request.digest for request in rest.requests)]) == everything
 
 
-def test_a_budget_ends_both_batches_and_a_larger_one_goes_on(tmp_path: Path) -> None:
-    whole = Uneven()
-    go(tmp_path / "whole", whole, adaptation__batch_size=3)
+def test_a_budget_ends_both_batches_and_a_larger_one_goes_on(tmp_path: Path, whole: tuple[Path, list[str]]) -> None:
     first, rest = Uneven(), Uneven()
-    assert go(tmp_path / "short", first, adaptation__batch_size=3, budget__calls=20).status == "budget"
-    go(tmp_path / "short", rest, resume="latest", adaptation__batch_size=3)
-    assert end(tmp_path / "short") == end(tmp_path / "whole")
-    assert len(first.requests) + len(rest.requests) == len(whole.requests)
+    assert go(tmp_path, first, adaptation__batch_size=3, budget__calls=20).status == "budget"
+    go(tmp_path, rest, resume="latest", adaptation__batch_size=3)
+    folder, everything = whole
+    assert end(tmp_path) == end(folder)
+    assert len(first.requests) + len(rest.requests) == len(everything)
 
 
 def test_an_answer_that_names_a_bullet_it_cannot_have_seen_counts_for_none(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class RequestRecorder(ScriptedBackend):
         self._now = -1
         self._stop = stop
 
-    def hear(self, event: Event) -> None:
+    def listen(self, event: Event) -> None:
         if isinstance(event, BatchStarted):
             self._now = event.index
 
@@ -77,7 +77,7 @@ class RequestRecorder(ScriptedBackend):
 
 def go(folder: Path, backend: RequestRecorder, *, resume: str | None = None, **changes: Any) -> RunSummary:
     chosen = settings(folder, **{**WORLD, **changes})
-    return asyncio.run(run(chosen, backends=all_roles(backend), listener=backend.hear, resume=resume))
+    return asyncio.run(run(chosen, backends=all_roles(backend), listener=backend.listen, resume=resume))
 
 
 def batches(folder: Path) -> tuple[BatchInfo, ...]:

@@ -73,6 +73,7 @@ class TestPairs:
         with pytest.raises(ValueError, match="as many scores on both sides"):
             paired_test(a, b)
 
+    @pytest.mark.slow
     def test_where_there_is_no_difference_few_are_found(self) -> None:
         rng = random.Random(7)
         found = 0
@@ -88,6 +89,7 @@ class TestPairs:
 
 
 class TestPower:
+    @pytest.mark.slow
     def test_so_many_samples_find_the_difference_as_often_as_promised(self) -> None:
         difference, noise = 0.15, 0.1
         n = samples_needed(difference, noise)

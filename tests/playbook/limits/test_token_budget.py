@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playbook_strategies import grown, tagged
 
 from ace.playbook import Add, Counters, Delta, LineFormats, Playbook, Remove, Update, apply, enforce_budget, render
@@ -61,6 +62,7 @@ def test_an_eviction_leaves_room_so_that_the_next_additions_only_append() -> Non
     assert enforce_budget(after, words, 40, FORMATS).playbook is after
 
 
+@pytest.mark.slow
 def test_ten_thousand_bullets_take_no_time() -> None:
     held = grown(*(f"rule {n}" for n in range(10_000)))
     assert len(enforce_budget(held, words, 15_000, FORMATS).playbook) == 4_500

@@ -131,6 +131,7 @@ def test_each_text_is_embedded_once_and_only_where_it_has_a_rival() -> None:
     assert embedder.calls == [["one two", "One two", "one, two"]]
 
 
+@pytest.mark.slow
 def test_ten_thousand_bullets_take_no_time() -> None:
     held = grown(*(f"{LONG} It is called {'abcdefghij'[n % 10] * 3}{n}." for n in range(10_000)))
     delta = Delta(tuple(Add("str", f"{LONG} It is called aaa{n}.") for n in range(50)))

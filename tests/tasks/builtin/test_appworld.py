@@ -119,6 +119,7 @@ def test_instructions_come_from_the_server(root: Path, servers: list[Server]) ->
     assert "apis.supervisor.complete_task()" in task.instructions
 
 
+@pytest.mark.slow
 def test_a_run_acts_in_the_worlds(root: Path, servers: list[Server]) -> None:
     def act(request: Request) -> str:
         user = request.messages[-1].content

@@ -13,7 +13,7 @@ from ace.types import Message, Sample
 
 
 def playbook_prefix(seed: int) -> str:
-    """All rules of world `seed`, rendered as they stand in a prompt."""
+    """All rules of world `seed`, rendered as in a prompt."""
     pack = load_pack("micro")
     rules = make_world(seed).rules
     bullets = [Bullet(bullet_id(rule.section, n), rule.section, rule.content) for n, rule in enumerate(rules, 1)]

@@ -9,7 +9,7 @@ from ace.types import Completion, Request
 
 
 class RequestRecorder(WrapperBackend):
-    """All requests and how many tokens were generated for them; those of an adaptation alone where it hears a run.
+    """All requests and how many tokens were generated for them; those of an adaptation alone where it listens to a run.
 
     `batches` has a list for each batch that began, with what was asked until the next one did. `before` is what the
     engine had done when the recording began.
@@ -26,7 +26,7 @@ class RequestRecorder(WrapperBackend):
         """Requests of all batches, in order."""
         return [request for batch in self.batches for request in batch]
 
-    def hear(self, event: Event) -> None:
+    def listen(self, event: Event) -> None:
         """A run's listener: begins anew with its first batch."""
         if not isinstance(event, BatchStarted):
             return

@@ -24,7 +24,7 @@ from ace.bench.adaptation_runs.measured_run import (
     measure_adaptations,
     median_seconds,
 )
-from ace.bench.adaptation_runs.run_modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, Mode, choice
+from ace.bench.adaptation_runs.run_modes import BATCH, EARLY_NAME, MODES, PLAIN_NAME, Mode, mode_options
 from ace.bench.hardware.engine_threads import threads_of
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.roofline import Bound, Ceiling, Roofline, against_hardware
@@ -39,9 +39,9 @@ class RunRow:
     """One mode. `seconds` is the median over the repetitions of the adaptation; `speedup` is against the first row.
 
     `calls` and `role_s` are means over the repetitions, by role; `role_s` shares the wall-clock time out among the
-    roles whose calls were under way. `outside_share` is the share of the time outside engine steps, at most
-    that where several engines step side by side. Shares are means.
-    `bound` is that of the repetition in the middle, by its seconds, where it was asked for.
+    roles whose calls were under way. `outside_share` is the share of the time outside engine steps, at most that where
+    several engines step side by side. Shares are means. `bound` is that of the repetition in the middle, by its
+    seconds, where it was asked for.
     """
 
     mode: str
@@ -92,7 +92,7 @@ class RunReport(Report):
             f"--samples {work.samples} --epochs {work.epochs} --batch {work.batch}"
             f" --repetitions {work.repetitions} --seed {work.seed}"
             f"{'' if work.threads is None else f' --threads {work.threads}'}"
-            f"{choice(MODES, [row.mode for row in self.rows])}"
+            f"{mode_options([row.mode for row in self.rows], available=len(MODES))}"
         )
         return report(f"ace bench run {inputs}", self.machine, *self.parts())
 
@@ -145,7 +145,7 @@ def _by_role(row: RunRow) -> tuple[str, ...]:
 
 
 def threads_text(count: int) -> str:
-    """For a sentence."""
+    """`threads` with its noun."""
     return "one thread" if count == 1 else f"{count} threads"
 
 

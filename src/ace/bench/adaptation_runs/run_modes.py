@@ -117,7 +117,7 @@ class Named(Protocol):
 N = TypeVar("N", bound=Named)
 
 
-def chosen(modes: Sequence[N], names: Iterable[str]) -> Sequence[N]:
+def select_modes(modes: Sequence[N], names: Iterable[str]) -> Sequence[N]:
     """Select `modes` by `names`, in their order; all of them without any. ConfigError for an unknown one."""
     by_name = {mode.name: mode for mode in modes}
     for name in names:
@@ -126,6 +126,6 @@ def chosen(modes: Sequence[N], names: Iterable[str]) -> Sequence[N]:
     return [by_name[name] for name in dict.fromkeys(names)] or modes
 
 
-def choice(modes: Sequence[Named], names: Sequence[str]) -> str:
-    """The options of a command that measures `names` alone; "" where these are all."""
-    return "" if len(names) == len(modes) else "".join(f' --mode "{name}"' for name in names)
+def mode_options(names: Sequence[str], *, available: int) -> str:
+    """The options of a command that measures the modes `names` alone; "" where these are all `available` ones."""
+    return "" if len(names) == available else "".join(f' --mode "{name}"' for name in names)

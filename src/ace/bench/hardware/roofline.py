@@ -170,7 +170,7 @@ def roofline_here(cost: ModelCost, seconds: float) -> Roofline:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     wait: Callable[[], None] = torch.cuda.synchronize if device == "cuda" else _nothing
     matrices = (*cost.layer, (cost.hidden, min(cost.vocabulary, MOST_COLUMNS)))
-    # a GPU reads a small model in less time than it needs to be told to
+    # a GPU reads a small model in less time than the launch of the kernel takes
     blocks = {min(cost.step_bytes, MOST_BYTES)} | ({MOST_BYTES} if device == "cuda" else set())
 
     def product(inputs: int, outputs: int) -> float:

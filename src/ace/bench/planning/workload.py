@@ -32,9 +32,9 @@ Chain = tuple[PlannedCall, ...]
 class Workload:
     """The calls of a pilot run: one chain for each sample of its batches and evaluations, and its curators' calls.
 
-    `later` are the chains of the second half of the batches, when the playbook had grown.
-    `groups` is the number of curator calls for each sample of a batch to the power of one half. `outside` is the share
-    of the pilot's adaptation in which no engine was stepping, None where that was not measured.
+    `later` are the chains of the second half of the batches, when the playbook had grown. `groups` is the number of
+    curator calls for each sample of a batch to the power of one half. `outside` is the share of the pilot's adaptation
+    in which no engine was stepping, None where that was not measured.
     """
 
     pilot: str

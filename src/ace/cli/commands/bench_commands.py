@@ -63,7 +63,7 @@ def run_modes(
 
     from ace.bench import measure_config, measure_runs
     from ace.bench.adaptation_runs.config_modes import ConfigSource
-    from ace.bench.adaptation_runs.run_modes import MODES, chosen
+    from ace.bench.adaptation_runs.run_modes import MODES, select_modes
 
     if config is not None:
         writer = report_writer(json_path, markdown)
@@ -72,7 +72,7 @@ def run_modes(
             source, repetitions=repetitions, prompts=prompts, threads=threads, modes=mode or (), partial=writer
         )
         return write_report(measured, json_path, markdown)
-    modes = chosen(MODES, mode or ())
+    modes = select_modes(MODES, mode or ())
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     report = measure_runs(
         samples=samples,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ace.cli.options import DEFAULT_STORE, JsonPath, Store
-from ace.cli.run_execution import finish, work
+from ace.cli.run_execution import execute_run, finish
 from ace.cli.terminal import message_console, show
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def quickstart(
         settings = routing_settings(provider=provider, seed=seed, model=model, level=level, store=store)
         message_console().print(Text(ROUTING.format(model=model)), soft_wrap=True)
         view = _learning_view(settings)
-    summary = work(ctx, settings, json_path, view=view)
+    summary = execute_run(ctx, settings, json_path, view=view)
     elsewhere = "" if store == DEFAULT_STORE else f" --store {store}"
     show(
         Text(),

@@ -10,7 +10,7 @@ import typer
 
 from ace.cli.commands.experiment_commands import Seeds, run_seeds
 from ace.cli.options import DEFAULT_STORE, JsonPath, Overrides, ProgressOption, RunName, Store
-from ace.cli.run_execution import finish, stored_settings, work
+from ace.cli.run_execution import execute_run, finish, stored_settings
 from ace.cli.terminal import message_console
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run(
     if seeds > 1:
         run_seeds(ctx, settings, seeds, json_path)
     else:
-        finish(work(ctx, settings, json_path, progress=progress))
+        finish(execute_run(ctx, settings, json_path, progress=progress))
 
 
 def evaluate(
@@ -53,14 +53,14 @@ def evaluate(
 
     only = ["mode=evaluate", "evaluation.before=false", "evaluation.after=true"]
     if Path(source).suffix in (".yaml", ".yml") or Path(source).is_file():
-        finish(work(ctx, load_settings(source, [*overrides, *only]), json_path, progress=progress))
+        finish(execute_run(ctx, load_settings(source, [*overrides, *only]), json_path, progress=progress))
         return
     with TemporaryDirectory(prefix="ace-eval-") as folder:
         stored, playbook = _of_run(source, store, Path(folder))
         settings = load_settings(
             None, [*overrides, f"playbook.initial={playbook}", *only], base=stored.model_dump(mode="json")
         )
-        finish(work(ctx, settings, json_path, progress=progress))
+        finish(execute_run(ctx, settings, json_path, progress=progress))
 
 
 def resume(
@@ -88,7 +88,7 @@ def resume(
     if stored_run.status == "done" and not (failed and retry_failed):
         message_console().print(Text(_done(stored_run.id, failed, retry_failed=retry_failed)), soft_wrap=True)
         return
-    finish(work(ctx, settings, json_path, resume=stored_run.id, retry_failed=retry_failed, progress=progress))
+    finish(execute_run(ctx, settings, json_path, resume=stored_run.id, retry_failed=retry_failed, progress=progress))
 
 
 def _done(run: str, failed: int, *, retry_failed: bool) -> str:

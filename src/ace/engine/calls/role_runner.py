@@ -20,12 +20,12 @@ from ace.playbook import Embedder, Playbook
 from ace.prompts import PromptPack
 from ace.roles import (
     CallRecord,
-    Complete,
     Curation,
     GeneratorAnswer,
     JointReflection,
     PhraseCheck,
     Reflection,
+    RoleModel,
     RoleResult,
     bullet_stats,
     check_phrase,
@@ -107,14 +107,13 @@ class RoleRunner:
         schema = schema_task.answer_schema(unlabelled) if schema_task else None
 
         def ask(escalation: Escalation | None) -> Awaitable[RoleResult[GeneratorAnswer]]:
-            sampling = self._sampling(role, escalation, purpose, sample.id, str(round))
+            model = self._model(role, escalation, purpose, sample.id, str(round))
+            if temperature is not None:
+                model = replace(model, sampling=replace(model.sampling, temperature=temperature, top_p=1.0))
             return generate(
-                self._complete(role, escalation),
-                self._pack,
+                model,
                 prefix,
                 sample,
-                sampling=sampling if temperature is None else replace(sampling, temperature=temperature, top_p=1.0),
-                guided=self._is_guided(role, escalation),
                 prompt=(question, material),
                 reflection=reflection,
                 round=round,
@@ -147,14 +146,11 @@ class RoleRunner:
 
         def ask(escalation: Escalation | None) -> Awaitable[RoleResult[Reflection]]:
             return reflect(
-                self._complete("reflector", escalation),
-                self._pack,
+                self._model("reflector", escalation, purpose, sample.id, str(round)),
                 prefix,
                 labelled,
                 answer,
                 feedback,
-                sampling=self._sampling("reflector", escalation, purpose, sample.id, str(round)),
-                guided=self._is_guided("reflector", escalation),
                 prompt=sample_prompt(self._task, self._pack, unlabelled),
                 round=round,
             )
@@ -170,11 +166,8 @@ class RoleRunner:
 
         def ask(escalation: Escalation | None) -> Awaitable[RoleResult[JointReflection]]:
             return reflect_together(
-                self._complete("reflector", escalation),
-                self._pack,
+                self._model("reflector", escalation, purpose, "together", str(group)),
                 samples,
-                sampling=self._sampling("reflector", escalation, purpose, "together", str(group)),
-                guided=self._is_guided("reflector", escalation),
                 prompts=[sample_prompt(self._task, self._pack, sample.without_target()) for sample in samples],
             )
 
@@ -185,11 +178,9 @@ class RoleRunner:
 
         def ask(escalation: Escalation | None) -> Awaitable[RoleResult[PhraseCheck]]:
             return check_phrase(
-                self._complete("reflector", escalation),
-                self._pack,
+                self._model("reflector", escalation, purpose, sample.id, phrase),
                 phrase,
                 sample,
-                sampling=self._sampling("reflector", escalation, purpose, sample.id, phrase),
                 prompt=sample_prompt(self._task, self._pack, sample.without_target()),
             )
 
@@ -215,13 +206,10 @@ class RoleRunner:
 
         def ask(escalation: Escalation | None) -> Awaitable[RoleResult[Curation]]:
             return curate(
-                self._complete("curator", escalation),
-                self._pack,
+                self._model("curator", escalation, purpose, str(group)),
                 prefix,
                 insights,
                 sections=playbook.sections,
-                sampling=self._sampling("curator", escalation, purpose, str(group)),
-                guided=self._is_guided("curator", escalation),
                 stats=bullet_stats(playbook, touched),
             )
 
@@ -258,28 +246,27 @@ class RoleRunner:
         larger = self._record(await ask(reason), reason)
         return replace(larger, earlier=(*result.calls, *larger.earlier))
 
-    def _binding(self, role: RoleName, escalation: Escalation | None) -> ModelBinding:
-        return self._bindings.get(role, "own" if escalation is None else "larger")
+    def _model(self, role: RoleName, escalation: Escalation | None, *seed_parts: str) -> RoleModel:
+        """The role's own model, or with `escalation` its larger one.
 
-    def _complete(self, role: RoleName, escalation: Escalation | None) -> Complete:
-        """Where a role has a larger model, its own one refuses prompts of more than `prompt_tokens`."""
-        escalate = self._settings.roles.of(role).escalate
-        limit = escalate.prompt_tokens if escalate is not None and escalation is None else None
-        binding = self._binding(role, escalation)
-        return partial(self._calls.complete, binding=binding, escalation=escalation, prompt_limit=limit)
-
-    def _is_guided(self, role: RoleName, escalation: Escalation | None) -> bool:
-        return self._binding(role, escalation).backend.info.structured_outputs
-
-    def _sampling(self, role: RoleName, escalation: Escalation | None, *parts: str) -> Sampling:
-        """The larger model gets a seed of its own, so that the store tells the two requests apart."""
+        Where there is a larger one, the own refuses prompts of more than `prompt_tokens`. The larger one gets a seed of
+        its own, so that the store tells the two requests apart.
+        """
         settings = self._settings.roles.of(role)
-        parts = parts if escalation is None else (*parts, "escalated")
-        return Sampling(
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            seed=derive_seed(self._settings.seed, role, *parts),
+        binding = self._bindings.get(role, "own" if escalation is None else "larger")
+        limit = settings.escalate.prompt_tokens if settings.escalate is not None and escalation is None else None
+        if escalation is not None:
+            seed_parts = (*seed_parts, "escalated")
+        return RoleModel(
+            partial(self._calls.complete, binding=binding, escalation=escalation, prompt_limit=limit),
+            self._pack,
+            Sampling(
+                max_tokens=settings.max_tokens,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                seed=derive_seed(self._settings.seed, role, *seed_parts),
+            ),
+            guided=binding.backend.info.structured_outputs,
         )
 
     def _record(self, result: RoleResult[Answer], escalation: Escalation | None) -> RoleResult[Answer]:

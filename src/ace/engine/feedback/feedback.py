@@ -1,6 +1,6 @@
 """Feedback on one answer: its grade, or label-free signals.
 
-Without labels, targets decide nothing in the loop and stand in no prompt: no feedback, no retries by grade, no choice
+Without labels, targets decide nothing in the loop and appear in no prompt: no feedback, no retries by grade, no choice
 among playbooks. Answers are still graded, for the report.
 """
 

@@ -59,7 +59,7 @@ def is_covered(parts: Sequence[str], playbook: Playbook, embedder: Embedder, thr
 
 
 def is_proven(playbook: Playbook, used: Sequence[str], helpful: int | None) -> bool:
-    """Return True if an answer cites bullets that were all tagged helpful at least so often and never harmful."""
+    """Return True if an answer cites bullets that were all tagged helpful at least that often and never harmful."""
     if helpful is None or not used:
         return False
     counters = [bullet.counters if (bullet := playbook.get(identity)) else None for identity in used]

@@ -35,7 +35,7 @@ def api_key(settings: ModelSettings) -> str | None:
 
 
 def _problem(key: str) -> str | None:
-    """Describe why a key cannot stand in a header, without repeating it."""
+    """Describe why a key cannot be sent in a header, without repeating it."""
     if _SCHEME.match(key):
         return "begins with the name of a scheme, such as 'Bearer', which does not belong to the key"
     if _ONE_KEY.fullmatch(key):

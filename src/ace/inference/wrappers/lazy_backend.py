@@ -48,7 +48,7 @@ class LazyBackend:
         return self._planned if self._live is None else self._live.info
 
     async def complete(self, request: Request) -> Completion:
-        """Like the engine's own. EngineDeadError where it cannot be started: it could be, once, for these settings."""
+        """Start the engine if it is not up, and answer. EngineDeadError where it cannot be started any more."""
         return await (await self._up()).complete(request)
 
     def count_tokens(self, text: str) -> int:

@@ -27,11 +27,11 @@ class LoraBackend:
 
     @property
     def info(self) -> BackendInfo:
-        """The engine's, with the adapter. Start and memory are the engine's own, and are not told twice."""
+        """The engine's, with the adapter. Start and memory are reported by the engine itself."""
         return replace(self.engine.info, adapter=self._adapter, start_s=0.0, memory_bytes=None)
 
     async def complete(self, request: Request) -> Completion:
-        """Like the engine's own; the completion names model and adapter."""
+        """Answer with the adapter; the completion names model and adapter."""
         lora_request = LoraRequest(
             request.messages, request.sampling, request.schema, request.layout, adapter=self._adapter
         )

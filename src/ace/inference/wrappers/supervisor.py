@@ -59,7 +59,7 @@ class SupervisedBackend:
         return self._restarts
 
     async def complete(self, request: Request) -> Completion:
-        """Like the engine's own.
+        """Answer on the engine, or on the one that replaces it.
 
         RequestQuarantinedError for a request that killed it twice; EngineDeadError when it cannot be replaced, or not
         once more.
@@ -163,7 +163,7 @@ class _Suspects:
                 self._cleared.set()
 
     def turn(self) -> asyncio.Lock:
-        """To be held by the one suspect that is asked."""
+        """Keep the other suspects waiting while one is asked."""
         if self._one_at_a_time is None:
             self._one_at_a_time = asyncio.Lock()
         return self._one_at_a_time

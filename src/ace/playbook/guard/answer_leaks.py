@@ -1,6 +1,6 @@
 """Answers of training samples that a bullet repeats: it would teach one sample, not the task.
 
-A target of at least 16 characters and 3 words is no coincidence where it stands in a bullet word for word, case and
+A target of at least 16 characters and 3 words is no coincidence where a bullet has it word for word, case and
 white space aside; unless another training sample has the same target: then it is a label, which playbooks rightly
 speak about. A shorter target (a number, a label, a code word) says nothing on its own. It counts where its question
 stands beside it: at least four fifths of the question's words, of which there must be five; or eight of them in a row
@@ -17,7 +17,7 @@ from typing import Final
 from ace.types import Sample
 
 LONG: Final = 16
-"""Characters from which on a target can stand for itself ..."""
+"""Least characters of a target that is found by itself ..."""
 WORDS: Final = 3
 """... if it has as many words as this."""
 QUESTION_WORDS: Final = 5
@@ -48,7 +48,7 @@ def copied_answers(content: str, samples: Sequence[Sample], all_samples: Sequenc
 
 
 def _stands_in(target: str, text: str) -> bool:
-    """Return True if `target` stands in `text` between word boundaries, where it begins and ends with a word."""
+    """Return True if `target` occurs in `text` between word boundaries, where it begins and ends with a word."""
     if target not in text:  # nearly always, and found out without compiling a pattern
         return False
     before = r"(?<!\w)(?<!\d[.,])" if target[0].isalnum() else ""
@@ -82,7 +82,7 @@ def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _words_of(sample: Sample) -> list[str]:
-    """The words of the question; of the context where all of it stands there."""
+    """The words of the question; of the context where that has all of it."""
     return _WORD.findall(_fold(sample.question or sample.context))
 
 

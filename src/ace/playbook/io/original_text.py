@@ -60,7 +60,7 @@ def _lines(playbook: Playbook) -> Iterator[str]:
 def load_text(text: str, source: str = "<text>", *, notes: list[str] | None = None) -> Playbook:
     """The playbook in `text`. PlaybookFormatError names the line. Bullets come out in the order of their numbers.
 
-    What could not be kept as it stands in the file (an id, a counter, a second title of one section) is appended to
+    What could not be kept as it is in the file (an id, a counter, a second title of one section) is appended to
     `notes`.
     """
     lines = re.split(r"\r\n|\n|\r", text.removeprefix("\ufeff"))

@@ -33,7 +33,7 @@ def dumps(playbook: Playbook, format: Format) -> str:
 def loads(text: str, format: Format, source: str = "<playbook>", *, notes: list[str] | None = None) -> Playbook:
     """The playbook in `text`. PlaybookFormatError names the source, and the line where there is one.
 
-    Markdown may also be the original text format under another name. What could not be kept as it stands in the text
+    Markdown may also be the original text format under another name. What could not be kept as it is in the text
     is appended to `notes`.
     """
     try:

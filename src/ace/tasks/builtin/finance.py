@@ -1,7 +1,7 @@
 """FiNER and Formula: financial questions in the format of the original ACE release.
 
 Source: the data sets of github.com/ace-agent/ace (Apache-2.0), made from FinLoRA (arXiv 2505.19819); FiNER itself is
-Loukas et al., ACL 2022. Grading follows that release's `eval/finance/data_processor.py`, but for what is said below.
+Loukas et al., ACL 2022. Grading follows that release's `eval/finance/data_processor.py`, with the exceptions below.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def find_program(answer: str) -> str:
 
 
 def complete_program(code: str, prompt: str, entry_point: str) -> str:
-    """`code` with what stands in an open function's `prompt`.
+    """`code` with the lines of an open function's `prompt`.
 
     Where it does not define `entry_point`, it is the rest of that function, else it gets the prompt's imports and
     helpers.

@@ -23,7 +23,7 @@ _EXAMINED: Final = 16 * _CHUNK
 """Bytes of a file without a byte order mark that are read to detect its encoding."""
 _WESTERN: Final = frozenset("€‚„…†‡‰‹‘’“”•–—™›¡£§©«®°±´·»¿×÷")
 _OF_OTHERS: Final = frozenset("ðÐþÞýÝŠšŽžŸƒˆ˜")
-"""Letters that are rare in the west and stand for others in the code pages of Turkey, central Europe and the Mac."""
+"""Letters that are rare in the west, and other letters in the code pages of Turkey, central Europe and the Mac."""
 _OTHER_WORDS = re.compile("[^\\W\\d_\x00-\x7f]{4}|[A-Za-z][‚„]")
 """Letters without accent hardly occur in what is no Latin script; low quotes open a quotation."""
 
@@ -31,7 +31,7 @@ _OTHER_WORDS = re.compile("[^\\W\\d_\x00-\x7f]{4}|[A-Za-z][‚„]")
 def read_lines(path: Path, *, newline: str | None, windows: bool = False) -> Iterator[str]:
     """The lines with their ends, split where `open` splits them with `newline`.
 
-    The encoding is told by a byte order mark, else it is UTF-8, or UTF-16 where every other byte is zero. With
+    The encoding is that of a byte order mark, else UTF-8, or UTF-16 where every other byte is zero. With
     `windows` a file that is not UTF-8 is read as Windows-1252 where that gives plausible words. DataError names the
     line.
     """

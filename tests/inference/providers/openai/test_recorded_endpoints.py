@@ -35,6 +35,7 @@ def ask(server: Endpoint, request: Request, **settings: Any) -> Completion:
 
 
 @pytest.mark.parametrize("recording", recordings())
+@pytest.mark.slow
 def test_a_conversation(recording: Recording) -> None:
     right = recording.right
     sampling = Sampling(max_tokens=64, temperature=0.5, top_p=1.0, seed=1)

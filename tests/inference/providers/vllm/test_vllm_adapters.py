@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from lora_adapter import build_adapter
-from vllm_model import lose_device
+from vllm_model import build_adapter, lose_device
 
 from ace.config import ModelSettings, RunSettings, SpeculativeSettings, settings_from
 from ace.errors import ProviderStartError, RequestRejectedError

@@ -74,7 +74,7 @@ def serve(
     try:
         import uvloop
 
-        from ace.server import Listener, PlaybookSource, Server, read_keys
+        from ace.server import DrainingServer, PlaybookSource, Server, read_keys
     except ImportError as error:
         from ace._util.extras import missing_package
 
@@ -102,7 +102,7 @@ def serve(
             learning = asyncio.create_task(keep_learner([identity, "--store", store, "--config", str(learn_config)]))
         _announce(f"http://{host}:{port}/v1", server)
         try:
-            await Listener(server, host, port, drain_s=drain, grace_s=grace).serve()
+            await DrainingServer(server, host, port, drain_s=drain, grace_s=grace).serve()
         finally:
             if learning is not None:
                 learning.cancel()

@@ -88,7 +88,7 @@ class StreamedAnswer:
 
     @property
     def text(self) -> str:
-        """The answer: the content, or else what stands in its place.
+        """The answer: the content, or else what takes its place.
 
         A server whose reasoning parser finds no end of the reasoning puts the answer there. One that was cut off while
         thinking is no answer.
@@ -123,7 +123,7 @@ class StreamedAnswer:
 
 
 async def read_answer(body: AsyncIterator[bytes], refuse: Callable[[object], InferenceError]) -> StreamedAnswer:
-    """Read a whole response. What `refuse` makes of an error that stands in it is raised.
+    """Read a whole response. Raises what `refuse` makes of an error in it.
 
     TransientError for what cannot be read or is not whole.
     """

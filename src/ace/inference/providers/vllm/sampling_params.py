@@ -61,7 +61,7 @@ def sampling_params(request: Request, room: int) -> Any:
 
 
 def _guided(schema: str, layout: JsonLayout) -> Any:
-    """VLLM writes JSON compactly or with white space anywhere; what lies between has to be a grammar."""
+    """Structured outputs in `layout`. What is neither compact nor white space anywhere has to be a grammar for vLLM."""
     if layout == "compact":
         return _vllm.StructuredOutputsParams(json=schema)
     return _vllm.StructuredOutputsParams(grammar=_grammar(schema, layout))

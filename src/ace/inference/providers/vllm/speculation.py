@@ -139,7 +139,7 @@ def _need_arctic() -> None:
 
 
 def _need_custom_proposers() -> None:
-    """A vLLM that is missing altogether is told by whoever starts it."""
+    """Whoever starts the engine reports a vLLM that is missing."""
     spec = find_spec("vllm")
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
     if folders and not any((folder / _CUSTOM_PROPOSERS).is_file() for folder in folders):

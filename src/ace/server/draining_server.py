@@ -11,7 +11,7 @@ import uvicorn
 from ace.server.api_server import Server, create_app
 
 
-class Listener(uvicorn.Server):
+class DrainingServer(uvicorn.Server):
     """Listens until SIGTERM or SIGINT.
 
     SIGTERM first turns `/readyz` to 503 for `grace_s` seconds, in which requests are still taken. Then no connection is
