@@ -133,10 +133,10 @@ def test_the_command_writes_every_format(tmp_path: Path, store: RunStore) -> Non
     ids = [each.id for each in store.list_runs()]
     for kind, beginning in (("html", b"<!DOCTYPE html>"), ("md", b"# ACE report"), ("csv", b"run,evaluation")):
         path = tmp_path / f"out.{kind}"
-        result = CliRunner().invoke(
-            app, ["report", *ids, "--store", store.name, "--format", kind, "--output", str(path)]
-        )
+        result = CliRunner().invoke(app, ["report", *ids, "--store", store.name, "--output", str(path)])
         assert result.exit_code == 0, result.output
         assert path.read_bytes().startswith(beginning)
+        printed = CliRunner().invoke(app, ["report", *ids, "--store", store.name, "--format", kind, "-o", "-"])
+        assert printed.stdout_bytes == path.read_bytes()
     missing = CliRunner().invoke(app, ["report", "nobody", "--store", store.name, "-o", str(tmp_path / "x.html")])
     assert missing.exit_code == 2 and not (tmp_path / "x.html").exists()

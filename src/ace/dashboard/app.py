@@ -20,6 +20,7 @@ from ace.errors import AceError, DataError, PlaybookError, RunLockedError, RunNo
 from ace.experiments import Comparison, compare_evaluations
 from ace.experiments.outcomes import evaluated
 from ace.playbook import diff
+from ace.reporting.bullet_credit import current_credit
 from ace.reporting.pages.html_environment import read_asset
 from ace.reporting.pages.report_data import collect_run
 from ace.reporting.pages.report_page import chart_data
@@ -96,13 +97,15 @@ def create_app(store_url: str, *, token: str | None = None, author: str = "") ->
         identity = store.resolve(run)
         versions = store.playbook_versions(identity)
         selected = versions[-1].version if version is None else version
+        shown = store.playbook(identity, selected)
         return render_page(
             "playbook.html.j2",
             title=f"Playbook v{selected}",
             run=identity,
             version=selected,
             versions=sorted({each.version for each in versions}),
-            playbook=store.playbook(identity, selected),
+            playbook=shown,
+            credit=current_credit(store.credit(identity), shown.bullets),
             infos=[info for info in versions if info.author is not None],
         )
 

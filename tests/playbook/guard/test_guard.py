@@ -239,7 +239,7 @@ def test_flagged_operations_on_nothing_stay_out(operation: Update | Merge) -> No
 
 def _shown(playbook: Playbook) -> str:
     console = Console(file=io.StringIO(), width=160)
-    console.print(playbook_view(playbook))
+    console.print(playbook_view(playbook, {}))
     console.print(diff_view(diff(Playbook.empty([Section("str", "S")]), playbook)))
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
