@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 from ace._util.install_commands import install_command
@@ -77,23 +78,25 @@ def report_png(runs: Sequence[ReportedRun]) -> bytes:
     figure_class = _matplotlib_figure()
     figure = figure_class(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.subplots()
-    for run in runs:
-        name = "" if len(runs) == 1 else f"{run.run.id}, "
+    several = len(runs) > 1
+    for number, run in enumerate(runs):
+        name = f"{run.run.id}, " if several else ""
         by_split: dict[str, list[Any]] = {}
         for point in run.curve:
             by_split.setdefault(point.split, []).append(point)
-        for split, points in by_split.items():
+        for line, (split, points) in zip(cycle(("-", "--", "-.")), by_split.items(), strict=False):
             batches = [point.batches for point in points]
             accuracy = [point.accuracy * 100 for point in points]
             below = [(point.accuracy - point.interval.low) * 100 for point in points]
             above = [(point.interval.high - point.accuracy) * 100 for point in points]
             label = visible(f"{name}{split}").replace("$", r"\$")
-            axes.errorbar(batches, accuracy, yerr=(below, above), marker="o", capsize=3, label=label)
+            style = {"color": f"C{number}", "linestyle": line} if several else {}
+            axes.errorbar(batches, accuracy, yerr=(below, above), marker="o", capsize=3, label=label, **style)
         if run.batches:
             numbers = [point.index + 1 for point in run.batches]
             shares = [100 * point.first_right / point.samples for point in run.batches]
             label = visible(f"{name}first answers, by batch").replace("$", r"\$")
-            axes.plot(numbers, shares, ":", color="gray" if len(runs) == 1 else None, label=label)
+            axes.plot(numbers, shares, ":", color=f"C{number}" if several else "gray", label=label)
     axes.set(xlabel="batches", ylabel="right answers, %", ylim=(-2, 102))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
