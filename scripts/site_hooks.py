@@ -25,7 +25,7 @@ PAGES = {
     RESULTS: "results/index.md",
 }
 """Paths in the repository and their pages; a folder has one, too."""
-SOURCES = {page: path for path, page in PAGES.items()}
+SOURCES = {page: path for path, page in PAGES.items()} | {PAGES[RESULTS]: f"{RESULTS}/index.md"}
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _LOADED = re.compile(

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from ace.cli.main import app
 from ace.engine import run
 from ace.errors import RunNotFoundError
+from ace.playbook import Delta, Provenance, Update
 from ace.reporting.bullet_credit import current_credit
 from ace.store import CreditRecord, RunStore
 
@@ -86,14 +87,6 @@ def test_the_command_keeps_what_it_measures_and_the_others_show_it(measured: str
     assert "| credit, points |" in shown("report", learned, "--format", "md", "--output", "-")
 
 
-def test_a_reworded_bullet_has_no_credit_yet(measured: str) -> None:
-    with RunStore.open(measured) as store:
-        learned = store.list_runs()[1].id
-        first, *others = store.playbook(learned).bullets
-        credit = current_credit(store.credit(learned), [replace(first, content="other words"), *others])
-    assert credit.keys() == {bullet.id for bullet in others}
-
-
 def test_the_page_of_a_bullet_shows_its_credit(measured: str) -> None:
     testclient = pytest.importorskip("fastapi.testclient")
     from ace.dashboard import create_app
@@ -104,5 +97,23 @@ def test_the_page_of_a_bullet_shows_its_credit(measured: str) -> None:
     with testclient.TestClient(create_app(measured), base_url="http://127.0.0.1") as client:
         page = client.get(f"/runs/{learned}/bullets/{record.bullet}").text
         assert f'href="/runs/{probe}"' in page and f"{record.effect * 100:+.1f}" in page
-        assert "credit, points" in client.get(f"/runs/{learned}/playbook").text
+        for path in (f"/runs/{learned}", f"/runs/{learned}/playbook"):
+            assert "credit, points" in client.get(path).text
         assert "It was not measured" in client.get(f"/runs/{probe}/bullets/{record.bullet}").text
+
+
+def test_a_reworded_bullet_has_no_credit_any_more(measured: str) -> None:
+    testclient = pytest.importorskip("fastapi.testclient")
+    from ace.dashboard import create_app
+
+    with RunStore.open(measured) as store:
+        learned = store.list_runs()[1].id
+        first, *others = store.playbook(learned).bullets
+        edit = Update(first.id, "other words", provenance=Provenance(role="person"))
+        version = store.edit_playbook(learned, Delta((edit,)), author="Ada", version=store.current_version(learned))
+        credit = current_credit(store.credit(learned), store.playbook(learned, version).bullets)
+    assert credit.keys() == {bullet.id for bullet in others}
+    with testclient.TestClient(create_app(measured), base_url="http://127.0.0.1") as client:
+        assert "<td>earlier</td>" in client.get(f"/runs/{learned}/bullets/{first.id}").text
+        for path in (f"/runs/{learned}", f"/runs/{learned}/playbook"):
+            assert '<td class="number">–</td>' in client.get(path).text
