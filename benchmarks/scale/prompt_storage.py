@@ -81,8 +81,8 @@ class PromptStorageReport(Report):
             ),
         ]
         text = (
-            f"{self.calls} calls, whose prompts have {self.characters:,} characters together. The model is scripted and "
-            "answers at once; the run without prompts is the run less the journal's difference."
+            f"{self.calls} calls, whose prompts have {self.characters:,} characters together. The model is "
+            "scripted and answers at once; the run without prompts is the run less the journal's difference."
         )
         body = table(("", "with prompts", "without", "ratio"), rows)
         return report(command, self.machine, f"{text}\n\n{body}")

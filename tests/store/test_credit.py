@@ -69,6 +69,7 @@ def test_the_command_keeps_what_it_measures_and_the_others_show_it(measured: str
         credit = current_credit(store.credit(learned), playbook.bullets)
         assert credit.keys() == {bullet.id for bullet in playbook.bullets}
         assert store.credit(probe) == ()
+        assert store.resolve("latest") == learned, "the measurement is no run to go on with"
     assert {record.probe for record in credit.values()} == {probe}
     assert any(record.effect > 0 and record.lost > 0 for record in credit.values())
 

@@ -20,6 +20,10 @@ from ace.types import fields_of
 LineKind = Literal["bullet", "updated", "removed"]
 
 
+SYSTEM_PROMPT = "Advice from earlier work on this task:"
+"""The first line of a playbook as a system prompt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A heading that bullets stand under; `slug` begins their ids. A title is one line."""
@@ -144,7 +148,7 @@ class Playbook:
     def as_system_prompt(self) -> str:
         """The bullets as text that can stand in any system prompt; "" where there are none."""
         advice = self.advice()
-        return f"Advice from earlier work on this task:\n\n{advice}" if advice else ""
+        return f"{SYSTEM_PROMPT}\n\n{advice}" if advice else ""
 
     def compacted(self) -> Playbook:
         """The same playbook with its log written anew: one line for each live bullet, in creation order."""

@@ -60,8 +60,13 @@ class RunReader:
             return queries.runs(connection, run_id=run_id)[0]
 
     def resolve(self, name: str) -> str:
-        """The id of which `name` is the whole or a unique beginning; "latest" is the newest run."""
+        """The id of which `name` is the whole or a unique beginning.
+
+        "latest" is the newest run that is no measurement of a playbook (mode `probe`); the newest of all if each is.
+        """
         with self._reading() as connection:
+            if name == "latest" and (latest := queries.newest_run(connection, but_mode="probe")) is not None:
+                return latest
             return run_ids.resolve(name, queries.run_ids(connection))
 
     def list_runs(self, limit: int | None = None) -> tuple[Run, ...]:
