@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from typing import Any, Literal, get_args
 
 from ace._util.hashing import digest
@@ -150,6 +151,15 @@ class Playbook:
         advice = self.advice()
         return f"{SYSTEM_PROMPT}\n\n{advice}" if advice else ""
 
+    def _repr_html_(self) -> str:
+        """A table for notebooks, in which control and direction characters are shown as escapes."""
+        rows = "".join(
+            f"<tr><td><code>{bullet.id}</code></td><td style='text-align:left'>{_html(bullet.content)}</td>"
+            f"<td>{bullet.counters.helpful}</td><td>{bullet.counters.harmful}</td></tr>"
+            for bullet in self.bullets
+        )
+        return f"<table><tr><th>id</th><th>bullet</th><th>helpful</th><th>harmful</th></tr>{rows}</table>"
+
     def compacted(self) -> Playbook:
         """The same playbook with its log written anew: one line for each live bullet, in creation order."""
         return replace(self, prefix=_lines(self.bullets))
@@ -200,3 +210,8 @@ def _line(data: Mapping[str, Any]) -> PrefixLine:
 
 def _lines(bullets: Sequence[Bullet]) -> tuple[PrefixLine, ...]:
     return tuple(PrefixLine("bullet", bullet.id, bullet.content) for bullet in bullets)
+
+
+def _html(text: str) -> str:
+    shown = (char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
+    return escape("".join(shown)).replace("\n", "<br>")
