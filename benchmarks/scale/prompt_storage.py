@@ -1,4 +1,4 @@
-"""What it costs that a run stores the prompt of every call: time in the loop, and size of the database.
+"""The cost of storing the prompt of every call: time in the loop, and size of the database.
 
 A scripted model adapts to support tickets with the pack `standard`: it learns a bullet from each ticket, so that the
 playbook in the prompts grows. The size is that of the run's database, and of a copy without the prompts. The time is

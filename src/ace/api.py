@@ -138,11 +138,11 @@ async def aevaluate(playbook: Playbook, task: Task | Iterable[SampleLike], **opt
 
 def _check_options(options: Options, *others: str) -> None:
     """ConfigError for an option that does not exist, and without a model. `others` are the function's own."""
-    known = (*Options.__annotations__, *others)
+    names = (*Options.__annotations__, *others)
     for key, value in options.items():
-        if key not in known:
-            allowed = f"no such option; there are {', '.join(known)}"
-            nearest = next(iter(difflib.get_close_matches(key, known, n=1)), None)
+        if key not in names:
+            allowed = f"no such option; there are {', '.join(names)}"
+            nearest = next(iter(difflib.get_close_matches(key, names, n=1)), None)
             raise ConfigError.at(key, value, allowed, nearest=nearest, hint="keys of a config go into `settings`")
     if not options.get("model"):
         raise ConfigError.at("model", None, "a name of the hub, a folder, or a live backend")

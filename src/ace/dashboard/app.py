@@ -97,15 +97,15 @@ def create_app(store_url: str, *, token: str | None = None, author: str = "") ->
         identity = store.resolve(run)
         versions = store.playbook_versions(identity)
         selected = versions[-1].version if version is None else version
-        shown = store.playbook(identity, selected)
+        current = store.playbook(identity, selected)
         return render_page(
             "playbook.html.j2",
             title=f"Playbook v{selected}",
             run=identity,
             version=selected,
             versions=sorted({each.version for each in versions}),
-            playbook=shown,
-            credit=current_credit(store.credit(identity), shown.bullets),
+            playbook=current,
+            credit=current_credit(store.credit(identity), current.bullets),
             infos=[info for info in versions if info.author is not None],
         )
 

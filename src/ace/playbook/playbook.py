@@ -213,5 +213,5 @@ def _lines(bullets: Sequence[Bullet]) -> tuple[PrefixLine, ...]:
 
 
 def _html(text: str) -> str:
-    shown = (char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
-    return escape("".join(shown)).replace("\n", "<br>")
+    chars = (char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
+    return escape("".join(chars)).replace("\n", "<br>")

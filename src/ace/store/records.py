@@ -312,7 +312,7 @@ class EvaluationInfo:
 
 @dataclass(frozen=True, slots=True)
 class CreditRecord:
-    """What playbook `version` of a run loses without one bullet, on `samples` samples of `split`.
+    """The measured loss of playbook `version` of a run without one bullet, on `samples` samples of `split`.
 
     `effect` is that loss in [-1, 1] with its 95% interval `low` to `high`; negative for a bullet that harms.
     `p_corrected` is Holm's over all bullets of the measurement. `lost` and `gained` count the samples that are worse
