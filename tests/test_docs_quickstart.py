@@ -51,8 +51,7 @@ def test_from_the_first_command_to_two_runs_compared_in_the_browser() -> None:
     model = ScriptedBackend(ScriptedMicroModel())
     invoke(["quickstart"], model)
     second, show_runs, compare, _ = commands("Two runs, compared")
-    assert "token_budget" in second[-1]
-    invoke(second, model)
+    assert "accuracy 0.0% -> 0.0%" in invoke(second, model).stdout
     with RunStore.open(STORE, create=False) as store:
         runs = {"RUN_A": store.list_runs()[1].id, "RUN_B": store.list_runs()[0].id}
     listed = invoke(show_runs, model).stdout
@@ -62,7 +61,7 @@ def test_from_the_first_command_to_two_runs_compared_in_the_browser() -> None:
     with testclient.TestClient(create_app(STORE), base_url="http://127.0.0.1") as client:
         assert all(f'value="{run}"' in client.get("/").text for run in runs.values())
         page = client.get("/compare", params={"run": list(runs.values())}).text
-    assert "on the same 64 samples" in page and runs["RUN_B"] in page
+    assert f"against <code>{runs['RUN_A']}</code>, on the same 64 samples" in page and runs["RUN_B"] in page
 
 
 def test_from_a_csv_to_a_playbook() -> None:

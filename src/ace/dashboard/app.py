@@ -140,9 +140,9 @@ def create_app(store_url: str, *, token: str | None = None, author: str = "") ->
 
     @app.get("/compare", response_class=HTMLResponse)
     def compare(run: Annotated[list[str], Query()] = []) -> str:  # noqa: B006 - FastAPI copies defaults
-        identities = list(dict.fromkeys(store.resolve(one) for one in run))
+        identities = sorted({store.resolve(one) for one in run})  # ids begin with their time: the oldest is first
         comparisons, problem = _compared(store, identities)
-        return render_page("compare.html.j2", title="Comparison", comparisons=comparisons, problem=problem)
+        return render_page("compare.html.j2", title="Compared runs", comparisons=comparisons, problem=problem)
 
     add_call_pages(app, store)
     add_actions(app, store, guard)
