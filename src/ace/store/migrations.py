@@ -322,6 +322,6 @@ def _checked_version(engine: Engine, name: str, newest: int) -> int:
     if engine.dialect.name == "sqlite" and foreign:
         raise StoreError(
             f"{name} is a database, but not a store of ace (it has the tables {', '.join(foreign[:5])})",
-            hint="name another file with store=sqlite:///PATH",
+            hint="name another file with --store PATH",
         )
     return version
