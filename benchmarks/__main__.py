@@ -210,6 +210,22 @@ def pages(
     write_report(report, json_path, markdown)
 
 
+@app.command("prompts")
+def prompts(
+    samples: Annotated[int, typer.Option(min=1, help="Training tickets, and as many test tickets.")] = 200,
+    batch: Annotated[int, typer.Option(min=1, help="Samples of a batch.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often the journal is written; the median counts.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the tickets.")] = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Time and size of storing the prompt of every call."""
+    from benchmarks.scale.prompt_storage import measure_prompt_storage
+
+    report = measure_prompt_storage(samples=samples, batch=batch, repetitions=repetitions, seed=seed)
+    write_report(report, json_path, markdown)
+
+
 @app.command("credit")
 def credit(
     trials: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 40,

@@ -66,6 +66,13 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
         {"runs": 5, "bullets": 20, "repetitions": 1},
     ),
     Benchmark(
+        "prompts",
+        "The cost of storing prompts",
+        "benchmarks.scale.prompt_storage:measure_prompt_storage",
+        {"samples": 200, "batch": 16, "repetitions": 5},
+        {"samples": 4, "batch": 2, "repetitions": 1},
+    ),
+    Benchmark(
         "plan",
         "What `ace plan` expects, and what comes",
         "benchmarks.scale.plan_accuracy:measure_plan",

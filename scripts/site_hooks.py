@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: pages from files outside docs/, and links to them.
+"""Hooks of mkdocs: pages from files outside docs/, links to them, and pictures of Mermaid diagrams.
 
 The pages in docs/ link to other files of the repository by relative paths, so that they work in a checkout, too. On the
 site, Markdown files that have a page there are linked to it, other files are copied beside it, and folders are named.
@@ -11,7 +11,9 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from render_diagrams import diagram_path, find_diagrams
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = "benchmarks/results"
@@ -23,9 +25,13 @@ PAGES = {
     RESULTS: "results/index.md",
 }
 """Paths in the repository and their pages; a folder has one, too."""
-SOURCES = {page: path for path, page in PAGES.items()}
+SOURCES = {page: path for path, page in PAGES.items()} | {PAGES[RESULTS]: f"{RESULTS}/index.md"}
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)")
+_LOADED = re.compile(
+    r"""<(?:script|img|iframe|source|link(?![^>]*rel="?canonical))\b[^>]*?(?:src|href)="?((?:https?:)?//[^"\s>]+)"""
+    r"""|<[^>]*class="?(mermaid)\b"""
+)
 _CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
 
 
@@ -65,8 +71,18 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
         relative = os.path.relpath(name, here.parent)
         return f"{bang}[{text}]({relative}{anchor})"
 
-    parts = re.split(r"(```.*?```)", markdown, flags=re.DOTALL)
+    for diagram in find_diagrams(markdown):
+        picture = diagram_path(diagram).read_text(encoding="utf-8").strip()
+        markdown = markdown.replace(f"```mermaid\n{diagram}```", f'<div class="diagram" tabindex="0">{picture}</div>')
+    parts = re.split(r"(```.*?```|<svg.*?</svg>)", markdown, flags=re.DOTALL)
     return "".join(part if number % 2 else _LINK.sub(link, part) for number, part in enumerate(parts))
+
+
+def on_post_page(output: str, *, page: Any, config: Any) -> str:
+    """Fail where a page would load something from elsewhere."""
+    if (external := _LOADED.search(output)) is not None:
+        raise PluginError(f"{page.file.src_uri} loads {external[1] or 'Mermaid from its CDN'}")
+    return output
 
 
 def _texts(files: Files) -> list[tuple[str, str]]:

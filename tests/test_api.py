@@ -51,7 +51,9 @@ def test_samples_in_memory_are_learned(tmp_path: Path) -> None:
         "Tickets about parcels go to X59.",
     ]
     assert "- Tickets about invoices go to Q17." in result.playbook.as_system_prompt()
-    assert "Tickets about invoices" in result._repr_html_()
+    page = result._repr_html_()
+    assert "Tickets about invoices" in page and "<svg" in page and "Accuracy 0.0% → 100.0%" in page
+    assert repr(result) == f"<Result of {result.summary.run}: accuracy 0.0% -> 100.0%, 2 bullets>"
     result.save(tmp_path / "playbook.json")
     assert ace.read_playbook(tmp_path / "playbook.json").bullets == result.playbook.bullets
 
@@ -116,3 +118,23 @@ def test_a_grader_that_fails_names_the_sample(tmp_path: Path) -> None:
         ace.evaluate(ace.Playbook.empty(), TEST, **options(tmp_path) | {"grade": broken})
     with pytest.raises(ace.DataError, match="the grader gave 2"):
         ace.evaluate(ace.Playbook.empty(), TEST, **options(tmp_path) | {"grade": lambda sample, answer: 2})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"epoch": 2}, "epoch: found 2, allowed: no such option.*did you mean 'epochs'?"),
+        ({"grade": "exakt"}, "grade: found 'exakt', allowed: a function.*exact"),
+        ({"model": ""}, "model: found None"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_runs(tmp_path: Path, wrong: Any, message: str) -> None:
+    with pytest.raises(ace.ConfigError, match=message):
+        ace.adapt(TRAIN, **{**options(tmp_path), **wrong})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_playbook_in_a_notebook_is_a_table_without_markup_of_its_texts() -> None:
+    bullet = ace.Bullet("str-00001", "str", "<b>x</b>\u202e\nsecond")
+    page = ace.Playbook.of([bullet], [ace.playbook.Section("str", "Rules")])._repr_html_()
+    assert "&lt;b&gt;x&lt;/b&gt;" in page and "\u202e" not in page and "<br>second" in page

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import threading
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, Required, TypedDict, TypeVar, Unpack
 
@@ -23,7 +23,7 @@ from ace.tasks.sample_task import Grade, SampleLike, make_sample_task
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """Result of an adaptation or an evaluation. Its other records are in `store`, by the run `summary.run`."""
 
@@ -42,16 +42,19 @@ class Result:
 
         write_playbook(self.playbook, path)
 
-    def _repr_html_(self) -> str:
-        """A table for notebooks."""
-        from ace.reporting.text import percent, visible_lines
+    def __repr__(self) -> str:
+        """The figures in a line."""
+        from ace.reporting.text import percent
 
-        rows = "".join(
-            f"<tr><td><code>{bullet.id}</code></td><td>{escape(visible_lines(bullet.content))}</td></tr>"
-            for bullet in self.playbook.bullets
-        )
-        accuracy = f"{percent(self.summary.accuracy_before)} → {percent(self.summary.accuracy_after)}"
-        return f"<p>Accuracy {accuracy}, {len(self.playbook)} bullets.</p><table>{rows}</table>"
+        accuracy = f"{percent(self.summary.accuracy_before)} -> {percent(self.summary.accuracy_after)}"
+        return f"<Result of {self.summary.run}: accuracy {accuracy}, {len(self.playbook)} bullets>"
+
+    def _repr_html_(self) -> str:
+        """Accuracy, a learning curve and the playbook, for notebooks."""
+        from ace.reporting.notebook_view import result_html
+
+        with RunStore.open(self.store, create=False) as opened:
+            return result_html(opened, self.summary, self.playbook)
 
 
 class Options(TypedDict, total=False):
@@ -113,6 +116,7 @@ async def aadapt(
     **options: Unpack[Options],
 ) -> Result:
     """`adapt` for async code."""
+    _check_options(options, "epochs", "batch_size", "validation", "test", "playbook")
     if isinstance(task, Iterable):
         task = _task(options, train=task, validation=validation, test=test)
     return await _run(task, {"adaptation": {"epochs": epochs, "batch_size": batch_size}}, playbook, options)
@@ -125,9 +129,22 @@ def evaluate(playbook: Playbook, task: Task | Iterable[SampleLike], **options: U
 
 async def aevaluate(playbook: Playbook, task: Task | Iterable[SampleLike], **options: Unpack[Options]) -> Result:
     """`evaluate` for async code."""
+    _check_options(options)
     if isinstance(task, Iterable):
         task = _task(options, test=task)
     return await _run(task, {"mode": "evaluate"}, playbook, options)
+
+
+def _check_options(options: Options, *others: str) -> None:
+    """ConfigError for an option that does not exist, and without a model. `others` are the function's own."""
+    names = (*Options.__annotations__, *others)
+    for key, value in options.items():
+        if key not in names:
+            allowed = f"no such option; there are {', '.join(names)}"
+            nearest = next(iter(difflib.get_close_matches(key, names, n=1)), None)
+            raise ConfigError.at(key, value, allowed, nearest=nearest, hint="keys of a config go into `settings`")
+    if not options.get("model"):
+        raise ConfigError.at("model", None, "a name of the hub, a folder, or a live backend")
 
 
 def _task(

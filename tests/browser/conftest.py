@@ -76,11 +76,14 @@ def address(store_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page in a context of its own. A script error of a page fails the test."""
+    """A page in a context of its own. A script error of a page, or a request to elsewhere, fails the test."""
     context = browser.new_context()
     opened = context.new_page()
     errors: list[Any] = []
     opened.on("pageerror", lambda error: errors.append(error))
+    requests: list[str] = []
+    opened.on("request", lambda request: requests.append(request.url))
     yield opened
     context.close()
     assert errors == []
+    assert [url for url in requests if not url.startswith(("http://127.0.0.1:", "file:", "data:"))] == []

@@ -40,7 +40,7 @@ def printed(*arguments: str) -> Any:
     [
         (("runs",), "runs", {"runs"}),
         (("show",), "run", {"run", "evaluations", "batches", "versions", "usage"}),
-        (("playbook", "show"), "playbook", {"playbook"}),
+        (("playbook", "show"), "playbook", {"playbook", "credit"}),
         (("playbook", "diff", "latest"), "diff", {"added", "removed", "updated", "retagged", "quarantined"}),
         (("playbook", "blame"), "blame", {"bullets"}),
     ],

@@ -188,7 +188,7 @@ def test_nothing_steers_the_terminal(hostile: Hostile) -> None:
     playbook = hostile_playbook(hostile)
     out = io.StringIO()
     console = Console(file=out, width=100, force_terminal=False, no_color=True, legacy_windows=False)
-    console.print(playbook_view(playbook))
+    console.print(playbook_view(playbook, {}))
     console.print(diff_view(diff(Playbook.empty(SECTIONS), playbook)))
     assert_harmless(out.getvalue())
 

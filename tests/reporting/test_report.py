@@ -130,8 +130,10 @@ def test_the_command_writes_every_format(tmp_path: Path, store: RunStore) -> Non
     ids = [each.id for each in store.list_runs()]
     for kind, beginning in (("html", b"<!DOCTYPE html>"), ("md", b"# ACE report"), ("csv", b"run,evaluation")):
         path = tmp_path / f"out.{kind}"
-        result = invoke("report", *ids, "--store", store.name, "--format", kind, "--output", path)
+        result = invoke("report", *ids, "--store", store.name, "--output", path)
         assert result.exit_code == 0, result.output
         assert path.read_bytes().startswith(beginning)
+        printed = invoke("report", *ids, "--store", store.name, "--format", kind, "-o", "-")
+        assert printed.stdout_bytes == path.read_bytes()
     missing = invoke("report", "nobody", "--store", store.name, "-o", tmp_path / "x.html")
     assert missing.exit_code == 2 and not (tmp_path / "x.html").exists()

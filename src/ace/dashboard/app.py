@@ -20,6 +20,7 @@ from ace.errors import AceError, DataError, PlaybookError, RunLockedError, RunNo
 from ace.experiments import Comparison, compare_evaluations
 from ace.experiments.outcomes import evaluated
 from ace.playbook import diff
+from ace.reporting.bullet_credit import current_credit
 from ace.reporting.pages.html_environment import read_asset
 from ace.reporting.pages.report_data import collect_run
 from ace.reporting.pages.report_page import chart_data
@@ -103,9 +104,9 @@ def _add_run_pages(app: FastAPI, store: RunStore, guard: FormGuard) -> None:
 
     @app.get("/compare", response_class=HTMLResponse)
     def compare(run: Annotated[list[str], Query()] = []) -> str:  # noqa: B006 - FastAPI copies defaults
-        identities = list(dict.fromkeys(store.resolve(one) for one in run))
+        identities = sorted({store.resolve(one) for one in run})  # ids begin with their time: the oldest is first
         comparisons, problem = _compared(store, identities)
-        return render_page("compare.html.j2", title="Comparison", comparisons=comparisons, problem=problem)
+        return render_page("compare.html.j2", title="Compared runs", comparisons=comparisons, problem=problem)
 
 
 def _add_playbook_pages(app: FastAPI, store: RunStore, guard: FormGuard, author: str) -> None:
@@ -116,13 +117,15 @@ def _add_playbook_pages(app: FastAPI, store: RunStore, guard: FormGuard, author:
         identity = store.resolve(run)
         versions = store.playbook_versions(identity)
         selected = versions[-1].version if version is None else version
+        current = store.playbook(identity, selected)
         return render_page(
             "playbook.html.j2",
             title=f"Playbook v{selected}",
             run=identity,
             version=selected,
             versions=sorted({each.version for each in versions}),
-            playbook=store.playbook(identity, selected),
+            playbook=current,
+            credit=current_credit(store.credit(identity), current.bullets),
             infos=[info for info in versions if info.author is not None],
         )
 

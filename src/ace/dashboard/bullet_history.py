@@ -10,7 +10,7 @@ from typing import Literal
 from ace.errors import PlaybookError
 from ace.playbook import Bullet, Merge, Operation, Playbook, QuarantinedBullet, Release, Remove, Tag, Update, Withhold
 from ace.roles import CallRecord
-from ace.store import RunReader
+from ace.store import CreditRecord, RunReader
 
 MOST_USES = 50
 """Answers that used a bullet, the newest."""
@@ -32,7 +32,8 @@ class BulletEvent:
 class BulletHistory:
     """`bullet` as it stands, or as it last stood where it was removed.
 
-    `reflections` are the calls that led to it, `uses` the newest answers that named it.
+    `reflections` are the calls that led to it, `uses` the newest answers that named it, `credit` what was measured of
+    it, the newest first.
     """
 
     bullet: Bullet | QuarantinedBullet
@@ -40,6 +41,7 @@ class BulletHistory:
     events: tuple[BulletEvent, ...]
     reflections: tuple[CallRecord, ...]
     uses: tuple[CallRecord, ...]
+    credit: tuple[CreditRecord, ...] = ()
 
 
 def bullet_history(store: RunReader, run: str, bullet: str) -> BulletHistory:
@@ -52,7 +54,8 @@ def bullet_history(store: RunReader, run: str, bullet: str) -> BulletHistory:
         if _names(operation, bullet)
     )
     match, state = _last_state(store, run, bullet, events)
-    return BulletHistory(match, state, events, _reflections(store, run, match), _uses(store, run, bullet))
+    reflections, uses = _reflections(store, run, match), _uses(store, run, bullet)
+    return BulletHistory(match, state, events, reflections, uses, store.credit(run, bullet))
 
 
 def _last_state(

@@ -44,6 +44,20 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CallOpened:
+    """A request went to a backend. `CallClosed` follows, with an answer, an error or without either."""
+
+    role: RoleName
+
+
+@dataclass(frozen=True, slots=True)
+class CallClosed:
+    """A backend has a request no longer."""
+
+    role: RoleName
+
+
+@dataclass(frozen=True, slots=True)
 class CallFinished:
     """One model call came back.
 
@@ -233,6 +247,8 @@ Event = (
     EngineReady
     | EngineStartDeferred
     | RunStarted
+    | CallOpened
+    | CallClosed
     | CallFinished
     | CallFailed
     | BackendAdjusted

@@ -18,7 +18,8 @@ from ace.experiments.reuse import find_completed, find_resumable
 from ace.experiments.statistics import PairedTest, holm
 from ace.inference import Backends
 from ace.playbook import Bullet, Delta, Playbook, Remove, apply
-from ace.store import RunStore
+from ace.store import CreditRecord, RunStore
+from ace.store.records import utcnow
 from ace.types import Sample
 
 SplitName = Literal["train", "validation", "test"]
@@ -59,6 +60,30 @@ class Credit:
     measure: Measure
     accuracy: float
     ranking: tuple[BulletCredit, ...]
+
+    def records(self, version: int) -> tuple[CreditRecord, ...]:
+        """The effects of single bullets of playbook `version`, as the store keeps them."""
+        now = utcnow()
+        return tuple(
+            CreditRecord(
+                each.bullets[0].id,
+                each.bullets[0].content,
+                version,
+                self.split,
+                self.samples,
+                self.measure,
+                each.effect,
+                each.test.interval.low,
+                each.test.interval.high,
+                each.p_corrected,
+                each.test.only_b,
+                each.test.only_a,
+                self.run,
+                now,
+            )
+            for each in self.ranking
+            if len(each.bullets) == 1
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -23,6 +23,7 @@ from ace.config import DEFAULT_STORE, merged
 from ace.errors import ConfigError, DataError, RequestRejectedError
 from ace.inference.backend import BackendInfo, EngineMeter
 from ace.integrations.dspy_models import LMBackend, estimate_tokens
+from ace.integrations.live_playbook import PlaybookSource, playbook_of
 from ace.playbook import Playbook, render
 from ace.prompts import load_pack
 from ace.roles.json_schema import rendered_ids
@@ -95,6 +96,11 @@ class ACE(Teleprompter):  # type: ignore[misc] # the package is Any where it is 
         compiled._compiled = True
         compiled.ace_result = result
         return compiled
+
+
+def with_playbook(program: Any, playbook: PlaybookSource) -> Any:
+    """Copy `program` with a playbook in its instructions: a playbook, its file, or a function that gives one."""
+    return _with_notes(program, playbook_of(playbook)().as_system_prompt())
 
 
 class ProgramTask:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from typing import Any, Literal, get_args
 
 from ace._util.hashing import digest
@@ -18,6 +19,10 @@ from ace.playbook.bullet import SLUG, Bullet, QuarantinedBullet, clean_text, nor
 from ace.types import fields_of
 
 LineKind = Literal["bullet", "updated", "removed"]
+
+
+SYSTEM_PROMPT = "Advice from earlier work on this task:"
+"""The first line of a playbook as a system prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,16 @@ class Playbook:
     def as_system_prompt(self) -> str:
         """The bullets as text for any system prompt; "" where there are none."""
         advice = self.advice()
-        return f"Advice from earlier work on this task:\n\n{advice}" if advice else ""
+        return f"{SYSTEM_PROMPT}\n\n{advice}" if advice else ""
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks, in which control and direction characters are shown as escapes."""
+        rows = "".join(
+            f"<tr><td><code>{bullet.id}</code></td><td style='text-align:left'>{_html(bullet.content)}</td>"
+            f"<td>{bullet.counters.helpful}</td><td>{bullet.counters.harmful}</td></tr>"
+            for bullet in self.bullets
+        )
+        return f"<table><tr><th>id</th><th>bullet</th><th>helpful</th><th>harmful</th></tr>{rows}</table>"
 
     def compacted(self) -> Playbook:
         """The same playbook with its log written anew: one line for each live bullet, in creation order."""
@@ -196,3 +210,8 @@ def _line(data: Mapping[str, Any]) -> PrefixLine:
 
 def _lines(bullets: Sequence[Bullet]) -> tuple[PrefixLine, ...]:
     return tuple(PrefixLine("bullet", bullet.id, bullet.content) for bullet in bullets)
+
+
+def _html(text: str) -> str:
+    chars = (char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
+    return escape("".join(chars)).replace("\n", "<br>")

@@ -12,7 +12,7 @@ from ace.bench.markdown_tables import table as markdown_table
 from ace.experiments import BulletCredit, Comparison, Credit, History, Leaderboard, LeaderboardRow
 from ace.experiments.statistics import Interval, PairedTest
 from ace.reporting.playbook_tables import diff_view
-from ace.reporting.text import UNKNOWN, cell, count, percent, seconds, visible
+from ace.reporting.text import UNKNOWN, cell, count, p_text, percent, seconds, visible
 
 MEASURES = {"right": "share of right answers", "score": "mean score"}
 
@@ -78,13 +78,6 @@ def difference_text(test: PairedTest) -> str:
 def interval_text(interval: Interval) -> str:
     """Both bounds of an interval of a share."""
     return f"{interval.low * 100:.1f} to {interval.high * 100:.1f}"
-
-
-def p_text(p: float | None) -> str:
-    """A p value; tiny ones only as that."""
-    if p is None:
-        return UNKNOWN
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def comparisons_view(comparisons: Sequence[Comparison], *, most: int = 10) -> RenderableType:

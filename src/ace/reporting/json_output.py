@@ -9,7 +9,7 @@ from typing import Any
 
 from ace.playbook import Bullet, Playbook, PlaybookDiff
 from ace.reporting.playbook_blame import BlamedBullet
-from ace.store import BatchInfo, EvaluationInfo, Run, RunReader, VersionInfo
+from ace.store import BatchInfo, CreditRecord, EvaluationInfo, Run, RunReader, VersionInfo
 from ace.types import fields_of
 
 SCHEMA = "ace/1"
@@ -48,9 +48,13 @@ def run_json(store: RunReader, run: Run) -> str:
     )
 
 
-def playbook_json(playbook: Playbook) -> str:
-    """The playbook as `ace playbook export FILE.json` writes it, with the kind."""
-    return dump("playbook", playbook=playbook.to_json())
+def playbook_json(playbook: Playbook, credit: Mapping[str, CreditRecord]) -> str:
+    """The playbook as `ace playbook export FILE.json` writes it, with the kind, and the bullets' credit by id."""
+    return dump(
+        "playbook",
+        playbook=playbook.to_json(),
+        credit={bullet: _credit(record) for bullet, record in credit.items()},
+    )
 
 
 def diff_json(difference: PlaybookDiff) -> str:
@@ -67,7 +71,15 @@ def diff_json(difference: PlaybookDiff) -> str:
 
 def blame_json(bullets: Sequence[BlamedBullet]) -> str:
     """The bullets with who wrote their present text."""
-    return dump("blame", bullets=[fields_of(bullet) for bullet in bullets])
+    return dump("blame", bullets=[{**fields_of(each), "credit": _credit(each.credit)} for each in bullets])
+
+
+def _credit(record: CreditRecord | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    values = fields_of(record)
+    del values["bullet"], values["content"]
+    return values
 
 
 def _run(run: Run) -> dict[str, Any]:

@@ -10,15 +10,17 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from ace.playbook import Release, Update
+from ace.reporting.bullet_credit import credit_text, current_credit
 from ace.reporting.text import UNKNOWN, cell, moment
-from ace.store import RunReader
+from ace.store import CreditRecord, RunReader
 
 
 @dataclass(frozen=True, slots=True)
 class BlamedBullet:
     """A bullet and where its present text came from; None where that is not known.
 
-    `version` is the one that has the text first, `batch` counts from 0, and `author` is a person.
+    `version` is the one that has the text first, `batch` counts from 0, and `author` is a person. `credit` is the
+    newest measurement of the present text.
     """
 
     id: str
@@ -32,6 +34,7 @@ class BlamedBullet:
     model: str | None
     author: str | None
     time: datetime | None
+    credit: CreditRecord | None = None
 
 
 def blame(store: RunReader, run: str, version: int | None = None) -> tuple[BlamedBullet, ...]:
@@ -45,6 +48,7 @@ def blame(store: RunReader, run: str, version: int | None = None) -> tuple[Blame
         for operation in delta.delta.operations
         if isinstance(operation, Update | Release)
     }
+    credit = current_credit(store.credit(run), playbook.bullets)
     blamed = []
     for bullet in playbook.bullets:
         source = bullet.updated or bullet.created
@@ -63,6 +67,7 @@ def blame(store: RunReader, run: str, version: int | None = None) -> tuple[Blame
                 source.model,
                 edit.author if edit else None,
                 info.created if info else None,
+                credit.get(bullet.id),
             )
         )
     return tuple(blamed)
@@ -73,6 +78,9 @@ def blame_table(bullets: Sequence[BlamedBullet]) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("id", "version", "by", "from", "time"):
         table.add_column(name, no_wrap=name in ("id", "time"))
+    credit = {bullet.id: bullet.credit for bullet in bullets if bullet.credit is not None}
+    if credit:
+        table.add_column("credit, points", justify="right", no_wrap=True)
     table.add_column("bullet", ratio=1)
     for bullet in bullets:
         place = UNKNOWN if bullet.batch is None else f"batch {bullet.batch + 1}"
@@ -82,6 +90,7 @@ def blame_table(bullets: Sequence[BlamedBullet]) -> RenderableType:
             cell(bullet.author or place),
             cell(bullet.sample or UNKNOWN, limit=40),
             moment(bullet.time),
+            *((credit_text(credit, bullet.id),) if credit else ()),
             cell(bullet.content),
         )
     return table

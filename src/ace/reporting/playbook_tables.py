@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ace.playbook import Bullet, Playbook, PlaybookDiff, QuarantinedBullet
+from ace.reporting.bullet_credit import credit_text
 from ace.reporting.text import cell
+from ace.store import CreditRecord
 
 
-def playbook_view(playbook: Playbook) -> RenderableType:
-    """Bullets under their sections, with their counters; then quarantined bullets with their reasons."""
+def playbook_view(playbook: Playbook, credit: Mapping[str, CreditRecord]) -> RenderableType:
+    """Bullets under their sections, with their counters and credit; then quarantined bullets with their reasons."""
     others = f", {len(playbook.quarantined)} quarantined" if playbook.quarantined else ""
     parts: list[RenderableType] = [Text(f"version {playbook.version}, {len(playbook)} bullets{others}", style="bold")]
     for section in playbook.sections:
         bullets = [bullet for bullet in playbook.bullets if bullet.section == section.slug]
         if bullets:
-            parts += [Text(), cell(section.title, style="bold"), _bullets(bullets)]
+            parts += [Text(), cell(section.title, style="bold"), _bullets(bullets, credit)]
     if playbook.quarantined:
         parts += [Text(), Text("Quarantined (in no prompt)", style="bold"), _quarantined(playbook.quarantined)]
     return Group(*parts)
@@ -32,16 +34,17 @@ def diff_view(difference: PlaybookDiff) -> RenderableType:
     return Group(*_diff_lines(difference))
 
 
-def _bullets(bullets: list[Bullet]) -> Table:
+def _bullets(bullets: list[Bullet], credit: Mapping[str, CreditRecord]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("id", no_wrap=True)
     table.add_column("bullet", ratio=1)
-    for name in ("helpful", "harmful", "used"):
+    for name in ("helpful", "harmful", "used", *(("credit, points",) if credit else ())):
         table.add_column(name, justify="right")
     for bullet in bullets:
         counters = bullet.counters
         numbers = map(str, (counters.helpful, counters.harmful, counters.uses))
-        table.add_row(cell(bullet.id), cell(bullet.content), *numbers)
+        effect = (credit_text(credit, bullet.id),) if credit else ()
+        table.add_row(cell(bullet.id), cell(bullet.content), *numbers, *effect)
     return table
 
 

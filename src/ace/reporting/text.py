@@ -50,6 +50,13 @@ def percent(share: float | None) -> str:
     return UNKNOWN if share is None else f"{share:.1%}"
 
 
+def p_text(p: float | None) -> str:
+    """A p value; tiny ones only as that."""
+    if p is None:
+        return UNKNOWN
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def seconds(value: float | None) -> str:
     """Format a time in seconds: `0.42 s`, `12.3 s`, `4:05`, `1:02:03`."""
     if value is None:

@@ -117,9 +117,12 @@ _HINTS = (
     ("database is locked", "another process is writing; try again, or see who has the file open"),
     ("disk is full", "free some space; everything committed so far is safe"),
     ("disk i/o error", "check the disk; keep a store off network folders, or use PostgreSQL"),
-    ("readonly", "make the file and its folder writable, or name another with store=sqlite:///PATH"),
-    ("unable to open", "make the file and its folder readable and writable, or name another with store=sqlite:///PATH"),
-    ("not a database", "this file is something else; name another with store=sqlite:///PATH"),
+    ("readonly", "make the file and its folder writable, or name another with --store PATH"),
+    (
+        "unable to open",
+        "make the file and its folder readable and writable, or name another with --store PATH",
+    ),
+    ("not a database", "this file is something else; name another with --store PATH"),
     ("malformed", "the file is damaged; `sqlite3 FILE .recover` may save what it holds"),
 )
 
@@ -150,7 +153,9 @@ def _open_sqlite(url: URL, *, create: bool) -> Database:
         _make_folder(path)
     elif not path.is_file() or path.stat().st_size == 0:
         raise StoreError(
-            f"no store at {path}", hint="start a run first, or name another with store=sqlite:///PATH", path=str(path)
+            f"no store at {path}",
+            hint="start a run first, or name another with --store PATH",
+            path=str(path),
         )
     if not create and _is_readable_only(path):
         return Database(
@@ -227,7 +232,7 @@ def _unwritable(path: Path, why: str) -> StoreError:
     folder = next((folder for folder in path.parents if folder.is_dir()), path.parent)
     return StoreError(
         f"cannot write the store {path}: {why}",
-        hint=f"make {folder} writable, or name another with store=sqlite:///PATH",
+        hint=f"make {folder} writable, or name another with --store PATH",
         path=str(path),
     )
 

@@ -251,7 +251,32 @@ _PEOPLE = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _FEEDBACK, _PEOPLE)
+_CREDIT = Migration(
+    4,
+    "measured credit of bullets",
+    (
+        """CREATE TABLE credits (
+            run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            probe TEXT NOT NULL,
+            bullet TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            measure TEXT NOT NULL,
+            measured TEXT NOT NULL,
+            split TEXT NOT NULL,
+            samples INTEGER NOT NULL,
+            effect DOUBLE PRECISION NOT NULL,
+            low DOUBLE PRECISION NOT NULL,
+            high DOUBLE PRECISION NOT NULL,
+            p_corrected DOUBLE PRECISION NOT NULL,
+            lost INTEGER NOT NULL,
+            gained INTEGER NOT NULL,
+            content TEXT NOT NULL,
+            PRIMARY KEY (run_id, probe, bullet, version, measure)
+        )""",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _FEEDBACK, _PEOPLE, _CREDIT)
 SCHEMA_VERSION = MIGRATIONS[-1].version
 
 
@@ -297,6 +322,6 @@ def _checked_version(engine: Engine, name: str, newest: int) -> int:
     if engine.dialect.name == "sqlite" and foreign:
         raise StoreError(
             f"{name} is a database, but not a store of ace (it has the tables {', '.join(foreign[:5])})",
-            hint="name another file with store=sqlite:///PATH",
+            hint="name another file with --store PATH",
         )
     return version

@@ -81,6 +81,14 @@ def run_ids(connection: Connection) -> list[str]:
     return list(connection.execute(select(table.c.id).order_by(table.c.created.desc(), table.c.id.desc())).scalars())
 
 
+def newest_run(connection: Connection, *, but_mode: str) -> str | None:
+    """The id of the newest run of any other mode; None where there is none."""
+    table = schema.runs
+    query = select(table.c.id, table.c.settings).order_by(table.c.created.desc(), table.c.id.desc())
+    rows = connection.execution_options(stream_results=True).execute(query)
+    return next((row.id for row in rows if row.settings.get("mode") != but_mode), None)
+
+
 def playbook(connection: Connection, run_id: str, version: int | None) -> Playbook | None:
     """The last committed playbook (of `version`), None where there is none."""
     table = schema.playbook_versions

@@ -310,6 +310,31 @@ class EvaluationInfo:
         return self.correct / self.n if self.n else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class CreditRecord:
+    """The measured loss of playbook `version` of a run without one bullet, on `samples` samples of `split`.
+
+    `effect` is that loss in [-1, 1] with its 95% interval `low` to `high`; negative for a bullet that harms.
+    `p_corrected` is Holm's over all bullets of the measurement. `lost` and `gained` count the samples that are worse
+    and better without the bullet. `content` is the text that was measured, `probe` the run with the evaluations.
+    """
+
+    bullet: str
+    content: str
+    version: int
+    split: str
+    samples: int
+    measure: str
+    effect: float
+    low: float
+    high: float
+    p_corrected: float
+    lost: int
+    gained: int
+    probe: str
+    measured: datetime = field(default_factory=utcnow)
+
+
 FeedbackStatus = Literal["stored", "conflict", "unknown"]
 """Whether feedback is in the store, contradicts what is there, or is on a request that the store does not have."""
 

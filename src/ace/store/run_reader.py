@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Engine
 from ace.errors import RunNotFoundError
 from ace.store import call_queries, queries, run_ids
 from ace.store.database import Database, store_errors
-from ace.store.external import feedback_queries, people
+from ace.store.external import credit_queries, feedback_queries, people
 from ace.store.records import (
     BatchInfo,
     Control,
+    CreditRecord,
     DeltaInfo,
     EvaluationInfo,
     Exchange,
@@ -59,8 +60,13 @@ class RunReader:
             return queries.runs(connection, run_id=run_id)[0]
 
     def resolve(self, name: str) -> str:
-        """The id of which `name` is the whole or a unique beginning; "latest" is the newest run."""
+        """The id of which `name` is the whole or a unique beginning.
+
+        "latest" is the newest run that is no measurement of a playbook (mode `probe`); the newest of all if each is.
+        """
         with self._reading() as connection:
+            if name == "latest" and (latest := queries.newest_run(connection, but_mode="probe")) is not None:
+                return latest
             return run_ids.resolve(name, queries.run_ids(connection))
 
     def list_runs(self, limit: int | None = None) -> tuple[Run, ...]:
@@ -222,6 +228,11 @@ class RunReader:
         """The playbook version that an edit changes: the best one of a run that is done, else the newest."""
         with self._reading(run_id) as connection:
             return people.current_version(connection, run_id)
+
+    def credit(self, run_id: str, bullet: str | None = None) -> tuple[CreditRecord, ...]:
+        """The measured credit of one bullet of the run's playbook, or of all, the newest measurement first."""
+        with self._reading(run_id) as connection:
+            return credit_queries.credit(connection, run_id, bullet)
 
     def pending_feedback(self, run_id: str, limit: int | None = None) -> tuple[tuple[Exchange, Feedback], ...]:
         """Feedback that no committed batch of the run has learned from, the oldest first.

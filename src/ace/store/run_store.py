@@ -14,11 +14,12 @@ from sqlalchemy import Connection, insert, select, update
 
 from ace.store import call_queries, inserts, lease, run_ids, schema
 from ace.store.database import Database, open_database, store_errors, without_password, write_transaction
-from ace.store.external import feedback_queries, people
+from ace.store.external import credit_queries, feedback_queries, people
 from ace.store.migrations import migrate
 from ace.store.records import (
     BatchRecord,
     Control,
+    CreditRecord,
     EvaluationAmendment,
     EvaluationRecord,
     Exchange,
@@ -221,6 +222,15 @@ class RunStore(RunReader):
         with self._writing() as connection:
             self._require(connection, run_id)
             return people.edit_playbook(connection, run_id, delta, author=author, version=version)
+
+    def record_credit(self, run_id: str, records: Sequence[CreditRecord]) -> None:
+        """Store what was measured of bullets of the run's playbook; on disk when this returns.
+
+        Needs no ownership of the run. Repeating a measurement replaces its records.
+        """
+        with self._writing() as connection:
+            self._require(connection, run_id)
+            credit_queries.replace_credit(connection, run_id, records)
 
     def record_feedback(
         self, exchanges: Sequence[Exchange] = (), feedback: Sequence[Feedback] = ()

@@ -193,6 +193,26 @@ prompt_texts = Table(
     Column("text", SafeText, nullable=False),
 )
 
+credits = Table(
+    "credits",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("probe", Text, primary_key=True),
+    Column("bullet", SafeText, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("measure", Text, primary_key=True),
+    Column("measured", UtcTime, nullable=False),
+    Column("split", SafeText, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("effect", Double, nullable=False),
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    Column("p_corrected", Double, nullable=False),
+    Column("lost", Integer, nullable=False),
+    Column("gained", Integer, nullable=False),
+    Column("content", SafeText, nullable=False),
+)
+
 exchanges = Table(
     "exchanges",
     metadata,

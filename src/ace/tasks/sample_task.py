@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from ace.config import GraderName, TaskSettings
-from ace.errors import DataError
+from ace.errors import ConfigError, DataError
 from ace.tasks.data.graders import grader
 from ace.tasks.task import Splits
 from ace.types import Sample, Score
@@ -61,12 +61,19 @@ def make_sample_task(
     instructions: str = "",
     name: str = "samples",
 ) -> SampleTask:
-    """A task of these samples. DataError for one that is none, and for a target that is missing or cannot be met."""
+    """A task of these samples.
+
+    ConfigError for an unknown grader; DataError for one that is no sample, and for a target that is missing or cannot
+    be met.
+    """
     splits = Splits(
         tuple(_samples(train, "train")), tuple(_samples(validation, "validation")), tuple(_samples(test, "test"))
     )
     if callable(grade):
         return SampleTask(name, splits, grade, instructions)
+    if grade not in get_args(GraderName):
+        names = ", ".join(get_args(GraderName))
+        raise ConfigError.at("grade", grade, f"a function of sample and answer, or one of {names}")
     by_name = grader(TaskSettings(name="jsonl", path="memory", grader=grade))
     for sample in (*splits.train, *splits.validation, *splits.test):
         if sample.target is None:

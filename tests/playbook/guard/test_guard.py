@@ -26,6 +26,7 @@ from ace.playbook import (
     Provenance,
     Quarantine,
     QuarantinedBullet,
+    Release,
     Remove,
     Section,
     Tag,
@@ -61,7 +62,7 @@ def guarded_histories(draw: st.DrawFn) -> list[tuple[Playbook, Playbook]]:
     guarded = apply(plain, Delta(tuple(draw(st.lists(quarantines, max_size=3))))).playbook
     versions = [(plain, guarded)]
     for _ in range(draw(st.integers(1, 3))):
-        delta = Delta(tuple(o for o in draw(deltas_for(plain)).operations if not isinstance(o, Add | Merge)))
+        delta = Delta(tuple(o for o in draw(deltas_for(plain)).operations if not isinstance(o, Add | Merge | Release)))
         plain = apply(plain, delta).playbook
         more = Delta((*delta.operations, *draw(st.lists(quarantines, max_size=2))))
         guarded = apply(guarded, more).playbook
@@ -239,7 +240,7 @@ def test_flagged_operations_on_nothing_stay_out(operation: Update | Merge) -> No
 
 def _shown(playbook: Playbook) -> str:
     console = Console(file=io.StringIO(), width=160)
-    console.print(playbook_view(playbook))
+    console.print(playbook_view(playbook, {}))
     console.print(diff_view(diff(Playbook.empty([Section("str", "S")]), playbook)))
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 from hostile_corpus import CORPUS
 
 from ace.errors import PlaybookFormatError
 from ace.playbook import Bullet, Playbook, Section
+from ace.playbook.io import loads, read_playbook
 from ace.playbook.io.agent_files import BEGIN, END, dump_skill, update_agents_file
 
 PLAYBOOK = Playbook.of(
@@ -60,3 +63,42 @@ def test_no_bullet_can_end_the_section() -> None:
     bullets = [Bullet(f"str-{number:05d}", "str", text) for number, text in enumerate(texts, 1)]
     hostile = update_agents_file("before\n", Playbook.of(bullets, [Section("str", "Strategies")]))
     assert update_agents_file(hostile, Playbook.empty()) == update_agents_file("before\n", Playbook.empty())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SKILL.md", dump_skill(PLAYBOOK, name="rules", description="Use it.")),
+        ("AGENTS.md", update_agents_file("# Project\n\n- no bullet\n", PLAYBOOK) + "\n- none either\n"),
+        ("prompt.txt", PLAYBOOK.as_system_prompt()),
+        ("prompt.md", PLAYBOOK.as_system_prompt()),
+    ],
+)
+def test_the_advice_of_a_file_for_agents_comes_back(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    notes: list[str] = []
+    playbook = read_playbook(tmp_path / name, notes=notes)
+    assert [bullet.content for bullet in playbook.bullets] == [bullet.content for bullet in PLAYBOOK.bullets]
+    assert [section.title for section in playbook.sections] == ["Strategies", "Formulas"]
+    assert notes == []
+
+
+def test_lines_of_a_skill_by_hand_that_are_no_advice_are_named() -> None:
+    notes: list[str] = []
+    text = "---\nname: x\n---\n\nRead this.\n\n## Rules\n\n* Look twice.\n"
+    playbook = loads(text, "markdown", notes=notes)
+    assert [(bullet.section, bullet.content) for bullet in playbook.bullets] == [("rul", "Look twice.")]
+    assert notes == ["line 5 is left out, it is no list item: 'Read this.'"]
+
+
+def test_a_file_for_agents_without_an_item_is_no_playbook() -> None:
+    with pytest.raises(PlaybookFormatError, match="no list item"):
+        loads("---\nname: x\n---\n\nRead this.\n", "markdown")
+
+
+def test_hostile_bullets_survive_the_way_through_a_skill() -> None:
+    texts = ["a\n- b\n\n# c", *(one.text for one in CORPUS if one.text.strip() and len(one.text) < 10_000)]
+    bullets = [Bullet(f"str-{number:05d}", "str", text) for number, text in enumerate(texts, 1)]
+    playbook = Playbook.of([bullet for bullet in bullets if bullet.content], PLAYBOOK.sections)
+    read = loads(dump_skill(playbook, name="rules", description="x"), "markdown")
+    assert [bullet.content for bullet in read.bullets] == [bullet.content for bullet in playbook.bullets]

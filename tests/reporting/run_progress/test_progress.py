@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import time
+from collections.abc import Sequence
 from itertools import count
 
 import pytest
@@ -11,7 +14,9 @@ from rich.console import Console
 from ace.engine.events import (
     BatchCommitted,
     BatchStarted,
+    CallClosed,
     CallFinished,
+    CallOpened,
     CurationFailed,
     EngineReady,
     EngineStartDeferred,
@@ -20,6 +25,7 @@ from ace.engine.events import (
     EvaluationStarted,
     Event,
     RunFinished,
+    RunPaused,
     RunStarted,
     SampleFinished,
 )
@@ -107,13 +113,54 @@ def test_what_was_not_carried_out_is_counted_and_named() -> None:
     assert "3 bullets (1 ADD), 3 not carried out: 2 x ADD: str-00001 says the same; 1 x operation" in out.getvalue()
 
 
-def test_a_long_evaluation_gives_signs_of_life() -> None:
+def lines_without_events(events: Sequence[Event], expected: re.Pattern[str]) -> str:
+    """What a plain view prints after `events`, while nothing happens any more."""
     out = io.StringIO()
-    ticks = count(step=6)
-    view = PlainView(Console(file=out, width=80), every_s=10.0, clock=lambda: float(next(ticks)))
-    for done in range(1, 6):
-        view(EvaluationProgress("after", done, 100, done))
-    assert "after: 2/100 samples, 2 right so far" in out.getvalue()
+    with PlainView(Console(file=out, width=80), every_s=0.01) as view:
+        for event in events:
+            view(event)
+        deadline = time.monotonic() + 30
+        while not expected.search(out.getvalue()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([], "engine: starting, for "),
+        ([EngineReady("vllm", "m", "cpu", 1.0, "")], "between two steps, for "),
+        ([EvaluationStarted("before", "test", 64, 0)], "before: 0/64 samples, 0 right so far, for "),
+        (
+            [
+                EvaluationStarted("before", "test", 64, 0),
+                CallOpened("generator"),
+                CallOpened("generator"),
+                CallOpened("generator"),
+                CallClosed("generator"),
+                EvaluationProgress("before", 1, 64, 1),
+            ],
+            "before: 1/64 samples, 1 right so far, for .* s; open calls: 2 of the generator",
+        ),
+        (
+            [RunStarted("r-1", "offline", 8, 4), BatchStarted(0, 0, 2, 0), SampleFinished(0, "a", True, True, 0)],
+            "batch 1/4: 1/2 samples, for .* s; open calls: none",
+        ),
+        (
+            [
+                RunStarted("r-1", "offline", 8, 4),
+                BatchStarted(0, 0, 1, 0),
+                SampleFinished(0, "a", True, True, 0),
+                CallOpened("curator"),
+            ],
+            "batch 1/4: curation, for .* s; open calls: 1 of the curator",
+        ),
+        ([RunPaused("r-1")], "paused, for "),
+    ],
+)
+def test_a_silent_engine_does_not_silence_the_plain_view(events: list[Event], expected: str) -> None:
+    pattern = re.compile(rf"^{expected}", re.MULTILINE)
+    assert pattern.search(lines_without_events(events, pattern))
 
 
 def test_bars_show_the_story_on_a_terminal() -> None:
@@ -147,17 +194,6 @@ def test_the_board_below_the_bars_shows_what_was_learned(width: int) -> None:
 def test_a_sparkline_rises_with_the_shares() -> None:
     assert sparkline([0.0, 0.5, 1.0], "_-#") == "_-#"
     assert len(sparkline([0.5] * 100)) == 32
-
-
-def test_a_long_batch_gives_signs_of_life() -> None:
-    out = io.StringIO()
-    ticks = count(step=6)
-    view = PlainView(Console(file=out, width=80), every_s=10.0, clock=lambda: float(next(ticks)))
-    view(RunStarted("r-1", "offline", 8, 4))
-    view(BatchStarted(0, 0, 8, 0))
-    for sample in "abcd":
-        view(SampleFinished(0, sample, True, True, 0))
-    assert " samples in 0 of 4 batches" in out.getvalue()
 
 
 def test_a_quiet_view_shows_problems_alone() -> None:

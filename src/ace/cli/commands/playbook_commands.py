@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.experiments import Credit
     from ace.playbook import Bullet, Playbook
+    from ace.store import CreditRecord
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Show, compare, judge, export and import playbooks."
@@ -59,10 +60,11 @@ def show_playbook(
     from ace.reporting.playbook_tables import playbook_view
 
     playbook = _load(source, version, store)
+    credit = _stored_credit(source, playbook, store)
     if as_json:
-        print_json(playbook_json(playbook))
+        print_json(playbook_json(playbook, credit))
     else:
-        show(playbook_view(playbook))
+        show(playbook_view(playbook, credit))
 
 
 @app.command("blame")
@@ -317,13 +319,18 @@ def _credit(
 
     from ace.experiments import measure_credit
     from ace.reporting.run_progress.progress import progress_view
+    from ace.store import RunStore
 
+    if not _is_file(source):
+        with RunStore.open(store, create=False) as opened:
+            source = opened.resolve(source)  # the measurement becomes the latest run
     settings = _settings(source, config, store)
+    playbook = _load(source, version, store)
     with progress_view(message_console()) as view:
-        return asyncio.run(
+        measured = asyncio.run(
             measure_credit(
                 settings,
-                _load(source, version, store),
+                playbook,
                 split=split,
                 limit=samples,
                 group=group,
@@ -332,6 +339,25 @@ def _credit(
                 backends=ctx.obj,
             )
         )
+    if not _is_file(source):
+        with RunStore.open(store, create=False) as opened:
+            opened.record_credit(source, measured.records(playbook.version))
+    return measured
+
+
+def _stored_credit(source: str, playbook: Playbook, store: str) -> dict[str, CreditRecord]:
+    """The credit that was measured of the run's bullets, by id; nothing for a file."""
+    from ace.reporting.bullet_credit import current_credit
+    from ace.store import RunStore
+
+    if _is_file(source):
+        return {}
+    with RunStore.open(store, create=False) as opened:
+        return current_credit(opened.credit(opened.resolve(source)), playbook.bullets)
+
+
+def _is_file(source: str) -> bool:
+    return Path(source).suffix in SUFFIXES
 
 
 def _settings(source: str, config: Path | None, store: str) -> RunSettings:
@@ -341,7 +367,7 @@ def _settings(source: str, config: Path | None, store: str) -> RunSettings:
 
     if config is not None:
         return load_settings(config)
-    if Path(source).suffix in SUFFIXES:
+    if _is_file(source):
         raise typer.BadParameter(f"{source} is a file: name a config with --config, for task and models")
     with RunStore.open(store, create=False) as opened:
         return stored_settings(opened.run(opened.resolve(source)), store)
@@ -352,7 +378,7 @@ def _load(source: str, version: int | None, store: str, *, initial: bool = False
     from ace.playbook import read_playbook
     from ace.store import RunStore
 
-    if Path(source).suffix in SUFFIXES:
+    if _is_file(source):
         if version is not None:
             raise typer.BadParameter(f"{source} is a file, it has no versions")
         return read_playbook(source)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ace.cli.options import DEFAULT_STORE, JsonPath, Store
+from ace.cli.options import DEFAULT_STORE, JsonPath, Overrides, Store
 from ace.cli.run_execution import execute_run, finish
 from ace.cli.terminal import message_console, show
 
@@ -35,6 +36,7 @@ def quickstart(
     level: Annotated[
         Literal["easy", "medium", "hard"], typer.Option(help="How hard the tickets of a real model are.")
     ] = "easy",
+    overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
     store: Store = DEFAULT_STORE,
     json_path: JsonPath = None,
 ) -> None:
@@ -45,10 +47,12 @@ def quickstart(
 
     view = None
     if model in PACKAGED:
-        settings = quickstart_settings(provider=provider, seed=seed, model=model, store=store)
+        settings = quickstart_settings(provider=provider, seed=seed, model=model, store=store, overrides=overrides)
         message_console().print(Text(MICRO_WORLD), soft_wrap=True)
     else:
-        settings = routing_settings(provider=provider, seed=seed, model=model, level=level, store=store)
+        settings = routing_settings(
+            provider=provider, seed=seed, model=model, level=level, store=store, overrides=overrides
+        )
         message_console().print(Text(ROUTING.format(model=model)), soft_wrap=True)
         view = _learning_view(settings)
     summary = execute_run(ctx, settings, json_path, view=view)
@@ -57,27 +61,34 @@ def quickstart(
         Text(),
         Text(f"what happened, batch by batch:  ace show {summary.run}{elsewhere}"),
         Text(f"what was learned:               ace playbook show {summary.run}{elsewhere}"),
+        Text(f"all of it in the browser:       ace ui{elsewhere}"),
     )
     finish(summary)
 
 
-def quickstart_settings(*, provider: str, seed: int, model: str, store: str) -> RunSettings:
-    """The packaged config of the micro world with these values set."""
-    return _load("quickstart.yaml", provider=provider, model=model, seed=seed, store=store, **{"task.micro.seed": seed})
+def quickstart_settings(
+    *, provider: str, seed: int, model: str, store: str, overrides: Sequence[str] = ()
+) -> RunSettings:
+    """The packaged config of the micro world with these values and `overrides` set."""
+    values = {"models.main.provider": provider, "models.main.model": model, "seed": seed, "store": store}
+    return _load("quickstart.yaml", {**values, "task.micro.seed": seed}, overrides)
 
 
-def routing_settings(*, provider: str, seed: int, model: str, level: str, store: str) -> RunSettings:
-    """The packaged config of the support tickets with these values set."""
-    task = {"task.routing.seed": seed, "task.routing.level": level}
-    return _load("quickstart_routing.yaml", provider=provider, model=model, seed=seed, store=store, **task)
+def routing_settings(
+    *, provider: str, seed: int, model: str, level: str, store: str, overrides: Sequence[str] = ()
+) -> RunSettings:
+    """The packaged config of the support tickets with these values and `overrides` set."""
+    values = {"models.main.provider": provider, "models.main.model": model, "seed": seed, "store": store}
+    return _load(
+        "quickstart_routing.yaml", {**values, "task.routing.seed": seed, "task.routing.level": level}, overrides
+    )
 
 
-def _load(name: str, *, provider: str, model: str, seed: int, store: str, **more: object) -> RunSettings:
+def _load(name: str, values: Mapping[str, object], overrides: Sequence[str]) -> RunSettings:
     from ace.config import load_settings
 
-    values = {"models.main.provider": provider, "models.main.model": model, "seed": seed, "store": store, **more}
     with as_file(files("ace.cli") / name) as path:
-        return load_settings(path, [f"{key}={json.dumps(value)}" for key, value in values.items()])
+        return load_settings(path, [*(f"{key}={json.dumps(value)}" for key, value in values.items()), *overrides])
 
 
 def _learning_view(settings: RunSettings) -> View:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ace.store import RunReader
 
 Format = Literal["html", "md", "csv", "png"]
+STDOUT = Path("-")
 
 
 def report(
@@ -26,10 +27,24 @@ def report(
         typer.Argument(metavar="RUN...", help="Ids, beginnings of them, or 'latest'. Several are compared."),
     ] = None,
     store: Store = DEFAULT_STORE,
-    kind: Annotated[Format, typer.Option("--format", help="html opens offline; png has the learning curves.")] = "html",
+    kind: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            help="html opens offline; png has the learning curves. Default: the ending of FILE, else html.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", dir_okay=False, help="Default: ace-report.FORMAT.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            dir_okay=False,
+            help="Default: ace-report.FORMAT; - is standard output.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Write a report of one or several runs: learning curve, playbook, calls, failures, and their comparison."""
@@ -39,14 +54,26 @@ def report(
     from ace.reporting.pages.report_data import collect_run
     from ace.store import RunStore
 
+    kind = kind or _kind_of(output)
     path = output or Path(f"ace-report.{kind}")
-    replaceable(path)
+    if path != STDOUT:
+        replaceable(path)
     with RunStore.open(store, create=False) as opened:
         ids = list(dict.fromkeys(opened.resolve(run) for run in runs or ["latest"]))
         collected = [collect_run(opened, run) for run in ids]
         comparisons = _comparisons(opened, ids)
-    replace_file(path, _rendered(kind, collected, comparisons))
+    rendered = _rendered(kind, collected, comparisons)
+    if path == STDOUT:
+        typer.echo(rendered, nl=False)
+        return
+    replace_file(path, rendered)
     message_console().print(Text(f"wrote {path}"), soft_wrap=True)
+
+
+def _kind_of(output: Path | None) -> Format:
+    """The format that the ending of `output` names, else html."""
+    ending = "" if output is None else output.suffix.removeprefix(".")
+    return next((kind for kind in get_args(Format) if kind == ending), "html")
 
 
 def _comparisons(store: RunReader, ids: Sequence[str]) -> Sequence[Comparison]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import secrets
+import socket
 from typing import Annotated
 
 import typer
@@ -19,7 +21,7 @@ def ui(
     host: Annotated[
         str, typer.Option(help="The address to listen on. Others than 127.0.0.1 need a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8450,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8450,
 ) -> None:
     """Show runs, playbooks and comparisons in a browser, live. Pause or stop runs, and edit bullets."""
     from rich.text import Text
@@ -42,10 +44,25 @@ def ui(
         ) from error
 
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
     app = create_app(store, token=token, author=_user() if token is None else "")
+    listener = _listen(host, port)
+    port = listener.getsockname()[1]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
     message_console().print(Text(f"dashboard: {address} (Ctrl-C ends it)"), soft_wrap=True)
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open a listening socket. ConfigError where another program has the port, or the address is not this machine's."""
+    from ace.errors import ConfigError
+
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        allowed = f"a free port of {host} ({error.strerror}), or 0 for any that is free"
+        raise ConfigError.at("--port", port, allowed) from error
 
 
 def _user() -> str:

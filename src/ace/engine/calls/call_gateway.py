@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from ace._util.futures import settle
 from ace.engine.calls.completion_cache import CompletionCache
 from ace.engine.calls.escalation import Escalation
 from ace.engine.calls.spending import Spending
-from ace.engine.events import BackendAdjusted, CallFailed, Listener, null_listener
+from ace.engine.events import BackendAdjusted, CallClosed, CallFailed, CallOpened, Listener, null_listener
 from ace.errors import BudgetReachedError, PromptTooLongError, RequestRejectedError, TransientError
 from ace.inference import Backend, ModelBinding
 from ace.store import JournalEntry, RunStore
-from ace.types import Completion, Message, Request
+from ace.types import Completion, Message, Request, RoleName
 
 SAMPLE_ERRORS = (PromptTooLongError, RequestRejectedError, TransientError)
 """Errors of one sample while the engine is well. They are recorded with the sample, and the run goes on."""
@@ -93,7 +94,8 @@ class CallGateway:
             started = time.perf_counter()
             call = asyncio.create_task(self._complete_and_journal(request, binding, escalation))
             self._in_flight.add(call)
-            call.add_done_callback(self._in_flight.discard)
+            self._listener(CallOpened(binding.role))
+            call.add_done_callback(partial(self._close, binding.role))
             try:
                 completion = await asyncio.shield(call)
             except SAMPLE_ERRORS as error:
@@ -131,6 +133,10 @@ class CallGateway:
     async def drain(self) -> None:
         """Wait for the calls in flight after the budget was reached, and ignore their errors."""
         await asyncio.gather(*self._in_flight, return_exceptions=True)
+
+    def _close(self, role: RoleName, call: asyncio.Task[Completion]) -> None:
+        self._in_flight.discard(call)
+        self._listener(CallClosed(role))
 
     def _start(self) -> None:
         try:

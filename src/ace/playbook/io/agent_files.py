@@ -1,7 +1,7 @@
 """Playbooks as files that agents read: a SKILL.md and a section of AGENTS.md.
 
 Ids and counters are left out: these files are read by a model that only applies the advice. Quarantined bullets are
-left out, too. The formats have no way back into a playbook.
+left out, too. `agent_text.py` reads the advice back.
 """
 
 from __future__ import annotations

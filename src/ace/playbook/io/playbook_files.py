@@ -8,6 +8,7 @@ from typing import Literal
 
 from ace._util.files import replace_file
 from ace.errors import PlaybookError, PlaybookFormatError
+from ace.playbook.io.agent_text import is_agent_text, load_agent_text
 from ace.playbook.io.markdown import dump_markdown, load_markdown
 from ace.playbook.io.original_text import dump_text, is_original_text, load_text
 from ace.playbook.io.skillbook import is_skillbook, load_skillbook
@@ -33,10 +34,12 @@ def dumps(playbook: Playbook, format: Format) -> str:
 def loads(text: str, format: Format, source: str = "<playbook>", *, notes: list[str] | None = None) -> Playbook:
     """The playbook in `text`. PlaybookFormatError names the source, and the line where there is one.
 
-    Markdown may also be the original text format under another name. What could not be kept as it is in the text
-    is appended to `notes`.
+    Markdown may also be the original text format under another name, and both a file for agents. What could not be
+    kept as it is in the text is appended to `notes`.
     """
     try:
+        if format != "json" and is_agent_text(text):
+            return load_agent_text(text, source, notes=notes)
         if format == "text" or (format == "markdown" and is_original_text(text)):
             return load_text(text, source, notes=notes)
         if format == "markdown":

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ace.reporting.text import by_type, count, moment, percent, seconds, visible_lines
+from ace.reporting.text import by_type, count, moment, p_text, percent, seconds, visible_lines
 
 
 @cache
@@ -28,6 +28,7 @@ def page_environment(*packages: str) -> Any:
         "seconds": seconds,
         "count": count,
         "by_type": by_type,
+        "p_text": p_text,
         "moment": moment,
         "safe_text": visible_lines,
         "points": lambda share: f"{share * 100:+.1f}",

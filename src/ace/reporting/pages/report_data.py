@@ -11,7 +11,8 @@ from ace.engine import RunSummary
 from ace.engine.calls.spending import cost
 from ace.experiments.statistics import Interval, mean_interval
 from ace.playbook import Bullet, Playbook
-from ace.store import EvaluationInfo, FailureRecord, RoleUsage, Run, RunReader
+from ace.reporting.bullet_credit import current_credit
+from ace.store import CreditRecord, EvaluationInfo, FailureRecord, RoleUsage, Run, RunReader
 from ace.types import ROLES, Message, RoleName
 
 MAX_FAILURES = 200
@@ -103,7 +104,7 @@ class ReportedRun:
     """One run as a report shows it.
 
     `usage` is by role, `cost` is money by role where a model has a price. `causes` counts the error texts of all
-    failures. `wrong` are the wrong answers of the last evaluation.
+    failures. `wrong` are the wrong answers of the last evaluation, `credit` is the measured one by bullet.
     """
 
     run: Run
@@ -120,6 +121,7 @@ class ReportedRun:
     cost: Mapping[RoleName, float] = field(default_factory=dict)
     wrong: tuple[Failure, ...] = ()
     wrong_count: int = 0
+    credit: Mapping[str, CreditRecord] = field(default_factory=dict)
 
     @property
     def bullets(self) -> tuple[Bullet, ...]:
@@ -139,6 +141,7 @@ def collect_run(store: RunReader, run_id: str) -> ReportedRun:
     wrong, wrong_count = _wrong_answers(store, run_id, evaluations)
     versions = store.playbook_versions(run_id)
     best = run.best_version if run.best_version is not None else (versions[-1].version if versions else 0)
+    playbook = store.playbook(run_id, best)
     return ReportedRun(
         run=run,
         curve=tuple(_curve_point(each) for each in evaluations),
@@ -149,11 +152,12 @@ def collect_run(store: RunReader, run_id: str) -> ReportedRun:
         failures=_failures(store, run_id, evaluations),
         failure_count=sum(causes.values()),
         causes=dict(list(causes.items())[:20]),
-        playbook=store.playbook(run_id, best),
+        playbook=playbook,
         best_version=best,
         cost=_cost(store, run),
         wrong=wrong,
         wrong_count=wrong_count,
+        credit=current_credit(store.credit(run_id), playbook.bullets),
     )
 
 

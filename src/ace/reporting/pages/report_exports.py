@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 from ace._util.install_commands import install_command
 from ace.errors import ProviderMissingError
 from ace.experiments import Comparison
+from ace.reporting.bullet_credit import credit_text
 from ace.reporting.pages.report_data import ReportedRun
 from ace.reporting.text import by_type, percent, seconds, visible
 from ace.types import ROLES
@@ -69,23 +71,36 @@ def report_csv(runs: Sequence[ReportedRun]) -> str:
 
 
 def report_png(runs: Sequence[ReportedRun]) -> bytes:
-    """The learning curves with their intervals. ProviderMissingError without matplotlib."""
+    """The learning curves with their 95% intervals, and the share of right first answers of each training batch.
+
+    ProviderMissingError without matplotlib.
+    """
     figure_class = _matplotlib_figure()
     figure = figure_class(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.subplots()
-    for run in runs:
+    several = len(runs) > 1
+    for number, run in enumerate(runs):
+        name = f"{run.run.id}, " if several else ""
         by_split: dict[str, list[Any]] = {}
         for point in run.curve:
             by_split.setdefault(point.split, []).append(point)
-        for split, points in by_split.items():
+        for line, (split, points) in zip(cycle(("-", "--", "-.")), by_split.items(), strict=False):
             batches = [point.batches for point in points]
             accuracy = [point.accuracy * 100 for point in points]
             below = [(point.accuracy - point.interval.low) * 100 for point in points]
             above = [(point.interval.high - point.accuracy) * 100 for point in points]
-            label = visible(split if len(runs) == 1 else f"{run.run.id}, {split}").replace("$", r"\$")
-            axes.errorbar(batches, accuracy, yerr=(below, above), marker="o", capsize=3, label=label)
-    axes.set(xlabel="batches", ylabel="accuracy, %", ylim=(0, 102))
+            label = visible(f"{name}{split}").replace("$", r"\$")
+            style = {"color": f"C{number}", "linestyle": line} if several else {}
+            axes.errorbar(batches, accuracy, yerr=(below, above), marker="o", capsize=3, label=label, **style)
+        if run.batches:
+            numbers = [point.index + 1 for point in run.batches]
+            shares = [100 * point.first_right / point.samples for point in run.batches]
+            label = visible(f"{name}first answers, by batch").replace("$", r"\$")
+            axes.plot(numbers, shares, ":", color=f"C{number}" if several else "gray", label=label)
+    axes.set(xlabel="batches", ylabel="right answers, %", ylim=(-2, 102))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
     image = io.BytesIO()
@@ -129,16 +144,23 @@ def _run_markdown(run: ReportedRun) -> list[str]:
         for role, used in ((role, run.usage[role]) for role in ROLES if role in run.usage)
     ]
     bullets = [
-        (bullet.id, bullet.content, str(bullet.counters.helpful), str(bullet.counters.harmful))
+        (
+            bullet.id,
+            bullet.content,
+            str(bullet.counters.helpful),
+            str(bullet.counters.harmful),
+            *((credit_text(run.credit, bullet.id),) if run.credit else ()),
+        )
         for bullet in run.bullets
     ]
+    credit = ("credit, points",) if run.credit else ()
     parts = [
         f"## {_inline(run.run.id)}",
         _table(("evaluation", "split", "playbook", "right", "accuracy", "95% interval"), evaluations),
         _table(("batch", "right at first", "after reflection", "bullets", "operations", "cached"), batches),
         _table(("role", "calls", "prompt tokens", "cached", "new tokens", "a call", "parse failures"), usage),
         f"Playbook v{run.best_version}:",
-        _table(("id", "bullet", "helpful", "harmful"), bullets) if bullets else "It is empty.",
+        _table(("id", "bullet", "helpful", "harmful", *credit), bullets) if bullets else "It is empty.",
     ]
     if run.causes:
         causes = [(cause, str(number)) for cause, number in run.causes.items()]

@@ -83,6 +83,32 @@ def describe(event: Event, tally: Tally) -> str | None:
             return None
 
 
+def describe_activity(tally: Tally) -> str:
+    """Say in a line what runs, for how long, and how many calls the backends have."""
+    parts = [f"{_activity(tally)}, for {seconds(tally.phase_s)}"]
+    calls = ", ".join(f"{number} of the {role}" for role, number in sorted(tally.open_calls.items()) if number)
+    parts.append(f"open calls: {calls or 'none'}")
+    if (speed := tally.tokens_per_s) is not None:
+        parts.append(f"{speed:.0f} tokens/s")
+    if (left := tally.seconds_left) is not None and tally.batches_in_flight:
+        parts.append(f"{seconds(left)} left")
+    return "; ".join(parts)
+
+
+def _activity(tally: Tally) -> str:
+    if tally.paused:
+        return "paused"
+    if tally.evaluations:
+        *others, last = tally.evaluations.values()
+        more = f", and {len(others)} more evaluations" if others else ""
+        return f"{last.label}: {last.done}/{last.samples} samples, {last.correct} right so far{more}"
+    if tally.batches_in_flight:
+        index, (finished, size) = next(iter(tally.batches_in_flight.items()))
+        step = f"{finished}/{size} samples" if finished < size else "curation"
+        return f"batch {index + 1}/{tally.batches}: {step}"
+    return "between two steps" if tally.engines else "engine: starting"
+
+
 def _not_done(skipped: Mapping[str, int]) -> str:
     """Number of operations that were not carried out, with the most frequent reasons."""
     if not skipped:

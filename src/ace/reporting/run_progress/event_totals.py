@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ace.engine.events import (
     BatchCommitted,
     BatchStarted,
+    CallClosed,
     CallFailed,
     CallFinished,
+    CallOpened,
+    EngineReady,
+    EvaluationFinished,
+    EvaluationProgress,
+    EvaluationStarted,
     Event,
+    RunContinued,
+    RunPaused,
     RunStarted,
     SampleFinished,
 )
 from ace.engine.failures import failure_kind
+
+_PHASES = (
+    EngineReady,
+    RunStarted,
+    BatchStarted,
+    BatchCommitted,
+    EvaluationStarted,
+    EvaluationFinished,
+    RunPaused,
+    RunContinued,
+)
+"""Events at which something else begins to run."""
 
 
 class Tally:
@@ -23,12 +43,19 @@ class Tally:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = self._adapting_since = clock()
+        self._began = self._adapting_since = self._phase_since = clock()
         self._resumed_at = 0
         self._in_flight: dict[int, tuple[int, int]] = {}
         self._prompt = self._cached = 0
         self.batches = self.batches_done = 0
         self.samples_done = self.first_right = self.completion_tokens = 0
+        self.engines = 0
+        """Engines that are up."""
+        self.open_calls: Counter[str] = Counter()
+        """Calls that a backend has, by role."""
+        self.evaluations: dict[str, EvaluationProgress] = {}
+        """Evaluations that go on, by label."""
+        self.paused = False
         self.failures: Counter[str] = Counter()
         """Failed calls by kind of error."""
         self.calls: Counter[str] = Counter()
@@ -42,7 +69,23 @@ class Tally:
 
     def add(self, event: Event) -> None:
         """Add one event."""
+        if isinstance(event, _PHASES):
+            self._phase_since = self._clock()
         match event:
+            case EngineReady():
+                self.engines += 1
+            case CallOpened(role=role):
+                self.open_calls[role] += 1
+            case CallClosed(role=role):
+                self.open_calls[role] -= 1
+            case EvaluationStarted(label=label, samples=samples):
+                self.evaluations[label] = EvaluationProgress(label, 0, samples, 0)
+            case EvaluationProgress(label=label):
+                self.evaluations[label] = event
+            case EvaluationFinished(label=label):
+                self.evaluations.pop(label, None)
+            case RunPaused() | RunContinued():
+                self.paused = isinstance(event, RunPaused)
             case RunStarted(batches=batches, resumed_at=resumed_at):
                 self._began = self._adapting_since = self._clock()
                 self.batches, self.batches_done, self._resumed_at = batches, resumed_at, resumed_at
@@ -70,6 +113,16 @@ class Tally:
                 self._in_flight.pop(index, None)
             case _:
                 pass
+
+    @property
+    def batches_in_flight(self) -> Mapping[int, tuple[int, int]]:
+        """Batches that are not committed, with their finished samples and their size."""
+        return self._in_flight
+
+    @property
+    def phase_s(self) -> float:
+        """Seconds since the last batch, evaluation or pause began or ended."""
+        return self._clock() - self._phase_since
 
     @property
     def progress(self) -> float:

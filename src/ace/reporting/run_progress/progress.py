@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -13,18 +14,15 @@ from ace.engine.events import (
     BudgetReached,
     BulletFlagged,
     CallFailed,
-    CallFinished,
     CurationFailed,
-    EvaluationProgress,
     Event,
     RunPaused,
     RunStopping,
-    SampleFinished,
 )
-from ace.reporting.run_progress.event_lines import describe
+from ace.reporting.run_progress.event_lines import describe, describe_activity
 from ace.reporting.run_progress.event_totals import Tally
 from ace.reporting.run_progress.live_view import LiveView
-from ace.reporting.text import UNKNOWN, cell, seconds
+from ace.reporting.text import cell
 
 ProgressMode = Literal["auto", "live", "plain", "quiet"]
 """`auto` is live on a terminal and plain elsewhere."""
@@ -50,8 +48,55 @@ def progress_view(console: Console, mode: ProgressMode = "auto") -> View:
     return views[mode](console)
 
 
-class _LineView:
-    """A view that only prints: there is nothing to open or to close."""
+class PlainView:
+    """One line for each event, and one on what runs after `every_s` seconds without any."""
+
+    def __init__(self, console: Console, *, every_s: float = 20.0) -> None:
+        self._console = console
+        self._tally = Tally()
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._last_line = time.monotonic()
+        # A thread of its own: an engine in this process may keep the event loop busy.
+        self._watch = threading.Thread(target=self._print_activity, name="ace-progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed.set()
+        self._watch.join()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._tally.add(event)
+            line = describe(event, self._tally)
+            if line is not None:
+                self._print(line)
+
+    def _print_activity(self) -> None:
+        wait = self._every_s
+        while not self._closed.wait(wait):
+            with self._lock:
+                if time.monotonic() - self._last_line >= self._every_s:
+                    self._print(describe_activity(self._tally))
+                wait = self._last_line + self._every_s - time.monotonic()
+
+    def _print(self, line: str) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(cell(line), soft_wrap=True)
+
+
+class QuietView:
+    """Only what went wrong, and what somebody has to do."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tally = Tally()
 
     def __enter__(self) -> Self:
         return self
@@ -60,49 +105,6 @@ class _LineView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
-
-
-class PlainView(_LineView):
-    """One line for each event, and at least one line every `every_s` seconds in which calls are answered."""
-
-    def __init__(self, console: Console, *, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
-        self._tally = Tally(clock)
-        self._every_s = every_s
-        self._clock = clock
-        self._last_line = clock()
-
-    def __call__(self, event: Event) -> None:
-        self._tally.add(event)
-        line = describe(event, self._tally)
-        if line is None and self._clock() - self._last_line >= self._every_s:
-            line = self._sign_of_life(event)
-        if line is not None:
-            self._last_line = self._clock()
-            self._console.print(cell(line), soft_wrap=True)
-
-    def _sign_of_life(self, event: Event) -> str | None:
-        tally = self._tally
-        match event:
-            case EvaluationProgress(label=label, done=done, samples=samples, correct=correct):
-                return f"{label}: {done}/{samples} samples, {correct} right so far"
-            case SampleFinished() | CallFinished():
-                speed = tally.tokens_per_s
-                return (
-                    f"{sum(tally.calls.values())} calls, {tally.samples_done} samples in {tally.batches_done} of "
-                    f"{tally.batches} batches; {UNKNOWN if speed is None else f'{speed:.0f}'} tokens/s, "
-                    f"{seconds(tally.seconds_left)} left"
-                )
-            case _:
-                return None
-
-
-class QuietView(_LineView):
-    """Only what went wrong, and what somebody has to do."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._tally = Tally()
 
     def __call__(self, event: Event) -> None:
         self._tally.add(event)
