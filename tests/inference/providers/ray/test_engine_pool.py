@@ -102,6 +102,28 @@ def test_what_a_killed_replica_had_is_answered_by_the_other_and_ray_starts_it_ag
     asyncio.run(main())
 
 
+def test_what_a_silent_replica_had_is_answered_by_the_other_and_it_comes_back(cluster: Any) -> None:
+    backend = start(cluster, ray={"address": cluster.address, "heartbeat_timeout_s": 1})
+
+    async def main() -> None:
+        before = processes(await ask(backend, questions(4)))
+        silent = min(before)
+        pending = asyncio.ensure_future(ask(backend, questions(8, tokens=500)))
+        await asyncio.sleep(0.1)
+        os.kill(silent, signal.SIGSTOP)
+        try:
+            answers = await pending
+            assert texts(answers) == [f"word {n}" for n in range(8)]
+            assert processes(answers) == before - {silent}
+        finally:
+            os.kill(silent, signal.SIGCONT)
+        while processes(await ask(backend, questions(8))) != before:
+            await asyncio.sleep(0.1)
+        await backend.close()
+
+    asyncio.run(main())
+
+
 def test_a_dead_engine_is_started_again(pool: Backend) -> None:
     async def main() -> None:
         before = processes(await ask(pool, questions(4)))

@@ -1,15 +1,22 @@
 """The micro adaptation on two replicas leads to the playbook of one engine, whatever is lost on the way.
 
-The engines are real, and a node is a raylet of its own.
+The engines are real. A node is a raylet of its own; a node with a cut network is one in a network namespace.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import shutil
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +32,9 @@ pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.engine, pytest.mark.nightly, pytest.mark.timeout(3000)]
 
 CONFIG = Path(__file__).parents[4] / "configs" / "micro-cpu.yaml"
+CUT_S = 10.0
+HOST, NODE = "10.199.0.1", "10.199.0.2"
+"""The ends of the cable between the two hosts."""
 
 
 def settings(folder: Path, **main: Any) -> RunSettings:
@@ -38,16 +48,17 @@ def settings(folder: Path, **main: Any) -> RunSettings:
 def grow(folder: Path, after_first_batch: Callable[[], None] = lambda: None, **main: Any) -> tuple[str, ...]:
     """The playbook that a run leads to; `after_first_batch` is called beside it."""
     folder.mkdir()
-    disturbed = threading.Event()
+    disturbing: list[threading.Thread] = []
 
     def listener(event: Event) -> None:
-        if isinstance(event, BatchCommitted) and not disturbed.is_set():
-            disturbed.set()
-            threading.Thread(target=after_first_batch).start()
+        if isinstance(event, BatchCommitted) and not disturbing:
+            disturbing.append(threading.Thread(target=after_first_batch))
+            disturbing[0].start()
 
     chosen = settings(folder, **main)
     summary = asyncio.run(run(chosen, listener=listener))
-    assert summary.failed_samples == 0 and disturbed.is_set()
+    assert summary.failed_samples == 0
+    disturbing[0].join()
     with RunStore.open(chosen.store, create=False) as store:
         return tuple(bullet.content for bullet in store.playbook(summary.run, summary.playbook_version).bullets)
 
@@ -105,3 +116,87 @@ def test_a_killed_node_changes_nothing(one_engine: tuple[str, ...], cluster: Any
     finally:
         cluster.remove_node(node, allow_graceful=False)
         cluster.remove_node(survivor)
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """A network namespace with a cable to this host."""
+    if shutil.which("ip") is None or os.geteuid() != 0:
+        pytest.skip("network namespaces need `ip` and root")
+    name = f"ace-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no network namespaces here: {made.stderr.strip()}")
+    inside = ["ip", "netns", "exec", name]
+    try:
+        for command in (
+            ["ip", "link", "add", "acehost", "type", "veth", "peer", "name", "acenode", "netns", name],
+            ["ip", "address", "add", f"{HOST}/24", "dev", "acehost"],
+            ["ip", "link", "set", "acehost", "up"],
+            [*inside, "ip", "address", "add", f"{NODE}/24", "dev", "acenode"],
+            [*inside, "ip", "link", "set", "acenode", "up"],
+            [*inside, "ip", "link", "set", "lo", "up"],
+        ):
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "link", "delete", "acehost"], capture_output=True)
+        subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+
+
+@contextlib.contextmanager
+def two_hosts(namespace: str) -> Iterator[str]:
+    """A head on this host and a node in the namespace, each with one core of the resource `engine`; the address."""
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", "--num-cpus=2"]
+    ray += ["--resources", '{"engine": 1}', "--include-dashboard=false"]
+    address = f"{HOST}:6399"
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ace", dir="/tmp"))  # sockets need short paths
+        head = [*ray, "--head", f"--node-ip-address={HOST}", "--port=6399", f"--temp-dir={folder}"]
+        node = ["ip", "netns", "exec", namespace, *ray, f"--address={address}", f"--node-ip-address={NODE}"]
+        stack.callback(_end, _started(head))
+        while not _listens(HOST, 6399):
+            time.sleep(0.2)
+        stack.callback(_end, _started(node))
+        yield address
+
+
+def _started(command: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _listens(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
+        return True
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    for child in children:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+
+
+@pytest.mark.parametrize("heartbeat_timeout_s", [20.0, 4.0], ids=["waited for", "repeated on the other host"])
+def test_a_network_that_is_cut_for_ten_seconds_changes_nothing(
+    one_engine: tuple[str, ...], ray_environment: None, namespace: str, tmp_path: Path, heartbeat_timeout_s: float
+) -> None:
+    cut: list[float] = []
+
+    def cut_network() -> None:
+        subprocess.run(["ip", "link", "set", "acehost", "down"], check=True)
+        time.sleep(CUT_S)
+        subprocess.run(["ip", "link", "set", "acehost", "up"], check=True)
+        cut.append(CUT_S)
+
+    with two_hosts(namespace) as address:
+        ray = {"address": address, "resources": {"engine": 1}, "heartbeat_timeout_s": heartbeat_timeout_s}
+        main = {"provider": "ray", "replicas": 2, "ray": ray}
+        assert grow(tmp_path / "run", cut_network, **main) == one_engine
+    assert cut == [CUT_S]
