@@ -123,7 +123,7 @@ class Replica:
         """
         while True:
             try:
-                outcome = await self.starting
+                outcome = await _answer(self.starting)
                 if isinstance(outcome, AceError) or outcome.process != self._ended_process:
                     return self.accept(outcome)
             except ActorUnavailableError:
@@ -164,7 +164,7 @@ class Replica:
             return
         with contextlib.suppress(RayError, TimeoutError):
             async with asyncio.timeout(limit_s):
-                await self._actor.close.remote()
+                await _answer(self._actor.close.remote())
         self.end()
 
     async def _ask(self, request: Request) -> Answered | AceError:
@@ -173,7 +173,7 @@ class Replica:
         try:
             with self._watch.over() as timeout:
                 async with timeout:
-                    outcome: Answered | AceError = await reference
+                    outcome: Answered | AceError = await _answer(reference)
                     return outcome
         except asyncio.CancelledError:
             _cancel(reference)
@@ -195,6 +195,13 @@ class Replica:
     @property
     def _name(self) -> str:
         return "a replica" if self.up is None else f"the replica on node {self.up.node} (pid {self.up.process})"
+
+
+async def _answer(reference: Any) -> Any:
+    """Wait for an actor's answer. The connection of a `ray://` client breaks where a future of its own is cancelled."""
+    answer = asyncio.ensure_future(reference)
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # also where nobody waits any more
+    return await asyncio.shield(answer)
 
 
 def _cancel(reference: Any) -> None:
