@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 import scripted_engine
+from ray_nodes import ray_head
 from scripted_engine import questions
 
 from ace.config import ModelSettings
@@ -34,29 +32,15 @@ class Head(NamedTuple):
 @pytest.fixture(scope="module")
 def head(ray_environment: None) -> Iterator[Head]:
     port, client = _free_port(), _free_port()
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
-    command += [f"--port={port}", f"--ray-client-server-port={client}", "--num-cpus=2", "--num-gpus=2"]
-    with tempfile.TemporaryDirectory(prefix="ace", dir="/tmp") as folder:  # paths of sockets have to be short
-        command += ["--include-dashboard=false", f"--temp-dir={folder}"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            for each in (port, client):
-                while not _listens(each):
-                    assert process.poll() is None
-                    time.sleep(0.2)
-            yield Head(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}")
-            process.terminate()
+    arguments = (f"--port={port}", f"--ray-client-server-port={client}", "--num-cpus=2", "--num-gpus=2")
+    with ray_head(*arguments, ports=(port, client)):
+        yield Head(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}")
 
 
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 def start(address: str, engine_args: dict[str, Any] | None = None, replicas: int = 1, **ray: Any) -> Backend:

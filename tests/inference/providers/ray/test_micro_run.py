@@ -6,22 +6,20 @@ The engines are real. A node is a raylet of its own; a node with a cut network i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from ray_nodes import ray_head, ray_start
 
 from ace.config import RunSettings, load_settings
 from ace.engine import run
@@ -33,8 +31,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.engine, pytest.mark.nightly, pytest.m
 
 CONFIG = Path(__file__).parents[4] / "configs" / "micro-cpu.yaml"
 CUT_S = 10.0
-HOST, NODE = "10.199.0.1", "10.199.0.2"
-"""The ends of the cable between the two hosts."""
+HOST, NODE, PORT = "10.199.0.1", "10.199.0.2", 6399
+"""The ends of the cable between the two hosts, and the port of the first one's cluster."""
 
 
 def settings(folder: Path, **main: Any) -> RunSettings:
@@ -87,6 +85,20 @@ def test_two_replicas_grow_the_playbook_of_one_engine(
     one_engine: tuple[str, ...], cluster: Any, tmp_path: Path
 ) -> None:
     assert one_engine and grow(tmp_path / "run", **pool(cluster)) == one_engine
+
+
+def test_two_runs_that_share_an_engine_grow_the_playbook_of_one(
+    one_engine: tuple[str, ...], cluster: Any, tmp_path: Path
+) -> None:
+    main = {"provider": "ray", "ray": {"address": cluster.address, "shared": True}}
+    engines: list[int] = []
+    with ThreadPoolExecutor(2) as threads:
+        runs = [
+            threads.submit(grow, tmp_path / name, lambda: engines.append(len(replicas())), **main)
+            for name in ("a", "b")
+        ]
+        assert [each.result() for each in runs] == [one_engine, one_engine]
+    assert engines == [1, 1]
 
 
 def test_a_killed_replica_changes_nothing(one_engine: tuple[str, ...], cluster: Any, tmp_path: Path) -> None:
@@ -144,48 +156,20 @@ def namespace() -> Iterator[str]:
         subprocess.run(["ip", "netns", "delete", name], capture_output=True)
 
 
-@contextlib.contextmanager
-def two_hosts(namespace: str) -> Iterator[str]:
+@pytest.fixture
+def two_hosts(ray_environment: None, namespace: str) -> Iterator[str]:
     """A head on this host and a node in the namespace, each with one core of the resource `engine`; the address."""
-    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", "--num-cpus=2"]
-    ray += ["--resources", '{"engine": 1}', "--include-dashboard=false"]
-    address = f"{HOST}:6399"
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ace", dir="/tmp"))  # sockets need short paths
-        head = [*ray, "--head", f"--node-ip-address={HOST}", "--port=6399", f"--temp-dir={folder}"]
-        node = ["ip", "netns", "exec", namespace, *ray, f"--address={address}", f"--node-ip-address={NODE}"]
-        stack.callback(_end, _started(head))
-        while not _listens(HOST, 6399):
-            time.sleep(0.2)
-        stack.callback(_end, _started(node))
-        yield address
-
-
-def _started(command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def _listens(host: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
-        return True
-    return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    for child in children:
-        with contextlib.suppress(psutil.Error):
-            child.kill()
+    resources = ("--num-cpus=2", "--resources", '{"engine": 1}')
+    inside = ("ip", "netns", "exec", namespace)
+    head = ray_head(*resources, f"--node-ip-address={HOST}", f"--port={PORT}", host=HOST, ports=[PORT])
+    with head, ray_start(*resources, f"--address={HOST}:{PORT}", f"--node-ip-address={NODE}", inside=inside) as node:
+        yield f"{HOST}:{PORT}"
+        assert node.poll() is None, "the node ended"
 
 
 @pytest.mark.parametrize("heartbeat_timeout_s", [20.0, 4.0], ids=["waited for", "repeated on the other host"])
 def test_a_network_that_is_cut_for_ten_seconds_changes_nothing(
-    one_engine: tuple[str, ...], ray_environment: None, namespace: str, tmp_path: Path, heartbeat_timeout_s: float
+    one_engine: tuple[str, ...], two_hosts: str, tmp_path: Path, heartbeat_timeout_s: float
 ) -> None:
     cut: list[float] = []
 
@@ -195,8 +179,7 @@ def test_a_network_that_is_cut_for_ten_seconds_changes_nothing(
         subprocess.run(["ip", "link", "set", "acehost", "up"], check=True)
         cut.append(CUT_S)
 
-    with two_hosts(namespace) as address:
-        ray = {"address": address, "resources": {"engine": 1}, "heartbeat_timeout_s": heartbeat_timeout_s}
-        main = {"provider": "ray", "replicas": 2, "ray": ray}
-        assert grow(tmp_path / "run", cut_network, **main) == one_engine
+    ray = {"address": two_hosts, "resources": {"engine": 1}, "heartbeat_timeout_s": heartbeat_timeout_s}
+    main = {"provider": "ray", "replicas": 2, "ray": {**ray, "start_timeout_s": 300}}
+    assert grow(tmp_path / "run", cut_network, **main) == one_engine
     assert cut == [CUT_S]
