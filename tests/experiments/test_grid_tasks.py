@@ -116,6 +116,17 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     assert [run.reused for run in done] == [False, True]
 
 
+@asynccontextmanager
+async def dying(settings: RunSettings) -> AsyncIterator[Backends]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield {}
+
+
+def test_a_run_whose_process_is_lost_again_and_again_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InferenceError, match=r"the process of 'batch_size=\d', seed 0, was lost"):
+        on_ray(settings(tmp_path), dying)
+
+
 def test_what_is_no_address_is_refused() -> None:
     result = CliRunner().invoke(app, ["ablate", "configs/micro-cpu.yaml", "--on", "nowhere"])
     assert result.exit_code == 2 and "--on: found 'nowhere', allowed: here, ray, auto" in result.stderr

@@ -15,7 +15,7 @@ from ace._util.extras import missing_package
 from ace._util.install_commands import install_command
 from ace.config import RaySettings, RunSettings
 from ace.engine import RunSummary
-from ace.errors import AceError, ConfigError
+from ace.errors import AceError, ConfigError, InferenceError
 from ace.experiments.grid import GridRun
 from ace.experiments.grid_runner import run_grid
 from ace.inference import Backends, open_backends
@@ -63,9 +63,14 @@ class GridTasks:
                     options = {"num_cpus": _cores(cell.settings), "num_gpus": self.gpus, "max_retries": TRIES - 1}
                     task = ray.remote(_run_cell).options(**options)
                     running[task.remote(cell.settings.model_dump_json(), str(Path.cwd()), self.opened)] = number
-                done, _ = await asyncio.to_thread(ray.wait, list(running))
-                number = running.pop(done[0])
-                outcome: RunSummary | AceError = ray.get(done[0])
+                (done, *_), _ = await asyncio.to_thread(ray.wait, list(running))
+                number = running.pop(done)
+                outcome: RunSummary | AceError
+                try:
+                    outcome = ray.get(done)
+                except ray.exceptions.RayError as error:
+                    lost = f"the process of {cells[number].row!r}, seed {cells[number].seed}, was lost: {error}"
+                    outcome = InferenceError(lost, hint="repeat the command: it goes on from what the store has")
                 if isinstance(outcome, AceError):
                     failure = failure or outcome
                 else:
