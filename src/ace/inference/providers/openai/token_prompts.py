@@ -76,7 +76,7 @@ class TokenPrompts:
         return (f"{self._settings.model}: {remark}",) if remark else ()
 
     def _guided(self, request: Request, chat: Mapping[str, Any]) -> dict[str, Any]:
-        """What guides the answer: a grammar where the server follows one."""
+        """The arguments that guide the answer: a grammar where the server follows one, else the schema."""
         if not self._grammars:
             return {"response_format": chat["response_format"]}
         return {"structured_outputs": {"grammar": json_grammar(json.dumps(request.schema), request.layout)}}

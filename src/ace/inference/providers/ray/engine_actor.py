@@ -41,7 +41,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Of a shared engine: when a silent client counts as ended, and how long it stays without any. In seconds."""
+    """Limits of a shared engine, in seconds: when a silent client counts as ended, and how long it stays without any."""
 
     client_timeout_s: float
     keep_s: float
@@ -60,9 +60,9 @@ class ReplicaUp:
 
 @dataclass
 class _Presence:
-    """A client of the actor: when it was last seen, and its requests."""
+    """A client of the actor: its last sign of life, and its requests."""
 
-    seen: float
+    last_beat: float
     calls: set[asyncio.Task[object]] = field(default_factory=set)
 
 
@@ -146,7 +146,7 @@ class EngineActor:
 
     def _presence(self, client: Client) -> _Presence:
         presence = self._clients.setdefault(client.id, _Presence(0.0))
-        presence.seen = time.monotonic()
+        presence.last_beat = time.monotonic()
         return presence
 
     @contextlib.contextmanager
@@ -165,7 +165,7 @@ class EngineActor:
         while True:
             await asyncio.sleep(min(sharing.client_timeout_s, sharing.keep_s or sharing.client_timeout_s) / 4)
             gone = time.monotonic() - sharing.client_timeout_s
-            for client in [name for name, presence in self._clients.items() if presence.seen < gone]:
+            for client in [name for name, presence in self._clients.items() if presence.last_beat < gone]:
                 await self.leave(Client(client))
             await self._end_if_unused()
 

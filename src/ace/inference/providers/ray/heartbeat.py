@@ -46,8 +46,8 @@ class Heartbeat:
             for reference in answered:
                 del self._unanswered[reference]
         now = time.monotonic()
-        for reference, (replica, asked) in list(self._unanswered.items()):
-            if now - asked >= self._limit_s:
+        for reference, (replica, since) in list(self._unanswered.items()):
+            if now - since >= self._limit_s:
                 del self._unanswered[reference]
                 replica.give_up()
         waiting = {replica for replica, _ in self._unanswered.values()}

@@ -9,7 +9,7 @@ from typing import Any
 from ace._util.hashing import digest
 from ace.config import ModelSettings
 from ace.errors import ConfigError
-from ace.inference.serving.remote.engine_identity import Identity
+from ace.inference.engine_identity import Identity
 
 
 @dataclass(frozen=True, slots=True)
