@@ -199,6 +199,22 @@ def test_a_run_begins_with_as_many_replicas_as_it_must_have(cluster: Any, pool: 
     assert " of 3 engines up" in backend.info.reason
 
 
+def test_a_run_does_not_wait_for_ever_for_a_replica_that_has_no_place_left(cluster: Any, shared_pool: Backend) -> None:
+    node = cluster.add_node(num_cpus=1, resources={"only": 1})
+    ray = {"address": cluster.address, "resources": {"only": 1}, "start_timeout_s": 30}
+    backend = start(cluster, replicas=1, ray=ray)
+
+    async def main() -> None:
+        await ask(backend, questions(1))
+        os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        with pytest.raises(EngineDeadError, match="is lost"):
+            await ask(backend, questions(1, tokens=20_000))
+        await backend.close()
+
+    asyncio.run(main())
+    cluster.remove_node(node, allow_graceful=False)
+
+
 def test_what_a_killed_node_had_is_answered_by_another_node(cluster: Any, shared_pool: Backend) -> None:
     nodes = [cluster.add_node(num_cpus=1, resources={"doomed": 1}) for _ in range(2)]
     backend = start(cluster, ray={"address": cluster.address, "resources": {"doomed": 1}})

@@ -41,7 +41,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Limits of a shared engine, in seconds: when a silent client counts as ended, and how long it stays without any."""
+    """Limits of a shared engine in seconds: when a silent client counts as ended, how long it stays without any."""
 
     client_timeout_s: float
     keep_s: float

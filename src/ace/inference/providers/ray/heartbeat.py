@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ class Heartbeat:
             answered, _ = ray.wait(list(self._unanswered), num_returns=len(self._unanswered), timeout=0)
             for reference in answered:
                 del self._unanswered[reference]
+                with contextlib.suppress(RayError):  # the requests under way fail with it
+                    ray.get(reference)
         now = time.monotonic()
         for reference, (replica, since) in list(self._unanswered.items()):
             if now - since >= self._limit_s:

@@ -40,8 +40,8 @@ class Replica:
         self.up: ReplicaUp | None = None
         self.reserved = False
         self.rejoined = False
-        self.beating = False
-        self.silent = False
+        self.beating = False  # whether it has to answer heartbeats
+        self.silent = False  # whether it was given up because it did not
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended_process: int | None = None
         self._idle = asyncio.Event()
@@ -99,7 +99,7 @@ class Replica:
                 self._loop.call_soon_threadsafe(self._end_waiting)
 
     def _end_waiting(self) -> None:
-        self.silent = True
+        self.silent = self.load.under_way > 0
         self._watch.end()
 
     def count_tokens(self, text: str, limit_s: float) -> int:
