@@ -7,6 +7,7 @@ import contextlib
 import math
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,6 +38,13 @@ class Client:
 
     id: str
     weight: float = 1.0
+
+
+STARTER = Client("")
+"""Stands for the run that starts a shared engine, until that says that it is there."""
+
+CLOSE_S = 30.0
+"""How long a shared engine may take to end its processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +92,18 @@ class EngineActor:
         self, settings: ModelSettings, load: LoadEngine, share: float | None, sharing: Sharing | None = None
     ) -> None:
         part = share if share is not None else self._share_of_cores(settings)
-        self._sharing = sharing
         self._slots = FairSlots(math.inf if sharing is None else settings.max_concurrency)
         self._clients: dict[str, _Presence] = {}
-        self._unused_since = time.monotonic()
-        self._watching: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._left = threading.Event()
         self._backend: Backend | AceError
         try:
             self._backend = load(settings, part, f"asked for, on node {platform.node()}")
         except AceError as error:
             self._backend = error
+        if sharing is not None:
+            self._presence(STARTER)
+            threading.Thread(target=self._watch_clients, args=(sharing,), name="ace-clients", daemon=True).start()
 
     async def up(self, client: Client) -> ReplicaUp | AceError:
         """The engine, or what kept it from starting. `client` is one of its clients from now on."""
@@ -105,9 +115,9 @@ class EngineActor:
 
     async def beat(self, client: Client) -> None:
         """Say that the actor is there, and note that `client` is."""
+        self._loop = asyncio.get_running_loop()
         self._presence(client)
-        if self._sharing is not None and self._watching is None:
-            self._watching = asyncio.create_task(self._watch_clients(self._sharing))
+        self._clients.pop(STARTER.id, None)
 
     async def complete(self, request: Request, client: Client) -> Answered | AceError:
         """Answer one request. A cancelled one is taken out of the engine."""
@@ -133,11 +143,8 @@ class EngineActor:
 
     async def leave(self, client: Client) -> None:
         """Give up what `client` has under way. A shared engine that nobody else uses ends, at once or in `keep_s`."""
-        presence = self._clients.pop(client.id, None)
-        for call in presence.calls if presence is not None else ():
-            call.cancel()
-        self._unused_since = time.monotonic()
-        await self._end_if_unused()
+        self._forget(client.id)
+        self._left.set()
 
     async def close(self) -> None:
         """Free the engine, with the processes that it may have."""
@@ -160,21 +167,34 @@ class EngineActor:
         finally:
             calls.discard(call)
 
-    async def _watch_clients(self, sharing: Sharing) -> None:
-        """Have clients leave that were killed or cut off."""
-        while True:
-            await asyncio.sleep(min(sharing.client_timeout_s, sharing.keep_s or sharing.client_timeout_s) / 4)
-            gone = time.monotonic() - sharing.client_timeout_s
-            for client in [name for name, presence in self._clients.items() if presence.last_beat < gone]:
-                await self.leave(Client(client))
-            await self._end_if_unused()
+    def _forget(self, client: str) -> None:
+        """Take a client out, and what it has under way. From any thread."""
+        presence = self._clients.pop(client, None)
+        for call in presence.calls.copy() if presence is not None else ():
+            call.get_loop().call_soon_threadsafe(call.cancel)
 
-    async def _end_if_unused(self) -> None:
-        if self._sharing is None or self._clients:
-            return
-        if time.monotonic() - self._unused_since >= self._sharing.keep_s:
-            await self.close()
-            ray.kill(ray.get_runtime_context().current_actor)
+    def _watch_clients(self, sharing: Sharing) -> None:
+        """Take out clients that were killed or cut off, and end the actor when it has been without any for long enough.
+
+        A thread, because the run that started the actor may be gone before any method is called.
+        """
+        unused_since: float | None = None
+        while True:
+            self._left.wait(min(sharing.client_timeout_s, sharing.keep_s or sharing.client_timeout_s) / 4)
+            self._left.clear()
+            now = time.monotonic()
+            for client, presence in list(self._clients.items()):
+                if now - presence.last_beat > sharing.client_timeout_s:
+                    self._forget(client)
+            unused_since = None if self._clients else unused_since or now
+            if unused_since is not None and now - unused_since >= sharing.keep_s:
+                self._end()
+
+    def _end(self) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(Exception):
+                asyncio.run_coroutine_threadsafe(self.close(), self._loop).result(CLOSE_S)
+        ray.kill(ray.get_runtime_context().current_actor)
 
     @staticmethod
     def _share_of_cores(settings: ModelSettings) -> float:
