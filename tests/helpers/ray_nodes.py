@@ -3,14 +3,72 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import psutil
+
+HOST, NODE, PORT, CABLE = "10.199.0.1", "10.199.0.2", 6399, "acehost"
+"""The two ends of the cable between two hosts, the port of the first one's cluster, and its network device."""
+
+
+@dataclass(frozen=True, slots=True)
+class TwoHosts:
+    """A cluster at `address` whose head and one node have a cable between them."""
+
+    address: str
+
+    def cut(self, seconds: float) -> None:
+        """Take the cable out for so long."""
+        subprocess.run(["ip", "link", "set", CABLE, "down"], check=True)
+        time.sleep(seconds)
+        subprocess.run(["ip", "link", "set", CABLE, "up"], check=True)
+
+
+@contextlib.contextmanager
+def network_namespace() -> Iterator[str | None]:
+    """A network namespace with a cable to this host; None where there can be none."""
+    name = f"ace-{os.getpid()}"
+    if shutil.which("ip") is None or os.geteuid() != 0 or _run("ip", "netns", "add", name).returncode:
+        yield None
+        return
+    inside = ("ip", "netns", "exec", name)
+    try:
+        for command in (
+            ("ip", "link", "add", CABLE, "type", "veth", "peer", "name", "acenode", "netns", name),
+            ("ip", "address", "add", f"{HOST}/24", "dev", CABLE),
+            ("ip", "link", "set", CABLE, "up"),
+            (*inside, "ip", "address", "add", f"{NODE}/24", "dev", "acenode"),
+            (*inside, "ip", "link", "set", "acenode", "up"),
+            (*inside, "ip", "link", "set", "lo", "up"),
+        ):
+            _run(*command).check_returncode()
+        yield name
+    finally:
+        _run("ip", "link", "delete", CABLE)
+        _run("ip", "netns", "delete", name)
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@contextlib.contextmanager
+def two_hosts_of(namespace: str) -> Iterator[TwoHosts]:
+    """A head on this host and a node in the namespace, each with one core of the resource `engine`."""
+    resources = ("--num-cpus=2", "--resources", '{"engine": 1}')
+    inside = ("ip", "netns", "exec", namespace)
+    head = ray_head(*resources, f"--node-ip-address={HOST}", f"--port={PORT}", host=HOST, ports=[PORT])
+    with head, ray_start(*resources, f"--address={HOST}:{PORT}", f"--node-ip-address={NODE}", inside=inside) as node:
+        yield TwoHosts(f"{HOST}:{PORT}")
+        assert node.poll() is None, "the node ended"
 
 
 @contextlib.contextmanager

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from ray_nodes import ray_head, ray_start
+from ray_nodes import TwoHosts
 
 from ace.config import RunSettings, load_settings
 from ace.engine import run
@@ -31,8 +28,6 @@ pytestmark = [pytest.mark.ray, pytest.mark.engine, pytest.mark.nightly, pytest.m
 
 CONFIG = Path(__file__).parents[4] / "configs" / "micro-cpu.yaml"
 CUT_S = 10.0
-HOST, NODE, PORT = "10.199.0.1", "10.199.0.2", 6399
-"""The ends of the cable between the two hosts, and the port of the first one's cluster."""
 
 
 def settings(folder: Path, **main: Any) -> RunSettings:
@@ -130,56 +125,10 @@ def test_a_killed_node_changes_nothing(one_engine: tuple[str, ...], cluster: Any
         cluster.remove_node(survivor)
 
 
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A network namespace with a cable to this host."""
-    if shutil.which("ip") is None or os.geteuid() != 0:
-        pytest.skip("network namespaces need `ip` and root")
-    name = f"ace-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"no network namespaces here: {made.stderr.strip()}")
-    inside = ["ip", "netns", "exec", name]
-    try:
-        for command in (
-            ["ip", "link", "add", "acehost", "type", "veth", "peer", "name", "acenode", "netns", name],
-            ["ip", "address", "add", f"{HOST}/24", "dev", "acehost"],
-            ["ip", "link", "set", "acehost", "up"],
-            [*inside, "ip", "address", "add", f"{NODE}/24", "dev", "acenode"],
-            [*inside, "ip", "link", "set", "acenode", "up"],
-            [*inside, "ip", "link", "set", "lo", "up"],
-        ):
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        yield name
-    finally:
-        subprocess.run(["ip", "link", "delete", "acehost"], capture_output=True)
-        subprocess.run(["ip", "netns", "delete", name], capture_output=True)
-
-
-@pytest.fixture
-def two_hosts(ray_environment: None, namespace: str) -> Iterator[str]:
-    """A head on this host and a node in the namespace, each with one core of the resource `engine`; the address."""
-    resources = ("--num-cpus=2", "--resources", '{"engine": 1}')
-    inside = ("ip", "netns", "exec", namespace)
-    head = ray_head(*resources, f"--node-ip-address={HOST}", f"--port={PORT}", host=HOST, ports=[PORT])
-    with head, ray_start(*resources, f"--address={HOST}:{PORT}", f"--node-ip-address={NODE}", inside=inside) as node:
-        yield f"{HOST}:{PORT}"
-        assert node.poll() is None, "the node ended"
-
-
 @pytest.mark.parametrize("heartbeat_timeout_s", [20.0, 4.0], ids=["waited for", "repeated on the other host"])
 def test_a_network_that_is_cut_for_ten_seconds_changes_nothing(
-    one_engine: tuple[str, ...], two_hosts: str, tmp_path: Path, heartbeat_timeout_s: float
+    one_engine: tuple[str, ...], two_hosts: TwoHosts, tmp_path: Path, heartbeat_timeout_s: float
 ) -> None:
-    cut: list[float] = []
-
-    def cut_network() -> None:
-        subprocess.run(["ip", "link", "set", "acehost", "down"], check=True)
-        time.sleep(CUT_S)
-        subprocess.run(["ip", "link", "set", "acehost", "up"], check=True)
-        cut.append(CUT_S)
-
-    ray = {"address": two_hosts, "resources": {"engine": 1}, "heartbeat_timeout_s": heartbeat_timeout_s}
+    ray = {"address": two_hosts.address, "resources": {"engine": 1}, "heartbeat_timeout_s": heartbeat_timeout_s}
     main = {"provider": "ray", "replicas": 2, "ray": {**ray, "start_timeout_s": 300}}
-    assert grow(tmp_path / "run", cut_network, **main) == one_engine
-    assert cut == [CUT_S]
+    assert grow(tmp_path / "run", lambda: two_hosts.cut(CUT_S), **main) == one_engine
