@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -65,48 +65,42 @@ def two_hosts_of(namespace: str) -> Iterator[TwoHosts]:
     """A head on this host and a node in the namespace, each with one core of the resource `engine`."""
     resources = ("--num-cpus=2", "--resources", '{"engine": 1}')
     inside = ("ip", "netns", "exec", namespace)
-    head = ray_head(*resources, f"--node-ip-address={HOST}", f"--port={PORT}", host=HOST, ports=[PORT])
+    head = ray_head(*resources, f"--node-ip-address={HOST}", f"--port={PORT}")
     with head, ray_start(*resources, f"--address={HOST}:{PORT}", f"--node-ip-address={NODE}", inside=inside) as node:
         yield TwoHosts(f"{HOST}:{PORT}")
         assert node.poll() is None, "the node ended"
 
 
 @contextlib.contextmanager
-def ray_head(*arguments: str, ports: Sequence[int], host: str = "127.0.0.1") -> Iterator[None]:
-    """A head node that listens on `ports`. It has a short folder of its own: paths of sockets are limited."""
+def ray_head(*arguments: str) -> Iterator[None]:
+    """A head node, once it is up. It has a short folder of its own: paths of sockets are limited."""
     with (
         tempfile.TemporaryDirectory(prefix="ace", dir="/tmp") as folder,
-        ray_start("--head", "--include-dashboard=false", f"--temp-dir={folder}", *arguments) as process,
+        ray_start("--head", "--include-dashboard=false", f"--temp-dir={folder}", *arguments),
     ):
-        for port in ports:
-            while not _listens(host, port):
-                assert process.poll() is None, "the head node ended"
-                time.sleep(0.2)
         yield
 
 
 @contextlib.contextmanager
 def ray_start(*arguments: str, inside: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
-    """`ray start` with `arguments`, as a command of `inside` where there is one."""
+    """`ray start` with `arguments`, once its node is up; as a command of `inside` where there is one."""
     command = [*inside, sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-    process = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    children: list[psutil.Process] = []
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(psutil.Error):
-            children = psutil.Process(process.pid).children(recursive=True)
-        process.terminate()
+    with tempfile.NamedTemporaryFile() as log:
+        process = subprocess.Popen([*command, *arguments], stdout=log, stderr=log)
+        children: list[psutil.Process] = []
         try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        for child in children:
+            while b"Ray runtime started" not in (words := Path(log.name).read_bytes()):
+                assert process.poll() is None, f"the node ended: {words.decode(errors='replace')[-500:]}"
+                time.sleep(0.2)
+            yield process
+        finally:
             with contextlib.suppress(psutil.Error):
-                child.kill()
-
-
-def _listens(host: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
-        return True
-    return False
+                children = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            for child in children:
+                with contextlib.suppress(psutil.Error):
+                    child.kill()

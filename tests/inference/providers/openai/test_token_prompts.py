@@ -179,6 +179,7 @@ def vllm_server() -> Iterator[str]:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)  # vLLM's server takes minutes to start on a busy machine
 def test_vllms_own_server_answers_token_ids_as_the_engine_in_this_process_does(vllm_server: str) -> None:
     sampling = Sampling(max_tokens=24, temperature=0.0, top_p=1.0)
     words = [Request((Message("user", f"the word {n} <|im_end|>"),), sampling) for n in range(4)]
@@ -201,6 +202,7 @@ def test_vllms_own_server_answers_token_ids_as_the_engine_in_this_process_does(v
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)  # vLLM's server takes minutes to start on a busy machine
 def test_vllms_own_server_is_told_no_more_than_the_context_has_room_for(vllm_server: str) -> None:
     long = Request((Message("user", "x " * 700),), Sampling(max_tokens=2048, temperature=0.0))
     (answer,) = ask(vllm_server, long, model="micro-target")

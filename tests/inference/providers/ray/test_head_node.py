@@ -33,7 +33,7 @@ class Head(NamedTuple):
 def head(ray_environment: None) -> Iterator[Head]:
     port, client = _free_port(), _free_port()
     arguments = (f"--port={port}", f"--ray-client-server-port={client}", "--num-cpus=2", "--num-gpus=2")
-    with ray_head(*arguments, ports=(port, client)):
+    with ray_head(*arguments):
         yield Head(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}")
 
 

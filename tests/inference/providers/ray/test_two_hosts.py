@@ -18,7 +18,7 @@ from ace.inference import Backend
 from ace.store import RunStore
 
 pytest.importorskip("ray")
-pytestmark = [pytest.mark.ray, pytest.mark.nightly]
+pytestmark = [pytest.mark.ray, pytest.mark.nightly, pytest.mark.timeout(1800)]
 
 CUT_S = 10.0
 
