@@ -64,9 +64,7 @@ class PlacesReport(Report):
             for row in self.rows
         )
         command = f"python -m benchmarks places --repetitions {self.repetitions} --rounds {self.rounds}"
-        work = (
-            f"{REQUESTS} requests at once with one prefix, {TOKENS} new tokens each; load {self.load}."
-        )
+        work = f"{REQUESTS} requests at once with one prefix, {TOKENS} new tokens each; load {self.load}."
         return report(f"{command} --seed {self.seed}", self.machine, work, table(columns, rows))
 
 
