@@ -267,6 +267,20 @@ def serve(
     write_report(measure_serve(clients=clients, seconds=seconds, seed=seed), json_path, markdown)
 
 
+@app.command("places")
+def places(
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each start is timed; the median counts.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which each engine is asked; the median counts.")] = 7,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """An engine in the process of the run, kept warm, and two on a Ray cluster: start and rate."""
+    from benchmarks.scale.engine_places import measure_places
+
+    write_report(measure_places(repetitions=repetitions, rounds=rounds, seed=seed), json_path, markdown)
+
+
 @app.command("soak")
 def soak(
     samples: Annotated[

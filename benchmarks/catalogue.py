@@ -86,5 +86,12 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
         {"clients": 200, "seconds": 60.0},
         {"clients": 10, "seconds": 8.0},
     ),
+    Benchmark(
+        "places",
+        "Where an engine runs",
+        "benchmarks.scale.engine_places:measure_places",
+        {"repetitions": 3, "rounds": 7},
+        {"rounds": 1, **ONCE},
+    ),
     Benchmark("soak", "A long run", "benchmarks.soak:measure_soak", {"samples": 10_000}, {"samples": 1_000}),
 )

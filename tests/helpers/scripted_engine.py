@@ -11,6 +11,8 @@ import asyncio
 import os
 import signal
 
+from micro_runs import micro_model
+
 from ace.config import ModelSettings
 from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError
 from ace.inference import Backend, ScriptedBackend
@@ -41,6 +43,17 @@ def load(settings: ModelSettings, share: float, reason: str) -> Backend:
     if settings.model == "wrong":
         raise ConfigError.at("engine_args.blok_size", 32, "block_size")
     return SlowBackend(lambda request: f"{request.messages[-1].content} {os.getpid()}")
+
+
+class MicroBackend(ScriptedBackend):
+    async def complete(self, request: Request) -> Completion:
+        await asyncio.sleep(0.3)
+        return await super().complete(request)
+
+
+def load_micro(settings: ModelSettings, share: float, reason: str) -> Backend:
+    """An engine that plays all roles on the micro world, in 0.3 s a call."""
+    return MicroBackend(micro_model)
 
 
 def questions(number: int, tokens: int = 24, prefix: str = "") -> list[Request]:

@@ -87,12 +87,12 @@ def _measured(mode: str, model: str, repetitions: int, seed: int) -> Iterator[li
         settings["provider"] = mode
     if mode.startswith("compiled"):
         settings["compile"] = True
-    with tempfile.TemporaryDirectory(prefix="ace-b-") as folder, _warm(mode == "warm", settings, folder) as place:
+    with tempfile.TemporaryDirectory(prefix="ace-b-") as folder, warm_engine(mode == "warm", settings, folder) as place:
         if mode == "compiled, cached":
-            _start(settings, seed, {**place, **_caches(f"{folder}/kept")})
+            start_process(settings, seed, {**place, **_caches(f"{folder}/kept")})
         for number in range(repetitions):
             cache_name = "kept" if mode == "compiled, cached" else str(number)
-            yield _start(
+            yield start_process(
                 settings, seed, {**place, **_caches(f"{folder}/{cache_name}")} if mode.startswith("compiled") else place
             )
 
@@ -101,7 +101,8 @@ def _caches(folder: str) -> Mapping[str, str]:
     return {"VLLM_CACHE_ROOT": folder, "TORCHINDUCTOR_CACHE_DIR": f"{folder}/inductor"}
 
 
-def _start(settings: Mapping[str, Any], seed: int, environment: Mapping[str, str]) -> list[float]:
+def start_process(settings: Mapping[str, Any], seed: int, environment: Mapping[str, str]) -> list[float]:
+    """Seconds of a new process for its imports, its engine and the first token. ProviderStartError where it fails."""
     done = subprocess.run(
         [sys.executable, *FIRST_TOKEN, json.dumps(settings), str(seed)],
         env={**os.environ, **environment},
@@ -116,7 +117,7 @@ def _start(settings: Mapping[str, Any], seed: int, environment: Mapping[str, str
 
 
 @contextlib.contextmanager
-def _warm(warm: bool, settings: Mapping[str, Any], folder: str) -> Iterator[Mapping[str, str]]:
+def warm_engine(warm: bool, settings: Mapping[str, Any], folder: str) -> Iterator[Mapping[str, str]]:
     """The environment in which there is a warm engine, or none."""
     if not warm:
         yield {"ACE_WARM": "0"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ace.config.strict_model import Settings, refused
 
@@ -29,6 +29,14 @@ class RaySettings(Settings):
     """Other resources of a replica, by the names that the cluster's nodes declare."""
     start_timeout_s: float = Field(default=1800.0, gt=0.0)
     """The longest that `min_replicas` engines may take to come up, new nodes of an autoscaler included."""
+    heartbeat_timeout_s: float = Field(default=20.0, gt=0.0)
+    """How long a replica may be silent before its requests are repeated on another one. It may come back."""
+    shared: bool = False
+    """Share the engines with other runs on the cluster that name the same model and settings of the engine."""
+    weight: float = Field(default=1.0, gt=0.0)
+    """This run's part of shared engines, beside the weights of the other runs."""
+    keep_s: float = Field(default=0.0, ge=0.0)
+    """How long shared engines wait for another run after the last one has ended."""
 
     @field_validator("address")
     @classmethod
@@ -36,6 +44,15 @@ class RaySettings(Settings):
         if value is not None and not _ADDRESS.fullmatch(value):
             raise refused("", value, "auto, HOST:PORT or ray://HOST:PORT; leave it out for a cluster on this machine")
         return value
+
+    @model_validator(mode="after")
+    def _only_a_cluster_is_shared(self) -> Self:
+        if self.shared and self.address is None:
+            raise refused("shared", True, "false, without ray.address: a cluster that ace starts is for one run")
+        for key, default in (("weight", 1.0), ("keep_s", 0.0)):
+            if not self.shared and getattr(self, key) != default:
+                raise refused(key, getattr(self, key), "not supported without ray.shared")
+        return self
 
     @field_validator("resources")
     @classmethod

@@ -4,7 +4,7 @@ from ace.experiments.attribution import BulletCredit, Credit, measure_credit
 from ace.experiments.bisect import History, trace_sample
 from ace.experiments.comparison import Comparison, compare_evaluations
 from ace.experiments.grid import GridRun, grid, parse_vary
-from ace.experiments.grid_runner import CompletedGridRun, run_grid
+from ace.experiments.grid_runner import CompletedGridRun, RunElsewhere, run_grid
 from ace.experiments.leaderboard import Leaderboard, LeaderboardRow, leaderboard
 from ace.experiments.outcomes import EvaluatedRun, evaluated
 from ace.experiments.sharded_growth import ShardedGrowth, ShardRound, grow_in_shards
@@ -19,6 +19,7 @@ __all__ = [
     "History",
     "Leaderboard",
     "LeaderboardRow",
+    "RunElsewhere",
     "ShardRound",
     "ShardedGrowth",
     "compare_evaluations",

@@ -18,8 +18,8 @@ from ace.config import ModelSettings
 from ace.errors import EngineDeadError, PromptTooLongError, ProviderStartError, RequestRejectedError
 from ace.inference import ScriptedBackend
 from ace.inference.backend import Backend
+from ace.inference.engine_identity import Identity, engine_digest
 from ace.inference.serving.remote import RemoteBackend
-from ace.inference.serving.remote.engine_identity import Identity, engine_digest
 from ace.inference.serving.remote.wire_protocol import Failure, Handshake, WireError, from_client
 from ace.inference.serving.warm import find_warm
 from ace.inference.serving.warm.discovery import handshake

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from ace.cli.terminal import FAILED_SAMPLES, message_console, show
 if TYPE_CHECKING:
     from ace.config import RunSettings
     from ace.engine import Listener
-    from ace.experiments import CompletedGridRun, GridRun
+    from ace.experiments import CompletedGridRun, GridRun, RunElsewhere
 
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds each row runs with, from the config's on.")]
 MarkdownPath = Annotated[
@@ -26,6 +27,17 @@ MarkdownPath = Annotated[
 PlotPath = Annotated[
     Path | None, typer.Option("--plot", dir_okay=False, help="Also write a plot, an HTML page.", show_default=False)
 ]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        metavar="here|ray|ADDRESS",
+        help="Run the rows here one after the other, or as tasks on a Ray cluster: one of this machine (ray), or the "
+        "one at auto, HOST:PORT or ray://HOST:PORT.",
+    ),
+]
+AtOnce = Annotated[int, typer.Option("--at-once", min=1, help="On Ray: how many runs at a time.")]
+Gpus = Annotated[float, typer.Option("--gpus", min=0, help="On Ray: GPUs of each run, for engines of its own.")]
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's YAML config.", show_default=False)]
 
 
@@ -82,6 +94,9 @@ def ablate(
         ),
     ] = [],  # noqa: B006 - Typer makes a new list for each call
     seeds: Seeds = 1,
+    on: On = "here",
+    at_once: AtOnce = 2,
+    gpus: Gpus = 0.0,
     overrides: Overrides = [],  # noqa: B006
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
@@ -93,13 +108,17 @@ def ablate(
 
     base = load_settings(config, overrides)
     rows = dict(parse_vary(text, base) for text in vary)
-    _experiment(ctx, grid(base, rows, seeds=seeds), json_path, markdown, plot)
+    output = _Output(json_path, markdown, plot)
+    _experiment(ctx, grid(base, rows, seeds=seeds), output, _elsewhere(on, at_once, gpus))
 
 
 def baselines(
     ctx: typer.Context,
     config: Config,
     seeds: Seeds = 1,
+    on: On = "here",
+    at_once: AtOnce = 2,
+    gpus: Gpus = 0.0,
     overrides: Overrides = [],  # noqa: B006
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
@@ -109,19 +128,46 @@ def baselines(
     from ace.config import load_settings
     from ace.experiments.grid import baseline_runs
 
-    _experiment(ctx, baseline_runs(load_settings(config, overrides), seeds=seeds), json_path, markdown, plot)
+    runs = baseline_runs(load_settings(config, overrides), seeds=seeds)
+    _experiment(ctx, runs, _Output(json_path, markdown, plot), _elsewhere(on, at_once, gpus))
 
 
-def run_seeds(ctx: typer.Context, settings: RunSettings, seeds: int, json_path: Path | None) -> None:
+def run_seeds(
+    ctx: typer.Context, settings: RunSettings, seeds: int, json_path: Path | None, *, on: str, at_once: int, gpus: float
+) -> None:
     """`ace run --seeds`: the same settings with several seeds."""
     from ace.experiments import grid
 
-    _experiment(ctx, grid(settings, {}, seeds=seeds), json_path, None, None)
+    _experiment(ctx, grid(settings, {}, seeds=seeds), _Output(json_path), _elsewhere(on, at_once, gpus))
 
 
-def _experiment(
-    ctx: typer.Context, cells: Sequence[GridRun], json_path: Path | None, markdown: Path | None, plot: Path | None
-) -> None:
+def _elsewhere(on: str, at_once: int, gpus: float) -> RunElsewhere | None:
+    """Where the runs of a grid are executed, None for here. ConfigError for what is no address."""
+    from pydantic import ValidationError
+
+    from ace.config import RaySettings
+    from ace.errors import ConfigError
+    from ace.experiments.grid_tasks import GridTasks
+
+    if on == "here":
+        return None
+    try:
+        ray = RaySettings(address=None if on == "ray" else on)
+    except ValidationError as error:
+        raise ConfigError.at("--on", on, "here, ray, auto, HOST:PORT or ray://HOST:PORT") from error
+    return GridTasks(ray, at_once, gpus).run
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """The files that a table is written to, besides the terminal."""
+
+    json: Path | None
+    markdown: Path | None = None
+    plot: Path | None = None
+
+
+def _experiment(ctx: typer.Context, cells: Sequence[GridRun], output: _Output, elsewhere: RunElsewhere | None) -> None:
     import asyncio
 
     from ace._util.files import replace_file, replaceable
@@ -129,18 +175,20 @@ def _experiment(
     from ace.reporting.experiment_tables import leaderboard_markdown, leaderboard_view
     from ace.reporting.leaderboard_page import leaderboard_html
 
-    for path in (json_path, markdown, plot):
+    for path in (output.json, output.markdown, output.plot):
         if path is not None:
             replaceable(path)
     progress = _Progress(len(cells))
-    runs = asyncio.run(run_grid(cells, progress.cell, backends=ctx.obj))
+    runs = asyncio.run(
+        run_grid(cells, progress.opened, finished=progress.finished, backends=ctx.obj, elsewhere=elsewhere)
+    )
     progress.reused(runs)
     table = leaderboard(runs)
-    _write(json_path, table.to_json())
-    if markdown is not None:
-        replace_file(markdown, leaderboard_markdown(table))
-    if plot is not None:
-        replace_file(plot, leaderboard_html(table, cells[0].settings.name))
+    _write(output.json, table.to_json())
+    if output.markdown is not None:
+        replace_file(output.markdown, leaderboard_markdown(table))
+    if output.plot is not None:
+        replace_file(output.plot, leaderboard_html(table, cells[0].settings.name))
     show(leaderboard_view(table))
     if any(done.summary.failed_samples for done in runs):
         raise typer.Exit(FAILED_SAMPLES)
@@ -153,26 +201,22 @@ class _Progress:
         self._cells = cells
 
     @contextmanager
-    def cell(self, cell: GridRun, number: int) -> Iterator[Listener]:
-        from rich.text import Text
-
-        from ace.engine.events import EvaluationFinished, Event, null_listener
+    def opened(self, cell: GridRun, number: int) -> Iterator[Listener]:
+        from ace.engine.events import null_listener
         from ace.reporting.run_progress.progress import progress_view
-        from ace.reporting.text import percent, visible
 
         console = message_console()
-        accuracy: float | None = None
         with progress_view(console) if console.is_terminal else nullcontext(null_listener) as view:
+            yield view
 
-            def listener(event: Event) -> None:
-                nonlocal accuracy
-                if isinstance(event, EvaluationFinished) and event.label == "after":
-                    accuracy = event.accuracy
-                view(event)
+    def finished(self, done: CompletedGridRun, number: int) -> None:
+        from rich.text import Text
 
-            yield listener
-        line = f"{number + 1}/{self._cells} {cell.row} seed {cell.seed}: {percent(accuracy)}"
-        console.print(Text(visible(line)), soft_wrap=True)
+        from ace.reporting.text import percent, visible
+
+        accuracy = percent(done.summary.accuracy_after)
+        line = f"{number + 1}/{self._cells} {done.cell.row} seed {done.cell.seed}: {accuracy}"
+        message_console().print(Text(visible(line)), soft_wrap=True)
 
     def reused(self, runs: Sequence[CompletedGridRun]) -> None:
         from rich.text import Text

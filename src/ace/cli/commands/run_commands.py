@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ace.cli.commands.experiment_commands import Seeds, run_seeds
+from ace.cli.commands.experiment_commands import AtOnce, Gpus, On, Seeds, run_seeds
 from ace.cli.options import DEFAULT_STORE, JsonPath, Overrides, ProgressOption, RunName, Store
 from ace.cli.run_execution import execute_run, finish, stored_settings
 from ace.cli.terminal import message_console
@@ -22,15 +22,21 @@ def run(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's YAML config.", show_default=False)],
     overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
     seeds: Seeds = 1,
+    on: On = "here",
+    at_once: AtOnce = 2,
+    gpus: Gpus = 0.0,
     json_path: JsonPath = None,
     progress: ProgressOption = "auto",
 ) -> None:
     """Adapt a playbook to a task, and evaluate it before and after. With several seeds: one run each, and one table."""
     from ace.config import load_settings
+    from ace.errors import ConfigError
 
+    if seeds == 1 and on != "here":
+        raise ConfigError.at("--on", on, "here, without --seeds; models.*.ray puts the engines on a cluster")
     settings = load_settings(config, overrides)
     if seeds > 1:
-        run_seeds(ctx, settings, seeds, json_path)
+        run_seeds(ctx, settings, seeds, json_path, on=on, at_once=at_once, gpus=gpus)
     else:
         finish(execute_run(ctx, settings, json_path, progress=progress))
 

@@ -36,5 +36,9 @@ class HangWatch:
         if loop.time() - self._answered < self._limit_s:
             loop.call_later(self._limit_s / 4, self._check, loop)
             return
+        self.end()
+
+    def end(self) -> None:
+        """End all waiting now."""
         for timeout in self._waiting:
-            timeout.reschedule(loop.time())
+            timeout.reschedule(asyncio.get_running_loop().time())

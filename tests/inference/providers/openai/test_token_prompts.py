@@ -44,6 +44,9 @@ class VllmHandler(BaseHTTPRequestHandler):
             tokens = encoder().encode([Message(turn["role"], turn["content"]) for turn in body["messages"]])
             self._send({"tokens": tokens if self.server.same_tokenizer else tokens[1:]})
             return
+        if "ace" in body.get("structured_outputs", {}).get("grammar", ""):
+            self._send({"choices": [{"index": 0, "text": "ace" if self.server.grammars else "completion"}]})
+            return
         self.server.bodies.append(body)
         kind = "chat" if "chat" in self.path else "completion"
         choice = {"message": {"content": kind}} if kind == "chat" else {"text": kind}
@@ -64,15 +67,15 @@ class VllmHandler(BaseHTTPRequestHandler):
 class ScriptedVllm(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, owner: str, *, same_tokenizer: bool) -> None:
+    def __init__(self, owner: str, *, same_tokenizer: bool, grammars: bool) -> None:
         super().__init__(("127.0.0.1", 0), VllmHandler)
-        self.owner, self.same_tokenizer = owner, same_tokenizer
+        self.owner, self.same_tokenizer, self.grammars = owner, same_tokenizer, grammars
         self.bodies: list[dict[str, Any]] = []
 
 
 @contextmanager
-def scripted(owner: str = "vllm", *, same_tokenizer: bool = True) -> Iterator[ScriptedVllm]:
-    with ScriptedVllm(owner, same_tokenizer=same_tokenizer) as server:
+def scripted(owner: str = "vllm", *, same_tokenizer: bool = True, grammars: bool = False) -> Iterator[ScriptedVllm]:
+    with ScriptedVllm(owner, same_tokenizer=same_tokenizer, grammars=grammars) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server
@@ -103,8 +106,12 @@ def ask(url: str, *requests: Request, model: str = "served", **more: Any) -> lis
     return asyncio.run(main())
 
 
+def _url(server: ScriptedVllm) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}/v1"
+
+
 def ask_scripted(server: ScriptedVllm, **more: Any) -> list[Completion]:
-    return ask(f"http://127.0.0.1:{server.server_address[1]}/v1", Request((SPELLED,), schema=SCHEMA), **more)
+    return ask(_url(server), Request((SPELLED,), schema=SCHEMA), **more)
 
 
 def test_a_vllm_server_is_sent_token_ids_in_which_data_spells_no_control_token() -> None:
@@ -117,6 +124,15 @@ def test_a_vllm_server_is_sent_token_ids_in_which_data_spells_no_control_token()
     empty = encoder().encode([Message("user", "")])
     assert sum(id in special for id in body["prompt"]) == sum(id in special for id in empty), "the template's own alone"
     assert body["response_format"]["json_schema"]["schema"] == SCHEMA
+
+
+def test_a_server_that_follows_grammars_is_sent_one_with_the_white_space_of_the_layout() -> None:
+    pytest.importorskip("xgrammar")
+    with scripted(grammars=True) as server:
+        ask(_url(server), *(Request((SPELLED,), schema=SCHEMA, layout=layout) for layout in ("compact", "spaced")))
+    compact, spaced = (body["structured_outputs"]["grammar"] for body in server.bodies)
+    assert '":" ' in compact and '": "' in spaced
+    assert not any("response_format" in body for body in server.bodies)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +179,7 @@ def vllm_server() -> Iterator[str]:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)  # vLLM's server takes minutes to start on a busy machine
 def test_vllms_own_server_answers_token_ids_as_the_engine_in_this_process_does(vllm_server: str) -> None:
     sampling = Sampling(max_tokens=24, temperature=0.0, top_p=1.0)
     words = [Request((Message("user", f"the word {n} <|im_end|>"),), sampling) for n in range(4)]
@@ -185,6 +202,7 @@ def test_vllms_own_server_answers_token_ids_as_the_engine_in_this_process_does(v
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)  # vLLM's server takes minutes to start on a busy machine
 def test_vllms_own_server_is_told_no_more_than_the_context_has_room_for(vllm_server: str) -> None:
     long = Request((Message("user", "x " * 700),), Sampling(max_tokens=2048, temperature=0.0))
     (answer,) = ask(vllm_server, long, model="micro-target")

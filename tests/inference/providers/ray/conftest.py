@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray_nodes import TwoHosts, network_namespace, two_hosts_of
 
 TRIES = 4
 
@@ -47,3 +48,13 @@ def add_node(nodes: Any, **arguments: Any) -> Any:
             if "timed out during startup" not in str(error):
                 raise
     return nodes.add_node(**arguments)
+
+
+@pytest.fixture
+def two_hosts(ray_environment: None) -> Iterator[TwoHosts]:
+    """A cluster of this host and one in a network namespace, each with one core of the resource `engine`."""
+    with network_namespace() as namespace:
+        if namespace is None:
+            pytest.skip("network namespaces need `ip` and root")
+        with two_hosts_of(namespace) as hosts:
+            yield hosts

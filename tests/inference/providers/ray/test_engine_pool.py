@@ -102,6 +102,28 @@ def test_what_a_killed_replica_had_is_answered_by_the_other_and_ray_starts_it_ag
     asyncio.run(main())
 
 
+def test_what_a_silent_replica_had_is_answered_by_the_other_and_it_comes_back(cluster: Any) -> None:
+    backend = start(cluster, ray={"address": cluster.address, "heartbeat_timeout_s": 1})
+
+    async def main() -> None:
+        before = processes(await ask(backend, questions(4)))
+        silent = min(before)
+        pending = asyncio.ensure_future(ask(backend, questions(8, tokens=500)))
+        await asyncio.sleep(0.1)
+        os.kill(silent, signal.SIGSTOP)
+        try:
+            answers = await pending
+            assert texts(answers) == [f"word {n}" for n in range(8)]
+            assert processes(answers) == before - {silent}
+        finally:
+            os.kill(silent, signal.SIGCONT)
+        while processes(await ask(backend, questions(8))) != before:
+            await asyncio.sleep(0.1)
+        await backend.close()
+
+    asyncio.run(main())
+
+
 def test_a_dead_engine_is_started_again(pool: Backend) -> None:
     async def main() -> None:
         before = processes(await ask(pool, questions(4)))
@@ -175,6 +197,22 @@ def test_a_run_begins_with_as_many_replicas_as_it_must_have(cluster: Any, pool: 
 
     asyncio.run(main())
     assert " of 3 engines up" in backend.info.reason
+
+
+def test_a_run_does_not_wait_for_ever_for_a_replica_that_has_no_place_left(cluster: Any, shared_pool: Backend) -> None:
+    node = cluster.add_node(num_cpus=1, resources={"only": 1})
+    ray = {"address": cluster.address, "resources": {"only": 1}, "start_timeout_s": 30}
+    backend = start(cluster, replicas=1, ray=ray)
+
+    async def main() -> None:
+        await ask(backend, questions(1))
+        os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        with pytest.raises(EngineDeadError, match="is lost"):
+            await ask(backend, questions(1, tokens=20_000))
+        await backend.close()
+
+    asyncio.run(main())
+    cluster.remove_node(node, allow_graceful=False)
 
 
 def test_what_a_killed_node_had_is_answered_by_another_node(cluster: Any, shared_pool: Backend) -> None:

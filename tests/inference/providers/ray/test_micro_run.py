@@ -1,6 +1,6 @@
 """The micro adaptation on two replicas leads to the playbook of one engine, whatever is lost on the way.
 
-The engines are real, and a node is a raylet of its own.
+The engines are real. A node is a raylet of its own; a node with a cut network is one in a network namespace.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from ray_nodes import TwoHosts
 
 from ace.config import RunSettings, load_settings
 from ace.engine import run
@@ -25,6 +27,7 @@ pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.engine, pytest.mark.nightly, pytest.mark.timeout(3000)]
 
 CONFIG = Path(__file__).parents[4] / "configs" / "micro-cpu.yaml"
+CUT_S = 10.0
 
 
 def settings(folder: Path, **main: Any) -> RunSettings:
@@ -38,16 +41,17 @@ def settings(folder: Path, **main: Any) -> RunSettings:
 def grow(folder: Path, after_first_batch: Callable[[], None] = lambda: None, **main: Any) -> tuple[str, ...]:
     """The playbook that a run leads to; `after_first_batch` is called beside it."""
     folder.mkdir()
-    disturbed = threading.Event()
+    disturbing: list[threading.Thread] = []
 
     def listener(event: Event) -> None:
-        if isinstance(event, BatchCommitted) and not disturbed.is_set():
-            disturbed.set()
-            threading.Thread(target=after_first_batch).start()
+        if isinstance(event, BatchCommitted) and not disturbing:
+            disturbing.append(threading.Thread(target=after_first_batch))
+            disturbing[0].start()
 
     chosen = settings(folder, **main)
     summary = asyncio.run(run(chosen, listener=listener))
-    assert summary.failed_samples == 0 and disturbed.is_set()
+    assert summary.failed_samples == 0
+    disturbing[0].join()
     with RunStore.open(chosen.store, create=False) as store:
         return tuple(bullet.content for bullet in store.playbook(summary.run, summary.playbook_version).bullets)
 
@@ -78,6 +82,20 @@ def test_two_replicas_grow_the_playbook_of_one_engine(
     assert one_engine and grow(tmp_path / "run", **pool(cluster)) == one_engine
 
 
+def test_two_runs_that_share_an_engine_grow_the_playbook_of_one(
+    one_engine: tuple[str, ...], cluster: Any, tmp_path: Path
+) -> None:
+    main = {"provider": "ray", "ray": {"address": cluster.address, "shared": True}}
+    engines: list[int] = []
+    with ThreadPoolExecutor(2) as threads:
+        runs = [
+            threads.submit(grow, tmp_path / name, lambda: engines.append(len(replicas())), **main)
+            for name in ("a", "b")
+        ]
+        assert [each.result() for each in runs] == [one_engine, one_engine]
+    assert engines == [1, 1]
+
+
 def test_a_killed_replica_changes_nothing(one_engine: tuple[str, ...], cluster: Any, tmp_path: Path) -> None:
     killed: list[int] = []
 
@@ -105,3 +123,12 @@ def test_a_killed_node_changes_nothing(one_engine: tuple[str, ...], cluster: Any
     finally:
         cluster.remove_node(node, allow_graceful=False)
         cluster.remove_node(survivor)
+
+
+@pytest.mark.parametrize("heartbeat_timeout_s", [20.0, 4.0], ids=["waited for", "repeated on the other host"])
+def test_a_network_that_is_cut_for_ten_seconds_changes_nothing(
+    one_engine: tuple[str, ...], two_hosts: TwoHosts, tmp_path: Path, heartbeat_timeout_s: float
+) -> None:
+    ray = {"address": two_hosts.address, "resources": {"engine": 1}, "heartbeat_timeout_s": heartbeat_timeout_s}
+    main = {"provider": "ray", "replicas": 2, "ray": {**ray, "start_timeout_s": 300}}
+    assert grow(tmp_path / "run", lambda: two_hosts.cut(CUT_S), **main) == one_engine

@@ -1,13 +1,16 @@
 """Prompts as token ids, for a vLLM server: what a control token spells in a question then stays text.
 
 The server is asked once whether it is vLLM (`owned_by` in `/v1/models`) and how it tokenizes a short conversation
-(`/tokenize`). Only where the tokenizer on this machine gives the same ids are they used.
+(`/tokenize`). Only where the tokenizer on this machine gives the same ids are they used. Where the server also follows
+a grammar, a guided answer has the same white space as one of an engine in this process: by its schema alone vLLM allows
+white space anywhere, which weak models then write up to the limit.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -19,9 +22,11 @@ from ace.config import ModelSettings
 from ace.errors import AceError
 from ace.inference.model_files.packaged import model_path
 from ace.inference.text.chat_encoder import ChatEncoder
+from ace.inference.text.json_grammar import json_grammar
 from ace.types import Message, Request
 
 _PROBE = (Message("user", "Which of the two is 12,5% larger?\n"),)
+_WORD = "ace"
 _OF_CHATS = ("chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message")
 """Arguments in `extra_body` that change how a server renders messages."""
 
@@ -40,6 +45,7 @@ class TokenPrompts:
         )
         self._detecting = asyncio.Lock()
         self._limit: int | None = None
+        self._grammars = False
         self._remark = ""
 
     async def arguments(self, request: Request, chat: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -61,13 +67,19 @@ class TokenPrompts:
         )
         room = most if self._limit is None else max(1, self._limit - len(token_ids))
         if "response_format" in chat:
-            arguments["extra_body"] = {**arguments.get("extra_body", {}), "response_format": chat["response_format"]}
+            arguments["extra_body"] = {**arguments.get("extra_body", {}), **self._guided(request, chat)}
         return {**arguments, "prompt": token_ids, "max_tokens": min(most, room)}
 
     def take_remark(self) -> tuple[str, ...]:
         """Return the finding about the server, once."""
         remark, self._remark = self._remark, ""
         return (f"{self._settings.model}: {remark}",) if remark else ()
+
+    def _guided(self, request: Request, chat: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that guide the answer: a grammar where the server follows one, else the schema."""
+        if not self._grammars:
+            return {"response_format": chat["response_format"]}
+        return {"structured_outputs": {"grammar": json_grammar(json.dumps(request.schema), request.layout)}}
 
     async def _detect(self) -> None:
         card = await self._card()
@@ -86,6 +98,7 @@ class TokenPrompts:
         limit = card.get("max_model_len")
         self._limit = limit if isinstance(limit, int) else None
         self._encoder = encoder
+        self._grammars = await self._follows_a_grammar(encoder)
         self._remark = "a vLLM server: token ids are sent, so that control tokens in data stay text"
 
     async def _card(self) -> Mapping[str, Any] | None:
@@ -101,6 +114,25 @@ class TokenPrompts:
             if isinstance(card, dict) and card.get("owned_by") == "vllm" and card.get("id") == self._settings.model:
                 return card
         return None
+
+    async def _follows_a_grammar(self, encoder: ChatEncoder) -> bool:
+        """Return True if grammars can be made here and the server can say nothing but the one word of a grammar."""
+        try:
+            await asyncio.to_thread(import_module, "xgrammar")
+            answer = await self._client.completions.create(
+                model=self._settings.model,
+                prompt=list(encoder.encode(_PROBE)),
+                max_tokens=len(_WORD),
+                temperature=0.0,
+                extra_body={"structured_outputs": {"grammar": f'root ::= "{_WORD}"'}},
+            )
+        except ImportError:
+            return False
+        except openai.APIStatusError as error:
+            if error.status_code in _PASSING:
+                raise
+            return False
+        return bool(answer.choices) and answer.choices[0].text == _WORD
 
     async def _tokenize(self) -> list[int] | None:
         """The server's own token ids of a short conversation; None where it does not say."""

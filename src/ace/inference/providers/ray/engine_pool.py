@@ -12,22 +12,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
-
-import ray
 
 from ace.config import ModelSettings
-from ace.errors import EngineDeadError, ProviderStartError, RequestQuarantinedError
+from ace.errors import EngineDeadError, RequestQuarantinedError
 from ace.inference.backend import BackendInfo, EngineMeter
-from ace.inference.providers.ray.engine_actor import EngineActor, LoadEngine, load_vllm
+from ace.inference.providers.ray.engine_actor import LoadEngine, load_vllm
+from ace.inference.providers.ray.heartbeat import Heartbeat
 from ace.inference.providers.ray.prefix_router import choose, prompt_blocks
-from ace.inference.providers.ray.ray_cluster import connected, describe_cluster, has_gpus
+from ace.inference.providers.ray.ray_cluster import connected, has_gpus
 from ace.inference.providers.ray.replica import Replica
-from ace.inference.providers.ray.replica_resources import ReplicaResources, engine_settings
+from ace.inference.providers.ray.replica_resources import ReplicaResources
+from ace.inference.providers.ray.replica_start import ReplicaStart, wait_until_up
 from ace.types import Completion, Message, Request, Sampling
-
-MOST_CALLS = 4096
-"""Calls that one actor takes at a time; its engine has a queue of its own."""
 
 WARM_PREFIXES = 4
 """Latest prefixes that a replica is given which joins."""
@@ -53,9 +49,11 @@ def create(settings: ModelSettings, reason: str = "asked for", *, load: LoadEngi
         cluster.enter_context(connected(settings.ray, settings.replicas))
         gpus = has_gpus(settings)
         resources = ReplicaResources.of(settings, gpus=gpus)
-        replicas = [_start(settings, resources, load, gpus=gpus) for _ in range(settings.replicas)]
+        start = ReplicaStart(settings, resources, load, gpus=gpus)
+        replicas = [start(number) for number in range(settings.replicas)]
         cluster.callback(_end_all, replicas)
-        _wait(replicas, settings, resources)
+        cluster.callback(Heartbeat(replicas, settings.ray.heartbeat_timeout_s).stop)
+        wait_until_up(replicas, start)
         up = [each.up for each in replicas if each.up is not None]
         nodes = len({each.node for each in up})
         info = replace(
@@ -64,20 +62,28 @@ def create(settings: ModelSettings, reason: str = "asked for", *, load: LoadEngi
             start_s=time.perf_counter() - began,
             reason=f"{reason}; {len(up)} of {len(replicas)} engines up, on {nodes} {'node' if nodes == 1 else 'nodes'}",
         )
-        return EnginePool(info, replicas, cluster.pop_all(), own_processes=gpus and settings.gpus_per_engine > 1)
+        own_processes = gpus and settings.gpus_per_engine > 1
+        join_s = settings.ray.start_timeout_s
+        return EnginePool(info, replicas, cluster.pop_all(), own_processes=own_processes, join_s=join_s)
 
 
 class EnginePool:
     """Answers each request on one replica. A request whose replica is lost is repeated on another one."""
 
     def __init__(
-        self, info: BackendInfo, replicas: Sequence[Replica], cluster: contextlib.ExitStack, *, own_processes: bool
+        self,
+        info: BackendInfo,
+        replicas: Sequence[Replica],
+        cluster: contextlib.ExitStack,
+        *,
+        own_processes: bool,
+        join_s: float,
     ) -> None:
         self.info = info
         self._replicas = list(replicas)
         self._ready = [replica for replica in replicas if replica.up is not None]
         self._cluster = cluster
-        self._own_processes = own_processes
+        self._own_processes, self._join_s = own_processes, join_s
         self._joining: dict[Replica, asyncio.Task[None]] = {}
         self._prefixes: OrderedDict[Message, None] = OrderedDict()
         self._alone = asyncio.Lock()
@@ -91,12 +97,14 @@ class EnginePool:
         """
         self._let_all_join()
         blocks = prompt_blocks(request.messages)
-        for _ in range(LOSSES):
+        losses = 0
+        while losses < LOSSES:
             replica = await self._choose(blocks)
             self._warm_others(request, replica)
             try:
                 return await replica.complete(request)
             except EngineDeadError as loss:
+                losses += not replica.silent  # no request makes a network or a machine silent
                 self._lose(replica, loss)
         return await self._complete_alone(request)
 
@@ -123,10 +131,12 @@ class EnginePool:
 
     async def _choose(self, blocks: Sequence[int]) -> Replica:
         """Choose a replica that is up. Waits for one where all are being started again."""
+        deadline = time.monotonic() + self._join_s
         while not self._ready:
-            if not self._joining:
+            left_s = deadline - time.monotonic()
+            if not self._joining or left_s <= 0:
                 raise self._last_loss
-            await asyncio.wait(self._joining.values(), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._joining.values(), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         free = [replica for replica in self._ready if not replica.reserved] or self._ready
         replica = free[choose([each.load for each in free], blocks)]
         replica.load.remember(blocks)
@@ -135,20 +145,22 @@ class EnginePool:
     async def _complete_alone(self, request: Request) -> Completion:
         """Answer a request on a replica that has nothing else to do."""
         async with self._alone:
-            replica = await self._choose(())
-            replica.reserved = True
-            try:
-                await replica.wait_until_idle()
-                return await replica.complete(request)
-            except EngineDeadError as loss:
-                self._lose(replica, loss)
-                raise RequestQuarantinedError(
-                    f"{LOSSES + 1} replicas were lost with this request under way, the last one with nothing beside "
-                    f"it: {loss.message}",
-                    digest=request.digest,
-                ) from loss
-            finally:
-                replica.reserved = False
+            while True:
+                replica = await self._choose(())
+                replica.reserved = True
+                try:
+                    await replica.wait_until_idle()
+                    return await replica.complete(request)
+                except EngineDeadError as loss:
+                    self._lose(replica, loss)
+                    if not replica.silent:
+                        raise RequestQuarantinedError(
+                            f"{LOSSES + 1} replicas were lost with this request under way, the last one with nothing "
+                            f"beside it: {loss.message}",
+                            digest=request.digest,
+                        ) from loss
+                finally:
+                    replica.reserved = False
 
     def _lose(self, replica: Replica, loss: EngineDeadError) -> None:
         """Take a replica out until Ray has started it again."""
@@ -199,49 +211,6 @@ class EnginePool:
 def _warm_up(prefix: Message) -> Request:
     """The shortest call that leaves `prefix` in a replica's cache."""
     return Request((prefix, Message("user", "")), Sampling(max_tokens=1, temperature=0.0))
-
-
-def _start(settings: ModelSettings, resources: ReplicaResources, load: LoadEngine, *, gpus: bool) -> Replica:
-    options: dict[str, Any] = resources.options() | {
-        "max_restarts": settings.max_restarts,
-        "max_task_retries": 0,  # repeated here, on another replica
-        "max_concurrency": MOST_CALLS,
-    }
-    group = None
-    if resources.bundles:
-        group = ray.util.placement_group(list(resources.bundles), strategy=resources.strategy)
-        options["scheduling_strategy"] = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(
-            group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
-        )
-    if not gpus:
-        options["runtime_env"] = {"env_vars": {"OMP_NUM_THREADS": str(int(resources.cpus))}}
-    share = settings.ray.gpu_share if gpus else None
-    actor = ray.remote(EngineActor).options(**options).remote(engine_settings(settings, gpus=gpus), load, share)
-    return Replica(actor, group, hang_s=settings.timeout_s)
-
-
-def _wait(replicas: Sequence[Replica], settings: ModelSettings, resources: ReplicaResources) -> None:
-    """Wait until enough replicas are up. Raises what keeps one from starting."""
-    enough = settings.ray.min_replicas or len(replicas)
-    starting = {replica.starting: replica for replica in replicas}
-    limit_s = settings.ray.start_timeout_s
-    deadline = time.monotonic() + limit_s
-    while sum(replica.up is not None for replica in replicas) < enough:
-        done, _ = ray.wait(list(starting), timeout=max(0.0, deadline - time.monotonic()))
-        if not done:
-            up = sum(replica.up is not None for replica in replicas)
-            raise ProviderStartError(
-                f"{up} of {enough} engines of {settings.model} are up after {limit_s:g} s, and the cluster has "
-                f"{describe_cluster()}; each takes {resources}",
-                hint="lower models.*.ray.min_replicas, or give the cluster more nodes",
-            )
-        for reference in done:
-            replica = starting.pop(reference)
-            try:
-                outcome = ray.get(reference)
-            except ray.exceptions.RayError as error:
-                raise ProviderStartError(f"a replica of {settings.model} ended while it started: {error}") from error
-            replica.accept(outcome)
 
 
 def _end_all(replicas: Sequence[Replica]) -> None:

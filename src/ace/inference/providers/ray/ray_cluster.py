@@ -7,7 +7,7 @@ import logging
 import math
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ NAMESPACE = "ace"
 
 ANSWER_S = 10.0
 """How long the head node of a cluster may take to accept a connection."""
+
+TRIES = 3
+"""Of a connection through a `ray://` client."""
 
 
 @dataclass
@@ -92,6 +95,15 @@ def _check_answers(address: str) -> None:
     socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
 
 
+def _join(address: str, options: Mapping[str, Any]) -> None:
+    """Connect to a cluster. The head's server for a `ray://` client now and then does not start; the next one does."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(ConnectionAbortedError):
+            ray.init(address=address, **options)
+            return
+    ray.init(address=address, **options)
+
+
 def _connect(settings: RaySettings, engines: int) -> _Connection:
     if ray.is_initialized():
         return _Connection(settings.address, ours=False)
@@ -115,7 +127,7 @@ def _connect(settings: RaySettings, engines: int) -> _Connection:
             )
         else:
             _check_answers(address)
-            ray.init(address=address, **common)
+            _join(address, common)
     except Exception as error:  # Ray has no base class for what keeps it from connecting
         where = "on this machine" if address is None else f"at {address}"
         raise ProviderStartError(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ace._util.hashing import digest
 from ace.config import ModelSettings
+from ace.errors import ConfigError
+from ace.inference.engine_identity import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class ReplicaResources:
         each = settings.gpus_per_engine
         if not _uses_ray_executor(settings):
             return cls(ray.cpus, each * ray.gpu_share, ray.resources)
+        if ray.shared:
+            raise ConfigError.at("ray.shared", True, "false, with engines over several GPUs that Ray's executor drives")
         first = {"CPU": ray.cpus, "GPU": 1.0, **ray.resources}
         bundles = (first, *({"GPU": 1.0} for _ in range(each - 1)))
         one_node = settings.engine_args.get("pipeline_parallel_size", 1) == 1
@@ -58,6 +63,11 @@ def engine_settings(settings: ModelSettings, *, gpus: bool) -> ModelSettings:
     return ModelSettings.model_validate(
         settings.model_dump(exclude=only_ray) | {"provider": "vllm", "engine_args": arguments, "warm": False}
     )
+
+
+def shared_name(engine: ModelSettings, resources: ReplicaResources) -> str:
+    """The name of the engines that runs share: equal for what answers alike and takes the same resources."""
+    return f"ace-engine-{digest([asdict(Identity.of(engine, 'vllm')), asdict(resources)]).rpartition(':')[2][:24]}"
 
 
 def _uses_ray_executor(settings: ModelSettings) -> bool:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from ace.inference.text.json_grammar import json_grammar
 from ace.types import JsonLayout, Request
 
 _vllm: Any = import_module("vllm.sampling_params")
 _CHECKED: dict[tuple[str, str, str], Any] = {}
 _CHECKED_LIMIT = 256
-_WHITE_SPACE: Mapping[JsonLayout, Mapping[str, Any]] = {
-    "spaced": {"separators": (", ", ": ")},
-    "indented": {"indent": 2, "separators": (",", ": ")},
-}
 
 
 class ValidatedOnce(_vllm.SamplingParams):  # type: ignore[misc]
@@ -64,10 +59,4 @@ def _guided(schema: str, layout: JsonLayout) -> Any:
     """Structured outputs in `layout`. What is neither compact nor white space anywhere has to be a grammar for vLLM."""
     if layout == "compact":
         return _vllm.StructuredOutputsParams(json=schema)
-    return _vllm.StructuredOutputsParams(grammar=_grammar(schema, layout))
-
-
-@lru_cache(maxsize=_CHECKED_LIMIT)
-def _grammar(schema: str, layout: JsonLayout) -> str:
-    xgrammar: Any = import_module("xgrammar")
-    return str(xgrammar.Grammar.from_json_schema(schema, any_whitespace=False, **_WHITE_SPACE[layout]))
+    return _vllm.StructuredOutputsParams(grammar=json_grammar(schema, layout))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ace.errors import AceError, EngineDeadError, InferenceError
 from ace.inference.backend import Backend
-from ace.inference.serving.remote.engine_identity import Identity
+from ace.inference.engine_identity import Identity
 from ace.inference.serving.remote.peer_credentials import is_ours
 from ace.inference.serving.remote.wire_protocol import (
     LENGTH,

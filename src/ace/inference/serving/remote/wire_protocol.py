@@ -18,7 +18,7 @@ from pydantic_core import PydanticSerializationError
 
 from ace.errors import AceError, InferenceError, RequestRejectedError
 from ace.inference.backend import BackendInfo, EngineMeter
-from ace.inference.serving.remote.engine_identity import Identity
+from ace.inference.engine_identity import Identity
 from ace.types import Completion, Request
 
 LENGTH = struct.Struct("!I")

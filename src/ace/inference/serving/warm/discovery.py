@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ace.config import ModelSettings
-from ace.inference.serving.remote.engine_identity import Identity
+from ace.inference.engine_identity import Identity
 from ace.inference.serving.remote.peer_credentials import is_ours
 from ace.inference.serving.remote.remote_backend import RemoteBackend, read_handshake
 from ace.inference.serving.remote.wire_protocol import Handshake, WireError

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from ace.config import ModelSettings
 from ace.errors import ConfigError, ProviderStartError
 from ace.inference.backend import Backend
+from ace.inference.engine_identity import engine_digest
 from ace.inference.provider_choice import resolve_auto
-from ace.inference.serving.remote.engine_identity import engine_digest
 from ace.inference.serving.remote.wire_protocol import Handshake, Stop, WireError, pack
 from ace.inference.serving.warm.discovery import handshake
 from ace.inference.serving.warm.socket_paths import sockets

@@ -13,8 +13,8 @@ from pathlib import Path
 from ace.config import ModelSettings
 from ace.errors import ProviderStartError
 from ace.inference.backend import Backend
+from ace.inference.engine_identity import Identity
 from ace.inference.serving.remote.connection_server import EngineServer
-from ace.inference.serving.remote.engine_identity import Identity
 from ace.inference.serving.remote.wire_protocol import Handshake
 from ace.inference.serving.warm.socket_paths import private_folder, socket_path
 
