@@ -1,108 +1,117 @@
-"""The work of a run, drawn from a pilot run of the same config: how many calls a sample makes, and of which size."""
+"""The work of a run, drawn from a pilot: which calls a batch makes, and of which size."""
 
 from __future__ import annotations
 
-import math
 import random
-from collections import defaultdict
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ace.errors import DataError
-from ace.roles import CallRecord
-from ace.store import RunReader
+from ace.bench.planning.learning_curve import fit_line
+from ace.bench.planning.pilot import Chain, Pilot, PilotSample, PlannedCall, with_bullets
+from ace.config import RunSettings
+from ace.engine.learning.curation import split_groups
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedCall:
-    """One call: tokens of the prompt, `computed` ones that no cache served, tokens of the answer, and its seconds."""
+class BatchWork:
+    """The calls of a batch, in stages that follow each other. `prefix` tokens are new in the shared beginning."""
+
+    stages: tuple[Sequence[Chain], ...]
+    prefix: int
+
+    @property
+    def calls(self) -> list[PlannedCall]:
+        """Those of all stages."""
+        return [call for stage in self.stages for chain in stage for call in chain]
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedCalls:
+    """Calls that serve several samples: their tokens grow with the number of samples a call."""
 
     role: str
-    prompt: int
-    computed: int
-    answer: int
     seconds: float
-
-
-Chain = tuple[PlannedCall, ...]
-"""Calls that follow each other: those of a sample, or one of a curator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """The calls of a pilot run: one chain for each sample of its batches and evaluations, and its curators' calls.
-
-    `later` are the chains of the second half of the batches, when the playbook had grown.
-    `groups` is the number of curator calls for each sample of a batch to the power of one half. `outside` is the share
-    of the pilot's adaptation in which no engine was stepping, None where that was not measured.
-    """
-
-    pilot: str
-    samples: tuple[Chain, ...]
-    later: tuple[Chain, ...]
-    evaluations: tuple[tuple[Chain, ...], ...]
-    curators: tuple[Chain, ...]
-    groups: float
-    outside: float | None
+    cached: float
+    prompt: tuple[float, float]
+    answer: tuple[float, float]
 
     @classmethod
-    def of(cls, store: RunReader, run: str) -> Workload:
-        """Read a pilot run. DataError for one that has adapted on nothing."""
-        samples: list[Chain] = []
-        later: list[Chain] = []
-        curators: list[Chain] = []
-        roots = 0.0
-        batches = store.batches(run)
-        for number, batch in enumerate(batches):
-            chains, others = _chains(store.calls(run, batch=batch.index))
-            samples += chains
-            later += chains if number >= len(batches) // 2 else []
-            curators += others
-            roots += math.sqrt(batch.samples)
-        if not samples:
-            raise DataError(f"run {run} has no calls to plan by", hint="ace run CONFIG, on a few samples")
-        evaluations = [
-            tuple(_chains(store.calls(run, evaluation=evaluation.index))[0]) for evaluation in store.evaluations(run)
-        ]
-        summary = store.run(run).summary or {}
-        engine_s, adapt_s = summary.get("engine_s"), summary.get("adapt_s") or 0.0
+    def fit(cls, calls: Sequence[tuple[float, PlannedCall]]) -> _SharedCalls | None:
+        """Fit to calls, each with the number of samples that it serves. None without calls."""
+        if not calls:
+            return None
+        samples = [served for served, _ in calls]
         return cls(
-            pilot=run,
-            samples=tuple(samples),
-            later=tuple(later) or tuple(samples),
-            evaluations=tuple(evaluations),
-            curators=tuple(curators),
-            groups=len(curators) / roots,
-            outside=None if engine_s is None or not adapt_s else max(0.0, 1 - engine_s / adapt_s),
+            role=calls[0][1].role,
+            seconds=statistics.fmean(call.seconds for _, call in calls),
+            cached=statistics.median(call.prompt - call.computed for _, call in calls),
+            prompt=fit_line(samples, [call.prompt for _, call in calls]),
+            answer=fit_line(samples, [call.answer for _, call in calls]),
         )
 
-    def batch(self, start: int, size: int, rng: random.Random) -> tuple[Sequence[Chain], Sequence[Chain]]:
-        """Draw the chains of a batch of `size` samples, and those of its curators.
-
-        `start` samples came before it. Beyond the pilot's length samples are like those of its later batches.
-        """
-        curators = round(self.groups * math.sqrt(size)) if self.curators else 0
-        like = self.samples if start < len(self.samples) else self.later
-        return rng.choices(like, k=size), rng.choices(self.curators, k=curators) if curators else ()
-
-
-def _chains(calls: Sequence[CallRecord]) -> tuple[list[Chain], list[Chain]]:
-    """The calls by sample, in their order, and those that belong to none. Answers of the completion cache are none."""
-    by_sample: defaultdict[str, list[PlannedCall]] = defaultdict(list)
-    others: list[Chain] = []
-    for call in calls:
-        if call.from_cache:
-            continue
-        usage = call.usage
-        planned = PlannedCall(
-            role=call.role,
-            prompt=usage.prompt_tokens,
-            computed=usage.prompt_tokens - usage.cached_tokens,
-            answer=usage.completion_tokens,
-            seconds=usage.total_s,
+    def call(self, samples: float, most: int) -> PlannedCall:
+        """One that serves so many samples, with an answer of `most` tokens at most."""
+        prompt = self.prompt[0] + self.prompt[1] * samples
+        answer = min(float(most), self.answer[0] + self.answer[1] * samples)
+        return PlannedCall(
+            self.role, round(prompt), max(1, round(prompt - self.cached)), max(1, round(answer)), self.seconds
         )
-        if call.sample_id is None:
-            others.append((planned,))
-        else:
-            by_sample[call.sample_id].append(planned)
-    return [tuple(chain) for chain in by_sample.values()], others
+
+
+class Workload:
+    """Draws the batches of a run with `settings` that behaves as `pilot` did."""
+
+    def __init__(self, pilot: Pilot, settings: RunSettings) -> None:
+        self.pilot, self._settings = pilot, settings
+        self._wrong = [sample for sample in pilot.samples if sample.wrong]
+        self._right = [sample for sample in pilot.samples if not sample.wrong]
+        self._curators = _SharedCalls.fit(
+            [(batch.lessons / len(batch.curators), call) for batch in pilot.batches for call in batch.curators]
+        )
+        self._joint = _SharedCalls.fit(
+            [(batch.wrong / len(batch.joint), call) for batch in pilot.batches for call in batch.joint]
+        )
+
+    def batch(self, start: int, size: int, rng: random.Random, *, before: int) -> BatchWork:
+        """Draw a batch of `size` samples that `start` samples came before, and `before` came before the last batch."""
+        curve = self.pilot.curve
+        share = curve.wrong(start)
+        samples = [self._draw(share, rng) for _ in range(size)]
+        playbook = curve.playbook(start)
+        prefix = playbook - curve.playbook(before) if start else self.pilot.prefix
+        stages: list[Sequence[Chain]] = [
+            [with_bullets(sample.calls, playbook) for sample in samples],
+            self._joint_calls(sum(sample.wrong for sample in samples), playbook),
+            self._curations(sum(sample.insight for sample in samples), playbook),
+        ]
+        return BatchWork(tuple(stage for stage in stages if stage), max(0, prefix))
+
+    def evaluations(self, samples: int) -> list[Sequence[Chain]]:
+        """The pilot's evaluations, those but the first one with the playbook after `samples` samples."""
+        playbook = self.pilot.curve.playbook(samples)
+        return [
+            [with_bullets(chain, 0 if label == "before" else playbook) for chain in chains]
+            for label, chains in self.pilot.evaluations
+        ]
+
+    def _draw(self, wrong: float, rng: random.Random) -> PilotSample:
+        chosen = self._wrong if rng.random() < wrong else self._right
+        return rng.choice(chosen or self._wrong or self._right)
+
+    def _joint_calls(self, wrong: int, playbook: int) -> list[Chain]:
+        """Reflections on several samples: as many samples a call as the settings allow, and the pilot's targets."""
+        if self._joint is None or not wrong:
+            return []
+        most = self._settings.adaptation.reflect_together
+        targets = max(len(batch.joint) for batch in self.pilot.batches)
+        count = max(min(wrong, targets), -(-wrong // most))
+        call = self._joint.call(wrong / count, self._settings.roles.reflector.max_tokens)
+        return [with_bullets((call,), playbook)] * count
+
+    def _curations(self, lessons: int, playbook: int) -> list[Chain]:
+        if self._curators is None or not lessons:
+            return []
+        groups = split_groups(range(lessons), self._settings.adaptation.curator_groups)
+        most = self._settings.roles.curator.max_tokens
+        return [with_bullets((self._curators.call(len(group), most),), playbook) for group in groups]

@@ -1,0 +1,204 @@
+"""Calibration: the speed of an engine, measured with a small grid of requests, and kept for its machine and model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ace._util.files import replace_file
+from ace.bench.planning.engine_speed import EngineSpeed
+from ace.config import ModelSettings
+from ace.errors import ConfigError
+from ace.inference import Backend, EngineMeter, model_path
+from ace.inference.providers.vllm.speculation_verdicts import cache_folder, machine, verdict_key
+from ace.types import Message, Request, Sampling
+
+SEQUENCES = (1, 2, 4, 8, 16, 32, 64)
+CONTEXTS = (128, 1024)
+PROMPTS = (128, 512, 2048)
+"""Tokens of prompts that a step computes."""
+REPETITIONS = 3
+FEW, MANY = 2, 14
+"""Tokens of the answers whose difference gives the seconds of a step."""
+ROOM = 64
+"""Tokens of the context that are left for a request's own words and its answer."""
+
+_FILE = "calibrations.json"
+_WORDS = ("river", "stone", "copper", "lamp", "window", "garden", "paper", "train", "cloud", "silver", "market")
+_SCHEMA = {
+    "type": "object",
+    "properties": {"items": {"type": "array", "items": {"enum": ["left", "right"]}, "minItems": MANY}},
+    "required": ["items"],
+    "additionalProperties": False,
+}
+"""An answer that does not end within MANY tokens: the roles' answers are guided, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The measured speed of one engine with `model` on `machine`; the fields of `EngineSpeed`, and the day (UTC)."""
+
+    machine: str
+    model: str
+    date: str
+    decoding: tuple[tuple[int, int, float], ...]
+    prefill: tuple[tuple[int, float], ...]
+    request_s: float
+
+    def speed(self, *, engines: int = 1, slots: int = 64) -> EngineSpeed:
+        """The speed of `engines` such engines, with `slots` sequences at once on each."""
+        source = f"{self.model} on {self.machine}, measured {self.date}"
+        return EngineSpeed(self.decoding, self.prefill, self.request_s, source, engines, slots)
+
+
+async def calibrate(engine: Backend, model: ModelSettings, *, repetitions: int = REPETITIONS) -> Calibration:
+    """Measure the engine's steps over SEQUENCES and CONTEXTS, and the computing of PROMPTS.
+
+    Answers are guided where the engine can. The engine's own seconds are measured, not those of the loop beside it.
+    ConfigError for an engine that does not count its steps.
+    """
+    if engine.meter() is None:
+        allowed = "vllm: the steps of others are not counted"
+        raise ConfigError.at("models.*.provider", engine.info.provider, allowed)
+    room = (engine.info.max_model_len or CONTEXTS[-1]) - ROOM
+    probe = _Probe(engine)
+    await probe.decode(1, 32, MANY)  # warm-up: the grammar is compiled, too
+    contexts = [length for length in CONTEXTS if length < room] or [room // 2]
+    sequences = [number for number in SEQUENCES if number <= model.max_concurrency]
+    decoding, taking_in = [], []
+    for length in contexts:
+        for number in sequences:
+            step_s, first_s = await _median_steps(probe, number, length, repetitions)
+            decoding.append((number, length, step_s))
+            taking_in.append((number, first_s))
+    alone_s = decoding[0][2]
+    prefill = []
+    for tokens in [tokens for tokens in PROMPTS if tokens < room] or [room]:
+        taken = [await probe.compute(tokens) for _ in range(repetitions)]
+        computed = round(statistics.median(count for count, _ in taken))
+        prefill.append((computed, max(0.0, statistics.median(seconds for _, seconds in taken) - alone_s)))
+    most = [seconds / number for number, seconds in taking_in if number == sequences[-1]]
+    return Calibration(
+        machine=machine(),
+        model=Path(model.model).name,
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        decoding=tuple(decoding),
+        prefill=tuple(prefill),
+        request_s=max(0.0, statistics.median(most)),
+    )
+
+
+async def _median_steps(probe: _Probe, sequences: int, context: int, repetitions: int) -> tuple[float, float]:
+    """Seconds of a step, and what the first ones took beyond that: taking the requests in, and their own words."""
+    steps, firsts = [], []
+    for _ in range(repetitions):
+        few = await probe.decode(sequences, context, FEW)
+        many = await probe.decode(sequences, context, MANY)
+        later = many - few
+        step_s = max(0.0, later.step_s) / max(1, later.steps)
+        steps.append(step_s)
+        firsts.append(max(0.0, few.step_s - few.steps * step_s))
+    return statistics.median(steps), statistics.median(firsts)
+
+
+class _Probe:
+    """Requests of a known size, each with words of its own."""
+
+    def __init__(self, engine: Backend) -> None:
+        self._engine, self._rng = engine, random.Random(0)
+        self._number = 0
+        self._prefixes: dict[int, str] = {}
+
+    async def decode(self, sequences: int, context: int, tokens: int) -> EngineMeter:
+        """The meter of `sequences` answers of `tokens`, behind a shared prefix of `context` tokens that is cached."""
+        if context not in self._prefixes:
+            self._prefixes[context] = self._text(context)
+            await self._ask(self._prefixes[context], 1)
+        started = self._meter()
+        await asyncio.gather(*(self._ask(self._prefixes[context], tokens) for _ in range(sequences)))
+        return self._meter() - started
+
+    async def compute(self, tokens: int) -> tuple[int, float]:
+        """Tokens of a prompt that no cache has, and the seconds of its only step."""
+        started = self._meter()
+        computed = await self._ask(self._text(tokens), 1)
+        return computed, (self._meter() - started).step_s
+
+    async def _ask(self, prefix: str, tokens: int) -> int:
+        """Answer one request; how many tokens of its prompt were computed."""
+        self._number += 1
+        messages = (Message("system", prefix), Message("user", f"List {self._number}."))
+        guided = self._engine.info.structured_outputs
+        sampling = Sampling(max_tokens=tokens, temperature=0.0, top_p=1.0, ignore_eos=not guided)
+        answer = await self._engine.complete(Request(messages, sampling, schema=_SCHEMA if guided else None))
+        return answer.usage.prompt_tokens - answer.usage.cached_tokens
+
+    def _text(self, tokens: int) -> str:
+        """Random words that are about so many tokens."""
+        sample = " ".join(self._rng.choice(_WORDS) for _ in range(256))
+        count = max(1, round(256 * tokens / self._engine.count_tokens(sample)))
+        return " ".join(self._rng.choice(_WORDS) for _ in range(count))
+
+    def _meter(self) -> EngineMeter:
+        meter = self._engine.meter()
+        assert meter is not None
+        return meter
+
+
+def find_calibration(model: ModelSettings) -> Calibration | None:
+    """The kept calibration of this model on this machine, None where there is none."""
+    stored = _read(cache_folder() / _FILE).get(verdict_key(model, model_path(model.model)))
+    return None if stored is None else _calibration(stored)
+
+
+def keep_calibration(model: ModelSettings, calibration: Calibration) -> Path:
+    """Put it beside those of other models and machines, and return the file that it stands in."""
+    file = cache_folder() / _FILE
+    kept = {**_read(file), verdict_key(model, model_path(model.model)): asdict(calibration)}
+    replace_file(file, json.dumps(kept, indent=1) + "\n")
+    return file
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read what `write_calibration` wrote. ConfigError for anything else."""
+    calibration = _calibration(_read(path))
+    if calibration is None:
+        raise ConfigError.at("--calibration", str(path), "a file that `ace plan --calibrate --calibration FILE` wrote")
+    return calibration
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write it to a file of its own, for plans on other machines."""
+    replace_file(path, json.dumps(asdict(calibration), indent=1) + "\n")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The file's mapping; an empty one where it is missing or broken."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _calibration(stored: Any) -> Calibration | None:
+    try:
+        decoding = _triples(stored["decoding"])
+        prefill = tuple((int(tokens), float(seconds)) for tokens, seconds in stored["prefill"])
+        names = [str(stored[name]) for name in ("machine", "model", "date")]
+        if not decoding or not prefill:
+            return None
+        return Calibration(*names, decoding, prefill, float(stored["request_s"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _triples(stored: Sequence[Any]) -> tuple[tuple[int, int, float], ...]:
+    return tuple((int(sequences), int(context), float(seconds)) for sequences, context, seconds in stored)
