@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from ace.bench.adaptation_runs.micro_prompts import generator_prompts
 from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
+from ace.bench.planning.calibration import calibrate
 from ace.bench.planning.engine_speed import EngineSpeed
-from ace.bench.planning.run_plan import RunPlan, plan_run
-from ace.bench.planning.workload import Workload
+from ace.bench.planning.pilot import Pilot
+from ace.bench.planning.run_plan import RunPlan, plan_run, replay_run
 from ace.bench.report import Report
-from ace.config import RunSettings
+from ace.config import RunSettings, settings_from
 from ace.engine import RunSummary, run
+from ace.errors import ConfigError
 from ace.inference import Backend, open_backends
 from ace.store import RunStore
-from ace.types import Request, Sampling
 
-PILOT = (24, 8)
+PILOT = 28
+"""Samples of the pilot, in batches of 4, 8 and 16 (`batch_size: auto`)."""
 CASES = ((64, 4), (64, 16), (64, 64), (120, 32))
-"""Samples, and samples of a batch: of the pilot, and of the runs that are planned by it."""
-PROBES = 16
-"""Requests that the engine's speed is measured with."""
-TOKENS = 32
+"""Samples, and samples of a batch, of the runs that are planned."""
+REAL_PILOT = 12
+REAL_CASES = ((24, 6), (32, 32), (48, 16))
+"""The same for a model in a folder, on the task `routing`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """A run: what was planned, and what came."""
+    """A run: what was planned, what came, and what the engine's model makes of the calls that came."""
 
     samples: int
     batch: int
     planned_s: float
     measured_s: float
+    replayed_s: float
+    engine_s: float
     planned_tokens: int
     measured_tokens: int
 
@@ -50,6 +55,11 @@ class PlanRow:
         return self.planned_s / self.measured_s - 1
 
     @property
+    def engine_error(self) -> float:
+        """Relative error of the engine's seconds, worked out from the calls that came."""
+        return self.replayed_s / self.engine_s - 1
+
+    @property
     def token_error(self) -> float:
         """Relative error of the planned tokens, of prompts and answers."""
         return self.planned_tokens / self.measured_tokens - 1
@@ -57,11 +67,14 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport(Report):
-    """The runs in order, with the median over the repetitions."""
+    """The runs in order, with the median over the repetitions. `load` is the machine's load average before."""
 
     rows: tuple[PlanRow, ...]
+    model: str | None
+    pilot: int
     repetitions: int
     seed: int
+    load: float
     machine: Machine
 
     def to_markdown(self) -> str:
@@ -76,64 +89,148 @@ class PlanReport(Report):
                 str(row.planned_tokens),
                 str(row.measured_tokens),
                 f"{row.token_error:+.0%}",
+                f"{row.engine_error:+.0%}",
             )
             for row in self.rows
         )
         columns = ("samples", "batch", "planned s", "measured s", "error", "planned tokens", "measured tokens", "error")
+        model = "" if self.model is None else f" --model {self.model}"
+        cases = "".join(f" --case {row.samples}x{row.batch}" for row in self.rows)
+        task = "the micro world" if self.model is None else f"`routing` (easy) with {self.model}"
         return report(
-            f"python -m benchmarks plan --repetitions {self.repetitions} --seed {self.seed}",
+            f"python -m benchmarks plan{model}{cases} --repetitions {self.repetitions} --seed {self.seed}",
             self.machine,
-            f"Adaptation on the micro world with vLLM; a pilot of {PILOT[0]} samples in batches of {PILOT[1]} on"
-            f" another world. The engine's speed is measured before each run. Medians over {self.repetitions} worlds.",
-            table(columns, rows),
+            f"Adaptation on {task} with vLLM; a pilot of {self.pilot} samples (`batch_size: auto`) on another world."
+            f" The engine is calibrated before each run. Medians over {self.repetitions} worlds; load average of the"
+            f" machine before: {self.load:.1f}. Last column: the engine's seconds, simulated from the calls that came,"
+            " against those measured.",
+            table((*columns, "engine alone"), rows),
         )
 
 
-def measure_plan(*, repetitions: int = 3, seed: int = 0) -> PlanReport:
-    """Plan and measure each case on `repetitions` worlds, in a process of its own."""
-    rows = isolated(_measure, repetitions, seed)
-    return PlanReport(tuple(rows), repetitions, seed, Machine.here())
+def read_cases(words: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """`64x16` and the like as numbers. ConfigError for anything else."""
+    cases = []
+    for word in words:
+        if (match := re.fullmatch(r"(\d+)x(\d+)", word)) is None:
+            raise ConfigError.at("--case", word, "SAMPLESxBATCH, such as 64x16")
+        cases.append((int(match[1]), int(match[2])))
+    return tuple(cases)
 
 
-def _measure(repetitions: int, seed: int) -> list[PlanRow]:
-    return asyncio.run(_measure_all(repetitions, seed))
+def measure_plan(
+    *,
+    repetitions: int = 3,
+    seed: int = 0,
+    model: str | None = None,
+    cases: Sequence[tuple[int, int]] | None = None,
+) -> PlanReport:
+    """Plan and measure each case on `repetitions` worlds, in a process of its own.
+
+    `model` is a folder of a real model, which works on the task `routing`; None is the micro model on its own.
+    """
+    load = os.getloadavg()[0]
+    chosen = cases or (CASES if model is None else REAL_CASES)
+    rows = isolated(_measure, model, tuple(chosen), repetitions, seed)
+    pilot = PILOT if model is None else REAL_PILOT
+    name = None if model is None else Path(model).name
+    return PlanReport(tuple(rows), name, pilot, repetitions, seed, load, Machine.here())
 
 
-async def _measure_all(repetitions: int, seed: int) -> list[PlanRow]:
+def _measure(model: str | None, cases: Sequence[tuple[int, int]], repetitions: int, seed: int) -> list[PlanRow]:
+    return asyncio.run(_measure_all(model, cases, repetitions, seed))
+
+
+async def _measure_all(
+    model: str | None, cases: Sequence[tuple[int, int]], repetitions: int, seed: int
+) -> list[PlanRow]:
     with TemporaryDirectory(prefix="ace-plan-") as folder:
-        settings = _settings(Path(folder), *PILOT, world=seed + 1000)
+        measurement = _Measurement(Path(folder), model)
+        settings = measurement.settings(PILOT if model is None else REAL_PILOT, "auto", world=seed + 1000)
         async with open_backends(settings) as backends:
-            engine = backends["main"]
-            await _speed(engine)  # warm-up
-            pilot = await run(settings, backends=backends)
-            with RunStore.open(settings.store) as store:
-                workload = Workload.of(store, pilot.run)
+            await measurement.speed(backends["main"])  # warm-up
+            pilot = _read(settings, await run(settings, backends=backends))
             rows = []
-            for samples, batch in CASES:
+            for samples, batch in cases:
                 measured = [
-                    await _case(Path(folder), backends, workload, samples, batch, seed + number)
+                    await measurement.case(backends, pilot, samples, batch, seed + number)
                     for number in range(repetitions)
                 ]
                 rows.append(_median(samples, batch, measured))
             return rows
 
 
-async def _case(
-    folder: Path, backends: Mapping[str, Backend], workload: Workload, samples: int, batch: int, world: int
-) -> tuple[RunPlan, RunSummary]:
-    settings = _settings(folder, samples, batch, world=world)
-    planned = plan_run(settings, workload, await _speed(backends["main"]), samples)
-    return planned, await run(settings, backends=backends)
+@dataclass(frozen=True, slots=True)
+class _Case:
+    planned: RunPlan
+    measured: RunSummary
+    replayed_s: float
 
 
-def _median(samples: int, batch: int, measured: Sequence[tuple[RunPlan, RunSummary]]) -> PlanRow:
+@dataclass(frozen=True, slots=True)
+class _Measurement:
+    """Runs of one model, with their stores in `folder`."""
+
+    folder: Path
+    model: str | None
+
+    async def case(self, backends: Mapping[str, Backend], pilot: Pilot, samples: int, batch: int, world: int) -> _Case:
+        """Calibrate, plan, run."""
+        settings = self.settings(samples, batch, world=world)
+        speed = await self.speed(backends["main"])
+        planned = plan_run(settings, pilot, speed, samples)
+        measured = await run(settings, backends=backends)
+        return _Case(planned, measured, replay_run(_read(settings, measured), speed))
+
+    async def speed(self, engine: Backend) -> EngineSpeed:
+        """The engine's speed now."""
+        model = self.settings(1, 1, world=0).models["main"]
+        return (await calibrate(engine, model, repetitions=1)).speed(slots=model.max_concurrency)
+
+    def settings(self, samples: int, batch: int | str, *, world: int) -> RunSettings:
+        """A run without evaluations, so that all its calls are the adaptation's."""
+        store = self.folder / f"{world}-{samples}-{batch}.db"
+        shared: dict[str, Any] = {
+            "name": "plan",
+            "evaluation": {"before": False, "after": False},
+            "adaptation": {"batch_size": batch, "validate_each_epoch": False},
+        }
+        if self.model is None:
+            return micro_run(
+                store,
+                {"seed": world, "train": samples, "validation": 0, "test": 1},
+                models={"main": {"provider": "vllm", "model": "micro-target", "max_model_len": 2048, "warm": False}},
+                roles=greedy(),
+                **shared,
+            )
+        shared["adaptation"]["max_rounds"] = 1
+        return settings_from(
+            {
+                "store": f"sqlite:///{store}",
+                "cache": "none",
+                "task": {"name": "routing", "routing": {"seed": world, "train": samples, "validation": 0, "test": 5}},
+                "models": {"main": {"provider": "vllm", "model": self.model, "warm": False}},
+                "roles": greedy((64, 96, 96)),
+                **shared,
+            }
+        )
+
+
+def _read(settings: RunSettings, summary: RunSummary) -> Pilot:
+    with RunStore.open(settings.store) as store:
+        return Pilot.of(store, summary.run)
+
+
+def _median(samples: int, batch: int, cases: Sequence[_Case]) -> PlanRow:
     return PlanRow(
         samples,
         batch,
-        planned_s=statistics.median(planned.adapt_s for planned, _ in measured),
-        measured_s=statistics.median(summary.adapt_s for _, summary in measured),
-        planned_tokens=round(statistics.median(_planned_tokens(planned) for planned, _ in measured)),
-        measured_tokens=round(statistics.median(_tokens(summary) for _, summary in measured)),
+        planned_s=statistics.median(case.planned.adapt_s for case in cases),
+        measured_s=statistics.median(case.measured.adapt_s for case in cases),
+        replayed_s=statistics.median(case.replayed_s for case in cases),
+        engine_s=statistics.median(case.measured.engine_s or 0.0 for case in cases),
+        planned_tokens=round(statistics.median(_planned_tokens(case.planned) for case in cases)),
+        measured_tokens=round(statistics.median(_tokens(case.measured) for case in cases)),
     )
 
 
@@ -143,31 +240,3 @@ def _planned_tokens(planned: RunPlan) -> int:
 
 def _tokens(summary: RunSummary) -> int:
     return sum(tokens.prompt + tokens.completion for tokens in summary.tokens.values())
-
-
-async def _speed(engine: Backend) -> EngineSpeed:
-    """The engine's speed now, with answers of one length."""
-    sampling = Sampling(max_tokens=TOKENS, temperature=0.0, top_p=1.0, ignore_eos=True)
-    requests = [Request(messages, sampling) for messages in generator_prompts(PROBES, 0)]
-    await engine.complete(requests[0])
-    started = time.perf_counter()
-    for request in requests[:4]:
-        await engine.complete(request)
-    alone_s = (time.perf_counter() - started) / 4 / TOKENS
-    started = time.perf_counter()
-    await asyncio.gather(*map(engine.complete, requests))
-    together_s = (time.perf_counter() - started) / TOKENS
-    return EngineSpeed.fitted(alone_s, together_s, PROBES, source="measured before the run")
-
-
-def _settings(folder: Path, samples: int, batch: int, *, world: int) -> RunSettings:
-    """A run without evaluations, so that all its calls are the adaptation's."""
-    return micro_run(
-        folder / f"{world}-{samples}-{batch}.db",
-        {"seed": world, "train": samples, "validation": 0, "test": 1},
-        name="plan",
-        models={"main": {"provider": "vllm", "model": "micro-target", "max_model_len": 2048, "warm": False}},
-        roles=greedy(),
-        adaptation={"batch_size": batch, "validate_each_epoch": False},
-        evaluation={"before": False, "after": False},
-    )

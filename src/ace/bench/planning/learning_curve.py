@@ -41,17 +41,21 @@ class LearningCurve:
         _, scale, bullets, first, last = min(errors)
         return cls(scale, bullets, bullet_tokens, first, last)
 
+    def progress(self, samples: int) -> float:
+        """How far `samples` samples have gone, from 0 to 1."""
+        return -math.expm1(-samples / self.scale)
+
     def gained(self, samples: int) -> int:
         """Bullets that `samples` samples have added."""
-        return round(self.bullets * -math.expm1(-samples / self.scale))
+        return round(self.bullets * self.progress(samples))
 
     def playbook(self, samples: int) -> int:
         """Tokens of those bullets."""
-        return round(self.bullets * self.bullet_tokens * -math.expm1(-samples / self.scale))
+        return round(self.bullets * self.bullet_tokens * self.progress(samples))
 
     def wrong(self, samples: int) -> float:
         """Share of wrong first answers after `samples` samples."""
-        return self.wrong_last + (self.wrong_first - self.wrong_last) * math.exp(-samples / self.scale)
+        return self.wrong_last + (self.wrong_first - self.wrong_last) * (1 - self.progress(samples))
 
 
 def fit_line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:

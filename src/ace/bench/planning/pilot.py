@@ -30,25 +30,30 @@ Chain = tuple[PlannedCall, ...]
 
 @dataclass(frozen=True, slots=True)
 class PilotSample:
-    """The calls of a sample, whether its first answer was wrong, and whether a reflection had an insight."""
+    """The calls of a sample, whether its first answer was wrong, and the tokens of the reflection that is curated."""
 
     calls: Chain
     wrong: bool
-    insight: bool
+    insight: int
 
 
 @dataclass(frozen=True, slots=True)
 class PilotBatch:
-    """A batch, and the calls that serve several of its samples."""
+    """A batch, and the calls that serve several of its samples, in the order of their groups.
 
+    `start` samples came before it, from which the run had gained bullets of `gained` tokens.
+    """
+
+    start: int
     samples: tuple[PilotSample, ...]
     joint: Chain
     curators: Chain
+    gained: int
 
     @property
-    def lessons(self) -> int:
-        """Samples that taught something."""
-        return sum(sample.insight for sample in self.samples)
+    def insights(self) -> list[int]:
+        """The tokens of the reflections that are curated."""
+        return [sample.insight for sample in self.samples if sample.insight]
 
     @property
     def wrong(self) -> int:
@@ -60,9 +65,9 @@ class PilotBatch:
 class Pilot:
     """A run that adapted on a few samples.
 
-    The prompts are without the bullets that the run had gained, whose tokens `curve` gives for any number of samples.
-    `prefix` is the shared beginning of the first prompts. `outside_s` are the seconds of each call in which no engine
-    was stepping, None where that was not measured.
+    Prompts are without the bullets that the run had gained, whose tokens `curve` gives for any number of samples.
+    `prefix` is the shared beginning of the first prompts, which the cache served; 0 without a cache. `outside_s` are
+    the seconds of each call in which no engine was stepping, None where that was not measured.
     """
 
     run: str
@@ -89,17 +94,18 @@ class Pilot:
         firsts = [(count, _first_prompt(answers)) for count, answers in seen if _first_prompt(answers)]
         _, bullet_tokens = fit_line([count for count, _ in firsts], [tokens for _, tokens in firsts])
         initial = bullets[None]
+        starts = [sum(batch.samples for batch in batches[:number]) for number in range(len(batches) + 1)]
         read = tuple(
             _batch(
+                start,
                 answers,
                 {outcome.sample_id for outcome in store.outcomes(run, batch=batch.index) if not outcome.first_correct},
                 round(bullet_tokens * (count - initial)),
             )
-            for batch, count, answers in zip(batches, before, calls, strict=True)
+            for start, batch, count, answers in zip(starts, batches, before, calls, strict=False)
         )
-        starts = [sum(batch.samples for batch in batches[:number]) for number in range(len(batches) + 1)]
         gained = [(starts[n + 1], bullets[batch.index] - initial) for n, batch in enumerate(batches)]
-        wrong = [(start, batch.samples, one.wrong) for start, batch, one in zip(starts, batches, read, strict=False)]
+        wrong = [(one.start, batch.samples, one.wrong) for batch, one in zip(batches, read, strict=True)]
         return cls(
             run=run,
             batches=read,
@@ -114,6 +120,11 @@ class Pilot:
             prefix=_shared(calls[0]),
             outside_s=_outside(store, run, sum(map(len, calls))),
         )
+
+    def with_bullets(self, chain: Chain, tokens: int) -> Chain:
+        """The same calls behind a playbook that has gained so many tokens. The cache serves them, if there is one."""
+        computed = 0 if self.prefix else tokens
+        return tuple(replace(call, prompt=call.prompt + tokens, computed=call.computed + computed) for call in chain)
 
     @property
     def samples(self) -> tuple[PilotSample, ...]:
@@ -146,48 +157,48 @@ def _shared(calls: Sequence[CallRecord]) -> int:
     return round(statistics.median(cached)) if cached else 0
 
 
-def _batch(calls: Sequence[CallRecord], wrong: set[str], gained: int) -> PilotBatch:
-    """`gained` tokens of its prompts are bullets that the run had gained before."""
+def _batch(start: int, calls: Sequence[CallRecord], wrong: set[str], gained: int) -> PilotBatch:
     shared = _shared(calls)
     by_sample: defaultdict[str, list[CallRecord]] = defaultdict(list)
     for call in calls:
         if call.sample_id is not None:
             by_sample[call.sample_id].append(call)
     return PilotBatch(
+        start=start,
         samples=tuple(
             PilotSample(
-                tuple(_planned(call, shared, gained) for call in of_sample), sample in wrong, _has_insight(of_sample)
+                tuple(_planned(call, shared, gained) for call in of_sample), sample in wrong, _insight(of_sample)
             )
             for sample, of_sample in by_sample.items()
         ),
         joint=tuple(_planned(c, shared, gained) for c in calls if c.sample_id is None and c.role == "reflector"),
         curators=tuple(_planned(c, shared, gained) for c in calls if c.sample_id is None and c.role == "curator"),
+        gained=gained,
     )
 
 
 def _chains(calls: Sequence[CallRecord], gained: int) -> tuple[Chain, ...]:
-    return tuple(sample.calls for sample in _batch(calls, set(), gained).samples)
+    return tuple(sample.calls for sample in _batch(0, calls, set(), gained).samples)
 
 
 def _planned(call: CallRecord, shared: int, gained: int) -> PlannedCall:
     """A call without the bullets that were gained. What a first one computes of the shared beginning is not its own."""
     usage = call.usage
-    computed = min(usage.prompt_tokens - usage.cached_tokens, max(1, usage.prompt_tokens - shared))
+    computed = usage.prompt_tokens - max(shared, usage.cached_tokens)
+    prompt = max(1, usage.prompt_tokens - gained)
     return PlannedCall(
-        call.role, max(computed, usage.prompt_tokens - gained), computed, usage.completion_tokens, usage.total_s
+        call.role,
+        prompt,
+        max(1, min(prompt, computed if shared else computed - gained)),
+        usage.completion_tokens,
+        usage.total_s,
     )
 
 
-def _has_insight(calls: Sequence[CallRecord]) -> bool:
+def _insight(calls: Sequence[CallRecord]) -> int:
     reflections = [call for call in calls if call.role == "reflector" and call.parsed]
-    if not reflections:
-        return False
     try:
-        return bool(parse(reflections[-1].text, Reflection).key_insight.strip())
+        found = bool(reflections and parse(reflections[-1].text, Reflection).key_insight.strip())
     except ParseError:
-        return False
-
-
-def with_bullets(chain: Chain, tokens: int) -> Chain:
-    """The same calls behind a playbook that has gained so many tokens, which the cache serves."""
-    return tuple(replace(call, prompt=call.prompt + tokens) for call in chain)
+        found = False
+    return reflections[-1].usage.completion_tokens if found else 0

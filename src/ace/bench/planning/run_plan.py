@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from ace.bench.planning.engine_speed import EngineSpeed
-from ace.bench.planning.pilot import Pilot, PlannedCall
+from ace.bench.planning.pilot import Chain, Pilot, PlannedCall
 from ace.bench.planning.scheduler_simulation import Spent, simulate_endpoint, simulate_engines
 from ace.bench.planning.workload import Workload
 from ace.config import PriceSettings, RunSettings
@@ -103,6 +103,19 @@ def plan_run(
         pilot_samples=len(pilot.samples),
         source="calls as long as in the pilot" if speed is None else speed.source,
     )
+
+
+def replay_run(pilot: Pilot, speed: EngineSpeed) -> float:
+    """Simulate the calls that a run made, and return the engine's seconds: what is wrong with them is the speed."""
+    seconds, before = 0.0, -pilot.prefix
+    for batch in pilot.batches:
+        samples: list[Chain] = [pilot.with_bullets(sample.calls, batch.gained) for sample in batch.samples]
+        prefix, before = batch.gained - before, batch.gained
+        shared = [pilot.with_bullets((call,), batch.gained) for call in batch.joint]
+        curators = [pilot.with_bullets((call,), batch.gained) for call in batch.curators]
+        seconds += simulate_engines(speed, samples, prefix=max(0, prefix)).seconds
+        seconds += simulate_engines(speed, shared).seconds + simulate_engines(speed, curators).seconds
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
