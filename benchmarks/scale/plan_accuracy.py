@@ -7,7 +7,7 @@ import os
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +34,11 @@ CASES = ((64, 4), (64, 16), (64, 64), (120, 32))
 REAL_PILOT = 12
 REAL_CASES = ((24, 6), (32, 32), (48, 16))
 """The same for a model in a folder, on the task `routing`."""
+
+SAMPLES = (16, 32, 64, 128, 256, 512, 1024, 4096)
+BATCHES = (1, 4, 16, 64, 256)
+ENGINES = (1, 2, 4, 8)
+"""What is simulated around the runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,24 @@ class PlanRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """A run that was simulated only."""
+
+    samples: int
+    batch: int
+    engines: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport(Report):
-    """The runs in order, with the median over the repetitions. `load` is the machine's load average before."""
+    """The runs in order, with the median over the repetitions, and simulated curves through them.
+
+    `curves` are by what varies along them: samples, batch, engines. `load` is the machine's load average before.
+    """
 
     rows: tuple[PlanRow, ...]
+    curves: Mapping[str, tuple[CurvePoint, ...]]
     model: str | None
     pilot: int
     repetitions: int
@@ -131,37 +150,40 @@ def measure_plan(
     """
     load = os.getloadavg()[0]
     chosen = cases or (CASES if model is None else REAL_CASES)
-    rows = isolated(_measure, model, tuple(chosen), repetitions, seed)
+    rows, curves = isolated(_measure, model, tuple(chosen), repetitions, seed)
     pilot = PILOT if model is None else REAL_PILOT
     name = None if model is None else Path(model).name
-    return PlanReport(tuple(rows), name, pilot, repetitions, seed, load, Machine.here())
+    return PlanReport(tuple(rows), curves, name, pilot, repetitions, seed, load, Machine.here())
 
 
-def _measure(model: str | None, cases: Sequence[tuple[int, int]], repetitions: int, seed: int) -> list[PlanRow]:
+Measured = tuple[list[PlanRow], dict[str, tuple[CurvePoint, ...]]]
+
+
+def _measure(model: str | None, cases: Sequence[tuple[int, int]], repetitions: int, seed: int) -> Measured:
     return asyncio.run(_measure_all(model, cases, repetitions, seed))
 
 
-async def _measure_all(
-    model: str | None, cases: Sequence[tuple[int, int]], repetitions: int, seed: int
-) -> list[PlanRow]:
+async def _measure_all(model: str | None, cases: Sequence[tuple[int, int]], repetitions: int, seed: int) -> Measured:
     with TemporaryDirectory(prefix="ace-plan-") as folder:
         measurement = _Measurement(Path(folder), model)
         settings = measurement.settings(PILOT if model is None else REAL_PILOT, "auto", world=seed + 1000)
         async with open_backends(settings) as backends:
             await measurement.speed(backends["main"])  # warm-up
             pilot = _read(settings, await run(settings, backends=backends))
-            rows = []
+            rows, speeds = [], []
             for samples, batch in cases:
                 measured = [
                     await measurement.case(backends, pilot, samples, batch, seed + number)
                     for number in range(repetitions)
                 ]
                 rows.append(_median(samples, batch, measured))
-            return rows
+                speeds += [case.speed for case in measured]
+            return rows, _curves(settings, pilot, _median_speed(speeds), cases)
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
+    speed: EngineSpeed
     planned: RunPlan
     measured: RunSummary
     replayed_s: float
@@ -180,7 +202,7 @@ class _Measurement:
         speed = await self.speed(backends["main"])
         planned = plan_run(settings, pilot, speed, samples)
         measured = await run(settings, backends=backends)
-        return _Case(planned, measured, replay_run(_read(settings, measured), speed))
+        return _Case(speed, planned, measured, replay_run(_read(settings, measured), speed))
 
     async def speed(self, engine: Backend) -> EngineSpeed:
         """The engine's speed now."""
@@ -232,6 +254,40 @@ def _median(samples: int, batch: int, cases: Sequence[_Case]) -> PlanRow:
         planned_tokens=round(statistics.median(_planned_tokens(case.planned) for case in cases)),
         measured_tokens=round(statistics.median(_tokens(case.measured) for case in cases)),
     )
+
+
+def _median_speed(speeds: Sequence[EngineSpeed]) -> EngineSpeed:
+    """The median of each point over the calibrations, between which the machine's load changes."""
+    decoding = [
+        (*points[0][:2], statistics.median(p[2] for p in points))
+        for points in zip(*(s.decoding for s in speeds), strict=True)
+    ]
+    prefill = [
+        (points[0][0], statistics.median(p[1] for p in points))
+        for points in zip(*(s.prefill for s in speeds), strict=True)
+    ]
+    request_s = statistics.median(speed.request_s for speed in speeds)
+    return replace(speeds[0], decoding=tuple(decoding), prefill=tuple(prefill), request_s=request_s)
+
+
+def _curves(
+    settings: RunSettings, pilot: Pilot, speed: EngineSpeed, cases: Sequence[tuple[int, int]]
+) -> dict[str, tuple[CurvePoint, ...]]:
+    """Simulated runs around the measured ones: along samples, along batch sizes and along engines."""
+
+    def point(samples: int, batch: int, engines: int = 1) -> CurvePoint:
+        adaptation = settings.adaptation.model_copy(update={"batch_size": batch})
+        changed = settings.model_copy(update={"adaptation": adaptation})
+        planned = plan_run(changed, pilot, replace(speed, engines=engines), samples)
+        return CurvePoint(samples, batch, engines, planned.adapt_s)
+
+    batches = sorted({batch for _, batch in cases})
+    sizes = sorted({samples for samples, _ in cases})
+    return {
+        "samples": tuple(point(samples, batch) for batch in batches for samples in SAMPLES if samples >= batch),
+        "batch": tuple(point(samples, batch) for samples in sizes for batch in BATCHES if batch <= samples),
+        "engines": tuple(point(max(SAMPLES), batch, engines) for batch in BATCHES[2:] for engines in ENGINES),
+    }
 
 
 def _planned_tokens(planned: RunPlan) -> int:

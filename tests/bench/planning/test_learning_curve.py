@@ -34,6 +34,6 @@ def test_shares_stay_between_none_and_all() -> None:
 
 def test_a_line_is_flat_without_a_spread_and_never_falls() -> None:
     assert fit_line([2.0, 2.0], [5.0, 7.0]) == (6.0, 0.0)
-    assert fit_line([1.0, 3.0], [10.0, 14.0]) == (pytest.approx(8.0), pytest.approx(2.0))
+    assert fit_line([1.0, 3.0], [10.0, 14.0]) == pytest.approx((8.0, 2.0))
     assert fit_line([1.0, 2.0], [7.0, 3.0]) == (5.0, 0.0)
-    assert fit_line([4.0, 8.0], [1.0, 9.0]) == (pytest.approx(0.0), pytest.approx(5 / 6))
+    assert fit_line([4.0, 8.0], [1.0, 9.0]) == pytest.approx((0.0, 5 / 6))

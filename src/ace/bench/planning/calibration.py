@@ -17,7 +17,8 @@ from ace.bench.planning.engine_speed import EngineSpeed
 from ace.config import ModelSettings
 from ace.errors import ConfigError
 from ace.inference import Backend, EngineMeter, model_path
-from ace.inference.providers.vllm.speculation_verdicts import cache_folder, machine, verdict_key
+from ace.inference.providers.vllm.speculation_verdicts import cache_folder, verdict_key
+from ace.inference.providers.vllm.speculation_verdicts import machine as machine_name
 from ace.types import Message, Request, Sampling
 
 SEQUENCES = (1, 2, 4, 8, 16, 32, 64)
@@ -86,7 +87,7 @@ async def calibrate(engine: Backend, model: ModelSettings, *, repetitions: int =
         prefill.append((computed, max(0.0, statistics.median(seconds for _, seconds in taken) - alone_s)))
     most = [seconds / number for number, seconds in taking_in if number == sequences[-1]]
     return Calibration(
-        machine=machine(),
+        machine=machine_name(),
         model=Path(model.model).name,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         decoding=tuple(decoding),
@@ -192,10 +193,10 @@ def _calibration(stored: Any) -> Calibration | None:
     try:
         decoding = _triples(stored["decoding"])
         prefill = tuple((int(tokens), float(seconds)) for tokens, seconds in stored["prefill"])
-        names = [str(stored[name]) for name in ("machine", "model", "date")]
+        machine, model, date = (str(stored[name]) for name in ("machine", "model", "date"))
         if not decoding or not prefill:
             return None
-        return Calibration(*names, decoding, prefill, float(stored["request_s"]))
+        return Calibration(machine, model, date, decoding, prefill, float(stored["request_s"]))
     except (KeyError, TypeError, ValueError):
         return None
 
