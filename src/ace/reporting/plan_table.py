@@ -16,7 +16,7 @@ ADVICE = {
 
 
 def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
-    """What a plan says, most important first: a name and a text for each row."""
+    """A name and a text for each row of a plan, the most important first."""
     prompt, computed, answer = (
         sum(tokens.values()) for tokens in (plan.prompt_tokens, plan.computed_tokens, plan.answer_tokens)
     )

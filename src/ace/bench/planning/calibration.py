@@ -162,8 +162,8 @@ def find_calibration(model: ModelSettings) -> Calibration | None:
 def keep_calibration(model: ModelSettings, calibration: Calibration) -> Path:
     """Put it beside those of other models and machines, and return the file that it stands in."""
     file = cache_folder() / _FILE
-    kept = {**_read(file), verdict_key(model, model_path(model.model)): asdict(calibration)}
-    replace_file(file, json.dumps(kept, indent=1) + "\n")
+    calibrations = {**_read(file), verdict_key(model, model_path(model.model)): asdict(calibration)}
+    replace_file(file, json.dumps(calibrations, indent=1) + "\n")
     return file
 
 

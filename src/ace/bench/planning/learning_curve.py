@@ -1,4 +1,4 @@
-"""How a playbook grows and first answers get right: curves that are fitted to a pilot run."""
+"""Curves that are fitted to a pilot run: the growth of its playbook, and its wrong first answers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LearningCurve:
         return cls(scale, bullets, bullet_tokens, first, last)
 
     def progress(self, samples: int) -> float:
-        """How far `samples` samples have gone, from 0 to 1."""
+        """The share of the way that `samples` samples have gone."""
         return -math.expm1(-samples / self.scale)
 
     def gained(self, samples: int) -> int:

@@ -80,46 +80,7 @@ class Pilot:
     @classmethod
     def of(cls, store: RunReader, run: str) -> Pilot:
         """Read a run. DataError for one that has adapted on nothing."""
-        bullets = {info.batch: info.bullets for info in store.playbook_versions(run)}
-        by_version = {info.version: info.bullets for info in store.playbook_versions(run)}
-        batches = store.batches(run)
-        calls = [_answered(store.calls(run, batch=batch.index)) for batch in batches]
-        if not any(calls):
-            raise DataError(f"run {run} has no calls to plan by", hint="ace run CONFIG, on a few samples")
-        evaluations = store.evaluations(run)
-        evaluated = [_answered(store.calls(run, evaluation=evaluation.index)) for evaluation in evaluations]
-        before = [bullets.get(batch.index - 1 if batch.index else None, 0) for batch in batches]
-        seen = [*zip(before, calls, strict=True)]
-        seen += [(by_version[e.playbook_version], answers) for e, answers in zip(evaluations, evaluated, strict=True)]
-        firsts = [(count, _first_prompt(answers)) for count, answers in seen if _first_prompt(answers)]
-        _, bullet_tokens = fit_line([count for count, _ in firsts], [tokens for _, tokens in firsts])
-        initial = bullets[None]
-        starts = [sum(batch.samples for batch in batches[:number]) for number in range(len(batches) + 1)]
-        read = tuple(
-            _batch(
-                start,
-                answers,
-                {outcome.sample_id for outcome in store.outcomes(run, batch=batch.index) if not outcome.first_correct},
-                round(bullet_tokens * (count - initial)),
-            )
-            for start, batch, count, answers in zip(starts, batches, before, calls, strict=False)
-        )
-        gained = [(starts[n + 1], bullets[batch.index] - initial) for n, batch in enumerate(batches)]
-        wrong = [(one.start, batch.samples, one.wrong) for batch, one in zip(batches, read, strict=True)]
-        return cls(
-            run=run,
-            batches=read,
-            evaluations=tuple(
-                (
-                    evaluation.label,
-                    _chains(answers, round(bullet_tokens * (by_version[evaluation.playbook_version] - initial))),
-                )
-                for evaluation, answers in zip(evaluations, evaluated, strict=True)
-            ),
-            curve=LearningCurve.fit(gained, wrong, bullet_tokens),
-            prefix=_shared(calls[0]),
-            outside_s=_outside(store, run, sum(map(len, calls))),
-        )
+        return _PilotReader(store, run).read()
 
     def with_bullets(self, chain: Chain, tokens: int) -> Chain:
         """The same calls behind a playbook that has gained so many tokens. The cache serves them, if there is one."""
@@ -132,12 +93,73 @@ class Pilot:
         return tuple(sample for batch in self.batches for sample in batch.samples)
 
 
-def _outside(store: RunReader, run: str, calls: int) -> float | None:
-    summary = store.run(run).summary or {}
-    if (engine_s := summary.get("engine_s")) is None:
-        return None
-    validated = sum(one.n for one in store.evaluations(run) if one.label == "validation")
-    return max(0.0, float(summary.get("adapt_s") or 0.0) - float(engine_s)) / (calls + validated)
+class _PilotReader:
+    """Reads a pilot out of a store."""
+
+    def __init__(self, store: RunReader, run: str) -> None:
+        self._store, self._run = store, run
+        self._infos, self._evaluated = store.batches(run), store.evaluations(run)
+        self._calls = [_answered(store.calls(run, batch=info.index)) for info in self._infos]
+        if not any(self._calls):
+            raise DataError(f"run {run} has no calls to plan by", hint="ace run CONFIG, on a few samples")
+        self._evaluation_calls = [_answered(store.calls(run, evaluation=info.index)) for info in self._evaluated]
+        versions = store.playbook_versions(run)
+        self._after = {info.batch: info.bullets for info in versions}
+        self._by_version = {info.version: info.bullets for info in versions}
+        self._initial = self._after[None]
+        self._bullet_tokens = self._fit_bullets()
+
+    def read(self) -> Pilot:
+        batches = self._batches()
+        gained = [
+            (batch.start + info.samples, self._after[info.index] - self._initial)
+            for info, batch in zip(self._infos, batches, strict=True)
+        ]
+        wrong = [(batch.start, len(batch.samples), batch.wrong) for batch in batches if batch.samples]
+        shared = [_shared(calls) - batch.gained for calls, batch in zip(self._calls, batches, strict=True)]
+        evaluations = zip(self._evaluated, self._evaluation_calls, strict=True)
+        return Pilot(
+            run=self._run,
+            batches=batches,
+            evaluations=tuple(
+                (info.label, _chains(calls, self._gained(self._by_version[info.playbook_version])))
+                for info, calls in evaluations
+            ),
+            curve=LearningCurve.fit(gained, wrong, self._bullet_tokens),
+            prefix=min((tokens for tokens in shared if tokens > 0), default=0),
+            outside_s=self._outside(),
+        )
+
+    def _before(self) -> list[int]:
+        """Bullets before each batch."""
+        return [self._initial, *(self._after[info.index] for info in self._infos[:-1])]
+
+    def _fit_bullets(self) -> float:
+        """Tokens of a bullet, by how the prompts of first answers grow with the playbook."""
+        counts = [*self._before(), *(self._by_version[info.playbook_version] for info in self._evaluated)]
+        prompts = map(_first_prompt, [*self._calls, *self._evaluation_calls])
+        points = [(count, tokens) for count, tokens in zip(counts, prompts, strict=True) if tokens]
+        return fit_line([count for count, _ in points], [tokens for _, tokens in points])[1]
+
+    def _gained(self, bullets: int) -> int:
+        """Tokens of the bullets that the run had gained when it had so many."""
+        return round(self._bullet_tokens * (bullets - self._initial))
+
+    def _batches(self) -> tuple[PilotBatch, ...]:
+        batches, start = [], 0
+        for info, calls, before in zip(self._infos, self._calls, self._before(), strict=True):
+            outcomes = self._store.outcomes(self._run, batch=info.index)
+            wrong = {outcome.sample_id for outcome in outcomes if not outcome.first_correct}
+            batches.append(_batch(start, calls, wrong, self._gained(before)))
+            start += info.samples
+        return tuple(batches)
+
+    def _outside(self) -> float | None:
+        summary = self._store.run(self._run).summary or {}
+        if (engine_s := summary.get("engine_s")) is None:
+            return None
+        calls = sum(map(len, self._calls)) + sum(info.n for info in self._evaluated if info.label == "validation")
+        return max(0.0, float(summary.get("adapt_s") or 0.0) - float(engine_s)) / calls
 
 
 def _answered(calls: Iterable[CallRecord]) -> list[CallRecord]:
@@ -196,9 +218,10 @@ def _planned(call: CallRecord, shared: int, gained: int) -> PlannedCall:
 
 
 def _insight(calls: Sequence[CallRecord]) -> int:
+    """Tokens of the last reflection, 0 where it has no insight."""
     reflections = [call for call in calls if call.role == "reflector" and call.parsed]
     try:
-        found = bool(reflections and parse(reflections[-1].text, Reflection).key_insight.strip())
+        curated = bool(reflections and parse(reflections[-1].text, Reflection).key_insight.strip())
     except ParseError:
-        found = False
-    return reflections[-1].usage.completion_tokens if found else 0
+        curated = False
+    return reflections[-1].usage.completion_tokens if curated else 0

@@ -163,15 +163,15 @@ def _seconds(settings: RunSettings, speed: EngineSpeed | None, chains: Any) -> f
 def _alternatives(settings: RunSettings, pilot: Pilot, speed: EngineSpeed | None, samples: int) -> dict[str, float]:
     """Seconds with larger batches, and with more engines."""
     size = settings.adaptation.batch_size
-    found: dict[str, float] = {}
+    alternatives: dict[str, float] = {}
     if size != "auto" and size * LARGER <= samples:
         adaptation = settings.adaptation.model_copy(update={"batch_size": size * LARGER})
         larger = settings.model_copy(update={"adaptation": adaptation})
-        found[f"batches of {size * LARGER}"] = _simulate(larger, pilot, speed, samples).adapt_s
+        alternatives[f"batches of {size * LARGER}"] = _simulate(larger, pilot, speed, samples).adapt_s
     if speed is not None:
         more = replace(speed, engines=speed.engines * LARGER)
-        found[f"{more.engines} engines"] = _simulate(settings, pilot, more, samples).adapt_s
-    return found
+        alternatives[f"{more.engines} engines"] = _simulate(settings, pilot, more, samples).adapt_s
+    return alternatives
 
 
 def _batch_sizes(settings: RunSettings, samples: int) -> list[int]:

@@ -112,9 +112,9 @@ class Workload:
         drawn = []
         for _ in range(size):
             wrong = rng.random() < curve.wrong(start)
-            alike = [each for each in self._samples if each[1].wrong == wrong] or self._samples
-            weights = [1 / (NEAR + abs(there - here)) for there, _ in alike]
-            drawn.append(rng.choices(alike, weights)[0][1])
+            candidates = [each for each in self._samples if each[1].wrong == wrong] or self._samples
+            weights = [1 / (NEAR + abs(there - here)) for there, _ in candidates]
+            drawn.append(rng.choices(candidates, weights)[0][1])
         return drawn
 
     def _joint_calls(self, wrong: int, playbook: int) -> list[Chain]:

@@ -114,8 +114,8 @@ def _speed(settings: RunSettings, calibration: Path | None, gpus: str | None) ->
         return gpu_speed(gpus, cost, per_engine=model.gpus_per_engine)
     if calibration is None and model.provider == "openai":
         return None
-    found = find_calibration(model) if calibration is None else read_calibration(calibration)
-    if found is None:
+    stored = find_calibration(model) if calibration is None else read_calibration(calibration)
+    if stored is None:
         allowed = "a speed that was measured: --calibrate, --calibration FILE or --gpus NxKIND"
         raise ConfigError.at("models.*.model", model.model, allowed)
-    return found.speed(engines=model.replicas, slots=model.max_concurrency)
+    return stored.speed(engines=model.replicas, slots=model.max_concurrency)
