@@ -201,7 +201,7 @@ def credit(
 
 @app.command("plan")
 def plan(
-    repetitions: Annotated[int, typer.Option(min=1, help="On how many worlds; the median counts.")] = 3,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each run; the fastest counts.")] = 3,
     seed: Seed = 0,
     model: Annotated[
         str | None, typer.Option(help="A folder with a real model, for the task routing.", show_default=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from ace.bench.markdown_tables import report, table
 from ace.bench.planning.calibration import calibrate
 from ace.bench.planning.engine_speed import EngineSpeed
 from ace.bench.planning.pilot import Pilot
-from ace.bench.planning.run_plan import RunPlan, plan_run, replay_run
+from ace.bench.planning.run_plan import plan_run, replay_run
 from ace.bench.report import Report
 from ace.config import RunSettings, settings_from
 from ace.engine import RunSummary, run
@@ -35,6 +35,8 @@ REAL_PILOT = 12
 REAL_CASES = ((24, 6), (32, 32), (48, 16))
 """The same for a model in a folder, on the task `routing`."""
 
+TEST = 20
+"""Questions of the evaluation after the pilot, which says how many answers are wrong at its end."""
 SAMPLES = (16, 32, 64, 128, 256, 512, 1024, 4096)
 BATCHES = (1, 4, 16, 64, 256)
 ENGINES = (1, 2, 4, 8)
@@ -51,6 +53,7 @@ class PlanRow:
     measured_s: float
     replayed_s: float
     engine_s: float
+    cpu_s: float
     planned_tokens: int
     measured_tokens: int
 
@@ -82,7 +85,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport(Report):
-    """The runs in order, with the median over the repetitions, and simulated curves through them.
+    """The runs in order, each the fastest of its repetitions, and simulated curves through them.
 
     `curves` are by what varies along them: samples, batch, engines. `load` is the machine's load average before.
     """
@@ -120,9 +123,10 @@ class PlanReport(Report):
             f"python -m benchmarks plan{model}{cases} --repetitions {self.repetitions} --seed {self.seed}",
             self.machine,
             f"Adaptation on {task} with vLLM; a pilot of {self.pilot} samples (`batch_size: auto`) on another world."
-            f" The engine is calibrated before each run. Medians over {self.repetitions} worlds; load average of the"
-            f" machine before: {self.load:.1f}. Last column: the engine's seconds, simulated from the calls that came,"
-            " against those measured.",
+            f" The engine is calibrated before each run, and the fastest of all calibrations counts at each point, as"
+            f" does the fastest of {self.repetitions} runs: other work on the machine makes both slower. Its load average"
+            f" before: {self.load:.1f}. Engine alone: its seconds, simulated from the calls that came, against those"
+            " measured.",
             table((*columns, "engine alone"), rows),
         )
 
@@ -144,7 +148,7 @@ def measure_plan(
     model: str | None = None,
     cases: Sequence[tuple[int, int]] | None = None,
 ) -> PlanReport:
-    """Plan and measure each case on `repetitions` worlds, in a process of its own.
+    """Plan each case and measure it `repetitions` times, in a process of its own.
 
     `model` is a folder of a real model, which works on the task `routing`; None is the micro model on its own.
     """
@@ -166,27 +170,22 @@ def _measure(model: str | None, cases: Sequence[tuple[int, int]], repetitions: i
 async def _measure_all(model: str | None, cases: Sequence[tuple[int, int]], repetitions: int, seed: int) -> Measured:
     with TemporaryDirectory(prefix="ace-plan-") as folder:
         measurement = _Measurement(Path(folder), model)
-        settings = measurement.settings(PILOT if model is None else REAL_PILOT, "auto", world=seed + 1000)
+        settings = measurement.settings(PILOT if model is None else REAL_PILOT, "auto", world=seed + 1000, after=True)
         async with open_backends(settings) as backends:
-            await measurement.speed(backends["main"])  # warm-up
+            speeds = [await measurement.speed(backends["main"])]
             pilot = _read(settings, await run(settings, backends=backends))
-            rows, speeds = [], []
-            for samples, batch in cases:
-                measured = [
-                    await measurement.case(backends, pilot, samples, batch, seed + number)
-                    for number in range(repetitions)
-                ]
-                rows.append(_median(samples, batch, measured))
-                speeds += [case.speed for case in measured]
-            return rows, _curves(settings, pilot, _median_speed(speeds), cases)
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    speed: EngineSpeed
-    planned: RunPlan
-    measured: RunSummary
-    replayed_s: float
+            measured = []
+            for number, (samples, batch) in enumerate(cases):
+                chosen = measurement.settings(samples, batch, world=seed + number)
+                runs = []
+                for _ in range(repetitions):
+                    speeds.append(await measurement.speed(backends["main"]))
+                    began = time.process_time()
+                    runs.append((await run(chosen, backends=backends), time.process_time() - began))
+                measured.append((chosen, *min(runs, key=lambda one: one[0].adapt_s)))
+            speed = _fastest(speeds)
+            rows = [_row(chosen, summary, cpu_s, pilot, speed) for chosen, summary, cpu_s in measured]
+            return rows, _curves(settings, pilot, speed, cases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,31 +195,23 @@ class _Measurement:
     folder: Path
     model: str | None
 
-    async def case(self, backends: Mapping[str, Backend], pilot: Pilot, samples: int, batch: int, world: int) -> _Case:
-        """Calibrate, plan, run."""
-        settings = self.settings(samples, batch, world=world)
-        speed = await self.speed(backends["main"])
-        planned = plan_run(settings, pilot, speed, samples)
-        measured = await run(settings, backends=backends)
-        return _Case(speed, planned, measured, replay_run(_read(settings, measured), speed))
-
     async def speed(self, engine: Backend) -> EngineSpeed:
         """The engine's speed now."""
         model = self.settings(1, 1, world=0).models["main"]
-        return (await calibrate(engine, model, repetitions=1)).speed(slots=model.max_concurrency)
+        return (await calibrate(engine, model, repetitions=2)).speed(slots=model.max_concurrency)
 
-    def settings(self, samples: int, batch: int | str, *, world: int) -> RunSettings:
-        """A run without evaluations, so that all its calls are the adaptation's."""
+    def settings(self, samples: int, batch: int | str, *, world: int, after: bool = False) -> RunSettings:
+        """A run that is evaluated only `after` it, if at all."""
         store = self.folder / f"{world}-{samples}-{batch}.db"
         shared: dict[str, Any] = {
             "name": "plan",
-            "evaluation": {"before": False, "after": False},
+            "evaluation": {"before": False, "after": after},
             "adaptation": {"batch_size": batch, "validate_each_epoch": False},
         }
         if self.model is None:
             return micro_run(
                 store,
-                {"seed": world, "train": samples, "validation": 0, "test": 1},
+                {"seed": world, "train": samples, "validation": 0, "test": TEST},
                 models={"main": {"provider": "vllm", "model": "micro-target", "max_model_len": 2048, "warm": False}},
                 roles=greedy(),
                 **shared,
@@ -230,7 +221,10 @@ class _Measurement:
             {
                 "store": f"sqlite:///{store}",
                 "cache": "none",
-                "task": {"name": "routing", "routing": {"seed": world, "train": samples, "validation": 0, "test": 5}},
+                "task": {
+                    "name": "routing",
+                    "routing": {"seed": world, "train": samples, "validation": 0, "test": TEST},
+                },
                 "models": {"main": {"provider": "vllm", "model": self.model, "warm": False}},
                 "roles": greedy((64, 96, 96)),
                 **shared,
@@ -243,30 +237,28 @@ def _read(settings: RunSettings, summary: RunSummary) -> Pilot:
         return Pilot.of(store, summary.run)
 
 
-def _median(samples: int, batch: int, cases: Sequence[_Case]) -> PlanRow:
+def _row(settings: RunSettings, summary: RunSummary, cpu_s: float, pilot: Pilot, speed: EngineSpeed) -> PlanRow:
+    batch, samples = settings.adaptation.batch_size, summary.samples
+    assert isinstance(batch, int)
+    planned = plan_run(settings, pilot, speed, samples)
     return PlanRow(
         samples,
         batch,
-        planned_s=statistics.median(case.planned.adapt_s for case in cases),
-        measured_s=statistics.median(case.measured.adapt_s for case in cases),
-        replayed_s=statistics.median(case.replayed_s for case in cases),
-        engine_s=statistics.median(case.measured.engine_s or 0.0 for case in cases),
-        planned_tokens=round(statistics.median(_planned_tokens(case.planned) for case in cases)),
-        measured_tokens=round(statistics.median(_tokens(case.measured) for case in cases)),
+        planned_s=planned.adapt_s,
+        measured_s=summary.adapt_s,
+        cpu_s=cpu_s,
+        replayed_s=replay_run(_read(settings, summary), speed),
+        engine_s=summary.engine_s or 0.0,
+        planned_tokens=sum(planned.prompt_tokens.values()) + sum(planned.answer_tokens.values()),
+        measured_tokens=sum(tokens.prompt + tokens.completion for tokens in summary.tokens.values()),
     )
 
 
-def _median_speed(speeds: Sequence[EngineSpeed]) -> EngineSpeed:
-    """The median of each point over the calibrations, between which the machine's load changes."""
-    decoding = [
-        (*points[0][:2], statistics.median(p[2] for p in points))
-        for points in zip(*(s.decoding for s in speeds), strict=True)
-    ]
-    prefill = [
-        (points[0][0], statistics.median(p[1] for p in points))
-        for points in zip(*(s.prefill for s in speeds), strict=True)
-    ]
-    request_s = statistics.median(speed.request_s for speed in speeds)
+def _fastest(speeds: Sequence[EngineSpeed]) -> EngineSpeed:
+    """Each point where it was fastest: what else runs on the machine makes it slower."""
+    decoding = [min(points) for points in zip(*(speed.decoding for speed in speeds), strict=True)]
+    prefill = [min(points, key=lambda point: point[1]) for points in zip(*(s.prefill for s in speeds), strict=True)]
+    request_s = min(speed.request_s for speed in speeds)
     return replace(speeds[0], decoding=tuple(decoding), prefill=tuple(prefill), request_s=request_s)
 
 
@@ -288,11 +280,3 @@ def _curves(
         "batch": tuple(point(samples, batch) for samples in sizes for batch in BATCHES if batch <= samples),
         "engines": tuple(point(max(SAMPLES), batch, engines) for batch in BATCHES[2:] for engines in ENGINES),
     }
-
-
-def _planned_tokens(planned: RunPlan) -> int:
-    return sum(planned.prompt_tokens.values()) + sum(planned.answer_tokens.values())
-
-
-def _tokens(summary: RunSummary) -> int:
-    return sum(tokens.prompt + tokens.completion for tokens in summary.tokens.values())

@@ -36,4 +36,5 @@ def test_a_line_is_flat_without_a_spread_and_never_falls() -> None:
     assert fit_line([2.0, 2.0], [5.0, 7.0]) == (6.0, 0.0)
     assert fit_line([1.0, 3.0], [10.0, 14.0]) == pytest.approx((8.0, 2.0))
     assert fit_line([1.0, 2.0], [7.0, 3.0]) == (5.0, 0.0)
+    assert fit_line([2.0, 2.0], [5.0, 7.0], growing=0.5) == pytest.approx((3.0, 1.5))
     assert fit_line([4.0, 8.0], [1.0, 9.0]) == pytest.approx((0.0, 5 / 6))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,12 @@ CONTEXTS = (128, 1024)
 PROMPTS = (128, 512, 2048)
 """Tokens of prompts that a step computes."""
 REPETITIONS = 3
-FEW, MANY = 2, 14
+FEW, MANY = 2, 26
 """Tokens of the answers whose difference gives the seconds of a step."""
 ROOM = 64
 """Tokens of the context that are left for a request's own words and its answer."""
 
 _FILE = "calibrations.json"
-_WORDS = ("river", "stone", "copper", "lamp", "window", "garden", "paper", "train", "cloud", "silver", "market")
 _SCHEMA = {
     "type": "object",
     "properties": {"items": {"type": "array", "items": {"enum": ["left", "right"]}, "minItems": MANY}},
@@ -69,83 +68,87 @@ async def calibrate(engine: Backend, model: ModelSettings, *, repetitions: int =
         allowed = "vllm: the steps of others are not counted"
         raise ConfigError.at("models.*.provider", engine.info.provider, allowed)
     room = (engine.info.max_model_len or CONTEXTS[-1]) - ROOM
-    probe = _Probe(engine)
-    await probe.decode(1, 32, MANY)  # warm-up: the grammar is compiled, too
+    probe = _Probe(engine, repetitions)
     contexts = [length for length in CONTEXTS if length < room] or [room // 2]
     sequences = [number for number in SEQUENCES if number <= model.max_concurrency]
-    decoding, taking_in = [], []
+    decoding, request_s = [], 0.0
     for length in contexts:
-        for number in sequences:
-            step_s, first_s = await _median_steps(probe, number, length, repetitions)
-            decoding.append((number, length, step_s))
-            taking_in.append((number, first_s))
-    alone_s = decoding[0][2]
-    prefill = []
-    for tokens in [tokens for tokens in PROMPTS if tokens < room] or [room]:
-        taken = [await probe.compute(tokens) for _ in range(repetitions)]
-        computed = round(statistics.median(count for count, _ in taken))
-        prefill.append((computed, max(0.0, statistics.median(seconds for _, seconds in taken) - alone_s)))
-    most = [seconds / number for number, seconds in taking_in if number == sequences[-1]]
+        steps = [await probe.step(number, length) for number in sequences]
+        request_s = steps[-1].first_s / sequences[-1]
+        # A step is not slower than one with more sequences: what says so was disturbed.
+        least = accumulate((step.step_s for step in reversed(steps)), min)
+        decoding += [(number, length, step_s) for number, step_s in zip(sequences, reversed([*least]), strict=True)]
+    prefill = [await probe.prompt(tokens) for tokens in [tokens for tokens in PROMPTS if tokens < room] or [room]]
     return Calibration(
         machine=machine_name(),
         model=Path(model.model).name,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         decoding=tuple(decoding),
-        prefill=tuple(prefill),
-        request_s=max(0.0, statistics.median(most)),
+        prefill=tuple((tokens, max(0.0, seconds - decoding[0][2])) for tokens, seconds in prefill),
+        request_s=request_s,
     )
 
 
-async def _median_steps(probe: _Probe, sequences: int, context: int, repetitions: int) -> tuple[float, float]:
-    """Seconds of a step, and what the first ones took beyond that: taking the requests in, and their own words."""
-    steps, firsts = [], []
-    for _ in range(repetitions):
-        few = await probe.decode(sequences, context, FEW)
-        many = await probe.decode(sequences, context, MANY)
-        later = many - few
-        step_s = max(0.0, later.step_s) / max(1, later.steps)
-        steps.append(step_s)
-        firsts.append(max(0.0, few.step_s - few.steps * step_s))
-    return statistics.median(steps), statistics.median(firsts)
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Seconds of a step, and what the first one took beyond that: taking requests in, and their own words."""
+
+    step_s: float
+    first_s: float
 
 
 class _Probe:
-    """Requests of a known size, each with words of its own."""
+    """Requests of a known size, each with words of its own. The fastest of the `repetitions` counts."""
 
-    def __init__(self, engine: Backend) -> None:
-        self._engine, self._rng = engine, random.Random(0)
+    def __init__(self, engine: Backend, repetitions: int) -> None:
+        self._engine, self._repetitions = engine, repetitions
+        self._rng = random.Random(0)
         self._number = 0
         self._prefixes: dict[int, str] = {}
 
-    async def decode(self, sequences: int, context: int, tokens: int) -> EngineMeter:
-        """The meter of `sequences` answers of `tokens`, behind a shared prefix of `context` tokens that is cached."""
+    async def step(self, sequences: int, context: int) -> _Step:
+        """A step of `sequences` answers behind a shared prefix of `context` tokens that is cached."""
         if context not in self._prefixes:
             self._prefixes[context] = self._text(context)
-            await self._ask(self._prefixes[context], 1)
+            await self._answers(1, context, MANY)  # the cache is filled, and the grammar compiled
+        few, many = [await self._least(sequences, context, tokens) for tokens in (FEW, MANY)]
+        step_s = max(0.0, many.step_s - few.step_s) / max(1, many.steps - few.steps)
+        return _Step(step_s, max(0.0, few.step_s - few.steps * step_s))
+
+    async def prompt(self, tokens: int) -> tuple[int, float]:
+        """Tokens of a prompt that no cache has, and the seconds of its only step."""
+        return min([await self._compute(tokens) for _ in range(self._repetitions)], key=lambda one: one[1])
+
+    async def _least(self, sequences: int, context: int, tokens: int) -> EngineMeter:
+        measured = [await self._answers(sequences, context, tokens) for _ in range(self._repetitions)]
+        return min(measured, key=lambda meter: meter.step_s)
+
+    async def _answers(self, sequences: int, context: int, tokens: int) -> EngineMeter:
         started = self._meter()
         await asyncio.gather(*(self._ask(self._prefixes[context], tokens) for _ in range(sequences)))
         return self._meter() - started
 
-    async def compute(self, tokens: int) -> tuple[int, float]:
-        """Tokens of a prompt that no cache has, and the seconds of its only step."""
+    async def _compute(self, tokens: int) -> tuple[int, float]:
         started = self._meter()
         computed = await self._ask(self._text(tokens), 1)
         return computed, (self._meter() - started).step_s
 
     async def _ask(self, prefix: str, tokens: int) -> int:
-        """Answer one request; how many tokens of its prompt were computed."""
+        """Answer one request, and return how many tokens of its prompt were computed."""
         self._number += 1
-        messages = (Message("system", prefix), Message("user", f"List {self._number}."))
+        messages = (Message("system", prefix), Message("user", f"{self._number:05d}"))
         guided = self._engine.info.structured_outputs
         sampling = Sampling(max_tokens=tokens, temperature=0.0, top_p=1.0, ignore_eos=not guided)
         answer = await self._engine.complete(Request(messages, sampling, schema=_SCHEMA if guided else None))
         return answer.usage.prompt_tokens - answer.usage.cached_tokens
 
     def _text(self, tokens: int) -> str:
-        """Random words that are about so many tokens."""
-        sample = " ".join(self._rng.choice(_WORDS) for _ in range(256))
-        count = max(1, round(256 * tokens / self._engine.count_tokens(sample)))
-        return " ".join(self._rng.choice(_WORDS) for _ in range(count))
+        """Random numbers that are about so many tokens. Numbers are in every vocabulary, words are not."""
+        sample = self._numbers(256)
+        return self._numbers(max(1, round(256 * tokens / self._engine.count_tokens(sample))))
+
+    def _numbers(self, count: int) -> str:
+        return " ".join(f"{self._rng.randrange(1000):03d}" for _ in range(count))
 
     def _meter(self) -> EngineMeter:
         meter = self._engine.meter()

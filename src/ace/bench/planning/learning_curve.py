@@ -10,17 +10,21 @@ from statistics import fmean
 SCALES = tuple(2.0 ** (power / 4) for power in range(0, 81))
 """Samples after which the curves have gone 63% of their way: 1 to a million, of which one is chosen."""
 
+NEEDED = (1, 2, 3, 4)
+
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
     """By the number of samples that came before: bullets gained, their tokens, and the share of wrong first answers.
 
-    Both approach their ends exponentially, with the same `scale` in samples: what is found once is not found again.
+    The playbook approaches its end exponentially, with `scale` in samples: what was noted once is not noted again. An
+    answer may need several bullets at once, `needed` of them.
     """
 
     scale: float
     bullets: float
     bullet_tokens: float
+    needed: int
     wrong_first: float
     wrong_last: float
 
@@ -28,18 +32,18 @@ class LearningCurve:
     def fit(
         cls, gained: Sequence[tuple[int, int]], wrong: Sequence[tuple[int, int, int]], bullet_tokens: float
     ) -> LearningCurve:
-        """Fit to (samples, bullets gained) and to (samples before, size, wrong ones) of each batch.
+        """Fit to (samples, bullets gained), and to (samples before, size, wrong ones) of batches and evaluations.
 
         The growth decides the scale, by least squares; where nothing grew, the wrong answers do.
         """
         grew = any(bullets for _, bullets in gained)
-        errors = []
+        fits = []
         for scale in SCALES:
             bullets, growth_error = _fit_growth(gained, scale)
-            first, last, wrong_error = _fit_wrong(wrong, scale)
-            errors.append((growth_error if grew else wrong_error, scale, bullets, first, last))
-        _, scale, bullets, first, last = min(errors)
-        return cls(scale, bullets, bullet_tokens, first, last)
+            error, first, last, needed = min((*_fit_wrong(wrong, scale, needed), needed) for needed in NEEDED)
+            fits.append((growth_error if grew else error, scale, bullets, needed, first, last))
+        _, scale, bullets, needed, first, last = min(fits)
+        return cls(scale, bullets, bullet_tokens, needed, first, last)
 
     def progress(self, samples: int) -> float:
         """The share of the way that `samples` samples have gone."""
@@ -55,15 +59,21 @@ class LearningCurve:
 
     def wrong(self, samples: int) -> float:
         """Share of wrong first answers after `samples` samples."""
-        return self.wrong_last + (self.wrong_first - self.wrong_last) * (1 - self.progress(samples))
+        return self.wrong_last + (self.wrong_first - self.wrong_last) * (1 - self.progress(samples) ** self.needed)
 
 
-def fit_line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
-    """Intercept and slope by least squares, neither below 0. Flat where all `xs` are the same."""
+def fit_line(xs: Sequence[float], ys: Sequence[float], *, growing: float = 0.0) -> tuple[float, float]:
+    """Intercept and slope by least squares, neither below 0.
+
+    `growing` is the share of `ys` that is taken to grow with `xs` where these do not differ enough to tell: a ridge
+    towards that slope, of half the mean of `xs`.
+    """
     mean_x, mean_y = fmean(xs), fmean(ys)
-    spread = sum((x - mean_x) ** 2 for x in xs)
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread if spread else 0.0
-    slope = max(0.0, min(slope, mean_y / mean_x if mean_x else 0.0))
+    steepest = mean_y / mean_x if mean_x else 0.0
+    ridge = len(xs) * (mean_x / 2) ** 2 if growing else 0.0
+    spread = sum((x - mean_x) ** 2 for x in xs) + ridge
+    joint = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) + ridge * growing * steepest
+    slope = max(0.0, min(joint / spread if spread else 0.0, steepest))
     return mean_y - slope * mean_x, slope
 
 
@@ -75,22 +85,18 @@ def _fit_growth(gained: Sequence[tuple[int, int]], scale: float) -> tuple[float,
     return end, sum((bullets - end * s) ** 2 for s, (_, bullets) in zip(shares, gained, strict=True))
 
 
-def _fit_wrong(batches: Sequence[tuple[int, int, int]], scale: float) -> tuple[float, float, float]:
-    """Shares at the first sample and in the end, both from 0 to 1, and the squared error; batches weigh by size."""
-    weight = sum(size for _, size, _ in batches)
-    decays = [math.exp(-before / scale) for before, _, _ in batches]
-    mean_x = sum(size * decay for decay, (_, size, _) in zip(decays, batches, strict=True)) / weight
-    mean_y = sum(wrong for _, _, wrong in batches) / weight
-    spread = sum(size * (decay - mean_x) ** 2 for decay, (_, size, _) in zip(decays, batches, strict=True))
-    joint = sum(
-        size * (decay - mean_x) * (wrong / size - mean_y)
-        for decay, (_, size, wrong) in zip(decays, batches, strict=True)
-    )
+def _fit_wrong(points: Sequence[tuple[int, int, int]], scale: float, needed: int) -> tuple[float, float, float]:
+    """The squared error, and the shares at the first sample and in the end, from 0 to 1. Points weigh by their size."""
+    weight = sum(size for _, size, _ in points)
+    left = [1 - (-math.expm1(-before / scale)) ** needed for before, _, _ in points]
+    mean_x = sum(size * x for x, (_, size, _) in zip(left, points, strict=True)) / weight
+    mean_y = sum(wrong for _, _, wrong in points) / weight
+    spread = sum(size * (x - mean_x) ** 2 for x, (_, size, _) in zip(left, points, strict=True))
+    joint = sum(size * (x - mean_x) * (wrong / size - mean_y) for x, (_, size, wrong) in zip(left, points, strict=True))
     slope = joint / spread if spread > 1e-9 else 0.0
     last = min(1.0, max(0.0, mean_y - slope * mean_x))
     first = min(1.0, max(0.0, mean_y + slope * (1 - mean_x)))
-    error = sum(
-        size * (wrong / size - last - (first - last) * decay) ** 2
-        for decay, (_, size, wrong) in zip(decays, batches, strict=True)
+    errors = (
+        size * (wrong / size - last - (first - last) * x) ** 2 for x, (_, size, wrong) in zip(left, points, strict=True)
     )
-    return first, last, error
+    return sum(errors), first, last

@@ -30,7 +30,7 @@ Chain = tuple[PlannedCall, ...]
 
 @dataclass(frozen=True, slots=True)
 class PilotSample:
-    """The calls of a sample, whether its first answer was wrong, and the tokens of the reflection that is curated."""
+    """The calls of a sample, whether its first answer was wrong, and the characters of the insight that is curated."""
 
     calls: Chain
     wrong: bool
@@ -52,7 +52,7 @@ class PilotBatch:
 
     @property
     def insights(self) -> list[int]:
-        """The tokens of the reflections that are curated."""
+        """The characters of the insights that are curated."""
         return [sample.insight for sample in self.samples if sample.insight]
 
     @property
@@ -66,8 +66,9 @@ class Pilot:
     """A run that adapted on a few samples.
 
     Prompts are without the bullets that the run had gained, whose tokens `curve` gives for any number of samples.
-    `prefix` is the shared beginning of the first prompts, which the cache served; 0 without a cache. `outside_s` are
-    the seconds of each call in which no engine was stepping, None where that was not measured.
+    `prefix` is the shared beginning of the first prompts as far as the cache served it, and `caches` says whether there
+    is a cache. `outside_s` are the seconds of each call in which no engine was stepping, None where that was not
+    measured.
     """
 
     run: str
@@ -75,6 +76,7 @@ class Pilot:
     evaluations: tuple[tuple[str, tuple[Chain, ...]], ...]
     curve: LearningCurve
     prefix: int
+    caches: bool
     outside_s: float | None
 
     @classmethod
@@ -84,7 +86,7 @@ class Pilot:
 
     def with_bullets(self, chain: Chain, tokens: int) -> Chain:
         """The same calls behind a playbook that has gained so many tokens. The cache serves them, if there is one."""
-        computed = 0 if self.prefix else tokens
+        computed = 0 if self.caches else tokens
         return tuple(replace(call, prompt=call.prompt + tokens, computed=call.computed + computed) for call in chain)
 
     @property
@@ -108,6 +110,7 @@ class _PilotReader:
         self._by_version = {info.version: info.bullets for info in versions}
         self._initial = self._after[None]
         self._bullet_tokens = self._fit_bullets()
+        self._caches = any(call.usage.cached_tokens for calls in self._calls for call in calls)
 
     def read(self) -> Pilot:
         batches = self._batches()
@@ -116,17 +119,20 @@ class _PilotReader:
             for info, batch in zip(self._infos, batches, strict=True)
         ]
         wrong = [(batch.start, len(batch.samples), batch.wrong) for batch in batches if batch.samples]
+        ends = {info.index: batch.start + info.samples for info, batch in zip(self._infos, batches, strict=True)}
+        wrong += [(ends.get(info.after_batch, 0), info.n, info.n - info.correct) for info in self._evaluated if info.n]
         shared = [_shared(calls) - batch.gained for calls, batch in zip(self._calls, batches, strict=True)]
         evaluations = zip(self._evaluated, self._evaluation_calls, strict=True)
         return Pilot(
             run=self._run,
             batches=batches,
             evaluations=tuple(
-                (info.label, _chains(calls, self._gained(self._by_version[info.playbook_version])))
+                (info.label, _chains(calls, self._gained(self._by_version[info.playbook_version]), caches=self._caches))
                 for info, calls in evaluations
             ),
             curve=LearningCurve.fit(gained, wrong, self._bullet_tokens),
-            prefix=min((tokens for tokens in shared if tokens > 0), default=0),
+            prefix=max(0, *shared),
+            caches=self._caches,
             outside_s=self._outside(),
         )
 
@@ -150,7 +156,7 @@ class _PilotReader:
         for info, calls, before in zip(self._infos, self._calls, self._before(), strict=True):
             outcomes = self._store.outcomes(self._run, batch=info.index)
             wrong = {outcome.sample_id for outcome in outcomes if not outcome.first_correct}
-            batches.append(_batch(start, calls, wrong, self._gained(before)))
+            batches.append(_batch(start, calls, wrong, self._gained(before), caches=self._caches))
             start += info.samples
         return tuple(batches)
 
@@ -179,7 +185,7 @@ def _shared(calls: Sequence[CallRecord]) -> int:
     return round(statistics.median(cached)) if cached else 0
 
 
-def _batch(start: int, calls: Sequence[CallRecord], wrong: set[str], gained: int) -> PilotBatch:
+def _batch(start: int, calls: Sequence[CallRecord], wrong: set[str], gained: int, *, caches: bool) -> PilotBatch:
     shared = _shared(calls)
     by_sample: defaultdict[str, list[CallRecord]] = defaultdict(list)
     for call in calls:
@@ -189,21 +195,27 @@ def _batch(start: int, calls: Sequence[CallRecord], wrong: set[str], gained: int
         start=start,
         samples=tuple(
             PilotSample(
-                tuple(_planned(call, shared, gained) for call in of_sample), sample in wrong, _insight(of_sample)
+                tuple(_planned(call, shared, gained, caches=caches) for call in of_sample),
+                sample in wrong,
+                _insight(of_sample),
             )
             for sample, of_sample in by_sample.items()
         ),
-        joint=tuple(_planned(c, shared, gained) for c in calls if c.sample_id is None and c.role == "reflector"),
-        curators=tuple(_planned(c, shared, gained) for c in calls if c.sample_id is None and c.role == "curator"),
+        joint=tuple(
+            _planned(c, shared, gained, caches=caches) for c in calls if c.sample_id is None and c.role == "reflector"
+        ),
+        curators=tuple(
+            _planned(c, shared, gained, caches=caches) for c in calls if c.sample_id is None and c.role == "curator"
+        ),
         gained=gained,
     )
 
 
-def _chains(calls: Sequence[CallRecord], gained: int) -> tuple[Chain, ...]:
-    return tuple(sample.calls for sample in _batch(0, calls, set(), gained).samples)
+def _chains(calls: Sequence[CallRecord], gained: int, *, caches: bool) -> tuple[Chain, ...]:
+    return tuple(sample.calls for sample in _batch(0, calls, set(), gained, caches=caches).samples)
 
 
-def _planned(call: CallRecord, shared: int, gained: int) -> PlannedCall:
+def _planned(call: CallRecord, shared: int, gained: int, *, caches: bool) -> PlannedCall:
     """A call without the bullets that were gained. What a first one computes of the shared beginning is not its own."""
     usage = call.usage
     computed = usage.prompt_tokens - max(shared, usage.cached_tokens)
@@ -211,17 +223,15 @@ def _planned(call: CallRecord, shared: int, gained: int) -> PlannedCall:
     return PlannedCall(
         call.role,
         prompt,
-        max(1, min(prompt, computed if shared else computed - gained)),
+        max(1, min(prompt, computed if caches else computed - gained)),
         usage.completion_tokens,
         usage.total_s,
     )
 
 
 def _insight(calls: Sequence[CallRecord]) -> int:
-    """Tokens of the last reflection, 0 where it has no insight."""
-    reflections = [call for call in calls if call.role == "reflector" and call.parsed]
+    reflections = [call.text for call in calls if call.role == "reflector" and call.parsed]
     try:
-        curated = bool(reflections and parse(reflections[-1].text, Reflection).key_insight.strip())
+        return len(parse(reflections[-1], Reflection).key_insight.strip()) if reflections else 0
     except ParseError:
-        curated = False
-    return reflections[-1].usage.completion_tokens if curated else 0
+        return 0

@@ -39,6 +39,11 @@ class Spent:
         return Spent(*(seconds * factor for seconds in astuple(self)))
 
 
+LATE = 2
+"""Steps that others make between the end of a call and the start of the one that follows it: the next prompt is made
+meanwhile, and its grammar looked up. Counted in runs of the micro model."""
+
+
 def simulate_engines(speed: EngineSpeed, chains: Sequence[Chain], *, prefix: int = 0) -> Spent:
     """Run `chains` at once, divided among the engines. The slowest engine's time counts.
 
@@ -51,15 +56,17 @@ def simulate_engines(speed: EngineSpeed, chains: Sequence[Chain], *, prefix: int
 
 def _simulate(speed: EngineSpeed, chains: Sequence[Chain], prefix: int) -> Spent:
     """One engine. Each running sequence gets a token in each step; a sequence's first step computes its prompt."""
-    waiting = deque((chain, 0) for chain in chains)
+    waiting = deque((0, chain, 0) for chain in chains)  # the step from which on a call can start, its chain, its place
     most = min(len(chains), speed.slots)
     running: list[tuple[int, int, Chain, int]] = []  # the step after which it ends, a tie-breaker, the chain, its call
     step = number = context = 0
     steps_s = answers_s = prompts_s = requests_s = tail_s = 0.0
     while waiting or running:
+        if not running:
+            step = max(step, waiting[0][0])
         computed, prefix = prefix, 0
-        while waiting and len(running) < speed.slots:
-            chain, position = waiting.popleft()
+        while waiting and waiting[0][0] <= step and len(running) < speed.slots:
+            _, chain, position = waiting.popleft()
             call: PlannedCall = chain[position]
             computed += call.computed
             context += call.prompt
@@ -67,20 +74,23 @@ def _simulate(speed: EngineSpeed, chains: Sequence[Chain], prefix: int) -> Spent
             number += 1
             heapq.heappush(running, (step + max(1, call.answer), number, chain, position))
         prompts_s += speed.prefill_s(computed)
-        steps, sequences = running[0][0] - step, len(running)
+        until, sequences = running[0][0], len(running)
+        if waiting and step < waiting[0][0] < until and sequences < speed.slots:
+            until = waiting[0][0]
+        steps = until - step
         length = context / sequences + steps / 2
         alone_s = steps * speed.step_s(1, length)
         together_s = steps * speed.step_s(sequences, length)
         steps_s, answers_s = steps_s + alone_s, answers_s + together_s - alone_s
         if sequences * 4 < most:
             tail_s += together_s
-        step += steps
+        step = until
         context += steps * sequences
         while running and running[0][0] == step:
             _, _, chain, position = heapq.heappop(running)
             context -= chain[position].prompt + max(1, chain[position].answer)
             if position + 1 < len(chain):
-                waiting.append((chain, position + 1))
+                waiting.append((step + LATE, chain, position + 1))
     return Spent(steps_s, answers_s, prompts_s, requests_s, tail_s)
 
 

@@ -31,7 +31,10 @@ class BatchWork:
 
 @dataclass(frozen=True, slots=True)
 class _SharedCalls:
-    """Calls that serve several samples: their tokens grow with the `load` that those put on them."""
+    """Calls that serve several samples: their tokens grow with the `load` that those put on them.
+
+    Where the pilot's loads hardly differ, answers are taken to be proportional to them, and half of the prompts.
+    """
 
     role: str
     seconds: float
@@ -49,8 +52,8 @@ class _SharedCalls:
             role=calls[0][1].role,
             seconds=statistics.fmean(call.seconds for _, call in calls),
             cached=statistics.median(call.prompt - call.computed for _, call in calls),
-            prompt=fit_line(loads, [call.prompt for _, call in calls]),
-            answer=fit_line(loads, [call.answer for _, call in calls]),
+            prompt=fit_line(loads, [call.prompt for _, call in calls], growing=0.5),
+            answer=fit_line(loads, [call.answer for _, call in calls], growing=1.0),
         )
 
     def call(self, load: float, most: int) -> PlannedCall:
@@ -65,7 +68,7 @@ class _SharedCalls:
 class Workload:
     """Draws the batches of a run with `settings` that behaves as `pilot` did.
 
-    The load of a curator is the tokens of its group's reflections, that of a joint reflection its samples.
+    The load of a curator is the characters of its group's insights, that of a joint reflection its samples.
     """
 
     def __init__(self, pilot: Pilot, settings: RunSettings) -> None:
