@@ -123,10 +123,9 @@ class PlanReport(Report):
             f"python -m benchmarks plan{model}{cases} --repetitions {self.repetitions} --seed {self.seed}",
             self.machine,
             f"Adaptation on {task} with vLLM; a pilot of {self.pilot} samples (`batch_size: auto`) on another world."
-            f" The engine is calibrated before each run, and the fastest of all calibrations counts at each point, as"
-            f" does the fastest of {self.repetitions} runs: other work on the machine makes both slower. Its load average"
-            f" before: {self.load:.1f}. Engine alone: its seconds, simulated from the calls that came, against those"
-            " measured.",
+            f" The engine is calibrated before each run. The fastest of all calibrations counts at each point, and the"
+            f" fastest of {self.repetitions} runs: other work on the machine makes both slower. Its load average before:"
+            f" {self.load:.1f}. Engine alone: its seconds, simulated from the calls that came, against those measured.",
             table((*columns, "engine alone"), rows),
         )
 
