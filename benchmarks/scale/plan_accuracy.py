@@ -123,8 +123,8 @@ class PlanReport(Report):
             f"python -m benchmarks plan{model}{cases} --repetitions {self.repetitions} --seed {self.seed}",
             self.machine,
             f"Adaptation on {task} with vLLM; a pilot of {self.pilot} samples (`batch_size: auto`) on another world."
-            f" The engine is calibrated before each run. The fastest of all calibrations counts at each point, and the"
-            f" fastest of {self.repetitions} runs: other work on the machine makes both slower. Its load average before:"
+            f" The engine is calibrated before each run. The fastest of all calibrations counts at each point, and of"
+            f" {self.repetitions} runs, too: other work on the machine makes both slower. Its load average before:"
             f" {self.load:.1f}. Engine alone: its seconds, simulated from the calls that came, against those measured.",
             table((*columns, "engine alone"), rows),
         )
