@@ -196,8 +196,7 @@ class _Measurement:
 
     async def speed(self, engine: Backend) -> EngineSpeed:
         """The engine's speed now."""
-        model = self.settings(1, 1, world=0).models["main"]
-        return (await calibrate(engine, model, repetitions=2)).speed(slots=model.max_concurrency)
+        return (await calibrate(engine, repetitions=2 if self.model is None else 1)).speed()
 
     def settings(self, samples: int, batch: int | str, *, world: int, after: bool = False) -> RunSettings:
         """A run that is evaluated only `after` it, if at all."""
@@ -210,7 +209,7 @@ class _Measurement:
         if self.model is None:
             return micro_run(
                 store,
-                {"seed": world, "train": samples, "validation": 0, "test": TEST},
+                {"seed": world, "train": samples, "validation": 0, "test": TEST if after else 1},
                 models={"main": {"provider": "vllm", "model": "micro-target", "max_model_len": 2048, "warm": False}},
                 roles=greedy(),
                 **shared,
@@ -222,7 +221,7 @@ class _Measurement:
                 "cache": "none",
                 "task": {
                     "name": "routing",
-                    "routing": {"seed": world, "train": samples, "validation": 0, "test": TEST},
+                    "routing": {"seed": world, "train": samples, "validation": 0, "test": TEST if after else 1},
                 },
                 "models": {"main": {"provider": "vllm", "model": self.model, "warm": False}},
                 "roles": greedy((64, 96, 96)),

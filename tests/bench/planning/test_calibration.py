@@ -21,7 +21,7 @@ from ace.inference import BackendInfo, EngineMeter
 from ace.types import Completion, Request, Usage
 
 STEP_S, SEQUENCE_S, CONTEXT_S, PROMPT_S, REQUEST_S = 1.0, 0.1, 0.0001, 0.01, 0.5
-MODEL = ModelSettings(provider="vllm", model="steps", max_concurrency=16)
+MODEL = ModelSettings(provider="vllm", model="steps")
 
 
 class SteppedEngine:
@@ -69,8 +69,8 @@ class SteppedEngine:
 
 
 def test_the_engine_s_prices_are_found() -> None:
-    speed = asyncio.run(calibrate(SteppedEngine(), MODEL)).speed(engines=2, slots=16)
-    assert (speed.engines, speed.slots) == (2, 16)
+    speed = asyncio.run(calibrate(SteppedEngine())).speed(engines=2)
+    assert speed.engines == 2
     for sequences, context in ((1, 128), (16, 128), (5, 600), (40, 2000)):
         expected = STEP_S + SEQUENCE_S * sequences + CONTEXT_S * sequences * context
         assert speed.step_s(sequences, context) == pytest.approx(expected, rel=0.05)
@@ -80,7 +80,7 @@ def test_the_engine_s_prices_are_found() -> None:
 
 def test_an_engine_that_counts_no_steps_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"models\.\*\.provider.*scripted.*vllm"):
-        asyncio.run(calibrate(SteppedEngine(counted=False), MODEL))
+        asyncio.run(calibrate(SteppedEngine(counted=False)))
 
 
 MEASURED = Calibration("machine", "steps", "2026-11-26", ((1, 128, 0.5), (2, 128, 0.6)), ((100, 0.2),), 0.001)

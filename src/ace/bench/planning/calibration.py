@@ -21,13 +21,14 @@ from ace.inference.providers.vllm.speculation_verdicts import cache_folder, verd
 from ace.inference.providers.vllm.speculation_verdicts import machine as machine_name
 from ace.types import Message, Request, Sampling
 
-SEQUENCES = (1, 2, 4, 8, 16, 32, 64)
+SEQUENCES = (1, 2, 4, 8, 16, 32, 64, 128)
 CONTEXTS = (128, 1024)
 PROMPTS = (128, 512, 2048)
 """Tokens of prompts that a step computes."""
 REPETITIONS = 3
-FEW, MANY = 2, 26
-"""Tokens of the answers whose difference gives the seconds of a step."""
+FEW, LEAST, MANY = 2, 6, 26
+"""Tokens of the answers whose difference gives the seconds of a step: FEW, and LEAST to MANY for SECONDS."""
+SECONDS = 1.0
 ROOM = 64
 """Tokens of the context that are left for a request's own words and its answer."""
 
@@ -52,13 +53,13 @@ class Calibration:
     prefill: tuple[tuple[int, float], ...]
     request_s: float
 
-    def speed(self, *, engines: int = 1, slots: int = 64) -> EngineSpeed:
-        """The speed of `engines` such engines, with `slots` sequences at once on each."""
+    def speed(self, *, engines: int = 1) -> EngineSpeed:
+        """The speed of `engines` such engines."""
         source = f"{self.model} on {self.machine}, measured {self.date}"
-        return EngineSpeed(self.decoding, self.prefill, self.request_s, source, engines, slots)
+        return EngineSpeed(self.decoding, self.prefill, self.request_s, source, engines)
 
 
-async def calibrate(engine: Backend, model: ModelSettings, *, repetitions: int = REPETITIONS) -> Calibration:
+async def calibrate(engine: Backend, *, repetitions: int = REPETITIONS) -> Calibration:
     """Measure the engine's steps over SEQUENCES and CONTEXTS, and the computing of PROMPTS.
 
     Answers are guided where the engine can. The engine's own seconds are measured, not those of the loop beside it.
@@ -70,18 +71,18 @@ async def calibrate(engine: Backend, model: ModelSettings, *, repetitions: int =
     room = (engine.info.max_model_len or CONTEXTS[-1]) - ROOM
     probe = _Probe(engine, repetitions)
     contexts = [length for length in CONTEXTS if length < room] or [room // 2]
-    sequences = [number for number in SEQUENCES if number <= model.max_concurrency]
-    decoding, request_s = [], 0.0
+    decoding: list[tuple[int, int, float]] = []
+    request_s = 0.0
     for length in contexts:
-        steps = [await probe.step(number, length) for number in sequences]
-        request_s = steps[-1].first_s / sequences[-1]
+        steps = [await probe.step(number, length) for number in SEQUENCES]
+        request_s = steps[-1].first_s / SEQUENCES[-1]
         # A step is not slower than one with more sequences: what says so was disturbed.
         least = accumulate((step.step_s for step in reversed(steps)), min)
-        decoding += [(number, length, step_s) for number, step_s in zip(sequences, reversed([*least]), strict=True)]
+        decoding += [(number, length, step_s) for number, step_s in zip(SEQUENCES, reversed([*least]), strict=True)]
     prefill = [await probe.prompt(tokens) for tokens in [tokens for tokens in PROMPTS if tokens < room] or [room]]
     return Calibration(
         machine=machine_name(),
-        model=Path(model.model).name,
+        model=Path(engine.info.model).name,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         decoding=tuple(decoding),
         prefill=tuple((tokens, max(0.0, seconds - decoding[0][2])) for tokens, seconds in prefill),
@@ -111,8 +112,10 @@ class _Probe:
         if context not in self._prefixes:
             self._prefixes[context] = self._text(context)
             await self._answers(1, context, MANY)  # the cache is filled, and the grammar compiled
-        few, many = [await self._least(sequences, context, tokens) for tokens in (FEW, MANY)]
-        step_s = max(0.0, many.step_s - few.step_s) / max(1, many.steps - few.steps)
+        few = await self._least(sequences, context, FEW)
+        tokens = min(MANY, max(LEAST, FEW + round(SECONDS / (few.step_s / few.steps))))
+        many = await self._least(sequences, context, tokens)
+        step_s = max(0.0, many.step_s - few.step_s) / (many.steps - few.steps)
         return _Step(step_s, max(0.0, few.step_s - few.steps * step_s))
 
     async def prompt(self, tokens: int) -> tuple[int, float]:

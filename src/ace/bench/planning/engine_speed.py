@@ -24,7 +24,7 @@ class EngineSpeed:
     request_s: float
     source: str
     engines: int = 1
-    slots: int = 64
+    slots: int = 128
 
     def step_s(self, sequences: int, context: float) -> float:
         """Seconds of a step that gives each of `sequences` a token behind `context` tokens on average."""

@@ -88,9 +88,9 @@ def _measure(settings: RunSettings, path: Path | None, backends: Backends | None
 
     async def measure() -> Calibration:
         if backends is not None:
-            return await calibrate(bind(settings, backends).get("generator").backend, settings.models[name])
+            return await calibrate(bind(settings, backends).get("generator").backend)
         async with open_backends(settings) as live:
-            return await calibrate(live[name], settings.models[name])
+            return await calibrate(live[name])
 
     measured = asyncio.run(measure())
     keep_calibration(settings.models[name], measured)
@@ -118,4 +118,4 @@ def _speed(settings: RunSettings, calibration: Path | None, gpus: str | None) ->
     if stored is None:
         allowed = "a speed that was measured: --calibrate, --calibration FILE or --gpus NxKIND"
         raise ConfigError.at("models.*.model", model.model, allowed)
-    return stored.speed(engines=model.replicas, slots=model.max_concurrency)
+    return stored.speed(engines=model.replicas)
