@@ -25,9 +25,9 @@ LARGER = 4
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """Expectations of a run over `samples`. Seconds are wall-clock seconds; `money` is None without prices.
+    """Expectations of a run over `samples`, in wall-clock seconds.
 
-    `computed_tokens` are those of prompts that no cache serves. `shares` are parts of the adaptation's time.
+    `money` is None without prices, and `gpu_hours` without the price of one. `computed_tokens` are those of prompts that no cache serves. `shares` are parts of the adaptation's time.
     `alternatives` are the seconds of the adaptation with other settings, which are named. `growing` says that the
     pilot's playbook was still growing at its end: what comes after it is extrapolated.
     """
@@ -43,6 +43,7 @@ class RunPlan:
     computed_tokens: dict[str, int]
     answer_tokens: dict[str, int]
     money: float | None
+    gpu_hours: float | None
     shares: dict[str, float]
     alternatives: dict[str, float]
     bullets: int
@@ -95,6 +96,7 @@ def plan_run(
         computed_tokens=totals["computed"],
         answer_tokens=totals["answer"],
         money=_money(settings, totals) if gpu_hour is None else gpu_hour * gpu_s / 3600,
+        gpu_hours=None if gpu_hour is None else gpu_s / 3600,
         shares={"waiting for the endpoint": 1.0} if speed is None else _shares(simulated.spent, adapt_s),
         alternatives=_alternatives(settings, pilot, speed, samples),
         bullets=curve.gained(simulated.trained),
@@ -208,10 +210,10 @@ def _shares(spent: Spent, adapt_s: float) -> dict[str, float]:
         return {"steps": 1.0}
     rest = max(0.0, 1 - spent.tail_s / (spent.steps_s + spent.answers_s or 1.0))
     return {
-        "steps, however many sequences": spent.steps_s * rest / adapt_s,
-        "answers of more sequences": spent.answers_s * rest / adapt_s,
-        "prompts": (spent.prompts_s + spent.requests_s) / adapt_s,
-        "the last few sequences of a batch": spent.tail_s / adapt_s,
+        "reading the weights once a step": spent.steps_s * rest / adapt_s,
+        "decoding several answers at once": spent.answers_s * rest / adapt_s,
+        "reading prompts": (spent.prompts_s + spent.requests_s) / adapt_s,
+        "waiting for the last answers of a batch": spent.tail_s / adapt_s,
         "outside the engine": max(0.0, 1 - spent.seconds / adapt_s),
     }
 

@@ -42,6 +42,10 @@ def plan(
         str | None,
         typer.Option("--gpus", metavar="NxKIND", help="GPUs that are not here, such as 8xH100.", show_default=False),
     ] = None,
+    gpu_hour: Annotated[
+        float | None,
+        typer.Option("--gpu-hour", metavar="PRICE", min=0.0, help="Price of a GPU's hour.", show_default=False),
+    ] = None,
     overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
     json_path: JsonPath = None,
 ) -> None:
@@ -67,7 +71,7 @@ def plan(
         read = Pilot.of(store, store.resolve(pilot))
     if calibrate:
         _measure(settings, calibration, ctx.obj)
-    planned = plan_run(settings, read, _speed(settings, calibration, gpus), samples)
+    planned = plan_run(settings, read, _speed(settings, calibration, gpus), samples, gpu_hour=gpu_hour)
     if json_path is not None:
         replace_file(json_path, json.dumps(planned.to_json(), indent=2, ensure_ascii=False) + "\n")
     table = Table.grid(padding=(0, 3))
@@ -116,6 +120,8 @@ def _speed(settings: RunSettings, calibration: Path | None, gpus: str | None) ->
         return None
     stored = find_calibration(model) if calibration is None else read_calibration(calibration)
     if stored is None:
-        allowed = "a speed that was measured: --calibrate, --calibration FILE or --gpus NxKIND"
-        raise ConfigError.at("models.*.model", model.model, allowed)
+        raise ConfigError(
+            f"the speed of {model.model} on this machine is not known",
+            hint="--calibrate measures it once; --calibration FILE and --gpus NxKIND take it from elsewhere",
+        )
     return stored.speed(engines=model.replicas)
