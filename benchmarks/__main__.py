@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ace.cli.bench_output import MarkdownPath, Modes, Seed, Shape, create_bench_app, report_writer, write_report
-from ace.cli.options import JsonPath
+from ace.cli.options import DEFAULT_STORE, JsonPath, Store
 from ace.cli.terminal import message_console
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def replay(
     trace: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Replay this trace instead.", show_default=False)
     ] = None,
+    run: Annotated[str | None, typer.Option(help="Replay this stored run instead.", show_default=False)] = None,
+    store: Store = DEFAULT_STORE,
     save_trace: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Keep the recorded trace.", show_default=False)
     ] = None,
@@ -53,7 +55,7 @@ def replay(
 ) -> None:
     """A recorded run's calls, with the same lengths, by a model of any shape with random weights."""
     from ace.bench.adaptation_runs.run_modes import chosen
-    from benchmarks.replay import REPLAY_MODES, measure_replay
+    from benchmarks.replay import REPLAY_MODES, StoredRun, measure_replay
 
     report = measure_replay(
         shape=shape,
@@ -65,6 +67,7 @@ def replay(
         repetitions=repetitions,
         seed=seed,
         trace=trace,
+        stored=None if run is None else StoredRun(run, store),
         save=save_trace,
         modes=chosen(REPLAY_MODES, mode or ()),
         partial=report_writer(json_path, markdown),
@@ -101,6 +104,28 @@ def batch(
 
     writer = report_writer(json_path, markdown)
     report = measure_batches(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed, partial=writer)
+    write_report(report, json_path, markdown)
+
+
+@app.command("concurrency")
+def concurrency(
+    shape: Shape = "0.36b",
+    requests: Annotated[list[int] | None, typer.Option(min=1, help="How many at once; else 1 to 256.")] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="Of each answer.")] = 64,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each is asked; the median counts.")] = 3,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """One engine at growing concurrency, with short and long prompts: tokens a second."""
+    from benchmarks.concurrency import measure_concurrency
+
+    report = measure_concurrency(
+        shape=shape,
+        requests=requests or (1, 4, 16, 64, 256),
+        tokens=tokens,
+        repetitions=repetitions,
+        partial=report_writer(json_path, markdown),
+    )
     write_report(report, json_path, markdown)
 
 

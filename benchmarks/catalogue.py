@@ -29,6 +29,14 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
         {"samples": 8, **ONCE},
     ),
     Benchmark(
+        "concurrency",
+        "Many requests at once",
+        "benchmarks.concurrency:measure_concurrency",
+        {"shape": "0.36b", "requests": (1, 4, 16, 64, 256), "tokens": 64, "repetitions": 3},
+        {"shape": "micro", "requests": (1, 4), "tokens": 4, "repetitions": 1},
+        "shape",
+    ),
+    Benchmark(
         "prefix",
         "Layouts of the prompt",
         "benchmarks.prefix_layouts:measure_prefix",

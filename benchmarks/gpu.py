@@ -52,27 +52,32 @@ Execute = Callable[[Sequence[str], Mapping[str, str], float], int | None]
 """Runs a command with an environment for so many seconds at most: its exit code, None where it was stopped."""
 
 
-def plan_steps(*, dry_run: bool, model: Path | None, draft: Path | None) -> list[Step]:
-    """The benchmarks in order of how much they are wanted. Those of real weights need a folder `model`."""
+def plan_steps(
+    *, dry_run: bool, model: Path | None, draft: Path | None, large: Path | None = None, trace: Path | None = None
+) -> list[Step]:
+    """The benchmarks in order of how much they are wanted. Those of real weights need a folder `model`.
+
+    `large` has the config and the tokenizer of what plays a trace, else Qwen2.5-7B's shape with a small tokenizer does.
+    `trace` is what `benchmarks replay --save-trace` wrote, else a run of the micro model is recorded first.
+    """
     if dry_run:
         return [
             Step("latency", (*ACE, "latency", "--shape", "micro", "--prompts", "1", "--tokens", "4"), 300),
-            Step("replay", (*BENCHMARKS, "replay", "--shape", "micro", *_replayed(samples=2, batch=2)), 300),
+            Step("replay", (*BENCHMARKS, "replay", "--shape", "micro", *_replayed("2"), "--samples", "2"), 300),
+            Step("concurrency", (*BENCHMARKS, "concurrency", "--shape", "micro", *_at_once("1", "4")), 300),
             Step("run", (*ACE, "run", "--samples", "2", "--batch", "2", *_once("vLLM")), 300),
             Step("speculative", (*ACE, "speculative", "--requests", "2", "--batch", "1", *_once(), "--no-keep"), 300),
         ]
-    seven = ("--shape", "qwen2.5-7b")
+    seven = ("--shape", "qwen2.5-7b" if large is None else str(large))
+    played = ("--samples", "16") if trace is None else ("--trace", str(trace))
     steps = [
-        Step("replay-7b", (*BENCHMARKS, "replay", *seven, *_replayed(samples=16, batch=16)), 150),
-        Step("latency-7b", (*ACE, "latency", *seven, "--prompts", "10", "--tokens", "64"), 90),
+        Step("replay-7b", (*BENCHMARKS, "replay", *seven, *_replayed("16"), *played), 330),
+        Step("concurrency-7b", (*BENCHMARKS, "concurrency", *seven, *_at_once("1", "4", "16", "64", "256")), 120),
+        Step("latency-7b", (*ACE, "latency", *seven, "--prompts", "10", "--tokens", "64"), 150),
         Step("run", (*ACE, "run", *_once("transformers, one by one", "vLLM", "vLLM, early stopping")), 120),
     ]
     if model is not None:
-        config = ("--config", "configs/routing-bench.yaml", "--set", f"models.main.model={model}")
-        small = ("--set", f"models.small.model={draft}") if draft is not None else ()
-        names = ["transformers, one by one", "vLLM", "vLLM, early stopping", "vLLM, speculative (n-gram)"]
-        names += ["vLLM, speculative (draft)"] if draft is not None else []
-        steps.insert(2, Step("run-real", (*ACE, "run", *config, *small, "--prompts", "10", *_once(*names)), 180))
+        steps.insert(2, Step("run-real", _real_run(model, draft), 240))
     return [
         *steps,
         Step("speculative", (*ACE, "speculative", "--requests", "24", *_once(), "--no-keep"), 120),
@@ -80,13 +85,28 @@ def plan_steps(*, dry_run: bool, model: Path | None, draft: Path | None) -> list
     ]
 
 
+def _real_run(model: Path, draft: Path | None) -> tuple[str, ...]:
+    """A run of real weights on support tickets, in batches that a GPU is not filled by but a CPU would be."""
+    sizes = {"task.routing.train": 32, "task.routing.test": 20, "adaptation.batch_size": 32, "models.main.model": model}
+    names = ["transformers, one by one", "transformers, batched", "vLLM", "vLLM, speculative (n-gram)"]
+    if draft is not None:
+        sizes["models.small.model"] = draft
+        names.append("vLLM, speculative (draft)")
+    changes = (word for key, value in sizes.items() for word in ("--set", f"{key}={value}"))
+    return (*ACE, "run", "--config", "configs/routing-bench.yaml", *changes, "--prompts", "10", *_once(*names))
+
+
 def _once(*modes: str) -> tuple[str, ...]:
     return ("--repetitions", "1", *(word for mode in modes for word in ("--mode", mode)))
 
 
-def _replayed(*, samples: int, batch: int) -> tuple[str, ...]:
+def _replayed(batch: str) -> tuple[str, ...]:
     """Options of a replay against transformers one by one, which no large model does for 50 samples in minutes."""
-    return ("--samples", str(samples), "--batch", str(batch), *_once("transformers, one by one", "vLLM"))
+    return ("--batch", batch, *_once("transformers, one by one", "transformers, batched", "vLLM"))
+
+
+def _at_once(*requests: str) -> tuple[str, ...]:
+    return ("--repetitions", "1", *(word for count in requests for word in ("--requests", count)))
 
 
 def install_command(wheels: Path, site: Path) -> list[str]:
@@ -158,6 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--wheels", type=Path, help="a folder of wheels to install first")
     parser.add_argument("--model", type=Path, help="a folder with real weights")
     parser.add_argument("--draft", type=Path, help="a folder with a smaller model of the same vocabulary")
+    parser.add_argument("--large", type=Path, help="a folder with the config and tokenizer of a 7B model")
+    parser.add_argument("--trace", type=Path, help="a trace to replay, from `benchmarks replay --save-trace`")
     parser.add_argument("--output", type=Path, default=Path("gpu-results"), help="where reports go")
     parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for everything")
     parser.add_argument("--only", action="append", help="only the step of this name; can be given several times")
@@ -171,10 +193,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         site = output / "site"
         subprocess.run(install_command(options.wheels.resolve(), site), check=True)
         paths.insert(0, str(site))
-    model, draft = (None if path is None else path.resolve() for path in (options.model, options.draft))
-    steps = plan_steps(dry_run=options.dry_run, model=model, draft=draft)
+    folders = {key: getattr(options, key) for key in ("model", "draft", "large", "trace")}
+    found = {key: None if path is None else path.resolve() for key, path in folders.items()}
+    steps = plan_steps(dry_run=options.dry_run, **found)
     chosen = [step for step in steps if not options.only or step.name in options.only]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
+    # vLLM imports the sampler of flashinfer, a package of 1 GB, unless it is told not to.
+    environment.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
     left = options.limit - (time.monotonic() - began)
     outcomes = run_steps(chosen, output, execute, environment=environment, limit_s=left)
     return 0 if any(outcome.status == "done" for outcome in outcomes) else 1

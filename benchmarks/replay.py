@@ -20,7 +20,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ace.bench.adaptation_runs.call_trace import Tier, TracedCall, play, read_trace, record, save_trace
+from ace.bench.adaptation_runs.call_trace import (
+    Tier,
+    TracedCall,
+    play,
+    read_trace,
+    record,
+    save_trace,
+    stored_calls,
+)
 from ace.bench.adaptation_runs.measured_run import steps_of
 from ace.bench.adaptation_runs.one_by_one import SerialBackend
 from ace.bench.adaptation_runs.run_comparison import divided_threads_text
@@ -35,6 +43,7 @@ from ace.bench.report import Chart, Partial, Report, ignore_partial
 from ace.config import ModelSettings, Provider
 from ace.errors import ConfigError
 from ace.inference import Backend, create_backend
+from ace.store import RunStore
 from ace.types import Completion, Message, Usage
 from benchmarks.progress_bar import progress
 
@@ -81,6 +90,19 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run of a store, whose calls are played instead of recorded ones."""
+
+    run: str
+    store: str
+
+    def calls(self) -> list[TracedCall]:
+        """The calls of its batches. RunNotFoundError, StoreError; DataError where they cannot be replayed."""
+        with RunStore.open(self.store, create=False) as store:
+            return stored_calls(store, store.resolve(self.run))
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayRow:
     """One mode.
 
@@ -121,6 +143,7 @@ class ReplayWork:
     repetitions: int
     seed: int
     trace: str | None
+    stored: StoredRun | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +178,10 @@ class ReplayReport(Report):
 
 def _command(work: ReplayWork) -> str:
     recorded = f" --samples {work.samples} --epochs {work.epochs} --batch {work.batch} --seed {work.seed}"
-    trace = f" --trace {work.trace}" if work.trace else recorded
+    if work.stored is not None:
+        trace = f" --run {work.stored.run}"
+    else:
+        trace = f" --trace {work.trace}" if work.trace else recorded
     cut = f" --layers {work.layers}" if work.layers else ""
     shapes = f"--shape {work.shape} --small-shape {work.small_shape}"
     return f"python -m benchmarks replay {shapes}{cut}{trace} --repetitions {work.repetitions}"
@@ -183,13 +209,14 @@ def measure_replay(
     small_shape: str | None = None,
     layers: int | None = None,
     trace: Path | None = None,
+    stored: StoredRun | None = None,
     save: Path | None = None,
     modes: Sequence[ReplayMode] = REPLAY_MODES,
     partial: Partial = ignore_partial,
 ) -> ReplayReport:
     """Record (or read) the traces that `modes` need, then play them.
 
-    ConfigError, DataError, and what starting a provider raises.
+    ConfigError, DataError, StoreError, and what starting a provider raises.
     """
     small_shape = small_shape or SMALLER.get(shape, "micro")
     with TemporaryDirectory(prefix="ace-bench-") as scratch:
@@ -198,15 +225,16 @@ def measure_replay(
             "small": build_shape(small_shape, Path(scratch) / "small", layers=layers),
         }
         runs = Recorded(samples, epochs, batch, seed)
-        calls = read_trace(trace) if trace else record_variants(modes, runs)
+        calls = _traced_calls(trace, stored, modes, runs)
         traced = [[call for call in calls if call.variant == mode.variant] for mode in modes]
         for mode, calls in zip(modes, traced, strict=True):
             if not calls:
-                raise ConfigError.at("--trace", str(trace), f"a trace with the variant '{mode.variant}'")
+                found = stored.run if stored is not None else str(trace)
+                raise ConfigError.at("--mode", mode.name, f"modes of 'full': {found} has no calls of '{mode.variant}'")
         if save is not None:
             save_trace(save, calls)
         work = ReplayWork(
-            shape, small_shape, layers, samples, epochs, batch, repetitions, seed, str(trace) if trace else None
+            shape, small_shape, layers, samples, epochs, batch, repetitions, seed, str(trace) if trace else None, stored
         )
         size = weight_bytes(folders["main"])
         threads, machine = threads_of(shape, size), Machine.here()
@@ -217,6 +245,14 @@ def measure_replay(
             rows.append(_row(mode, calls, played, rows[0].seconds if rows else None, ceiling))
             partial(ReplayReport(tuple(rows), work, size, threads, ceiling.rooflines, machine))
         return ReplayReport(tuple(rows), work, size, threads, ceiling.rooflines, machine)
+
+
+def _traced_calls(
+    trace: Path | None, stored: StoredRun | None, modes: Sequence[ReplayMode], runs: Recorded
+) -> list[TracedCall]:
+    if stored is not None:
+        return stored.calls()
+    return read_trace(trace) if trace is not None else record_variants(modes, runs)
 
 
 def record_variants(modes: Sequence[ReplayMode], runs: Recorded) -> list[TracedCall]:

@@ -95,6 +95,12 @@ def test_real_weights_are_measured_where_they_are() -> None:
     assert (ROOT / real.arguments[real.arguments.index("--config") + 1]).is_file()
 
 
+def test_a_trace_is_played_by_the_large_model_that_was_given() -> None:
+    first, *_ = plan_steps(dry_run=False, model=None, draft=None, large=Path("/m/7b"), trace=Path("/t.jsonl"))
+    assert first.arguments[first.arguments.index("--shape") + 1] == "/m/7b"
+    assert first.arguments[first.arguments.index("--trace") + 1] == "/t.jsonl" and "--samples" not in first.arguments
+
+
 def test_wheels_are_installed_from_their_folder_alone(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no wheels"):
         install_command(tmp_path, tmp_path / "site")
@@ -120,7 +126,7 @@ def test_the_whole_plan_on_a_cpu(tmp_path: Path) -> None:
     assert main(["--dry-run", "--output", str(tmp_path), "--limit", "1200"]) == 0
     outcomes = json.loads((tmp_path / "outcomes.json").read_text())
     assert {row["step"]: row["status"] for row in outcomes} == dict.fromkeys(
-        ("latency", "replay", "run", "speculative"), "done"
+        ("latency", "replay", "concurrency", "run", "speculative"), "done"
     )
     for row in outcomes:
         assert (tmp_path / f"{row['step']}.md").read_text().startswith("`")

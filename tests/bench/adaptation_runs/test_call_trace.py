@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ace.bench.adaptation_runs.call_trace import TracedCall, play, read_trace, save_trace
+from ace.bench.adaptation_runs.call_trace import TracedCall, play, read_trace, save_trace, stored_calls
 from ace.bench.adaptation_runs.micro_prompts import generator_prompts, reflector_calls
+from ace.engine import run
 from ace.errors import ConfigError, DataError
+from ace.store import RunStore
 from ace.types import Completion, Message, Request, RoleName, Sampling, Usage
+from tests.helpers.micro_runs import all_roles, micro_backend, settings
 
 
 def call(batch: int, chain: str | None, text: str, role: RoleName = "generator") -> TracedCall:
@@ -30,6 +33,26 @@ CALLS = [
 def test_a_trace_is_read_as_it_was_saved(tmp_path: Path) -> None:
     save_trace(tmp_path / "trace.jsonl", CALLS)
     assert read_trace(tmp_path / "trace.jsonl") == CALLS
+
+
+def test_a_stored_run_is_a_trace_of_its_batches_alone(tmp_path: Path) -> None:
+    asked = settings(tmp_path, adaptation__epochs=1)
+    summary = asyncio.run(run(asked, backends=all_roles(micro_backend())))
+    with RunStore.open(asked.store, create=False) as store:
+        calls = stored_calls(store, summary.run)
+        records = [one for batch in store.batches(summary.run) for one in store.calls(summary.run, batch=batch.index)]
+        prompts = [store.prompt(record.digest) for record in records]
+    assert {one.batch for one in calls} == {0, 1, 2}
+    assert [one.messages for one in calls] == prompts
+    assert [(one.role, one.chain, one.tier) for one in calls] == [(r.role, r.sample_id, "main") for r in records]
+    assert all(one.chain is None for one in calls if one.role == "curator")
+
+
+def test_a_run_without_a_batch_cannot_be_replayed(tmp_path: Path) -> None:
+    asked = settings(tmp_path, adaptation__method="empty")
+    summary = asyncio.run(run(asked, backends=all_roles(micro_backend())))
+    with RunStore.open(asked.store, create=False) as store, pytest.raises(DataError, match="no finished batch"):
+        stored_calls(store, summary.run)
 
 
 @pytest.mark.parametrize("change", [{"role": "judge"}, {"tokens": 0}, {"tier": "huge"}, {"batch": "x"}, {"more": 1}])

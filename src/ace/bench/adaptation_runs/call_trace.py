@@ -16,11 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 from ace._util.files import replace_file
-from ace.bench.adaptation_runs.request_recorder import RequestRecorder
-from ace.bench.adaptation_runs.run_modes import BATCH, DRAFT, Mode, run_settings
+from ace.bench.adaptation_runs.run_modes import BATCH, Mode, run_settings
 from ace.engine import run
 from ace.errors import ConfigError, DataError
-from ace.inference import open_backends
 from ace.store import RunStore
 from ace.types import ROLES, Completion, Message, Request, RoleName, Sampling, Usage
 
@@ -54,24 +52,35 @@ async def record(
         store_url = f"sqlite:///{Path(folder) / 'ace.db'}"
         settings = run_settings(mode, store=store_url, samples=samples, epochs=epochs, world=seed, batch=batch)
         settings = settings.model_copy(update={"evaluation": settings.evaluation.model_copy(update={"after": False})})
-        async with open_backends(settings) as backends:
-            recorders = {name: RequestRecorder(backend) for name, backend in backends.items()}
-            summary = await run(settings, backends=recorders)
-        messages = {one.digest: one.messages for recorder in recorders.values() for one in recorder.requests}
+        summary = await run(settings)
         with RunStore.open(store_url, create=False) as store:
-            return [
-                TracedCall(
-                    variant,
-                    batch.index,
-                    call.sample_id,
-                    call.role,
-                    "small" if call.model == DRAFT else "main",
-                    messages[call.digest],
-                    max(1, call.usage.completion_tokens),
-                )
-                for batch in store.batches(summary.run)
-                for call in store.calls(summary.run, batch=batch.index)
-            ]
+            return stored_calls(store, summary.run, variant)
+
+
+def stored_calls(store: RunStore, run: str, variant: str = "full") -> list[TracedCall]:
+    """Read the calls of a stored run's batches; those of another model than the generator's are the small tier's.
+
+    DataError where the run has no batch, or prompts were not stored.
+    """
+    calls = [(batch.index, call) for batch in store.batches(run) for call in store.calls(run, batch=batch.index)]
+    prompts = store.prompts([call.digest for _, call in calls])
+    missing = sum(call.digest not in prompts for _, call in calls)
+    if not calls or missing:
+        found = f"{missing} of {len(calls)} prompts are not stored" if calls else "it has no finished batch"
+        raise DataError(f"run {run} cannot be replayed: {found}")
+    main = next((call.model for _, call in calls if call.role == "generator"), calls[0][1].model)
+    return [
+        TracedCall(
+            variant,
+            index,
+            call.sample_id,
+            call.role,
+            "main" if call.model == main else "small",
+            prompts[call.digest],
+            max(1, call.usage.completion_tokens),
+        )
+        for index, call in calls
+    ]
 
 
 async def play(calls: Sequence[TracedCall], ask: Ask) -> Usage:

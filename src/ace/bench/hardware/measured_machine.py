@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Self
 
 from ace._util.machine import available_cores
-from ace.inference.provider_choice import has_gpu, installed
+from ace.inference.memory.gpus import gpu_names
+from ace.inference.provider_choice import installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Machine:
     date: str
     cores: int
     processor: str
-    gpu: bool
+    gpu: str | None
     python: str
     packages: dict[str, str]
 
@@ -30,12 +31,12 @@ class Machine:
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             cores=available_cores(),
             processor=platform.machine(),
-            gpu=has_gpu(),
+            gpu=", ".join(gpu_names()) or None,
             python=platform.python_version(),
             packages={name: release for name in packages if (release := installed(name))},
         )
 
     def __str__(self) -> str:
         packages = ", ".join(f"{name} {version}" for name, version in self.packages.items())
-        gpu = "an NVIDIA GPU" if self.gpu else "no GPU"
+        gpu = self.gpu or "no GPU"
         return f"{self.date}; {self.cores} {self.processor} cores, {gpu}; Python {self.python}, {packages}"

@@ -15,6 +15,11 @@ def visible_gpus() -> tuple[str, ...]:
     return tuple(_query("index"))
 
 
+def gpu_names() -> tuple[str, ...]:
+    """Products, such as `NVIDIA H100 80GB HBM3`. Empty where the tool does not say."""
+    return tuple(_query("name"))
+
+
 def gpu_bytes() -> int | None:
     """Memory of the smallest one; None where the tool does not say."""
     sizes = [int(line) for line in _query("memory.total") if line.isdecimal()]
@@ -31,4 +36,4 @@ def _query(fact: str) -> list[str]:
         output = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return output.split()
+    return [line.strip() for line in output.splitlines() if line.strip()]
