@@ -27,6 +27,7 @@ from ace.store import RunStore
 WORLD = {"task__micro__terms": 10, "task__micro__modifiers": 8}
 DECODING = ((1, 100, 0.01), (65, 100, 0.03))
 SPEED = EngineSpeed(DECODING, ((100, 0.02),), 0.001, "made up")
+RESULTS = Path(__file__).resolve().parents[3] / "benchmarks" / "results"
 COST = ModelCost(64, 128, 2, 4, 2, 16, 1000)
 
 
@@ -105,6 +106,14 @@ def test_gpus_are_of_a_kind_and_a_number() -> None:
     for wrong in ("8xZ1", "3xH100", "x"):
         with pytest.raises(ConfigError, match="--gpus"):
             gpu_speed(wrong, COST, per_engine=2)
+
+
+def test_an_h100_is_as_fast_as_it_was_measured() -> None:
+    measured = json.loads((RESULTS / "2026-11-26-concurrency-7b-h100.json").read_text())
+    speed = gpu_speed("H100", ModelCost(3584, 18944, 28, 28, 4, 128, 152064))
+    for row in measured["rows"]:
+        step_s = speed.step_s(row["requests"], row["prompt_tokens"] + row["completion_tokens"] / row["requests"] / 2)
+        assert step_s == pytest.approx(row["seconds"] / measured["tokens"], rel=0.04 if row["requests"] <= 64 else 0.2)
 
 
 def test_rows_say_what_is_slow_and_what_helps(pilot_run: tuple[RunSettings, Pilot]) -> None:
