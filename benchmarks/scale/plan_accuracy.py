@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,10 +33,10 @@ PILOT = 28
 CASES = ((64, 4), (64, 16), (64, 64), (120, 32))
 """Samples, and samples of a batch, of the runs that are planned."""
 REAL_PILOT = 12
-REAL_CASES = ((24, 6), (32, 32), (48, 16))
+REAL_CASES = ((16, 4), (16, 16))
 """The same for a model in a folder, on the task `routing`."""
 
-TEST = 20
+TEST = 16
 """Questions of the evaluation after the pilot, which says how many answers are wrong at its end."""
 SAMPLES = (16, 32, 64, 128, 256, 512, 1024, 4096)
 BATCHES = (1, 4, 16, 64, 256)
@@ -171,7 +172,7 @@ async def _measure_all(model: str | None, cases: Sequence[tuple[int, int]], repe
         measurement = _Measurement(Path(folder), model)
         settings = measurement.settings(PILOT if model is None else REAL_PILOT, "auto", world=seed + 1000, after=True)
         async with open_backends(settings) as backends:
-            speeds = [await measurement.speed(backends["main"])]
+            speeds = []
             pilot = _read(settings, await run(settings, backends=backends))
             measured = []
             for number, (samples, batch) in enumerate(cases):
@@ -181,6 +182,7 @@ async def _measure_all(model: str | None, cases: Sequence[tuple[int, int]], repe
                     speeds.append(await measurement.speed(backends["main"]))
                     began = time.process_time()
                     runs.append((await run(chosen, backends=backends), time.process_time() - began))
+                    print(f"{samples} samples, batch {batch}: {runs[-1][0].adapt_s:.1f} s", file=sys.stderr, flush=True)
                 measured.append((chosen, *min(runs, key=lambda one: one[0].adapt_s)))
             speed = _fastest(speeds)
             rows = [_row(chosen, summary, cpu_s, pilot, speed) for chosen, summary, cpu_s in measured]
@@ -224,7 +226,7 @@ class _Measurement:
                     "routing": {"seed": world, "train": samples, "validation": 0, "test": TEST if after else 1},
                 },
                 "models": {"main": {"provider": "vllm", "model": self.model, "warm": False}},
-                "roles": greedy((64, 96, 96)),
+                "roles": greedy((48, 64, 96)),
                 **shared,
             }
         )
