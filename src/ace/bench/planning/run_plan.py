@@ -28,9 +28,9 @@ class RunPlan:
     """Expectations of a run over `samples`, in wall-clock seconds.
 
     `money` is None without prices, and `gpu_hours` without the price of one. `computed_tokens` are those of prompts
-    that no cache serves. `shares` are parts of the adaptation's time. `alternatives` are the seconds of the adaptation with
-    other settings, which are named. `growing` says that the pilot's playbook was still growing at its end: what comes
-    after it is extrapolated.
+    that no cache serves. `shares` are parts of the adaptation's time. `alternatives` are the seconds of the adaptation
+    with other settings, which are named. `growing` says that the pilot's playbook was still growing at its end: what
+    comes after it is extrapolated.
     """
 
     samples: int
