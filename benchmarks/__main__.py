@@ -100,7 +100,7 @@ def batch(
     markdown: MarkdownPath = None,
 ) -> None:
     """Batch sizes from one to 64 and auto: speed, and accuracy against one by one."""
-    from benchmarks.batch_sizes import measure_batches
+    from benchmarks.engine_load.batch_sizes import measure_batches
 
     writer = report_writer(json_path, markdown)
     report = measure_batches(samples=samples, epochs=epochs, repetitions=repetitions, seed=seed, partial=writer)
@@ -117,7 +117,7 @@ def concurrency(
     markdown: MarkdownPath = None,
 ) -> None:
     """One engine at growing concurrency, with short and long prompts: tokens a second."""
-    from benchmarks.concurrency import measure_concurrency
+    from benchmarks.engine_load.concurrency import measure_concurrency
 
     report = measure_concurrency(
         shape=shape,
@@ -167,7 +167,7 @@ def saturation(
     """Tokens a second of a run, with and without a pipeline, against the same requests all at once."""
     from rich.text import Text
 
-    from benchmarks.saturation import measure_saturation
+    from benchmarks.engine_load.saturation import measure_saturation
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
     report = measure_saturation(

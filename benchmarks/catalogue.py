@@ -24,14 +24,14 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
         "batch",
         "Batch sizes",
-        "benchmarks.batch_sizes:measure_batches",
+        "benchmarks.engine_load.batch_sizes:measure_batches",
         {"samples": 64, "epochs": 1, "repetitions": 5},
         {"samples": 8, **ONCE},
     ),
     Benchmark(
         "concurrency",
         "Many requests at once",
-        "benchmarks.concurrency:measure_concurrency",
+        "benchmarks.engine_load.concurrency:measure_concurrency",
         {"shape": "0.36b", "requests": (1, 4, 16, 64, 256), "tokens": 64, "repetitions": 3},
         {"shape": "micro", "requests": (1, 4), "tokens": 4, "repetitions": 1},
         "shape",
@@ -46,7 +46,7 @@ PROJECT_BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
         "saturation",
         "How full a run keeps the engine",
-        "benchmarks.saturation:measure_saturation",
+        "benchmarks.engine_load.saturation:measure_saturation",
         {"samples": 50, "batch": 16, "repetitions": 3},
         {"samples": 6, **ONCE},
     ),

@@ -194,8 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subprocess.run(install_command(options.wheels.resolve(), site), check=True)
         paths.insert(0, str(site))
     folders = {key: getattr(options, key) for key in ("model", "draft", "large", "trace")}
-    found = {key: None if path is None else path.resolve() for key, path in folders.items()}
-    steps = plan_steps(dry_run=options.dry_run, **found)
+    inputs = {key: None if path is None else path.resolve() for key, path in folders.items()}
+    steps = plan_steps(dry_run=options.dry_run, **inputs)
     chosen = [step for step in steps if not options.only or step.name in options.only]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
     # vLLM imports the sampler of flashinfer, a package of 1 GB, unless it is told not to.

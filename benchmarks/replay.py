@@ -229,8 +229,8 @@ def measure_replay(
         traced = [[call for call in calls if call.variant == mode.variant] for mode in modes]
         for mode, calls in zip(modes, traced, strict=True):
             if not calls:
-                found = stored.run if stored is not None else str(trace)
-                raise ConfigError.at("--mode", mode.name, f"modes of 'full': {found} has no calls of '{mode.variant}'")
+                source = stored.run if stored is not None else str(trace)
+                raise ConfigError.at("--mode", mode.name, f"modes of 'full': {source} has no calls of '{mode.variant}'")
         if save is not None:
             save_trace(save, calls)
         work = ReplayWork(

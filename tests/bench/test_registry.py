@@ -84,7 +84,7 @@ def test_a_benchmark_that_fails_is_told_and_the_next_one_begins() -> None:
 
 
 def test_the_pages_hold_tables_charts_and_failures() -> None:
-    machine = Machine("now", 2, "x", False, "3", {})
+    machine = Machine("now", 2, "x", None, "3", {})
     report: Report = MemoryReport((MemoryRow("a <b>", 1 << 20, 3),), "micro", 2, 4, 1 << 20, 0, machine)
     parts = [
         Part(BENCHMARKS[0], report, None, 1.0),

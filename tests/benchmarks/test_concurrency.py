@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ace.bench.hardware.measured_machine import Machine
-from benchmarks.concurrency import ConcurrencyReport, ConcurrencyRow
+from benchmarks.engine_load.concurrency import ConcurrencyReport, ConcurrencyRow
 
 MACHINE = Machine("2026-11-26 16:04 UTC", 16, "x86_64", "NVIDIA H100 80GB HBM3", "3.12.3", {"vllm": "0.26.0"})
 

@@ -11,7 +11,7 @@ from micro_runs import micro_backend
 from ace.bench.adaptation_runs.request_recorder import RequestRecorder
 from ace.bench.hardware.measured_machine import Machine
 from ace.errors import ConfigError
-from benchmarks.saturation import (
+from benchmarks.engine_load.saturation import (
     Pass,
     SaturationReport,
     complete_at_once,

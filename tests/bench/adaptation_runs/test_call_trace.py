@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from micro_runs import all_roles, micro_backend, settings
 
 from ace.bench.adaptation_runs.call_trace import TracedCall, play, read_trace, save_trace, stored_calls
 from ace.bench.adaptation_runs.micro_prompts import generator_prompts, reflector_calls
@@ -14,7 +15,6 @@ from ace.engine import run
 from ace.errors import ConfigError, DataError
 from ace.store import RunStore
 from ace.types import Completion, Message, Request, RoleName, Sampling, Usage
-from tests.helpers.micro_runs import all_roles, micro_backend, settings
 
 
 def call(batch: int, chain: str | None, text: str, role: RoleName = "generator") -> TracedCall:

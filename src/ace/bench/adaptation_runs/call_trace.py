@@ -66,8 +66,8 @@ def stored_calls(store: RunStore, run: str, variant: str = "full") -> list[Trace
     prompts = store.prompts([call.digest for _, call in calls])
     missing = sum(call.digest not in prompts for _, call in calls)
     if not calls or missing:
-        found = f"{missing} of {len(calls)} prompts are not stored" if calls else "it has no finished batch"
-        raise DataError(f"run {run} cannot be replayed: {found}")
+        cause = f"{missing} of {len(calls)} prompts are not stored" if calls else "it has no finished batch"
+        raise DataError(f"run {run} cannot be replayed: {cause}")
     main = next((call.model for _, call in calls if call.role == "generator"), calls[0][1].model)
     return [
         TracedCall(

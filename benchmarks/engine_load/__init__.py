@@ -1,0 +1,1 @@
+"""An engine's gain from many requests, and how full a run keeps it."""
