@@ -119,8 +119,9 @@ class _PilotReader:
             for info, batch in zip(self._infos, batches, strict=True)
         ]
         wrong = [(batch.start, len(batch.samples), batch.wrong) for batch in batches if batch.samples]
-        ends = {info.index: batch.start + info.samples for info, batch in zip(self._infos, batches, strict=True)}
-        wrong += [(ends.get(info.after_batch, 0), info.n, info.n - info.correct) for info in self._evaluated if info.n]
+        ends: dict[int | None, int] = {None: 0}
+        ends |= {info.index: batch.start + info.samples for info, batch in zip(self._infos, batches, strict=True)}
+        wrong += [(ends[info.after_batch], info.n, info.n - info.correct) for info in self._evaluated if info.n]
         shared = [_shared(calls) - batch.gained for calls, batch in zip(self._calls, batches, strict=True)]
         evaluations = zip(self._evaluated, self._evaluation_calls, strict=True)
         return Pilot(
