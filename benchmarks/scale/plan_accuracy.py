@@ -27,6 +27,7 @@ from ace.engine import RunSummary, run
 from ace.errors import ConfigError
 from ace.inference import Backend, open_backends
 from ace.store import RunStore
+from benchmarks.scale.curves import CurvePoint, simulate_curves
 
 PILOT = 28
 """Samples of the pilot, in batches of 4, 8 and 16 (`batch_size: auto`)."""
@@ -38,10 +39,6 @@ REAL_CASES = ((16, 4), (16, 16))
 
 TEST = 16
 """Questions of the evaluation after the pilot, which says how many answers are wrong at its end."""
-SAMPLES = (16, 32, 64, 128, 256, 512, 1024, 4096)
-BATCHES = (1, 4, 16, 64, 256)
-ENGINES = (1, 2, 4, 8)
-"""What is simulated around the runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +69,6 @@ class PlanRow:
     def token_error(self) -> float:
         """Relative error of the planned tokens, of prompts and answers."""
         return self.planned_tokens / self.measured_tokens - 1
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """A run that was simulated only."""
-
-    samples: int
-    batch: int
-    engines: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +173,7 @@ async def _measure_all(model: str | None, cases: Sequence[tuple[int, int]], repe
                 measured.append((chosen, *min(runs, key=lambda one: one[0].adapt_s)))
             speed = _fastest(speeds)
             rows = [_row(chosen, summary, cpu_s, pilot, speed) for chosen, summary, cpu_s in measured]
-            return rows, _curves(settings, pilot, speed, cases)
+            return rows, simulate_curves(settings, pilot, speed, cases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,23 +247,3 @@ def _fastest(speeds: Sequence[EngineSpeed]) -> EngineSpeed:
     prefill = [min(points, key=lambda point: point[1]) for points in zip(*(s.prefill for s in speeds), strict=True)]
     request_s = min(speed.request_s for speed in speeds)
     return replace(speeds[0], decoding=tuple(decoding), prefill=tuple(prefill), request_s=request_s)
-
-
-def _curves(
-    settings: RunSettings, pilot: Pilot, speed: EngineSpeed, cases: Sequence[tuple[int, int]]
-) -> dict[str, tuple[CurvePoint, ...]]:
-    """Simulated runs around the measured ones: along samples, along batch sizes and along engines."""
-
-    def point(samples: int, batch: int, engines: int = 1) -> CurvePoint:
-        adaptation = settings.adaptation.model_copy(update={"batch_size": batch})
-        changed = settings.model_copy(update={"adaptation": adaptation})
-        planned = plan_run(changed, pilot, replace(speed, engines=engines), samples)
-        return CurvePoint(samples, batch, engines, planned.adapt_s)
-
-    batches = sorted({batch for _, batch in cases})
-    sizes = sorted({samples for samples, _ in cases})
-    return {
-        "samples": tuple(point(samples, batch) for batch in batches for samples in SAMPLES if samples >= batch),
-        "batch": tuple(point(samples, batch) for samples in sizes for batch in BATCHES if batch <= samples),
-        "engines": tuple(point(max(SAMPLES), batch, engines) for batch in BATCHES[2:] for engines in ENGINES),
-    }

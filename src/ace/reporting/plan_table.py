@@ -62,7 +62,7 @@ def _two_digits(value: float) -> str:
 def _money(plan: RunPlan) -> str:
     if plan.money is None:
         return "unknown: neither models.*.price nor --gpu-hour"
-    hours = "" if plan.gpu_hours is None else f" for {_two_digits(plan.gpu_hours)} hours of a GPU"
+    hours = "" if plan.gpu_hours is None else f" for {plan.gpu_hours:,.3g} GPU hours"
     return f"{plan.money:,.2f}{hours}"
 
 
