@@ -21,6 +21,7 @@ from ace.bench.planning.calibration import calibrate
 from ace.bench.planning.engine_speed import EngineSpeed
 from ace.bench.planning.pilot import Pilot
 from ace.bench.planning.run_plan import plan_run, replay_run
+from ace.bench.planning.scheduler_simulation import simulate_engines
 from ace.bench.report import Report
 from ace.config import RunSettings, settings_from
 from ace.engine import RunSummary, run
@@ -43,15 +44,14 @@ TEST = 16
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """A run: what was planned, what came, and what the engine's model makes of the calls that came."""
+    """A run in processor seconds: planned, measured, and worked out from the calls that came."""
 
     samples: int
     batch: int
     planned_s: float
     measured_s: float
     replayed_s: float
-    engine_s: float
-    cpu_s: float
+    wall_s: float
     planned_tokens: int
     measured_tokens: int
 
@@ -61,9 +61,9 @@ class PlanRow:
         return self.planned_s / self.measured_s - 1
 
     @property
-    def engine_error(self) -> float:
-        """Relative error of the engine's seconds, worked out from the calls that came."""
-        return self.replayed_s / self.engine_s - 1
+    def replay_error(self) -> float:
+        """Relative error of the time of the calls that came: it has no share of guessing them."""
+        return self.replayed_s / self.measured_s - 1
 
     @property
     def token_error(self) -> float:
@@ -99,7 +99,8 @@ class PlanReport(Report):
                 str(row.planned_tokens),
                 str(row.measured_tokens),
                 f"{row.token_error:+.0%}",
-                f"{row.engine_error:+.0%}",
+                f"{row.replay_error:+.0%}",
+                f"{row.wall_s:.1f}",
             )
             for row in self.rows
         )
@@ -111,10 +112,11 @@ class PlanReport(Report):
             f"python -m benchmarks plan{model}{cases} --repetitions {self.repetitions} --seed {self.seed}",
             self.machine,
             f"Adaptation on {task} with vLLM; a pilot of {self.pilot} samples (`batch_size: auto`) on another world."
-            f" The engine is calibrated before each run. The fastest of all calibrations counts at each point, and of"
-            f" {self.repetitions} runs, too: other work on the machine makes both slower. Its load average before:"
-            f" {self.load:.1f}. Engine alone: its seconds, simulated from the calls that came, against those measured.",
-            table((*columns, "engine alone"), rows),
+            " Seconds are processor seconds of the process, in calibrations, plans and runs alike, because others used"
+            f" the machine (load average before: {self.load:.1f}); the last column has the wall-clock seconds. The engine"
+            " is calibrated before each run. The fastest of all calibrations counts at each point, and of"
+            f" {self.repetitions} runs. Its calls simulated: those that came, with the pilot's seconds outside the engine.",
+            table((*columns, "its calls simulated", "wall-clock s"), rows),
         )
 
 
@@ -160,20 +162,37 @@ async def _measure_all(model: str | None, cases: Sequence[tuple[int, int]], repe
         settings = measurement.settings(PILOT if model is None else REAL_PILOT, "auto", world=seed + 1000, after=True)
         async with open_backends(settings) as backends:
             speeds = []
-            pilot = _read(settings, await run(settings, backends=backends))
+            pilot_summary, pilot_cpu_s = await _timed_run(settings, backends)
             measured = []
             for number, (samples, batch) in enumerate(cases):
                 chosen = measurement.settings(samples, batch, world=seed + number)
                 runs = []
                 for _ in range(repetitions):
                     speeds.append(await measurement.speed(backends["main"]))
-                    began = time.process_time()
-                    runs.append((await run(chosen, backends=backends), time.process_time() - began))
-                    print(f"{samples} samples, batch {batch}: {runs[-1][0].adapt_s:.1f} s", file=sys.stderr, flush=True)
-                measured.append((chosen, *min(runs, key=lambda one: one[0].adapt_s)))
+                    runs.append(await _timed_run(chosen, backends))
+                    print(f"{samples} samples, batch {batch}: {runs[-1][1]:.1f} s", file=sys.stderr, flush=True)
+                measured.append((chosen, *min(runs, key=lambda one: one[1])))
             speed = _fastest(speeds)
+            pilot = _with_outside(_read(settings, pilot_summary), pilot_cpu_s, speed)
             rows = [_row(chosen, summary, cpu_s, pilot, speed) for chosen, summary, cpu_s in measured]
             return rows, simulate_curves(settings, pilot, speed, cases)
+
+
+async def _timed_run(settings: RunSettings, backends: Mapping[str, Backend]) -> tuple[RunSummary, float]:
+    """A run, and the processor seconds of this process in it."""
+    began = time.process_time()
+    summary = await run(settings, backends=backends)
+    return summary, time.process_time() - began
+
+
+def _with_outside(pilot: Pilot, cpu_s: float, speed: EngineSpeed) -> Pilot:
+    """The pilot with what it took outside the engine in processor seconds, which its store does not have."""
+    calls = sum(len(sample.calls) for sample in pilot.samples) + sum(
+        len(batch.joint) + len(batch.curators) for batch in pilot.batches
+    )
+    evaluated = [chain for _, chains in pilot.evaluations for chain in chains]
+    engine_s = replay_run(pilot, speed) + simulate_engines(speed, evaluated).seconds
+    return replace(pilot, outside_s=max(0.0, cpu_s - engine_s) / (calls + len(evaluated)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +204,7 @@ class _Measurement:
 
     async def speed(self, engine: Backend) -> EngineSpeed:
         """The engine's speed now."""
-        return (await calibrate(engine, repetitions=2 if self.model is None else 1)).speed()
+        return (await calibrate(engine, repetitions=2 if self.model is None else 1, clock=time.process_time)).speed()
 
     def settings(self, samples: int, batch: int | str, *, world: int, after: bool = False) -> RunSettings:
         """A run that is evaluated only `after` it, if at all."""
@@ -228,14 +247,15 @@ def _row(settings: RunSettings, summary: RunSummary, cpu_s: float, pilot: Pilot,
     batch, samples = settings.adaptation.batch_size, summary.samples
     assert isinstance(batch, int)
     planned = plan_run(settings, pilot, speed, samples)
+    came = _read(settings, summary)
+    calls = sum(summary.calls.values())
     return PlanRow(
         samples,
         batch,
         planned_s=planned.adapt_s,
-        measured_s=summary.adapt_s,
-        cpu_s=cpu_s,
-        replayed_s=replay_run(_read(settings, summary), speed),
-        engine_s=summary.engine_s or 0.0,
+        measured_s=cpu_s,
+        replayed_s=replay_run(came, speed) + calls * (pilot.outside_s or 0.0),
+        wall_s=summary.adapt_s,
         planned_tokens=sum(planned.prompt_tokens.values()) + sum(planned.answer_tokens.values()),
         measured_tokens=sum(tokens.prompt + tokens.completion for tokens in summary.tokens.values()),
     )

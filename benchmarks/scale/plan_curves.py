@@ -52,9 +52,10 @@ def draw_plan(result: Mapping[str, Any], path: Path) -> None:
             _points(by_batch, [row for row in rows if row["samples"] == samples], "batch", colour)
         for batch, colour in zip(sorted({curve["batch"] for curve in curves["engines"]}), COLOURS, strict=False):
             _line(by_engines, curves["engines"], "engines", f"batch {batch}", colour, batch=batch)
-        _label(by_samples, "Samples", "samples", "adaptation, s")
-        _label(by_batch, "Batch size", "samples of a batch", "adaptation, s")
-        _label(by_engines, f"Engines ({curves['engines'][0]['samples']:,} samples)", "engines", "adaptation, s")
+        unit = "adaptation, s"
+        _label(by_samples, "Samples", "samples", unit)
+        _label(by_batch, "Batch size", "samples of a batch", unit)
+        _label(by_engines, f"Engines ({curves['engines'][0]['samples']:,} samples)", "engines", unit)
         figure.savefig(path, format="svg", metadata={"Date": None, "Title": "Planned and measured time"})
 
 
@@ -70,7 +71,11 @@ def _points(axes: Axes, rows: Sequence[Mapping[str, Any]], x: str, colour: str) 
 
 def _label(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
+    if x != "engines":
+        axes.set_yscale("log")
+        axes.minorticks_off()
+    else:
+        axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_major_formatter("{x:,g}")
     axes.set(title=title, xlabel=x, ylabel=y)

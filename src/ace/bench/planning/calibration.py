@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
@@ -59,17 +59,20 @@ class Calibration:
         return EngineSpeed(self.decoding, self.prefill, self.request_s, source, engines)
 
 
-async def calibrate(engine: Backend, *, repetitions: int = REPETITIONS) -> Calibration:
+async def calibrate(
+    engine: Backend, *, repetitions: int = REPETITIONS, clock: Callable[[], float] | None = None
+) -> Calibration:
     """Measure the engine's steps over SEQUENCES and CONTEXTS, and the computing of PROMPTS.
 
     Answers are guided where the engine can. The engine's own seconds are measured, not those of the loop beside it.
+    With `clock` the seconds are those of that clock, such as `time.process_time` on a machine that others use.
     ConfigError for an engine that does not count its steps.
     """
     if engine.meter() is None:
         allowed = "vllm: the steps of others are not counted"
         raise ConfigError.at("models.*.provider", engine.info.provider, allowed)
     room = (engine.info.max_model_len or CONTEXTS[-1]) - ROOM
-    probe = _Probe(engine, repetitions)
+    probe = _Probe(engine, repetitions, clock)
     contexts = [length for length in CONTEXTS if length < room] or [room // 2]
     decoding: list[tuple[int, int, float]] = []
     request_s = 0.0
@@ -101,8 +104,8 @@ class _Step:
 class _Probe:
     """Requests of a known size, each with words of its own. The fastest of the `repetitions` counts."""
 
-    def __init__(self, engine: Backend, repetitions: int) -> None:
-        self._engine, self._repetitions = engine, repetitions
+    def __init__(self, engine: Backend, repetitions: int, clock: Callable[[], float] | None) -> None:
+        self._engine, self._repetitions, self._clock = engine, repetitions, clock
         self._rng = random.Random(0)
         self._number = 0
         self._prefixes: dict[int, str] = {}
@@ -156,7 +159,7 @@ class _Probe:
     def _meter(self) -> EngineMeter:
         meter = self._engine.meter()
         assert meter is not None
-        return meter
+        return meter if self._clock is None else replace(meter, step_s=self._clock())
 
 
 def find_calibration(model: ModelSettings) -> Calibration | None:
