@@ -113,9 +113,9 @@ class PlanReport(Report):
             self.machine,
             f"Adaptation on {task} with vLLM; a pilot of {self.pilot} samples (`batch_size: auto`) on another world."
             " Seconds are processor seconds of the process, in calibrations, plans and runs alike, because others used"
-            f" the machine (load average before: {self.load:.1f}); the last column has wall-clock seconds. The engine is"
+            f" the machine (load average before: {self.load:.1f}); the last column has wall-clock ones. The engine is"
             " calibrated before each run. The fastest of all calibrations counts at each point, and of"
-            f" {self.repetitions} runs. Its calls simulated: those that came, with the pilot's time outside the engine.",
+            f" {self.repetitions} runs. Its calls simulated: those that came and the pilot's time outside the engine.",
             table((*columns, "its calls simulated", "wall-clock s"), rows),
         )
 
