@@ -187,12 +187,10 @@ async def _timed_run(settings: RunSettings, backends: Mapping[str, Backend]) -> 
 
 def _with_outside(pilot: Pilot, cpu_s: float, speed: EngineSpeed) -> Pilot:
     """The pilot with what it took outside the engine in processor seconds, which its store does not have."""
-    calls = sum(len(sample.calls) for sample in pilot.samples) + sum(
-        len(batch.joint) + len(batch.curators) for batch in pilot.batches
-    )
     evaluated = [chain for _, chains in pilot.evaluations for chain in chains]
     engine_s = replay_run(pilot, speed) + simulate_engines(speed, evaluated).seconds
-    return replace(pilot, outside_s=max(0.0, cpu_s - engine_s) / (calls + len(evaluated)))
+    outside_s = max(0.0, cpu_s - engine_s) * pilot.calls / (pilot.calls + len(evaluated))
+    return replace(pilot, outside_s=outside_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,13 +246,12 @@ def _row(settings: RunSettings, summary: RunSummary, cpu_s: float, pilot: Pilot,
     assert isinstance(batch, int)
     planned = plan_run(settings, pilot, speed, samples)
     came = _read(settings, summary)
-    calls = sum(summary.calls.values())
     return PlanRow(
         samples,
         batch,
         planned_s=planned.adapt_s,
         measured_s=cpu_s,
-        replayed_s=replay_run(came, speed) + calls * (pilot.outside_s or 0.0),
+        replayed_s=replay_run(came, speed) + pilot.outside(len(came.batches), came.calls),
         wall_s=summary.adapt_s,
         planned_tokens=sum(planned.prompt_tokens.values()) + sum(planned.answer_tokens.values()),
         measured_tokens=sum(tokens.prompt + tokens.completion for tokens in summary.tokens.values()),

@@ -75,30 +75,33 @@ async def calibrate(
     probe = _Probe(engine, repetitions, clock)
     contexts = [length for length in CONTEXTS if length < room] or [room // 2]
     decoding: list[tuple[int, int, float]] = []
-    request_s = 0.0
     for length in contexts:
         steps = [await probe.step(number, length) for number in SEQUENCES]
-        request_s = steps[-1].first_s / SEQUENCES[-1]
         # A step is not slower than one with more sequences: what says so was disturbed.
         least = accumulate((step.step_s for step in reversed(steps)), min)
         decoding += [(number, length, step_s) for number, step_s in zip(SEQUENCES, reversed([*least]), strict=True)]
-    prefill = [await probe.prompt(tokens) for tokens in [tokens for tokens in PROMPTS if tokens < room] or [room]]
-    return Calibration(
+    prompts = [await probe.prompt(tokens) for tokens in [tokens for tokens in PROMPTS if tokens < room] or [room]]
+    prefill = tuple((tokens, max(0.0, seconds - decoding[0][2])) for tokens, seconds in prompts)
+    calibration = Calibration(
         machine=machine_name(),
         model=Path(engine.info.model).name,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         decoding=tuple(decoding),
-        prefill=tuple((tokens, max(0.0, seconds - decoding[0][2])) for tokens, seconds in prefill),
-        request_s=request_s,
+        prefill=prefill,
+        request_s=0.0,
     )
+    most = steps[-1]
+    taking_in_s = most.first_s - calibration.speed().prefill_s(most.computed)
+    return replace(calibration, request_s=max(0.0, taking_in_s) / SEQUENCES[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Seconds of a step, and what the first one took beyond that: taking requests in, and their own words."""
+    """Seconds of a step, and what the first one took beyond that: taking requests in, and their `computed` tokens."""
 
     step_s: float
     first_s: float
+    computed: int
 
 
 class _Probe:
@@ -115,24 +118,24 @@ class _Probe:
         if context not in self._prefixes:
             self._prefixes[context] = self._text(context)
             await self._answers(1, context, MANY)  # the cache is filled, and the grammar compiled
-        few = await self._least(sequences, context, FEW)
+        few, computed = await self._least(sequences, context, FEW)
         tokens = min(MANY, max(LEAST, FEW + round(SECONDS / (few.step_s / few.steps))))
-        many = await self._least(sequences, context, tokens)
+        many, _ = await self._least(sequences, context, tokens)
         step_s = max(0.0, many.step_s - few.step_s) / (many.steps - few.steps)
-        return _Step(step_s, max(0.0, few.step_s - few.steps * step_s))
+        return _Step(step_s, max(0.0, few.step_s - few.steps * step_s), computed)
 
     async def prompt(self, tokens: int) -> tuple[int, float]:
         """Tokens of a prompt that no cache has, and the seconds of its only step."""
         return min([await self._compute(tokens) for _ in range(self._repetitions)], key=lambda one: one[1])
 
-    async def _least(self, sequences: int, context: int, tokens: int) -> EngineMeter:
+    async def _least(self, sequences: int, context: int, tokens: int) -> tuple[EngineMeter, int]:
         measured = [await self._answers(sequences, context, tokens) for _ in range(self._repetitions)]
-        return min(measured, key=lambda meter: meter.step_s)
+        return min(measured, key=lambda one: one[0].step_s)
 
-    async def _answers(self, sequences: int, context: int, tokens: int) -> EngineMeter:
+    async def _answers(self, sequences: int, context: int, tokens: int) -> tuple[EngineMeter, int]:
         started = self._meter()
-        await asyncio.gather(*(self._ask(self._prefixes[context], tokens) for _ in range(sequences)))
-        return self._meter() - started
+        computed = await asyncio.gather(*(self._ask(self._prefixes[context], tokens) for _ in range(sequences)))
+        return self._meter() - started, sum(computed)
 
     async def _compute(self, tokens: int) -> tuple[int, float]:
         started = self._meter()

@@ -67,7 +67,7 @@ class Pilot:
 
     Prompts are without the bullets that the run had gained, whose tokens `curve` gives for any number of samples.
     `prefix` is the shared beginning of the first prompts as far as the cache served it, and `caches` says whether there
-    is a cache. `outside_s` are the seconds of each call in which no engine was stepping, None where that was not
+    is a cache. `outside_s` are the seconds of the adaptation in which no engine was stepping, None where that was not
     measured.
     """
 
@@ -88,6 +88,24 @@ class Pilot:
         """The same calls behind a playbook that has gained so many tokens. The cache serves them, if there is one."""
         computed = 0 if self.caches else tokens
         return tuple(replace(call, prompt=call.prompt + tokens, computed=call.computed + computed) for call in chain)
+
+    def outside(self, batches: int, calls: int) -> float:
+        """Seconds of a run outside the engine.
+
+        Half goes by the number of batches and half by that of calls, as in runs of the micro model in batches of 4 to
+        64 samples: while other sequences run, a call's own work costs no time.
+        """
+        if self.outside_s is None:
+            return 0.0
+        return self.outside_s * (batches / len(self.batches) + calls / self.calls) / 2
+
+    @property
+    def calls(self) -> int:
+        """The number of calls of all batches."""
+        return sum(
+            sum(len(sample.calls) for sample in batch.samples) + len(batch.joint) + len(batch.curators)
+            for batch in self.batches
+        )
 
     @property
     def samples(self) -> tuple[PilotSample, ...]:
@@ -166,7 +184,8 @@ class _PilotReader:
         if (engine_s := summary.get("engine_s")) is None:
             return None
         calls = sum(map(len, self._calls)) + sum(info.n for info in self._evaluated if info.label == "validation")
-        return max(0.0, float(summary.get("adapt_s") or 0.0) - float(engine_s)) / calls
+        share = sum(map(len, self._calls)) / calls
+        return max(0.0, float(summary.get("adapt_s") or 0.0) - float(engine_s)) * share
 
 
 def _answered(calls: Iterable[CallRecord]) -> list[CallRecord]:

@@ -153,8 +153,10 @@ def _simulate(settings: RunSettings, pilot: Pilot, speed: EngineSpeed | None, sa
     factor = starts[-1] / sum(sizes[number] for number in chosen)
     spent = spent.times(factor)
     if speed is not None:
-        seconds = spent.seconds / factor + (pilot.outside_s or 0.0) * len(calls)
-    return _Simulated(seconds * factor, spent, calls, factor, len(sizes), max(sizes), starts[-1])
+        seconds = spent.seconds + pilot.outside(len(sizes), round(len(calls) * factor))
+    else:
+        seconds *= factor
+    return _Simulated(seconds, spent, calls, factor, len(sizes), max(sizes), starts[-1])
 
 
 def _seconds(settings: RunSettings, speed: EngineSpeed | None, chains: Any) -> float:
