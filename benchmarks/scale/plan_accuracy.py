@@ -35,10 +35,10 @@ PILOT = 28
 CASES = ((64, 4), (64, 16), (64, 64), (120, 32))
 """Samples, and samples of a batch, of the runs that are planned."""
 REAL_PILOT = 12
-REAL_CASES = ((16, 4), (16, 16))
+REAL_CASES = ((12, 4), (16, 16))
 """The same for a model in a folder, on the task `routing`."""
 
-TEST = 16
+TEST = 12
 """Questions of the evaluation after the pilot, which says how many answers are wrong at its end."""
 
 
@@ -201,8 +201,9 @@ class _Measurement:
     model: str | None
 
     async def speed(self, engine: Backend) -> EngineSpeed:
-        """The engine's speed now."""
-        return (await calibrate(engine, repetitions=2 if self.model is None else 1, clock=time.process_time)).speed()
+        """The engine's speed now, measured up to the largest batch of the cases."""
+        repetitions, most = (2, 128) if self.model is None else (1, 16)
+        return (await calibrate(engine, repetitions=repetitions, most=most, clock=time.process_time)).speed()
 
     def settings(self, samples: int, batch: int | str, *, world: int, after: bool = False) -> RunSettings:
         """A run that is evaluated only `after` it, if at all."""

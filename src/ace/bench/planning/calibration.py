@@ -60,9 +60,13 @@ class Calibration:
 
 
 async def calibrate(
-    engine: Backend, *, repetitions: int = REPETITIONS, clock: Callable[[], float] | None = None
+    engine: Backend,
+    *,
+    repetitions: int = REPETITIONS,
+    most: int = SEQUENCES[-1],
+    clock: Callable[[], float] | None = None,
 ) -> Calibration:
-    """Measure the engine's steps over SEQUENCES and CONTEXTS, and the computing of PROMPTS.
+    """Measure the engine's steps over SEQUENCES up to `most` and over CONTEXTS, and the computing of PROMPTS.
 
     Answers are guided where the engine can. The engine's own seconds are measured, not those of the loop beside it.
     With `clock` the seconds are those of that clock, such as `time.process_time` on a machine that others use.
@@ -74,12 +78,13 @@ async def calibrate(
     room = (engine.info.max_model_len or CONTEXTS[-1]) - ROOM
     probe = _Probe(engine, repetitions, clock)
     contexts = [length for length in CONTEXTS if length < room] or [room // 2]
+    sequences = [number for number in SEQUENCES if number <= most]
     decoding: list[tuple[int, int, float]] = []
     for length in contexts:
-        steps = [await probe.step(number, length) for number in SEQUENCES]
+        steps = [await probe.step(number, length) for number in sequences]
         # A step is not slower than one with more sequences: what says so was disturbed.
         least = accumulate((step.step_s for step in reversed(steps)), min)
-        decoding += [(number, length, step_s) for number, step_s in zip(SEQUENCES, reversed([*least]), strict=True)]
+        decoding += [(number, length, step_s) for number, step_s in zip(sequences, reversed([*least]), strict=True)]
     prompts = [await probe.prompt(tokens) for tokens in [tokens for tokens in PROMPTS if tokens < room] or [room]]
     prefill = tuple((tokens, max(0.0, seconds - decoding[0][2])) for tokens, seconds in prompts)
     calibration = Calibration(
@@ -90,9 +95,8 @@ async def calibrate(
         prefill=prefill,
         request_s=0.0,
     )
-    most = steps[-1]
-    taking_in_s = most.first_s - calibration.speed().prefill_s(most.computed)
-    return replace(calibration, request_s=max(0.0, taking_in_s) / SEQUENCES[-1])
+    taking_in_s = steps[-1].first_s - calibration.speed().prefill_s(steps[-1].computed)
+    return replace(calibration, request_s=max(0.0, taking_in_s) / sequences[-1])
 
 
 @dataclass(frozen=True, slots=True)
