@@ -327,7 +327,21 @@ def test_an_insight_names_what_a_target_does_not_share_with_others() -> None:
     }
     questions = {"B-2": ["My box is crushed, the kettle too."], "R-1": ["I lost the key of the kettle."], "X-3": []}
     assert write_insights(STANDARD, named, questions) == {
-        "B-2": "When the question is about a crushed box or damage, the answer is B-2.",
+        "B-2": "When the question is about damage (a crushed box), the answer is B-2.",
         "R-1": "When the question is about a lost key, the answer is R-1.",
         "X-3": "",
+    }
+
+
+def test_an_insight_without_a_common_phrase_lists_the_others() -> None:
+    named = {"B-2": [JointReflection(reasoning=["a crushed box", "a torn bag"], key_insight="a kettle " * 7)]}
+    assert write_insights(STANDARD, named, {"B-2": ["My box is crushed."], "R-1": ["My kettle is lost."]}) == {
+        "B-2": "When the question is about a crushed box or a torn bag, the answer is B-2."
+    }
+
+
+def test_an_insight_with_nothing_but_a_common_phrase_names_it_once() -> None:
+    named = {"B-2": [JointReflection(key_insight="damage")]}
+    assert write_insights(STANDARD, named, {"B-2": [], "R-1": ["It is lost."]}) == {
+        "B-2": "When the question is about damage, the answer is B-2."
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ace.errors import PromptPackError
@@ -56,19 +56,23 @@ def write_insights(
     if pack.together_insight is None or pack.together is None:
         raise PromptPackError(f"prompt pack '{pack.name}' has no form of an insight for several samples")
     prompt = f"{pack.preamble}\n{pack.together.text}"
-    named = {
-        target: [
+
+    def named(target: str, texts: Iterable[str]) -> list[str]:
+        return [
             phrase
-            for phrase in (text.strip(" .") for reflection in each for text in reflection.phrases)
+            for phrase in (text.strip(" .") for text in texts)
             if len(phrase.split()) <= LONGEST_PHRASE
             and find_repetition(phrase, questions=(), target=target, prompt=prompt) is None
         ]
-        for target, each in reflections.items()
+
+    phrases = {
+        target: named(target, (text for one in each for text in one.phrases)) for target, each in reflections.items()
     }
-    form = pack.together_insight
+    common = {target: named(target, (one.key_insight for one in each)) for target, each in reflections.items()}
+    shared = distinctive_phrases(common, questions)
     return {
-        target: form.fill({"case": _enumerate(phrases[:MOST_PHRASES]), "target": target}) if phrases else ""
-        for target, phrases in distinctive_phrases(named, questions).items()
+        target: pack.together_insight.fill({"case": _describe(shared[target], kept), "target": target}) if kept else ""
+        for target, kept in distinctive_phrases(phrases, questions).items()
     }
 
 
@@ -85,5 +89,10 @@ def _schema(samples: int) -> Mapping[str, Any]:
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-def _enumerate(phrases: Sequence[str]) -> str:
-    return " or ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
+def _describe(common: Sequence[str], phrases: Sequence[str]) -> str:
+    """What most samples have in common, with the other phrases as its examples; phrases alone where it is not known."""
+    examples = [phrase for phrase in phrases if phrase not in common[:1]][:MOST_PHRASES]
+    if common and examples:
+        return f"{common[0]} ({', '.join(examples)})"
+    examples = examples or list(common[:1])
+    return " or ".join(filter(None, (", ".join(examples[:-1]), examples[-1])))
