@@ -92,8 +92,8 @@ class Pilot:
     def outside(self, batches: int, calls: int) -> float:
         """Seconds of a run outside the engine.
 
-        Half goes by the number of batches and half by that of calls, as in runs of the micro model in batches of 4 to
-        64 samples: while other sequences run, a call's own work costs no time.
+        Half goes by the number of batches and half by that of calls, a rough fit to eight runs of the micro model in
+        batches of 4 to 64 samples: while other sequences run, a call's own work costs no time.
         """
         if self.outside_s is None:
             return 0.0
