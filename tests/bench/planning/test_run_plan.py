@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from micro_runs import micro_backend, settings
+from stepped_engine import SteppedEngine
 from typer.testing import CliRunner
 
 from ace.bench.hardware.model_cost import ModelCost
-from ace.bench.planning.calibration import Calibration, write_calibration
+from ace.bench.planning.calibration import Calibration, read_calibration, write_calibration
 from ace.bench.planning.engine_speed import EngineSpeed
 from ace.bench.planning.gpu_speed import gpu_speed
 from ace.bench.planning.pilot import Pilot
@@ -147,3 +148,16 @@ def test_the_command_shows_a_plan_and_writes_it(tmp_path: Path, monkeypatch: pyt
     without = CliRunner().invoke(app, command[:4])
     assert without.exit_code == 2 and "--calibrate measures it once" in without.output
     assert CliRunner().invoke(app, [*command, "--gpus", "8xH100"]).exit_code == 2
+
+
+def test_the_command_calibrates_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    chosen, _ = played(tmp_path)
+    config, speed = tmp_path / "run.yaml", tmp_path / "speed.json"
+    config.write_text(chosen.to_yaml())
+    command = ["plan", str(config), "--samples", "100"]
+    measured = [*command, "--calibrate", "--calibration", str(speed)]
+    first = CliRunner().invoke(app, measured, obj={"main": SteppedEngine()})
+    assert first.exit_code == 0, first.output
+    assert CliRunner().invoke(app, command).output == first.output
+    assert read_calibration(speed).request_s > 0

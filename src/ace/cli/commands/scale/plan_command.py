@@ -81,23 +81,29 @@ def plan(
 
 
 def _measure(settings: RunSettings, path: Path | None, backends: Backends | None) -> None:
-    """Measure the speed of the generator's engine, and keep it."""
+    """Measure the speed of one engine of the generator's model, in this process, and keep it."""
     import asyncio
 
     from ace.bench.planning.calibration import calibrate, keep_calibration, write_calibration
-    from ace.inference import open_backends
+    from ace.inference import create_backend
     from ace.inference.bindings import bind
 
-    name = settings.roles.generator.model
+    model = settings.models[settings.roles.generator.model]
+    alone = model.model_copy(
+        update={"warm": False, "replicas": 1, "provider": "vllm" if model.provider == "ray" else model.provider}
+    )
 
     async def measure() -> Calibration:
         if backends is not None:
             return await calibrate(bind(settings, backends).get("generator").backend)
-        async with open_backends(settings) as live:
-            return await calibrate(live[name])
+        engine = create_backend(alone)
+        try:
+            return await calibrate(engine)
+        finally:
+            await engine.close()
 
     measured = asyncio.run(measure())
-    keep_calibration(settings.models[name], measured)
+    keep_calibration(model, measured)
     if path is not None:
         write_calibration(path, measured)
 
