@@ -242,15 +242,23 @@ def credit(
 
 @app.command("plan")
 def plan(
-    repetitions: Annotated[int, typer.Option(min=1, help="On how many micro worlds; the median counts.")] = 3,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each run; the fastest counts.")] = 3,
     seed: Seed = 0,
+    model: Annotated[
+        str | None, typer.Option(help="A folder with a real model, for the task routing.", show_default=False)
+    ] = None,
+    case: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SAMPLESxBATCH", help="Only this run, such as 64x16; repeatable.", show_default=False),
+    ] = None,
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
     """The expectations of `ace plan`, against runs."""
-    from benchmarks.scale.plan_accuracy import measure_plan
+    from benchmarks.scale.plan_accuracy import measure_plan, read_cases
 
-    write_report(measure_plan(repetitions=repetitions, seed=seed), json_path, markdown)
+    measured = measure_plan(repetitions=repetitions, seed=seed, model=model, cases=read_cases(case or ()))
+    write_report(measured, json_path, markdown)
 
 
 @app.command("serve")

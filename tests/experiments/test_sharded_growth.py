@@ -14,9 +14,12 @@ from ace.errors import ConfigError
 from ace.experiments import ShardedGrowth, grow_in_shards
 from ace.experiments.sharded_growth import merge_tree
 from ace.inference import ScriptedBackend
-from ace.playbook import Add, Delta, NgramEmbedder, Playbook, Remove, apply
+from ace.playbook import Add, Delta, NgramEmbedder, Playbook, Remove, apply, render
 from ace.playbook.playbook import Section
+from ace.prompts import load_pack
 from ace.store import RunStore
+
+BUDGET = 15
 
 
 def grow(
@@ -42,6 +45,13 @@ def test_shards_learn_what_one_stream_learns(tmp_path: Path) -> None:
     assert sum(each.samples for each in one.rounds) == sum(each.samples for each in four.rounds)
     assert [len(growth.rounds) for growth in (one, two, four)] == [4, 2, 1]
     assert len(four.rounds[0].runs) == 4
+
+
+def test_merged_shards_are_within_the_token_budget(tmp_path: Path) -> None:
+    base = settings(tmp_path, task__micro__train=8, task__micro__test=2, playbook__token_budget=BUDGET)
+    (four,) = grow(base, 4)
+    rendered = render(four.playbook, load_pack(base.prompts).formats)
+    assert 0 < micro_backend().count_tokens(rendered) <= BUDGET
 
 
 def test_a_repetition_asks_no_model_and_gives_the_same_playbook(tmp_path: Path) -> None:

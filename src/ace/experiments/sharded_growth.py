@@ -23,7 +23,8 @@ from ace.experiments.outcomes import evaluated, right
 from ace.experiments.reuse import find_completed, find_resumable
 from ace.experiments.statistics import Interval, mean_interval
 from ace.inference import Backends, open_backends
-from ace.playbook import Embedder, Playbook, combine_playbooks, create_embedder
+from ace.inference.bindings import bind
+from ace.playbook import Embedder, Playbook, combine_playbooks, create_embedder, enforce_budget
 from ace.store import RunStore
 from ace.tasks import Task
 from ace.types import Sample
@@ -112,6 +113,7 @@ class _Growth:
             playbook, conflicts, duplicates = merge_tree(
                 grown, playbook, embedder, self.settings.playbook.dedup.threshold
             )
+            playbook = self._within_budget(playbook, backends)
             runs = tuple(summary.run for summary in summaries)
             rounds.append(ShardRound(runs, sum(map(len, parts)), len(playbook), conflicts, duplicates))
         seconds = time.perf_counter() - began
@@ -165,6 +167,14 @@ class _Growth:
         if summary.status == "budget":
             raise BudgetReachedError(f"shard {summary.run} reached its budget: a larger one goes on from there")
         return summary
+
+    def _within_budget(self, playbook: Playbook, backends: Backends) -> Playbook:
+        """Evict what exceeds the token budget: each shard was within it, together they need not be."""
+        limit = self.settings.playbook.token_budget
+        if limit is None:
+            return playbook
+        count_tokens = bind(self.settings, backends).get("generator").backend.count_tokens
+        return enforce_budget(playbook, count_tokens, limit, self.inputs.pack.formats).playbook
 
     def _grown(self, summary: RunSummary) -> Playbook:
         with RunStore.open(self.settings.store, create=False) as store:

@@ -90,6 +90,11 @@ class ModelCost:
         """Bytes of weights that a step reads, however many tokens it computes."""
         return _BYTES[self.dtype] * (self.body + self.head)
 
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of the keys and values of one token in all layers."""
+        return 2 * _BYTES[self.dtype] * self.layers * self.kv_heads * self.head_size
+
     def attention(self, context: int) -> int:
         """Operations of one token that attends to `context` tokens, itself among them: QK^T and PV in all layers."""
         return 4 * self.layers * self.heads * self.head_size * context

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from ace.bench.planning.engine_speed import EngineSpeed
+from ace.bench.planning.pilot import Chain, Pilot, PlannedCall
 from ace.bench.planning.scheduler_simulation import Spent, simulate_endpoint, simulate_engines
-from ace.bench.planning.workload import Chain, Workload
+from ace.bench.planning.workload import Workload
 from ace.config import PriceSettings, RunSettings
-from ace.engine.loop.schedule import AUTO_MOST
+from ace.engine.loop.schedule import AUTO_FIRST, AUTO_MOST
 from ace.types import ROLES
 
 SIMULATED = 64
-"""Batches that are simulated; further ones are like them."""
+"""Batches that are simulated; the others are like the nearest of them."""
+LARGER = 4
+"""The alternative to a plan's batch size and number of engines: so many times as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """Expectations of a run over `samples`. Seconds and tokens are means, `money` is None without prices."""
+    """Expectations of a run over `samples`, in wall-clock seconds.
+
+    `money` is None without prices, and `gpu_hours` without the price of one. `computed_tokens` are those of prompts
+    that no cache serves. `shares` are parts of the adaptation's time. `alternatives` are the seconds of the adaptation
+    with other settings, which are named. `growing` says that the pilot's playbook was still growing at its end: what
+    comes after it is extrapolated.
+    """
 
     samples: int
     batches: int
     batch_size: int
+    engines: int
     adapt_s: float
     evaluate_s: float
     calls: dict[str, int]
@@ -33,7 +44,11 @@ class RunPlan:
     computed_tokens: dict[str, int]
     answer_tokens: dict[str, int]
     money: float | None
+    gpu_hours: float | None
     shares: dict[str, float]
+    alternatives: dict[str, float]
+    bullets: int
+    growing: bool
     pilot: str
     pilot_samples: int
     source: str
@@ -43,67 +58,148 @@ class RunPlan:
         """The part that takes most of the adaptation's time."""
         return max(self.shares, key=lambda name: self.shares[name])
 
+    @property
+    def wall_s(self) -> float:
+        """Adaptation and evaluations."""
+        return self.adapt_s + self.evaluate_s
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, one key for each field, and the bottleneck."""
         return {**asdict(self), "bottleneck": self.bottleneck}
 
 
-def plan_run(settings: RunSettings, workload: Workload, speed: EngineSpeed | None, samples: int) -> RunPlan:
+def plan_run(
+    settings: RunSettings, pilot: Pilot, speed: EngineSpeed | None, samples: int, *, gpu_hour: float | None = None
+) -> RunPlan:
     """Simulate adaptation over `samples` in each epoch, and the evaluations of the pilot's size.
 
-    `speed` None is an endpoint: calls take as long as in the pilot, `max_concurrency` of them at once.
+    `speed` None is an endpoint: calls take as long as in the pilot, `max_concurrency` of them at once. Money is by the
+    models' prices, or by that of a GPU's hour (`gpu_hour`). The roles are taken to share the generator's model, and
+    batches not to overlap.
     """
-    rng = random.Random(settings.seed)
-    adaptation = settings.adaptation
-    size = min(samples, AUTO_MOST if adaptation.batch_size == "auto" else adaptation.batch_size)
-    epochs = 1 if settings.mode == "online" else adaptation.epochs
-    batches = -(-samples // size) * epochs
-    drawn = min(batches, SIMULATED)
-    factor = samples * epochs / (size * drawn)
-    calls: list[Chain] = []
-    spent, seconds = Spent(), 0.0
-    for number in range(drawn):
-        chains, curators = workload.batch(number * size * batches // drawn, size, rng)
-        calls += [*chains, *curators]
-        for stage in (chains, curators):
-            if speed is None:
-                seconds += simulate_endpoint(_concurrency(settings), stage)
-            else:
-                spent += simulate_engines(speed, stage)
-    spent = spent.times(factor)
-    adapt_s = seconds * factor if speed is None else spent.seconds / (1 - (workload.outside or 0.0))
-    evaluate_s = sum(
-        simulate_endpoint(_concurrency(settings), chains) if speed is None else simulate_engines(speed, chains).seconds
-        for chains in workload.evaluations
-    )
+    simulated = _simulate(settings, pilot, speed, samples)
+    adapt_s, calls, factor = simulated.adapt_s, simulated.calls, simulated.factor
+    workload = Workload(pilot, settings)
+    evaluate_s = sum(_seconds(settings, speed, chains) for chains in workload.evaluations(simulated.trained))
     totals = {name: _scaled(_total(calls, name), factor) for name in ("prompt", "computed", "answer")}
+    model = settings.models[settings.roles.generator.model]
+    gpu_s = (adapt_s + evaluate_s) * (0 if speed is None else speed.engines * model.gpus_per_engine)
+    curve = pilot.curve
     return RunPlan(
         samples=samples,
-        batches=batches,
-        batch_size=size,
+        batches=simulated.batches,
+        batch_size=simulated.batch_size,
+        engines=1 if speed is None else speed.engines,
         adapt_s=adapt_s,
         evaluate_s=evaluate_s,
-        calls=_scaled(Counter(call.role for chain in calls for call in chain), factor),
+        calls=_scaled(Counter(call.role for call in calls), factor),
         prompt_tokens=totals["prompt"],
         computed_tokens=totals["computed"],
         answer_tokens=totals["answer"],
-        money=_money(settings, totals),
-        shares={"the endpoint's answers": 1.0} if speed is None else _shares(spent, adapt_s),
-        pilot=workload.pilot,
-        pilot_samples=len(workload.samples),
+        money=_money(settings, totals) if gpu_hour is None else gpu_hour * gpu_s / 3600,
+        gpu_hours=None if gpu_hour is None else gpu_s / 3600,
+        shares={"waiting for the endpoint": 1.0} if speed is None else _shares(simulated.spent, adapt_s),
+        alternatives=_alternatives(settings, pilot, speed, samples),
+        bullets=curve.gained(simulated.trained),
+        growing=curve.gained(len(pilot.samples)) < 0.8 * curve.gained(simulated.trained),
+        pilot=pilot.run,
+        pilot_samples=len(pilot.samples),
         source="calls as long as in the pilot" if speed is None else speed.source,
     )
+
+
+def replay_run(pilot: Pilot, speed: EngineSpeed) -> float:
+    """Simulate the calls that a run made, and return the engine's seconds: what is wrong with them is the speed."""
+    seconds, before = 0.0, -pilot.prefix
+    for batch in pilot.batches:
+        samples: list[Chain] = [pilot.with_bullets(sample.calls, batch.gained) for sample in batch.samples]
+        prefix, before = batch.gained - before, batch.gained
+        shared = [pilot.with_bullets((call,), batch.gained) for call in batch.joint]
+        curators = [pilot.with_bullets((call,), batch.gained) for call in batch.curators]
+        seconds += simulate_engines(speed, samples, prefix=max(0, prefix)).seconds
+        seconds += simulate_engines(speed, shared).seconds + simulate_engines(speed, curators).seconds
+    return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Simulated:
+    """The batches that were simulated. All of them are `factor` times as many; `trained` samples, epochs counted."""
+
+    adapt_s: float
+    spent: Spent
+    calls: list[PlannedCall]
+    factor: float
+    batches: int
+    batch_size: int
+    trained: int
+
+
+def _simulate(settings: RunSettings, pilot: Pilot, speed: EngineSpeed | None, samples: int) -> _Simulated:
+    rng, workload = random.Random(settings.seed), Workload(pilot, settings)
+    sizes = _batch_sizes(settings, samples)
+    starts = [0, *accumulate(sizes)]
+    drawn = min(len(sizes), SIMULATED)
+    chosen = [number * len(sizes) // drawn for number in range(drawn)]
+    calls: list[PlannedCall] = []
+    spent, seconds = Spent(), 0.0
+    for number in chosen:
+        work = workload.batch(starts[number], sizes[number], rng, before=starts[max(0, number - 1)])
+        calls += work.calls
+        for place, stage in enumerate(work.stages):
+            if speed is None:
+                seconds += simulate_endpoint(_concurrency(settings), stage)
+            else:
+                spent += simulate_engines(speed, stage, prefix=0 if place else work.prefix)
+    factor = starts[-1] / sum(sizes[number] for number in chosen)
+    spent = spent.times(factor)
+    if speed is not None:
+        seconds = spent.seconds + pilot.outside(len(sizes), round(len(calls) * factor))
+    else:
+        seconds *= factor
+    return _Simulated(seconds, spent, calls, factor, len(sizes), max(sizes), starts[-1])
+
+
+def _seconds(settings: RunSettings, speed: EngineSpeed | None, chains: Any) -> float:
+    if speed is None:
+        return simulate_endpoint(_concurrency(settings), chains)
+    return simulate_engines(speed, chains).seconds
+
+
+def _alternatives(settings: RunSettings, pilot: Pilot, speed: EngineSpeed | None, samples: int) -> dict[str, float]:
+    """Seconds with larger batches, and with more engines."""
+    size = settings.adaptation.batch_size
+    alternatives: dict[str, float] = {}
+    if size != "auto" and size * LARGER <= samples:
+        adaptation = settings.adaptation.model_copy(update={"batch_size": size * LARGER})
+        larger = settings.model_copy(update={"adaptation": adaptation})
+        alternatives[f"batches of {size * LARGER}"] = _simulate(larger, pilot, speed, samples).adapt_s
+    if speed is not None:
+        more = replace(speed, engines=speed.engines * LARGER)
+        alternatives[f"{more.engines} engines"] = _simulate(settings, pilot, more, samples).adapt_s
+    return alternatives
+
+
+def _batch_sizes(settings: RunSettings, samples: int) -> list[int]:
+    """Sizes of the batches of all epochs, in order."""
+    size = settings.adaptation.batch_size
+    sizes: list[int] = []
+    for _ in range(1 if settings.mode == "online" else settings.adaptation.epochs):
+        left = samples
+        while left > 0:
+            most = min(AUTO_FIRST << min(len(sizes), 8), AUTO_MOST) if size == "auto" else size
+            sizes.append(min(left, most))
+            left -= sizes[-1]
+    return sizes
 
 
 def _concurrency(settings: RunSettings) -> int:
     return settings.models[settings.roles.generator.model].max_concurrency
 
 
-def _total(calls: Iterable[Chain], name: str) -> Counter[str]:
+def _total(calls: Iterable[PlannedCall], name: str) -> Counter[str]:
     total: Counter[str] = Counter()
-    for chain in calls:
-        for call in chain:
-            total[call.role] += getattr(call, name)
+    for call in calls:
+        total[call.role] += getattr(call, name)
     return total
 
 
@@ -117,10 +213,10 @@ def _shares(spent: Spent, adapt_s: float) -> dict[str, float]:
         return {"steps": 1.0}
     rest = max(0.0, 1 - spent.tail_s / (spent.steps_s + spent.answers_s or 1.0))
     return {
-        "steps (reading weights, launching)": spent.steps_s * rest / adapt_s,
-        "computing prompts": spent.prompts_s / adapt_s,
-        "computing answers": spent.answers_s * rest / adapt_s,
-        "the end of batches, few sequences left": spent.tail_s / adapt_s,
+        "reading the weights once a step": spent.steps_s * rest / adapt_s,
+        "decoding several answers at once": spent.answers_s * rest / adapt_s,
+        "reading prompts": (spent.prompts_s + spent.requests_s) / adapt_s,
+        "waiting for the last answers of a batch": spent.tail_s / adapt_s,
         "outside the engine": max(0.0, 1 - spent.seconds / adapt_s),
     }
 
@@ -139,27 +235,3 @@ def _money(settings: RunSettings, totals: dict[str, dict[str, int]]) -> float | 
 def _price(price: PriceSettings, prompt: int, computed: int, answer: int) -> float:
     cached = price.input if price.cached is None else price.cached
     return (price.input * computed + cached * (prompt - computed) + price.output * answer) / 1e6
-
-
-def plan_rows(plan: RunPlan) -> Sequence[tuple[str, str]]:
-    """The plan in words, for a table."""
-    totals = [f"{sum(tokens.values()):,}" for tokens in (plan.prompt_tokens, plan.computed_tokens, plan.answer_tokens)]
-    shares = sorted(plan.shares.items(), key=lambda item: -item[1])
-    return [
-        ("adaptation", f"{_duration(plan.adapt_s)} for {plan.samples:,} samples, {plan.batches:,} batches"),
-        ("evaluations of the pilot", _duration(plan.evaluate_s)),
-        ("calls", ", ".join(f"{count:,} {role}" for role, count in plan.calls.items())),
-        ("tokens", f"{totals[0]} in prompts, of which {totals[1]} are computed; {totals[2]} in answers"),
-        ("money", "no prices in the config" if plan.money is None else f"{plan.money:,.2f}"),
-        ("bottleneck", f"{plan.bottleneck}, {plan.shares[plan.bottleneck]:.0%} of the time"),
-        ("time by part", ", ".join(f"{name} {share:.0%}" for name, share in shares if share >= 0.01)),
-        ("from", f"pilot {plan.pilot} with {plan.pilot_samples} samples; engine: {plan.source}"),
-    ]
-
-
-def _duration(seconds: float) -> str:
-    """`3.2 s`, `12.0 min`, `5.1 h`."""
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
