@@ -24,20 +24,15 @@ from ace.roles import (
     Reflection,
     RoleModel,
     bullet_stats,
-    check_phrase,
     curate,
-    distinctive_phrases,
     generate,
     insight_lines,
-    name_common,
-    name_phrases,
-    rank_fitting,
     reflect,
     reflect_together,
     reflection_text,
     tags_to_delta,
     to_delta,
-    write_insight,
+    write_insights,
 )
 from ace.types import Completion, FinishReason, Request, Sample, Sampling, Usage
 
@@ -323,58 +318,29 @@ def test_samples_of_one_target_are_asked_about_without_bullets_and_target() -> N
     assert re.fullmatch(pattern, "things in boxes") and not re.fullmatch(pattern, "things, in boxes")
 
 
-def test_phrases_that_copy_the_question_or_the_prompt_are_left_out() -> None:
-    named = {"B-2": [JointReflection(reasoning=["a crushed box. ", "what is wanted"], key_insight="a kettle " * 7)]}
-    assert name_phrases(STANDARD, named) == {"B-2": ["a crushed box"]}
-    assert name_common(STANDARD, named) == {"B-2": []}
-
-
-def test_phrases_are_kept_that_other_targets_do_not_share() -> None:
-    named = {"B-2": ["damage", "a crushed box", "a kettle"], "R-1": ["a kettle", "a lost key"], "X-3": ["a kettle"]}
+def test_an_insight_names_what_a_target_does_not_share_with_others() -> None:
+    named = {
+        "B-2": [JointReflection(reasoning=["a crushed box", "a kettle", "what is wanted"], key_insight="damage")],
+        "R-1": [JointReflection(reasoning=["a kettle", "a lost key. "], key_insight="a kettle " * 7)],
+        "X-3": [JointReflection(key_insight="a kettle")],
+    }
     questions = {"B-2": ["My box is crushed, the kettle too."], "R-1": ["I lost the key of the kettle."], "X-3": []}
-    assert {target: set(kept) for target, kept in distinctive_phrases(named, questions).items()} == {
-        "B-2": {"damage", "a crushed box"},
-        "R-1": {"a lost key"},
-        "X-3": set(),
+    assert write_insights(STANDARD, named, questions) == {
+        "B-2": "When the question is about damage (a crushed box), the answer is B-2.",
+        "R-1": "When the question is about a lost key, the answer is R-1.",
+        "X-3": "",
     }
 
 
-@pytest.mark.parametrize(
-    ("common", "phrases", "case"),
-    [
-        ("damage", ["a crushed box", "damage", "a torn bag"], "damage (a crushed box, a torn bag)"),
-        ("", ["a crushed box", "a torn bag", "rust"], "a crushed box, a torn bag or rust"),
-        ("damage", ["damage"], "damage"),
-    ],
-)
-def test_an_insight_is_what_samples_share_with_examples(common: str, phrases: list[str], case: str) -> None:
-    assert write_insight(STANDARD, "B-2", phrases, common) == f"When the question is about {case}, the answer is B-2."
-
-
-def test_without_a_phrase_there_is_no_insight() -> None:
-    assert write_insight(STANDARD, "B-2", []) == ""
-
-
-@pytest.mark.parametrize(("text", "fits"), [("Yes", True), (" no.", False), ("Maybe", None)])
-def test_a_phrase_is_checked_on_a_sample_without_its_target(text: str, fits: bool | None) -> None:
-    engine = Engine(text)
-    sample = Sample("one", "My box is crushed.", target="B-2")
-    prompt = (sample.question, "")
-    checked = run(check_phrase(model(engine.complete), "damage", sample, prompt=prompt))
-    assert (checked.value and checked.value.fits) == fits
-    assert checked.call.parsed is (fits is not None)
-    assert checked.call.error == (None if checked.error is None else str(checked.error))
-    (request,) = engine.requests
-    assert "My box is crushed." in engine.asked and "damage" in engine.asked and "B-2" not in engine.asked
-    assert request.schema is None and request.sampling.temperature == 0
-
-
-def test_phrases_are_ranked_by_how_much_better_they_fit_their_own_target() -> None:
-    phrases = {"B-2": ["a box", "a kettle", "damage", "damage"], "R-1": ["a key"]}
-    fits = {
-        "a box": {"B-2": [True, False], "R-1": [False, False]},
-        "a kettle": {"B-2": [True, False], "R-1": [True, False]},
-        "damage": {"B-2": [True, True], "R-1": [False, True]},
-        "a key": {"B-2": [False, False], "R-1": []},
+def test_an_insight_without_a_common_phrase_lists_the_others() -> None:
+    named = {"B-2": [JointReflection(reasoning=["a crushed box", "a torn bag"], key_insight="a kettle " * 7)]}
+    assert write_insights(STANDARD, named, {"B-2": ["My box is crushed."], "R-1": ["My kettle is lost."]}) == {
+        "B-2": "When the question is about a crushed box or a torn bag, the answer is B-2."
     }
-    assert rank_fitting(phrases, fits) == {"B-2": ("a box", "damage"), "R-1": ()}
+
+
+def test_an_insight_with_nothing_but_a_common_phrase_names_it_once() -> None:
+    named = {"B-2": [JointReflection(key_insight="damage")]}
+    assert write_insights(STANDARD, named, {"B-2": [], "R-1": ["It is lost."]}) == {
+        "B-2": "When the question is about damage, the answer is B-2."
+    }

@@ -71,9 +71,7 @@ class AdaptationSettings(Settings):
 
     With `reflect_together` above 1, the samples of each target that a first answer of the batch missed are reflected on
     together, up to that many in one call, and the phrases that tell them from other targets become one insight.
-    `max_rounds: 0` leaves out the reflections on each of them alone. With `check_phrases` the reflector says of each
-    phrase, and of up to that many samples of each target, whether they fit; phrases that fit their own target best
-    become the insight. Without, the words in the phrases are counted.
+    `max_rounds: 0` leaves out the reflections on each of them alone.
 
     With `curation: append` no curator is asked: each insight becomes a bullet as it is, and dedup and trials decide.
 
@@ -103,7 +101,6 @@ class AdaptationSettings(Settings):
     reflect_on_success: bool = True
     early_stop: EarlyStopSettings = EarlyStopSettings()
     reflect_together: int = Field(default=1, ge=1)
-    check_phrases: int = Field(default=0, ge=0)
     try_bullets: int = Field(default=0, ge=0)
     curation: Literal["model", "append"] = "model"
     curator_groups: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
@@ -125,12 +122,6 @@ class AdaptationSettings(Settings):
                 raise refused(
                     f"signals.{name}", "settings", "not supported with labels 'given': the grade is the signal"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _phrases_come_of_joint_reflections(self) -> Self:
-        if self.check_phrases and self.reflect_together == 1:
-            raise refused("check_phrases", self.check_phrases, "0, with reflect_together 1: no phrases are named")
         return self
 
     @model_validator(mode="after")

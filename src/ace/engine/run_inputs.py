@@ -45,10 +45,6 @@ def load_inputs(settings: RunSettings, *, task: Task | None = None, playbook: Pl
     most = settings.adaptation.reflect_together
     if most > 1 and (pack.together is None or pack.together_insight is None):
         raise ConfigError.at("adaptation.reflect_together", most, f"1, with prompts '{settings.prompts}'")
-    if settings.adaptation.check_phrases and pack.together_check is None:
-        raise ConfigError.at(
-            "adaptation.check_phrases", settings.adaptation.check_phrases, f"0, with prompts '{settings.prompts}'"
-        )
     initial = settings.playbook.initial
     if playbook is None:
         playbook = read_playbook(initial) if initial else Playbook.empty(sections=pack.sections)

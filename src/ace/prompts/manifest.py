@@ -68,7 +68,6 @@ class Manifest(_Strict):
     `one_line` puts every text of a sample or an answer on one line: for packs that mark data by lines, not by tags.
     `together` is the reflector's text for several samples that share a target; each of `$samples` reads as
     `together_sample`. `together_insight` is the form of the insight: `$case` are the phrases that the answer names.
-    `together_check` asks whether a sample fits one of those phrases, `$phrase`.
     `again` asks once more, without reasoning, where an answer was cut off or cannot be read.
     """
 
@@ -82,7 +81,6 @@ class Manifest(_Strict):
     together: str = ""
     together_sample: str = "$question"
     together_insight: str = ""
-    together_check: str = ""
     again: str = ""
     answers: AnswerRules | None = None
     one_line: bool = False

@@ -74,7 +74,6 @@ class PromptPack:
     together: PromptTemplate | None = None
     together_sample: PromptTemplate | None = None
     together_insight: PromptTemplate | None = None
-    together_check: PromptTemplate | None = None
     again: str = ""
     answers: AnswerRules | None = None
     reasons: bool = True
@@ -129,12 +128,6 @@ class PromptPack:
         texts = "\n".join(self.together_sample.fill(sample) for sample in samples)
         system = f"{self.preamble}\n{self.formats.empty}"
         return Message("system", system), Message("user", self.together.fill({"samples": texts}))
-
-    def check_messages(self, values: Mapping[str, str]) -> tuple[Message, ...]:
-        """The reflector's conversation about one phrase and one sample; PromptPackError without a text."""
-        if self.together_check is None:
-            raise PromptPackError(f"prompt pack '{self.name}' has no text for the check of a phrase")
-        return (Message("user", self.together_check.fill(values)),)
 
 
 def packaged_packs() -> tuple[str, ...]:
@@ -210,9 +203,6 @@ def _load(folder: Traversable, source: str) -> PromptPack:
             manifest.together_sample, source, "together_sample", {"question", "context"}, "question"
         ),
         together_insight=_together(manifest.together_insight, source, "together_insight", {"case", "target"}, "case"),
-        together_check=_together(
-            manifest.together_check, source, "together_check", {"question", "context", "phrase"}, "phrase"
-        ),
         again=manifest.again.strip(),
         answers=manifest.answers,
         one_line=manifest.one_line,

@@ -236,12 +236,6 @@ class JointReflection(_Answer):
         return (self.key_insight, *self.reasoning)
 
 
-class PhraseCheck(_Answer):
-    """The reflector's answer about one phrase and one sample."""
-
-    fits: bool
-
-
 class AddOp(_Answer):
     """A new bullet."""
 

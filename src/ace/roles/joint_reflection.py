@@ -8,6 +8,7 @@ from typing import Any
 from ace.errors import PromptPackError
 from ace.prompts import PromptPack
 from ace.roles.answers import JointReflection
+from ace.roles.contrast import distinctive_phrases
 from ace.roles.insight_check import find_repetition
 from ace.roles.role_call import RoleModel, RoleResult, call_role
 from ace.types import Sample
@@ -32,45 +33,34 @@ async def reflect_together(
     return await call_role(model, request, JointReflection, role="reflector", sample_id=samples[0].id, round=0)
 
 
-def name_phrases(pack: PromptPack, reflections: Mapping[str, Sequence[JointReflection]]) -> dict[str, list[str]]:
-    """List what the reflections of each target name, without what is too long or stands in the prompt."""
-    return {
-        target: _usable(pack, target, (phrase for one in each for phrase in one.phrases))
-        for target, each in reflections.items()
-    }
+def write_insights(
+    pack: PromptPack, reflections: Mapping[str, Sequence[JointReflection]], questions: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Write one insight for each target, in the pack's form, from what its reflections name; empty without a phrase.
 
-
-def name_common(pack: PromptPack, reflections: Mapping[str, Sequence[JointReflection]]) -> dict[str, list[str]]:
-    """List what the samples of each target have in common by its reflections, filtered as `name_phrases` does."""
-    return {target: _usable(pack, target, (one.key_insight for one in each)) for target, each in reflections.items()}
-
-
-def write_insight(pack: PromptPack, target: str, phrases: Sequence[str], common: str = "") -> str:
-    """Write the insight about a target in the pack's form; empty without a phrase.
-
-    `common` is what most of its samples have in common, `phrases` are examples of it, the best first.
+    Phrases that the prompt has, or that other targets share by `questions`, are left out.
     """
-    if pack.together_insight is None:
+    if pack.together_insight is None or pack.together is None:
         raise PromptPackError(f"prompt pack '{pack.name}' has no form of an insight for several samples")
-    examples = [phrase for phrase in phrases if phrase != common][:MOST_PHRASES]
-    if common and examples:
-        case = f"{common} ({', '.join(examples)})"
-    else:
-        listed = examples or [common]
-        case = " or ".join(filter(None, (", ".join(listed[:-1]), listed[-1])))
-    return pack.together_insight.fill({"case": case, "target": target}) if case else ""
-
-
-def _usable(pack: PromptPack, target: str, texts: Iterable[str]) -> list[str]:
-    if pack.together is None:
-        raise PromptPackError(f"prompt pack '{pack.name}' has no text for several samples together")
     prompt = f"{pack.preamble}\n{pack.together.text}"
-    return [
-        phrase
-        for phrase in (text.strip(" .") for text in texts)
-        if len(phrase.split()) <= LONGEST_PHRASE
-        and find_repetition(phrase, questions=(), target=target, prompt=prompt) is None
-    ]
+
+    def named(target: str, texts: Iterable[str]) -> list[str]:
+        return [
+            phrase
+            for phrase in (text.strip(" .") for text in texts)
+            if len(phrase.split()) <= LONGEST_PHRASE
+            and find_repetition(phrase, questions=(), target=target, prompt=prompt) is None
+        ]
+
+    phrases = {
+        target: named(target, (text for one in each for text in one.phrases)) for target, each in reflections.items()
+    }
+    common = {target: named(target, (one.key_insight for one in each)) for target, each in reflections.items()}
+    shared = distinctive_phrases(common, questions)
+    return {
+        target: pack.together_insight.fill({"case": _describe(shared[target], own), "target": target}) if own else ""
+        for target, own in distinctive_phrases(phrases, questions).items()
+    }
 
 
 def _schema(samples: int) -> Mapping[str, Any]:
@@ -84,3 +74,12 @@ def _schema(samples: int) -> Mapping[str, Any]:
         "key_insight": _PHRASE,
     }
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+def _describe(common: Sequence[str], phrases: Sequence[str]) -> str:
+    """Describe what most samples have in common, with the other phrases as examples; else these alone."""
+    examples = [phrase for phrase in phrases if phrase not in common[:1]][:MOST_PHRASES]
+    if common and examples:
+        return f"{common[0]} ({', '.join(examples)})"
+    examples = examples or list(common[:1])
+    return " or ".join(filter(None, (", ".join(examples[:-1]), examples[-1])))

@@ -132,30 +132,7 @@ def _read(
     except ParseError as problem:
         message = _cause(completion) + problem.message
         error = ParseError(message, hint=problem.hint, **{**problem.facts, "role": role})
-    record = record_call(
-        completion,
-        request,
-        role=role,
-        sample_id=sample_id,
-        round=round,
-        parsed=value is not None,
-        error=str(error) if error else "; ".join(left_out) or None,
-    )
-    return RoleResult(value, error, record)
-
-
-def record_call(
-    completion: Completion,
-    request: Request,
-    *,
-    role: RoleName,
-    sample_id: str | None,
-    round: int,
-    parsed: bool,
-    error: str | None,
-) -> CallRecord:
-    """The record of `request`, answered by `completion`."""
-    return CallRecord(
+    record = CallRecord(
         role=role,
         sample_id=sample_id,
         round=round,
@@ -164,10 +141,11 @@ def record_call(
         usage=completion.usage,
         finish_reason=completion.finish_reason,
         text=completion.text,
-        parsed=parsed,
-        error=error,
+        parsed=value is not None,
+        error=str(error) if error else "; ".join(left_out) or None,
         from_cache=completion.from_cache,
     )
+    return RoleResult(value, error, record)
 
 
 def _cause(completion: Completion) -> str:

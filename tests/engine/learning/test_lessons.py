@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from ace.inference import ScriptedBackend
 from ace.store import RunStore
 from ace.types import Request
 
-PACKS = Path(str(resources.files("ace.prompts"))) / "packs"
 COLOURS = {"red": "R-1", "blue": "B-2", "green": "G-3"}
 JOINT = {
     "adaptation__batch_size": 12,
@@ -50,11 +47,10 @@ class Student:
         self._curated = curated
 
     def __call__(self, request: Request) -> str:
-        system, user = request.messages[0].content, request.messages[-1].content
-        colours = re.findall(r"A (\w+) thing", f"{system} {user}")
-        if request.schema is None:
-            return "Yes" if f"{colours[0]} things?" in user else "No"
+        assert request.schema is not None
         fields = request.schema["properties"]
+        system, user = (message.content for message in request.messages[:2])
+        colours = re.findall(r"A (\w+) thing", user)
         if "final_answer" in fields:
             return json.dumps({"reasoning": "r", "final_answer": dict(RULE.findall(system)).get(colours[0], "?")})
         if fields.get("reasoning", {}).get("type") == "array":
@@ -120,31 +116,6 @@ def test_without_it_each_sample_is_reflected_on_alone(tmp_path: Path) -> None:
     store.close()
     texts = [request.messages[-1].content for request in asked(backend, "key_insight")]
     assert len(texts) == 12 and all(text.count("<question>") == 1 for text in texts)
-
-
-def test_phrases_are_checked_on_samples_of_every_target(tmp_path: Path) -> None:
-    summary, backend, store = learn(tmp_path, Student(), **JOINT, adaptation__check_phrases=2)
-    with store:
-        assert contents(store, summary) == [
-            f"When the question is about {colour} things, the answer is {code}."
-            for colour, code in sorted(COLOURS.items())
-        ]
-        checked = [call for call in store.calls(summary.run) if call.text in ("Yes", "No")]
-    # three common phrases and "a thing", on two samples of each of three targets
-    assert sum(request.schema is None for request in backend.requests) == len(checked) == 4 * 2 * 3
-    assert {call.role for call in checked} == {"reflector"}
-
-
-def test_a_check_of_phrases_needs_phrases_and_a_text(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"adaptation\.check_phrases: found 2"):
-        settings(tmp_path, adaptation__check_phrases=2)
-    folder = tmp_path / "pack"
-    shutil.copytree(PACKS / "standard", folder)
-    manifest = folder / "pack.yaml"
-    manifest.write_text(re.sub(r"together_check: \|\n(  .*\n|\n)+", "", manifest.read_text()))
-    chosen = settings(tmp_path, task=write_task(tmp_path), prompts=str(folder), **JOINT, adaptation__check_phrases=2)
-    with pytest.raises(ConfigError, match=r"adaptation\.check_phrases: found 2"):
-        asyncio.run(run(chosen, backends=all_roles(ScriptedBackend(Student()))))
 
 
 @pytest.mark.parametrize("prompts", ["micro", "standard-1"])

@@ -23,12 +23,10 @@ from ace.roles import (
     Curation,
     GeneratorAnswer,
     JointReflection,
-    PhraseCheck,
     Reflection,
     RoleModel,
     RoleResult,
     bullet_stats,
-    check_phrase,
     curate,
     generate,
     insight_lines,
@@ -172,19 +170,6 @@ class RoleRunner:
             )
 
         return await self._call(ask, self._settings.roles.reflector.escalate, None)
-
-    async def check_phrase(self, phrase: str, sample: Sample, *, purpose: str) -> RoleResult[PhraseCheck]:
-        """Let the reflector say whether `sample` fits `phrase`."""
-
-        def ask(escalation: Escalation | None) -> Awaitable[RoleResult[PhraseCheck]]:
-            return check_phrase(
-                self._model("reflector", escalation, purpose, sample.id, phrase),
-                phrase,
-                sample,
-                prompt=sample_prompt(self._task, self._pack, sample.without_target()),
-            )
-
-        return await self._call(ask, None, None)
 
     async def curate(
         self,

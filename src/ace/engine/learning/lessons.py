@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from ace.engine.calls.call_gateway import SAMPLE_ERRORS
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
-from ace.engine.learning.joint_insights import write_insights
 from ace.engine.learning.sample_result import SampleResult
-from ace.roles import CallRecord, JointReflection, Reflection, RoleResult
+from ace.roles import CallRecord, JointReflection, Reflection, RoleResult, write_insights
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ async def collect_lessons(
     for (target, _), answer in zip(parts, answers, strict=True):
         if answer is not None and answer.value is not None:
             reflections[target].append(answer.value)
-    written, checks = await write_insights(context, reflections, results, batch)
+    written = write_insights(context.pack, reflections, _questions_by_target(results))
     joint = {
         target: Lesson(Reflection(key_insight=text), tuple(missed[target])) for target, text in written.items() if text
     }
@@ -56,7 +55,7 @@ async def collect_lessons(
             lessons.append(_own(result))
         elif lesson is not None and result is lesson.results[0]:
             lessons.append(lesson)
-    return lessons, tuple(call for answer in (*answers, *checks) if answer is not None for call in answer.calls)
+    return lessons, tuple(call for answer in answers if answer is not None for call in answer.calls)
 
 
 def _own(result: SampleResult) -> Lesson:
@@ -81,6 +80,14 @@ def _missed_targets(results: Sequence[SampleResult]) -> dict[str, list[SampleRes
         for target, group in groups.items()
         if any(result.outcome.first_correct is False for result in group) and (len(group) > 1 or not _insight(group[0]))
     }
+
+
+def _questions_by_target(results: Sequence[SampleResult]) -> dict[str, list[str]]:
+    questions: defaultdict[str, list[str]] = defaultdict(list)
+    for result in results:
+        if result.sample.target is not None:
+            questions[result.sample.target].append(result.sample.question)
+    return dict(questions)
 
 
 def _divide(group: Sequence[SampleResult], most: int) -> Iterable[Sequence[SampleResult]]:
