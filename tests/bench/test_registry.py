@@ -17,7 +17,7 @@ from ace.bench.registry import BENCHMARKS, Benchmark, Part, measure_all
 from ace.bench.report import Report
 from ace.errors import ConfigError
 from ace.inference import EngineMeter, ScriptedBackend
-from ace.reporting.benchmark_pages import benchmarks_html, benchmarks_markdown
+from ace.reporting.pages.benchmark_pages import benchmarks_html, benchmarks_markdown
 from ace.types import Message, Request
 from benchmarks.playbook_overhead import OverheadReport, OverheadRow
 

@@ -95,7 +95,7 @@ def measure_page(
     from ace.bench import Part, measure_all
     from ace.bench.hardware.measured_machine import Machine
     from ace.errors import ConfigError
-    from ace.reporting.benchmark_pages import benchmarks_html, benchmarks_markdown
+    from ace.reporting.pages.benchmark_pages import benchmarks_html, benchmarks_markdown
 
     names = [benchmark.name for benchmark in benchmarks]
     for name in only:

@@ -173,7 +173,7 @@ def _experiment(ctx: typer.Context, cells: Sequence[GridRun], output: _Output, e
     from ace._util.files import replace_file, replaceable
     from ace.experiments import leaderboard, run_grid
     from ace.reporting.experiment_tables import leaderboard_markdown, leaderboard_view
-    from ace.reporting.leaderboard_page import leaderboard_html
+    from ace.reporting.pages.leaderboard_page import leaderboard_html
 
     for path in (output.json, output.markdown, output.plot):
         if path is not None:
