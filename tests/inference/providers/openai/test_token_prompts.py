@@ -204,7 +204,7 @@ def test_vllms_own_server_answers_token_ids_as_the_engine_in_this_process_does(v
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)  # vLLM's server takes minutes to start on a busy machine
 def test_vllms_own_server_is_told_no_more_than_the_context_has_room_for(vllm_server: str) -> None:
-    long = Request((Message("user", "x " * 700),), Sampling(max_tokens=2048, temperature=0.0))
+    long = Request((Message("user", "x " * 300),), Sampling(max_tokens=2048, temperature=0.0))
     (answer,) = ask(vllm_server, long, model="micro-target")
     assert answer.usage.prompt_tokens + answer.usage.completion_tokens <= 1024
     with pytest.raises(AceError, match=r"1024|context"):
