@@ -44,6 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_from_the_first_command_to_two_runs_compared_in_the_browser() -> None:
     testclient = pytest.importorskip("fastapi.testclient")
     from ace.dashboard import create_app

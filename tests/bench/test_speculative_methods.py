@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.speculative_methods import SpeculativeReport, Trial, measure_trials, recorded_requests, speculative_row
 from ace.config import SpeculativeSettings
@@ -12,6 +14,7 @@ from ace.tasks.micro.scripted_model import role_of
 from ace.types import ROLES, Usage
 
 
+@pytest.mark.slow
 def test_the_requests_are_a_runs_own_greedy_and_guided() -> None:
     requests = recorded_requests(200, world=1)
     assert len(requests) == 200

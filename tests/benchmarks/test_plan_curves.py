@@ -13,6 +13,7 @@ from benchmarks.scale.plan_accuracy import read_cases
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "2026-11-26-plan-7b-h100.json"
 
 
+@pytest.mark.slow
 def test_the_picture_of_a_result_is_the_same_each_time(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from benchmarks.scale.plan_curves import draw_plan

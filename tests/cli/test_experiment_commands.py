@@ -53,6 +53,7 @@ class TestCompare:
         assert said in result.stderr
 
 
+@pytest.mark.slow
 class TestGrids:
     def test_ablate_writes_a_table_a_plot_and_numbers(self, ace: Invoke, config: Path) -> None:
         arguments = ["ablate", config, "--vary", "method=ace,empty", "--vary", "max_rounds=0,1", "--seeds", "2"]

@@ -26,6 +26,7 @@ def store(tmp_path: Path) -> str:
     return url
 
 
+@pytest.mark.slow
 def test_port_0_takes_a_free_port_and_the_interrupt_key_ends_it_quietly(store: str) -> None:
     command = [sys.executable, "-c", "from ace.cli.main import main; main()", "ui", "--store", store, "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:

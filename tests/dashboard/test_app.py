@@ -74,6 +74,7 @@ def read(client: TestClient, path: str) -> Page:
     return Page(response.text)
 
 
+@pytest.mark.slow
 def test_every_link_of_every_page_leads_to_a_page(client: TestClient) -> None:
     waiting, seen = ["/"], set[str]()
     while waiting:
@@ -139,6 +140,7 @@ def test_pages_allow_no_foreign_source(client: TestClient) -> None:
     assert headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.slow
 def test_hostile_bullets_add_no_element(tmp_path: Path) -> None:
     texts = [one.text for one in CORPUS if one.text.strip() and len(one.text) < 10_000]
     section = Section("trm", "Terms")

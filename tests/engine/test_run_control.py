@@ -80,6 +80,7 @@ def undisturbed(folder: Path) -> str:
         return "\n".join(bullet.content for bullet in store.playbook(summary.run).bullets)
 
 
+@pytest.mark.slow
 def test_a_paused_run_makes_no_call_and_then_comes_to_the_same_end(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
     backend = Interfering(chosen, "pause")
@@ -93,6 +94,7 @@ def test_a_paused_run_makes_no_call_and_then_comes_to_the_same_end(tmp_path: Pat
     assert contents == undisturbed(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_interrupted_and_can_be_resumed(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
     backend = Interfering(chosen, "stop")

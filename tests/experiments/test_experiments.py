@@ -336,6 +336,7 @@ class TestCredit:
             asyncio.run(run(settings(tmp_path, mode="probe"), backends=all_roles(micro_backend())))
 
 
+@pytest.mark.slow
 class TestHistory:
     def test_the_version_that_made_a_sample_wrong(self, tmp_path: Path) -> None:
         """A reflector that slips teaches a wrong rule in the second epoch."""

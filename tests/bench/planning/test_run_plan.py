@@ -134,6 +134,7 @@ def test_durations_have_two_digits_that_count(seconds: float, text: str) -> None
     assert duration(seconds) == text
 
 
+@pytest.mark.slow
 def test_the_command_shows_a_plan_and_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     chosen, _ = played(tmp_path)
@@ -150,6 +151,7 @@ def test_the_command_shows_a_plan_and_writes_it(tmp_path: Path, monkeypatch: pyt
     assert CliRunner().invoke(app, [*command, "--gpus", "8xH100"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_the_command_calibrates_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     chosen, _ = played(tmp_path)

@@ -142,6 +142,7 @@ def test_proven_rules_are_not_reflected_on_again(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_sample_may_cost_so_many_tokens(tmp_path: Path) -> None:
     """What a call costs is known when it is answered, so that one goes over the limit."""
     costs = {}

@@ -124,6 +124,7 @@ def test_nothing_but_bullets_is_in_the_prefix(tmp_path: Path) -> None:
     assert curated > 3
 
 
+@pytest.mark.slow
 def test_compaction_by_cost_depends_on_the_price_and_is_the_same_after_a_resume(tmp_path: Path) -> None:
     ends = {}
     for name, price in (("free", 0.0), ("dear", 1.0)):
