@@ -186,6 +186,7 @@ def test_what_could_not_be_read_is_asked_again(body: str, config: Callable[..., 
         assert len(server.bodies) == 0, "what could be read is not asked again"
 
 
+@pytest.mark.slow
 def test_failed_samples_are_asked_again_and_the_rest_stays(config: Callable[..., str]) -> None:
     def half(handler: Handler, body: Body) -> None:
         text = json.dumps(body["messages"])

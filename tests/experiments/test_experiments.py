@@ -100,6 +100,7 @@ class TestGrid:
             grid(settings(tmp_path), {"adaptation.batch_size": (1, 0)})
 
 
+@pytest.mark.slow
 class TestCells:
     def test_finished_cells_are_not_run_again(self, tmp_path: Path) -> None:
         cells = grid(settings(tmp_path), {"adaptation.batch_size": (1, 3)}, seeds=2)
@@ -163,6 +164,7 @@ class TestCells:
             leaderboard(runs)
 
 
+@pytest.mark.slow
 class TestBaselines:
     def test_all_of_them_run_in_one_harness(self, tmp_path: Path) -> None:
         table = leaderboard(run_all(baseline_runs(settings(tmp_path))))

@@ -57,6 +57,7 @@ def test_a_new_run(store: RunStore) -> None:
     assert store.usage_by_role(run.id) == {}
 
 
+@pytest.mark.slow
 def test_the_work_of_reading_batches_grows_with_their_number_and_no_faster(store: RunStore) -> None:
     steps = 0
 

@@ -53,6 +53,7 @@ def test_calls_are_never_exceeded_and_none_is_lost(tmp_path: Path, limit: int) -
     assert sorted(paid(tmp_path)) == sorted(request.digest for request in backend.requests)
 
 
+@pytest.mark.slow
 def test_a_larger_budget_goes_on_to_the_same_end(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     whole = micro_backend()

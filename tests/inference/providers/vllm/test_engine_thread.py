@@ -82,6 +82,7 @@ def stepping_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "ace-vllm-stepping"]
 
 
+@pytest.mark.slow
 def test_two_engines_are_stepped_by_one_thread_that_ends() -> None:
     before = stepping_threads()  # not empty where other tests of this process have an engine
     first, second = CountingEngine(), CountingEngine(steps=5)
