@@ -104,7 +104,7 @@ def _add_run_pages(app: FastAPI, store: RunStore, guard: FormGuard) -> None:
 
     @app.get("/compare", response_class=HTMLResponse)
     def compare(run: Annotated[list[str], Query()] = []) -> str:  # noqa: B006 - FastAPI copies defaults
-        identities = sorted({store.resolve(one) for one in run})  # ids begin with their time: the oldest is first
+        identities = sorted({store.resolve(one) for one in run}, key=lambda one: store.run(one).created)
         comparisons, problem = _compared(store, identities)
         return render_page("compare.html.j2", title="Compared runs", comparisons=comparisons, problem=problem)
 
