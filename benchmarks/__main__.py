@@ -120,11 +120,7 @@ def concurrency(
     from benchmarks.engine_load.concurrency import measure_concurrency
 
     report = measure_concurrency(
-        shape=shape,
-        requests=requests or (1, 4, 16, 64, 256),
-        tokens=tokens,
-        repetitions=repetitions,
-        partial=report_writer(json_path, markdown),
+        shape=shape, requests=requests or (1, 4, 16, 64, 256), tokens=tokens, repetitions=repetitions
     )
     write_report(report, json_path, markdown)
 

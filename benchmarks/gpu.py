@@ -86,7 +86,7 @@ def plan_steps(
 
 
 def _real_run(model: Path, draft: Path | None) -> tuple[str, ...]:
-    """A run of real weights on support tickets, in batches that a GPU is not filled by but a CPU would be."""
+    """A run of real weights on 32 support tickets in one batch."""
     sizes = {"task.routing.train": 32, "task.routing.test": 20, "adaptation.batch_size": 32, "models.main.model": model}
     names = ["transformers, one by one", "transformers, batched", "vLLM", "vLLM, speculative (n-gram)"]
     if draft is not None:
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     steps = plan_steps(dry_run=options.dry_run, **inputs)
     chosen = [step for step in steps if not options.only or step.name in options.only]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
-    # vLLM imports the sampler of flashinfer, a package of 1 GB, unless it is told not to.
+    # vLLM imports the sampler of flashinfer, which need not be among the wheels, unless it is told not to.
     environment.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
     left = options.limit - (time.monotonic() - began)
     outcomes = run_steps(chosen, output, execute, environment=environment, limit_s=left)

@@ -19,7 +19,7 @@ from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.hardware.model_shapes import build_shape, weight_bytes
 from ace.bench.markdown_tables import report, table
-from ace.bench.report import Partial, Report, ignore_partial
+from ace.bench.report import Report
 from ace.config import ModelSettings
 from ace.inference import Backend, create_backend
 from ace.types import Message, Request, Sampling
@@ -80,9 +80,7 @@ class ConcurrencyReport(Report):
         )
 
 
-def measure_concurrency(
-    *, shape: str, requests: Sequence[int], tokens: int, repetitions: int, partial: Partial = ignore_partial
-) -> ConcurrencyReport:
+def measure_concurrency(*, shape: str, requests: Sequence[int], tokens: int, repetitions: int) -> ConcurrencyReport:
     """Measure vLLM alone in a process of its own, each length of prompt with one request at a time first.
 
     `tokens` are generated for each request. ConfigError for an unknown shape; what starting a provider raises.
@@ -99,9 +97,7 @@ def measure_concurrency(
         )
         counts = sorted({1, *requests})
         rows = isolated(_measure_all, settings, counts, tokens, repetitions, threads_of(shape, size))
-        measured = ConcurrencyReport(tuple(rows), shape, tokens, repetitions, size, Machine.here())
-        partial(measured)
-        return measured
+        return ConcurrencyReport(tuple(rows), shape, tokens, repetitions, size, Machine.here())
 
 
 def _measure_all(

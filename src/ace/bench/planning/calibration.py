@@ -17,8 +17,7 @@ from ace.bench.planning.engine_speed import EngineSpeed
 from ace.config import ModelSettings
 from ace.errors import ConfigError
 from ace.inference import Backend, EngineMeter, model_path
-from ace.inference.providers.vllm.speculation_verdicts import cache_folder, verdict_key
-from ace.inference.providers.vllm.speculation_verdicts import machine as machine_name
+from ace.inference.measurement_cache import keep_measurement, machine_name, read_mapping, read_measurement
 from ace.types import Message, Request, Sampling
 
 SEQUENCES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -171,21 +170,17 @@ class _Probe:
 
 def find_calibration(model: ModelSettings) -> Calibration | None:
     """The kept calibration of this model on this machine, None where there is none."""
-    stored = _read(cache_folder() / _FILE).get(verdict_key(model, model_path(model.model)))
-    return None if stored is None else _calibration(stored)
+    return _calibration(read_measurement(_FILE, model, model_path(model.model)))
 
 
 def keep_calibration(model: ModelSettings, calibration: Calibration) -> Path:
-    """Put it beside those of other models and machines, and return the file that it stands in."""
-    file = cache_folder() / _FILE
-    calibrations = {**_read(file), verdict_key(model, model_path(model.model)): asdict(calibration)}
-    replace_file(file, json.dumps(calibrations, indent=1) + "\n")
-    return file
+    """Put it beside those of other models and machines, and return the file."""
+    return keep_measurement(_FILE, model, model_path(model.model), asdict(calibration))
 
 
 def read_calibration(path: Path) -> Calibration:
     """Read what `write_calibration` wrote. ConfigError for anything else."""
-    calibration = _calibration(_read(path))
+    calibration = _calibration(read_mapping(path))
     if calibration is None:
         raise ConfigError.at("--calibration", str(path), "a file that `ace plan --calibrate --calibration FILE` wrote")
     return calibration
@@ -194,15 +189,6 @@ def read_calibration(path: Path) -> Calibration:
 def write_calibration(path: Path, calibration: Calibration) -> None:
     """Write it to a file of its own, for plans on other machines."""
     replace_file(path, json.dumps(asdict(calibration), indent=1) + "\n")
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """The file's mapping; an empty one where it is missing or broken."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _calibration(stored: Any) -> Calibration | None:
