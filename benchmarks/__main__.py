@@ -285,6 +285,9 @@ def learning(
         list[str] | None, typer.Option(help="ace, icl or rewrite; repeatable; else ace.", show_default=False)
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Repeatable; else 0, 1 and 2.")] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of both models, such as max_model_len=6144.")
+    ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As of `ace run`.")] = None,
     store: Store = DEFAULT_STORE,
     limit: Annotated[float, typer.Option(min=0, help="Seconds after which no run is begun.")] = math.inf,
@@ -302,6 +305,7 @@ def learning(
         methods=method or ("ace",),
         seeds=seed or (0, 1, 2),
         store=store,
+        engine=engine or (),
         changes=changes or (),
         limit_s=limit,
         partial=report_writer(json_path, markdown),

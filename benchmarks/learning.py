@@ -140,19 +140,21 @@ def measure_learning(
     methods: Sequence[str] = ("ace",),
     seeds: Sequence[int] = (0, 1, 2),
     store: str = "sqlite:///ace.db",
-    context: int = 6144,
+    engine: Sequence[str] = (),
     changes: Sequence[str] = (),
     limit_s: float = math.inf,
     partial: Partial = ignore_partial,
 ) -> LearningReport:
-    """Make the runs with models whose `folders` are named `small` and `large`, both with `context` tokens.
+    """Make the runs with models whose `folders` are named `small` and `large`.
 
-    No run is begun after `limit_s` seconds. One that fails is a row with its error. ConfigError for a config that does
-    not fit, before an engine is started.
+    `engine` are settings of both models (`max_model_len=6144`), `changes` those of each run. No run is begun after
+    `limit_s` seconds, and one that fails is a row with its error. ConfigError for a config that does not fit, before an
+    engine is started.
     """
-    engines = {
-        name: ModelSettings(provider="auto", model=folder, max_model_len=context) for name, folder in folders.items()
-    }
+    written = [f"models.{name}.{change}" for name in folders for change in ("provider=auto", *engine)]
+    written += [f"models.{name}.model={folder}" for name, folder in folders.items()]
+    models_of = load_settings(configs[0], written).models
+    engines = {name: models_of[name] for name in folders}
     planned = [(cell, cell.settings(engines, store, changes)) for cell in cells(configs, models, methods, seeds)]
     return asyncio.run(_measure(planned, engines, limit_s, partial))
 
