@@ -78,6 +78,7 @@ def plan_steps(
     ]
     if model is not None:
         steps.insert(2, Step("run-real", _real_run(model, draft), 240))
+        steps.insert(3, Step("learning", _learning(model, draft), 120))
     return [
         *steps,
         Step("speculative", (*ACE, "speculative", "--requests", "24", *_once(), "--no-keep"), 120),
@@ -94,6 +95,13 @@ def _real_run(model: Path, draft: Path | None) -> tuple[str, ...]:
         names.append("vLLM, speculative (draft)")
     changes = (word for key, value in sizes.items() for word in ("--set", f"{key}={value}"))
     return (*ACE, "run", "--config", "configs/routing-bench.yaml", *changes, "--prompts", "10", *_once(*names))
+
+
+def _learning(model: Path, draft: Path | None) -> tuple[str, ...]:
+    """Runs on support tickets, three seeds, with the model alone and, where there is a smaller one, with both."""
+    smaller = () if draft is None else ("--small", str(draft), "--models", "large", "--models", "both")
+    config = ("--config", "configs/learning/routing.yaml")
+    return (*BENCHMARKS, "learning", *config, "--large", str(model), *smaller, "--engine", "max_concurrency=128")
 
 
 def _once(*modes: str) -> tuple[str, ...]:

@@ -94,7 +94,10 @@ def test_real_weights_are_measured_where_they_are() -> None:
     assert "run-real" not in names and names[0] == "replay-7b"
     (real,) = (step for step in plan_steps(dry_run=False, model=MODEL, draft=DRAFT) if step.name == "run-real")
     assert "models.main.model=/m/large" in real.arguments and "models.small.model=/m/small" in real.arguments
-    assert (ROOT / real.arguments[real.arguments.index("--config") + 1]).is_file()
+    (learning,) = (step for step in plan_steps(dry_run=False, model=MODEL, draft=DRAFT) if step.name == "learning")
+    assert learning.arguments[-8:-2] == ("--small", "/m/small", "--models", "large", "--models", "both")
+    for step in (real, learning):
+        assert (ROOT / step.arguments[step.arguments.index("--config") + 1]).is_file()
 
 
 def test_a_trace_is_played_by_the_large_model_that_was_given() -> None:
