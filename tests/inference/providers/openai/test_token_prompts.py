@@ -76,7 +76,7 @@ class ScriptedVllm(ThreadingHTTPServer):
 @contextmanager
 def scripted(owner: str = "vllm", *, same_tokenizer: bool = True, grammars: bool = False) -> Iterator[ScriptedVllm]:
     with ScriptedVllm(owner, same_tokenizer=same_tokenizer, grammars=grammars) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield server
         server.shutdown()
