@@ -180,8 +180,8 @@ def _sqlite_engine(url: str | URL, **options: Any) -> Engine:
 
 @cache
 def _sqlite_dialect() -> Dialect:
-    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:  # the first connection initializes the dialect
-        return connection.dialect
+    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:
+        return connection.dialect  # initialized by the connection
 
 
 def _is_readable_only(path: Path) -> bool:
