@@ -20,7 +20,7 @@ from ace.types import RoleName, Sample
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What other answers say of one: `text` for the reflector, and `right`, None where they are undecided."""
+    """The verdict of other answers on one: `text` for the reflector, and `right`, None where they are undecided."""
 
     text: str
     right: bool | None

@@ -67,9 +67,9 @@ def _insight(result: SampleResult) -> str:
 
 
 def _missed_targets(results: Sequence[SampleResult]) -> dict[str, list[SampleResult]]:
-    """The samples of each target that a first answer missed, those that were answered rightly among them.
+    """Group the samples by target, and keep the targets that a first answer missed.
 
-    A target with a single sample is left out where that has an insight of its own.
+    A target with a single sample is dropped where that sample has an insight of its own.
     """
     groups: defaultdict[str, list[SampleResult]] = defaultdict(list)
     for result in results:
