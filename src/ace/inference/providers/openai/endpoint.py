@@ -67,7 +67,8 @@ def connect(settings: ModelSettings, reason: str) -> OpenAIBackend:
 @cache
 def _tls_context() -> ssl.SSLContext:
     """The process's one: it reads all certificates of the system, which takes 25 ms."""
-    return httpx2.create_ssl_context()
+    context: ssl.SSLContext = httpx2.create_ssl_context()
+    return context
 
 
 class OpenAIBackend:
