@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -269,6 +270,47 @@ def serve(
     from benchmarks.scale.serve_load import measure_serve
 
     write_report(measure_serve(clients=clients, seconds=seconds, seed=seed), json_path, markdown)
+
+
+@app.command("learning")
+def learning(
+    config: Annotated[list[Path], typer.Option(exists=True, dir_okay=False, help="The task; repeatable.")],
+    large: Annotated[str | None, typer.Option(metavar="FOLDER", help="A model.", show_default=False)] = None,
+    small: Annotated[str | None, typer.Option(metavar="FOLDER", help="A smaller model.", show_default=False)] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(help="large, small, or both (small generates, large reflects); repeatable.", show_default=False),
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="ace, icl or rewrite; repeatable; else ace.", show_default=False)
+    ] = None,
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="Repeatable; else 0, 1 and 2.")] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of both models, such as max_model_len=6144.")
+    ] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As of `ace run`.")] = None,
+    store: Store = DEFAULT_STORE,
+    limit: Annotated[float, typer.Option(min=0, help="Seconds after which no run is begun.")] = math.inf,
+    json_path: JsonPath = None,
+    markdown: MarkdownPath = None,
+) -> None:
+    """Accuracy before and after runs with real models, by task, models, method and seed."""
+    from benchmarks.learning import measure_learning
+
+    folders = {name: folder for name, folder in (("small", small), ("large", large)) if folder is not None}
+    report = measure_learning(
+        configs=config,
+        folders=folders,
+        models=models or tuple(folders)[-1:],
+        methods=method or ("ace",),
+        seeds=seed or (0, 1, 2),
+        store=store,
+        engine=engine or (),
+        changes=changes or (),
+        limit_s=limit,
+        partial=report_writer(json_path, markdown),
+    )
+    write_report(report, json_path, markdown)
 
 
 @app.command("places")

@@ -17,8 +17,10 @@ from ace.errors import ConfigError
 MessageRole = Literal["system", "user", "assistant"]
 RoleName = Literal["generator", "reflector", "curator"]
 FinishReason = Literal["stop", "length", "error"]
-JsonLayout = Literal["compact", "spaced", "indented"]
-"""White space of a guided answer: none, a blank after `:` and `,`, or a field a line."""
+JsonLayout = Literal["compact", "spaced"]
+"""White space of a guided answer: none, or a blank after `:` and `,`."""
+TOKEN_SHARE = "x-token-share"
+"""Key of a text's schema: the share of the answer's tokens that the text may take, where an engine can bound it."""
 
 ROLES: tuple[RoleName, ...] = ("generator", "reflector", "curator")
 

@@ -25,6 +25,7 @@ from pydantic import (
 
 from ace.roles.json_reading import Number, PythonNone
 from ace.roles.json_schema import response_schema
+from ace.types import TOKEN_SHARE
 
 __all__ = [
     "AddOp",
@@ -53,6 +54,8 @@ _PLACEHOLDER = re.compile(
 )
 """Placeholder of a value in a description of the format."""
 _LONGEST_PLACEHOLDER = 120
+LONGEST_BULLET = 600
+"""Characters of a bullet that a guided curator writes, where its pack bounds answers."""
 _SCHEMA_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _SCHEMA_KEYS = frozenset({"type", "title", "description", "pattern", "enum", "default", "items", "properties"})
 _NOT_A_KEY = re.compile(r"[^a-z0-9]+")
@@ -161,9 +164,15 @@ class _Answer(BaseModel):
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+MainReasoning = Annotated[Text, Field(json_schema_extra={TOKEN_SHARE: 0.75})]
+HalfReasoning = Annotated[Text, Field(json_schema_extra={TOKEN_SHARE: 0.5})]
 FinalText = Annotated[str, BeforeValidator(_final_text), AfterValidator(_no_placeholder)]
-InsightText = Annotated[str, BeforeValidator(_text), AfterValidator(_no_placeholder)]
-FilledText = Annotated[str, BeforeValidator(_text), AfterValidator(_filled)]
+InsightText = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_no_placeholder), Field(json_schema_extra={TOKEN_SHARE: 0.3})
+]
+ContentText = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_filled), Field(json_schema_extra={"maxLength": LONGEST_BULLET})
+]
 BulletId = Annotated[str, Field(pattern=r"^[a-z]{2,6}-[0-9]{5}$"), BeforeValidator(_bullet_id)]
 BulletIds = Annotated[list[BulletId], BeforeValidator(_bullet_ids)]
 
@@ -171,7 +180,7 @@ BulletIds = Annotated[list[BulletId], BeforeValidator(_bullet_ids)]
 class GeneratorAnswer(_Answer):
     """The generator's answer; `bullet_ids` are the bullets it says it used, each once."""
 
-    reasoning: Text = ""
+    reasoning: MainReasoning = ""
     bullet_ids: BulletIds = []
     final_answer: FinalText
 
@@ -209,7 +218,7 @@ def _tag_items(value: Any) -> Any:
 class Reflection(_Answer):
     """The reflector's answer. `key_insight` is empty where there is nothing to learn."""
 
-    reasoning: Text = ""
+    reasoning: HalfReasoning = ""
     error_identification: Text = ""
     root_cause_analysis: Text = ""
     correct_approach: Text = ""
@@ -242,7 +251,7 @@ class AddOp(_Answer):
     type: Literal["ADD"]
     reason: Text = ""
     section: Text
-    content: FilledText
+    content: ContentText
 
 
 class UpdateOp(_Answer):
@@ -251,7 +260,7 @@ class UpdateOp(_Answer):
     type: Literal["UPDATE"]
     reason: Text = ""
     id: BulletId
-    content: FilledText
+    content: ContentText
 
 
 class MergeOp(_Answer):
@@ -260,7 +269,7 @@ class MergeOp(_Answer):
     type: Literal["MERGE"]
     reason: Text = ""
     ids: Annotated[BulletIds, Field(min_length=2)]
-    content: FilledText
+    content: ContentText
 
 
 class RemoveOp(_Answer):
@@ -291,7 +300,7 @@ _TAG = TypeAdapter(BulletTag)
 class Curation(_Answer):
     """The curator's answer. A bare list is read as its operations."""
 
-    reasoning: Text = ""
+    reasoning: HalfReasoning = ""
     operations: Annotated[
         list[OperationAnswer], BeforeValidator(_readable(lambda: _OPERATION, "operation", required=True))
     ]

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ace.prompts import OPERATIONS, PromptPack
+from ace.types import TOKEN_SHARE
 
 MOST_LISTED = 1_000
 """Bullets that a schema lists by their ids. Of more it asks for the form of an id alone, and what names none is left
@@ -30,15 +31,17 @@ def response_schema(
     bullets: tuple[str, ...] | None = None,
     most_bullets: int | None = None,
     most_operations: int | None = None,
+    bounded: bool = False,
 ) -> Mapping[str, Any]:
     """`model`'s schema without `$ref`, every field required, none added, in declaration order. Read-only: it is shared.
 
     `omit` names fields to prune everywhere; a curator may propose `operations` alone, and add to `sections` alone if
-    there are any. An answer can name `bullets` alone, if given: where there are none, it has no field for them.
-    `most_bullets` and `most_operations` end lists. Texts stay plain strings: a grammar that counts characters takes
-    xgrammar half a minute to compile.
+    there are any. An answer can name `bullets` alone, if given: where there are none, it has no field for them, and a
+    curator begins the playbook: small models call a finding new and then write an empty list.
+    `most_bullets` and `most_operations` end lists; where `bounded`, texts carry their `TOKEN_SHARE` or `maxLength`.
     """
     full = model.model_json_schema()
+    copied = (*_COPIED_KEYS, "maxLength", TOKEN_SHARE) if bounded else _COPIED_KEYS
     definitions: Mapping[str, Any] = full.get("$defs", {})
 
     def plain(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,6 +63,8 @@ def response_schema(
             ):
                 if name in fields and most is not None:
                     fields[name] = {**fields[name], "maxItems": most}
+            if bullets == () and "operations" in fields:
+                fields["operations"] = {**fields["operations"], "minItems": 1}
             if sections and "section" in fields:
                 fields["section"] = {"type": "string", "enum": list(sections)}
             return {
@@ -68,7 +73,7 @@ def response_schema(
                 "required": list(fields),
                 "additionalProperties": False,
             }
-        result = {key: node[key] for key in _COPIED_KEYS if key in node}
+        result = {key: node[key] for key in copied if key in node}
         if bullets is not None and len(bullets) <= MOST_LISTED and node.get("pattern") == BULLET_ID:
             return {"type": "string", "enum": list(bullets)}
         if "items" in node:
@@ -97,6 +102,7 @@ def pack_schema(
         bullets=rendered_ids(playbook),
         most_bullets=pack.answers.most_bullets,
         most_operations=pack.answers.most_operations,
+        bounded=True,
     )
 
 

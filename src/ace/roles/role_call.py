@@ -106,12 +106,12 @@ async def call_role(
 
 
 def _without_reasoning(request: Request, text: str, again: str) -> Request:
-    """The conversation goes on: what was answered, and what to answer now in a quarter of the tokens."""
+    """The conversation goes on: what was answered, and what to answer now in half of the tokens."""
     answered = text[:MOST_REPEATED].strip() or "{"
     return replace(
         request,
         messages=(*request.messages, Message("assistant", answered), Message("user", again)),
-        sampling=replace(request.sampling, max_tokens=max(LEAST_AGAIN, request.sampling.max_tokens // 4)),
+        sampling=replace(request.sampling, max_tokens=max(LEAST_AGAIN, request.sampling.max_tokens // 2)),
         schema=_omit_reasoning(request.schema) if request.schema is not None else None,
     )
 

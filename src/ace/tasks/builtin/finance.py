@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from ace.config import FieldSettings
 from ace.tasks.data.data_kind import Kind, in_words
@@ -19,10 +20,7 @@ _FIELDS = FieldSettings(question="context", context="context")
 _QUESTIONS = re.compile(r"\s*(Answer the following (\d+) independent questions\b.*)\Z", re.DOTALL)
 _OPTIONS = re.compile(r"\boptions:\s*([\w,\s]+?)\.\s*\Z")
 _FORMULA = re.compile(r"Question:\s*(.*?)\.\s*Answer:\s*\Z", re.DOTALL)
-_PLAIN_NUMBER = (
-    "Answer with a plain floating point number alone, rounded to two decimals if necessary. Do the necessary "
-    "conversions: 5 million is 5000000.0."
-)
+_NUMBER = {"type": "string", "pattern": r"^-?[0-9]{1,18}(\.[0-9]{1,6})?$"}
 
 
 class Finer(Kind):
@@ -78,6 +76,14 @@ class Finer(Kind):
         ]
         return in_words(problems)
 
+    def answer_schema(self, sample: Sample) -> Mapping[str, Any] | None:
+        """As many of the tags to choose from as there are questions."""
+        questions, options = sample.metadata["questions"], sample.metadata["options"]
+        if not questions or not options:
+            return None
+        tag = f"({'|'.join(map(re.escape, options))})"
+        return {"type": "string", "pattern": f"^{tag}(,{tag}){{{questions - 1}}}$"}
+
     def same(self, sample: Sample, one: str, other: str) -> bool:
         return _items(one) == _items(other)
 
@@ -99,6 +105,10 @@ class Formula(Kind):
     """
 
     fields = _FIELDS
+    instructions = (
+        "Answer with a plain floating point number alone, rounded to two decimals if necessary. "
+        "Write amounts in thousands or millions out in full."
+    )
 
     def sample(self, fields: FieldSettings, record: Fields, default_id: str) -> Sample:
         text = record.required(fields.question, "every sample needs its instruction and question")
@@ -108,7 +118,7 @@ class Formula(Kind):
         if len(question) > 1 and question.startswith('"') and question.endswith('"'):
             question = question[1:-1]
         identity = (record.text(fields.id) or default_id).strip()
-        return Sample(identity, f"{question} {_PLAIN_NUMBER}" if match else question, target)
+        return Sample(identity, question, target)
 
     def grade(self, sample: Sample, target: str, answer: str) -> Score:
         one, other = answer.replace(",", ""), target.replace(",", "")
@@ -118,6 +128,9 @@ class Formula(Kind):
 
     def observe(self, sample: Sample, answer: str) -> Observation:
         return in_words([] if _number(answer.replace(",", "")) is not None else [f"{answer!r} is no plain number"])
+
+    def answer_schema(self, sample: Sample) -> Mapping[str, Any]:
+        return _NUMBER
 
     def same(self, sample: Sample, one: str, other: str) -> bool:
         number = _number(one.replace(",", ""))

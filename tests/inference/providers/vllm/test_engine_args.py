@@ -51,7 +51,7 @@ def test_defaults_on_a_cpu() -> None:
     assert chosen["enforce_eager"] is True
     assert chosen["block_size"] == 32
     assert chosen["load_format"] == "safetensors"
-    assert chosen["structured_outputs_config"] == {"backend": "xgrammar", "disable_any_whitespace": True}
+    assert chosen["structured_outputs_config"] == {"backend": "guidance", "disable_any_whitespace": True}
 
 
 def test_defaults_on_a_gpu_leave_compiling_and_types_to_vllm() -> None:

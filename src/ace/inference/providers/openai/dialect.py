@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ace.errors import AceError, RequestRejectedError
+from ace.inference.text.answer_grammar import without_shares
 from ace.types import Message, Request
 
 _SIMPLE = ("temperature", "top_p", "seed", "stop", "stream", "stream_options")
@@ -63,7 +64,7 @@ class Dialect:
         if sampling.stop:
             arguments["stop"] = list(sampling.stop)
         if request.schema is not None and self.guided:
-            schema = {"name": "answer", "schema": request.schema, "strict": True}
+            schema = {"name": "answer", "schema": without_shares(request.schema), "strict": True}
             arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
         dropped = self.dropped | ({"stream_options"} if "stream" in self.dropped else frozenset())
         return {name: value for name, value in arguments.items() if name not in dropped}

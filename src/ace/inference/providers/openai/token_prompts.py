@@ -21,8 +21,8 @@ import openai
 from ace.config import ModelSettings
 from ace.errors import AceError
 from ace.inference.model_files.packaged import model_path
+from ace.inference.text.answer_grammar import xgrammar_rules
 from ace.inference.text.chat_encoder import ChatEncoder
-from ace.inference.text.json_grammar import json_grammar
 from ace.types import Message, Request
 
 _PROBE = (Message("user", "Which of the two is 12,5% larger?\n"),)
@@ -79,7 +79,7 @@ class TokenPrompts:
         """The arguments that guide the answer: a grammar where the server follows one, else the schema."""
         if not self._grammars:
             return {"response_format": chat["response_format"]}
-        return {"structured_outputs": {"grammar": json_grammar(json.dumps(request.schema), request.layout)}}
+        return {"structured_outputs": {"grammar": xgrammar_rules(json.dumps(request.schema), request.layout)}}
 
     async def _detect(self) -> None:
         card = await self._card()

@@ -26,7 +26,7 @@ LEAST_STEP = 4096
 """Tokens that one step may compute on a CPU, at least: vLLM's own default there."""
 
 _OWN_KEYS = ("model", "max_model_len", "dtype", "gpu_memory_utilization", "trust_remote_code")
-_GUIDED = {"backend": "xgrammar", "disable_any_whitespace": True}
+_GUIDED = {"backend": "guidance", "disable_any_whitespace": True}
 _KV_TOKENS_PER_SEQUENCE = 256
 _KV_WHOLE_PROMPTS = 4
 

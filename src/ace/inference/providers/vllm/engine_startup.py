@@ -48,6 +48,8 @@ class Started:
     memory_bytes: int
     adapters: Mapping[str, Any]
     """vLLM's `LoRARequest` of each adapter that is loaded, by its folder."""
+    drafts: bool
+    """Speculative decoding is on."""
     remark: str = ""
     """What was decided on the way, for people."""
 
@@ -121,7 +123,10 @@ def _start(
         remark = "; ".join(filter(None, (remark, str(cpu_precision(settings.dtype)))))
     if loaded:
         remark = "; ".join(filter(None, (remark, f"adapters: {', '.join(loaded)}")))
-    return Started(engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory, loaded, remark)
+    drafts = config.speculative_config is not None
+    return Started(
+        engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory, loaded, drafts, remark
+    )
 
 
 def _load(engine: Any, adapters: Sequence[Adapter]) -> dict[str, Any]:

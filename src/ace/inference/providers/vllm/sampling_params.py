@@ -6,8 +6,8 @@ import json
 from importlib import import_module
 from typing import Any
 
-from ace.inference.text.json_grammar import json_grammar
-from ace.types import JsonLayout, Request
+from ace.inference.text.answer_grammar import bounded_grammar, guidance_schema
+from ace.types import TOKEN_SHARE, Request
 
 _vllm: Any = import_module("vllm.sampling_params")
 _CHECKED: dict[tuple[str, str, str], Any] = {}
@@ -36,8 +36,11 @@ class ValidatedOnce(_vllm.SamplingParams):  # type: ignore[misc]
         _CHECKED[key] = guided
 
 
-def sampling_params(request: Request, room: int) -> Any:
-    """`request.sampling` and its schema for vLLM; at most `room` tokens, which is what the context has left."""
+def sampling_params(request: Request, room: int, *, bounded: bool = True) -> Any:
+    """`request.sampling` and its schema for vLLM; at most `room` tokens, which is what the context has left.
+
+    Texts end at their share of the tokens if `bounded`: llguidance takes no such grammar back where drafts are refused.
+    """
     sampling = request.sampling
     arguments: dict[str, Any] = {
         "max_tokens": min(sampling.max_tokens, room),
@@ -49,14 +52,15 @@ def sampling_params(request: Request, room: int) -> Any:
         "output_kind": _vllm.RequestOutputKind.FINAL_ONLY,
     }
     if request.schema is not None:
-        arguments["structured_outputs"] = _guided(json.dumps(request.schema), request.layout)
+        arguments["structured_outputs"] = _guided(request, arguments["max_tokens"], bounded)
     if "skip_clone" in ValidatedOnce.__struct_fields__:
         arguments["skip_clone"] = True
     return ValidatedOnce(**arguments)
 
 
-def _guided(schema: str, layout: JsonLayout) -> Any:
-    """Structured outputs in `layout`. What is neither compact nor white space anywhere has to be a grammar for vLLM."""
-    if layout == "compact":
-        return _vllm.StructuredOutputsParams(json=schema)
-    return _vllm.StructuredOutputsParams(grammar=json_grammar(schema, layout))
+def _guided(request: Request, max_tokens: int, bounded: bool) -> Any:
+    schema = request.schema or {}
+    if bounded and any(TOKEN_SHARE in field for field in schema.get("properties", {}).values()):
+        grammar = bounded_grammar(json.dumps(schema), request.layout, max_tokens)
+        return _vllm.StructuredOutputsParams(grammar=grammar)
+    return _vllm.StructuredOutputsParams(json=json.dumps(guidance_schema(schema, request.layout)))

@@ -68,6 +68,7 @@ class VllmBackend:
             raise
         self._chat = ChatEncoder(started.tokenizer)
         self._adapters = started.adapters
+        self._drafts = started.drafts
         self._numbers = itertools.count()
         self._closed = False
         self.info = BackendInfo(
@@ -96,7 +97,7 @@ class VllmBackend:
         token_ids = self._chat.encode(request.messages)
         room = self._room(token_ids)
         try:
-            params = sampling_params(request, room)
+            params = sampling_params(request, room, bounded=not self._drafts)
         except Exception as error:
             raise rejected(error) from error
         loop = asyncio.get_running_loop()
@@ -171,7 +172,7 @@ class VllmBackend:
         if answer.finish_reason not in _REASONS:
             raise RequestRejectedError(
                 f"vLLM gave the request up (finish reason {answer.finish_reason!r})",
-                hint="a schema that xgrammar cannot compile ends like this",
+                hint="a schema that llguidance cannot compile ends like this",
             )
         stats = output.metrics
         drafted_tokens, accepted_tokens, draft_steps = drafted(answer)
