@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Partial, Report, ignore_partial
 from ace.config import ModelSettings, RunSettings, load_settings, settings_from
 from ace.engine import run
-from ace.errors import AceError
+from ace.errors import AceError, ConfigError
 from ace.experiments.comparison import paired
 from ace.experiments.outcomes import evaluated
 from ace.inference import Backend, create_backend
@@ -136,7 +136,7 @@ def measure_learning(
     *,
     configs: Sequence[Path],
     folders: Mapping[str, str],
-    models: Sequence[Models] = ("large",),
+    models: Sequence[str] = ("large",),
     methods: Sequence[str] = ("ace",),
     seeds: Sequence[int] = (0, 1, 2),
     store: str = "sqlite:///ace.db",
@@ -155,8 +155,18 @@ def measure_learning(
     written += [f"models.{name}.model={folder}" for name, folder in folders.items()]
     models_of = load_settings(configs[0], written).models
     engines = {name: models_of[name] for name in folders}
-    planned = [(cell, cell.settings(engines, store, changes)) for cell in cells(configs, models, methods, seeds)]
+    kinds = [_kind(name, folders) for name in models]
+    planned = [(cell, cell.settings(engines, store, changes)) for cell in cells(configs, kinds, methods, seeds)]
     return asyncio.run(_measure(planned, engines, limit_s, partial))
+
+
+def _kind(name: str, folders: Mapping[str, str]) -> Models:
+    """The models that `name` means. ConfigError for another name, and for one whose folder is not given."""
+    for kind in get_args(Models):
+        if name == kind and set(("small", "large") if kind == "both" else (kind,)) <= folders.keys():
+            return cast(Models, kind)
+    allowed = [*folders, "both"] if len(folders) == 2 else list(folders)
+    raise ConfigError.at("models", name, ", ".join(allowed), hint="give the folders with --small and --large")
 
 
 async def _measure(
@@ -191,7 +201,8 @@ async def _learn(cell: Cell, settings: RunSettings, engines: Mapping[str, Backen
     except AceError as error:
         return replace(row, error=error.message)
     with RunStore.open(settings.store) as store:
-        test = paired(*(evaluated(store, summary.run, label) for label in ("before", "after")), "right", seed=0)
+        before, after = (evaluated(store, summary.run, label) for label in ("before", "after"))
+    test = paired(before, after, "right", seed=0)
     return replace(
         row,
         run=summary.run,

@@ -22,6 +22,7 @@ from ace.roles import (
     response_schema,
 )
 from ace.roles.json_schema import MOST_LISTED, pack_schema
+from ace.types import TOKEN_SHARE
 
 MODELS: list[type[BaseModel]] = [GeneratorAnswer, Reflection, Curation]
 MICRO = load_pack("micro")
@@ -83,7 +84,7 @@ def test_what_a_pack_may_omit_is_what_the_models_can_do_without() -> None:
 def test_only_shown_bullets_can_be_named_and_lists_end() -> None:
     schema = pack_schema(load_pack("standard"), GeneratorAnswer, "[str-00001] a\n[fmt-00002] as \\[str-00009] says")
     ids = {"type": "string", "enum": ["str-00001", "fmt-00002"]}
-    assert schema["properties"]["bullet_ids"] == {"type": "array", "items": ids, "maxItems": 6}
+    assert schema["properties"]["bullet_ids"] == {"type": "array", "items": ids, "maxItems": 4}
     merge = response_schema(Curation, bullets=("str-00001",), most_bullets=3, most_operations=5)
     operations = merge["properties"]["operations"]
     assert operations["maxItems"] == 5 and operations["items"]["anyOf"][2]["properties"]["ids"]["maxItems"] == 3
@@ -95,6 +96,22 @@ def test_without_bullets_there_is_nothing_to_name() -> None:
     assert list(pack_schema(pack, Reflection, "(none yet)")["properties"]) == ["reasoning", "key_insight"]
     operation = pack_schema(pack, Curation, "(none yet)")["properties"]["operations"]["items"]
     assert operation["properties"]["type"] == {"type": "string", "const": "ADD"}
+
+
+def test_an_empty_playbook_gets_a_bullet_and_another_may_stay() -> None:
+    pack = load_pack("standard")
+    for playbook, least in (("(none yet)", 1), ("[str-00001] a", None)):
+        assert pack_schema(pack, Curation, playbook)["properties"]["operations"].get("minItems") == least
+
+
+def test_texts_leave_room_for_what_follows_them() -> None:
+    pack = load_pack("standard")
+    for model in MODELS:
+        shares = [node[TOKEN_SHARE] for node in nodes(pack_schema(pack, model, "[str-00001] a")) if TOKEN_SHARE in node]
+        assert shares and sum(shares) < 0.8
+    contents = [node for node in nodes(pack_schema(pack, Curation, "")) if "maxLength" in node]
+    assert contents
+    assert not any({TOKEN_SHARE, "maxLength"} & node.keys() for node in nodes(pack_schema(MICRO, Curation, "")))
 
 
 def test_of_very_many_bullets_the_schema_asks_for_an_ids_form_alone() -> None:

@@ -254,6 +254,7 @@ def test_an_answer_that_was_cut_off_is_asked_for_once_more_without_reasoning() -
     assert second.messages[: len(first.messages)] == first.messages
     assert [message.content for message in second.messages[2:]] == [UNREADABLE, STANDARD.again]
     assert second.schema is not None and list(second.schema["properties"]) == ["final_answer"]
+    assert second.sampling.max_tokens == 128, "half of the first answer's, and room for a sentence at least"
 
 
 def test_it_is_asked_no_third_time_and_packs_without_a_text_for_it_not_twice() -> None:

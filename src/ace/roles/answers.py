@@ -166,9 +166,10 @@ class _Answer(BaseModel):
 Text = Annotated[str, BeforeValidator(_text)]
 MainReasoning = Annotated[Text, Field(json_schema_extra={TOKEN_SHARE: 0.75})]
 HalfReasoning = Annotated[Text, Field(json_schema_extra={TOKEN_SHARE: 0.5})]
+ReflectionReasoning = Annotated[Text, Field(json_schema_extra={TOKEN_SHARE: 0.35})]
 FinalText = Annotated[str, BeforeValidator(_final_text), AfterValidator(_no_placeholder)]
 InsightText = Annotated[
-    str, BeforeValidator(_text), AfterValidator(_no_placeholder), Field(json_schema_extra={TOKEN_SHARE: 0.3})
+    str, BeforeValidator(_text), AfterValidator(_no_placeholder), Field(json_schema_extra={TOKEN_SHARE: 0.25})
 ]
 ContentText = Annotated[
     str, BeforeValidator(_text), AfterValidator(_filled), Field(json_schema_extra={"maxLength": LONGEST_BULLET})
@@ -218,7 +219,7 @@ def _tag_items(value: Any) -> Any:
 class Reflection(_Answer):
     """The reflector's answer. `key_insight` is empty where there is nothing to learn."""
 
-    reasoning: HalfReasoning = ""
+    reasoning: ReflectionReasoning = ""
     error_identification: Text = ""
     root_cause_analysis: Text = ""
     correct_approach: Text = ""

@@ -18,7 +18,7 @@ LONGEST_PHRASE = 6
 MOST_PHRASES = 8
 """Phrases in one insight: small models choose the longest bullet, whatever the question."""
 
-_PHRASE = {"type": "string", "pattern": r"^[^\x00-\x1f\",.\\]+$"}
+_PHRASE = {"type": "string", "pattern": r"^[^\x00-\x1f\",.\\]+$", "maxLength": 60}
 
 
 async def reflect_together(
@@ -66,8 +66,7 @@ def write_insights(
 def _schema(samples: int) -> Mapping[str, Any]:
     """A phrase for each sample, then one for all.
 
-    Phrases end at the first comma or full stop instead of after so many characters: a grammar that counts takes
-    xgrammar seconds to compile.
+    Phrases end at the first comma or full stop: after it, small models go on to the next detail.
     """
     fields = {
         "reasoning": {"type": "array", "items": _PHRASE, "minItems": samples, "maxItems": samples},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -132,6 +133,20 @@ class TestFinance:
         prompts = [task.prompt(sample) for sample in everything(task)]
         assert len({context for _, context in prompts}) == 1
         assert all(question.startswith("Answer the following 2 independent questions") for question, _ in prompts)
+
+    @pytest.mark.parametrize("name", ["finer", "formula"])
+    def test_guided_answers_can_be_right_and_have_an_end(self, name: str) -> None:
+        task = load(name, path="sample")
+        for sample in everything(task):
+            pattern = optional(task).answer_schema(sample.without_target())["pattern"]
+            assert sample.target is not None and re.search(pattern, sample.target)
+            assert not re.search(pattern, sample.target + ".0" * 20) and not re.search(
+                pattern, "about " + sample.target
+            )
+
+    def test_no_question_of_formula_has_a_number_of_ours(self) -> None:
+        task = load("formula", path="sample")
+        assert "floating point" in task.instructions and not re.search(r"\d", task.instructions)
 
     @pytest.mark.parametrize(
         ("answer", "text"),

