@@ -142,6 +142,29 @@ def test_playbooks_go_out_and_come_back(ace: Invoke, config: Path) -> None:
     assert ace("playbook", "show", "book.json", "--version", "1").exit_code == 2
 
 
+def test_playbooks_go_out_to_agents(ace: Invoke, config: Path) -> None:
+    ace("run", config)
+    for kind in ("skill", "agents", "system-prompt"):
+        result = ace("playbook", "export", "latest", f"{kind}.md", "--as", kind)
+        assert result.exit_code == 0, result.output
+        assert "The sky is blue." in Path(f"{kind}.md").read_text()
+    assert Path("skill.md").read_text().startswith("---\n")
+    Path("AGENTS.md").write_text("# Ours\n")
+    assert ace("playbook", "export", "latest", "AGENTS.md", "--as", "agents").exit_code == 0
+    assert Path("AGENTS.md").read_text().startswith("# Ours\n")
+
+
+def test_playbooks_that_have_grown_apart_are_merged(ace: Invoke, config: Path) -> None:
+    for name, content in (("one", "Check units first."), ("two", "Check units first."), ("three", "Round at the end.")):
+        Path(f"{name}.txt").write_text(f"## Strategies\n[str-00001] helpful=0 harmful=0 :: {content}\n")
+    merged = ace("playbook", "merge", "one.txt", "two.txt", "three.txt", "--output", "all.json")
+    assert merged.exit_code == 0, merged.output
+    assert "duplicate: ADD Check units first." in merged.stdout
+    shown = ace("playbook", "show", "all.json").stdout
+    assert shown.count("Check units first.") == 1 and "Round at the end." in shown
+    assert "two or more playbooks" in ace("playbook", "merge", "one.txt", "--output", "all.json").output
+
+
 def test_data_cannot_steer_the_terminal(ace: Invoke, config: Path) -> None:
     bullet = "\x1b[31mred\x1b[0m [bold]not bold[/bold] \u202eback :smile:"
     Path("book.txt").write_text(f"## Strategies\n[str-00001] helpful=0 harmful=0 :: {bullet}\n")

@@ -210,7 +210,7 @@ class TestTask:
         [
             ("csv", "none"),
             ("gsm8k", "observes answers, compares answers"),
-            ("finer", "observes answers, compares answers, measures evaluations"),
+            ("finer", "observes answers, compares answers, measures evaluations, has answer schemas"),
             ("json", "observes answers, compares answers, has answer schemas"),
             ("code", "observes answers, grades in threads"),
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,16 @@ from ace.dashboard import create_app
 ORIGIN = "http://127.0.0.1:8450"
 
 
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    asyncio.run(run(settings(folder), backends={"main": ScriptedBackend(ScriptedMicroModel())}))
+    return folder / "ace.db"
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    asyncio.run(run(settings(tmp_path), backends={"main": ScriptedBackend(ScriptedMicroModel())}))
+def folder(finished_run: Path, tmp_path: Path) -> Path:
+    shutil.copy(finished_run, tmp_path)
     return tmp_path
 
 

@@ -24,7 +24,6 @@ from ace.inference import Backends, ScriptedBackend
 from ace.store import RunStore
 from ace.types import Request
 
-pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
 
 VARIED = {"adaptation.batch_size": (1, 4)}

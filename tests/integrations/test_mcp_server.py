@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,7 @@ from micro_runs import all_roles, micro_backend, settings
 from ace.engine import run
 from ace.store import RunStore
 
-mcp = pytest.importorskip("mcp")
-
-from mcp.client.stdio import StdioServerParameters  # noqa: E402 - it needs the package
+pytestmark = pytest.mark.skipif(find_spec("mcp") is None, reason="mcp is not installed: pip install 'ace-vllm[mcp]'")
 
 RULE = "Whatever is asked twice is answered once."
 
@@ -35,11 +34,20 @@ def finished(tmp_path: Path) -> str:
 
 
 def talk(server: object, work: Callable[[Any], Awaitable[None]]) -> None:
+    import mcp  # slow: only where it is used
+
     async def session() -> None:
         async with mcp.Client(server, read_timeout_seconds=120) as client:
             await work(client)
 
     asyncio.run(session())
+
+
+def stdio(arguments: list[str], environment: Mapping[str, str]) -> object:
+    """The command as a server over stdio."""
+    from mcp.client.stdio import StdioServerParameters
+
+    return StdioServerParameters(command=sys.executable, args=arguments, env=dict(environment))
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
@@ -80,7 +88,7 @@ def test_an_agent_over_stdio(finished: str, tmp_path: Path) -> None:
     async def work(client: Any) -> None:
         await check_tools(client, finished)
 
-    talk(StdioServerParameters(command=sys.executable, args=command(tmp_path), env=dict(os.environ)), work)
+    talk(stdio(command(tmp_path), os.environ), work)
     check_stored_report(finished, tmp_path)
 
 
@@ -127,7 +135,7 @@ def test_the_curator_learns_from_reports(finished: str, tmp_path: Path) -> None:
         )
         arguments = command(tmp_path, "--learn", str(config))
         environment = {**os.environ, "OPENAI_API_KEY": "none"}
-        talk(StdioServerParameters(command=sys.executable, args=arguments, env=environment), work)
+        talk(stdio(arguments, environment), work)
 
 
 @pytest.mark.slow
@@ -145,10 +153,7 @@ def test_a_learner_that_fails_says_why(finished: str, tmp_path: Path) -> None:
         assert again.structured_content["pending"] == 2  # nothing was lost
 
     arguments = command(tmp_path, "--learn", str(config))
-    talk(
-        StdioServerParameters(command=sys.executable, args=arguments, env={**os.environ, "OPENAI_API_KEY": "none"}),
-        work,
-    )
+    talk(stdio(arguments, {**os.environ, "OPENAI_API_KEY": "none"}), work)
 
 
 @pytest.mark.parametrize(

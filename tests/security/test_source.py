@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,14 +13,19 @@ SOURCE = Path(ace.__file__).parent
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
 LISTENERS = {"socketserver", "http.server", "xmlrpc.server", "wsgiref", "uvicorn", "fastapi", "flask", "aiohttp"}
 LISTENERS |= {"mcp.server.mcpserver"}
+SAFE = {"Loader", "weights_only", "allow_pickle", "trust_remote_code"}
 RUNNERS = {"eval", "exec", "compile", "__import__"}
+WORDS = FORBIDDEN_MODULES | LISTENERS | SAFE | {"os.system", "os.popen", "shell", "yaml.", "torch.load"}
+SUSPECT = re.compile(rf"(?<![.\w])(?:{'|'.join(RUNNERS)})\s*\(|{'|'.join(map(re.escape, WORDS))}|(?:np|numpy)\.load")
+"""What a source must contain for any of these tests to find something in it. Parsing all of them takes seconds."""
 
 
 @cache
 def trees() -> list[tuple[Path, ast.AST]]:
-    files = sorted(SOURCE.rglob("*.py"))
-    assert len(files) > 100
-    return [(path.relative_to(SOURCE), ast.parse(path.read_text(encoding="utf-8"))) for path in files]
+    """The trees of the sources that could break a rule, by their path."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(SOURCE.rglob("*.py"))}
+    assert len(texts) > 100
+    return [(path.relative_to(SOURCE), ast.parse(text)) for path, text in texts.items() if SUSPECT.search(text)]
 
 
 @cache
@@ -41,7 +47,16 @@ def imported(tree: ast.AST) -> set[str]:
 @cache
 def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:
     """Every call with the dotted name of what is called."""
-    return [(ast.unparse(node.func), node) for node in nodes(tree) if isinstance(node, ast.Call)]
+    return [(dotted(node.func), node) for node in nodes(tree) if isinstance(node, ast.Call)]
+
+
+def dotted(called: ast.expr) -> str:
+    match called:
+        case ast.Name(name):
+            return name
+        case ast.Attribute(owner, name):
+            return f"{dotted(owner)}.{name}"
+    return ""
 
 
 def test_nothing_that_unpickles_or_listens_is_imported() -> None:
@@ -79,7 +94,7 @@ def test_no_shell_is_started() -> None:
 def test_yaml_and_weights_are_read_safely() -> None:
     for path, tree in trees():
         for name, call in calls(tree):
-            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg in SAFE}
             assert name not in {"yaml.unsafe_load", "yaml.full_load", "yaml.load_all"}, path
             if name == "yaml.load":
                 assert keywords == {"Loader": "PlainLoader"}, path

@@ -38,13 +38,13 @@ from ace.tasks import InstructedTask, Splits, Task
 from ace.tasks.data.graders import normalized
 from ace.types import Sample, Score
 
-RIGHT_FROM = 0.5
-"""Scores below this are wrong answers, where the client does not say."""
+RIGHT_SCORE = 0.5
+"""The lowest score of a right answer, where the client reports a score alone."""
 AUTO_SIZE = 16
-"""Feedback of a batch with `batch_size: auto`."""
+"""Feedback in a batch with `batch_size: auto`."""
 POLL_S = 2.0
 FAILED_PAUSE_S = 30.0
-"""How long a worker waits after the engine or the store failed."""
+"""Seconds between two tries where the engine or the store fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ async def learn_from_feedback(
 
 
 async def _work(context: RunContext, *, once: bool, wait_s: float) -> int:
-    """Learn batch by batch. What passes by itself (an engine that is gone, a locked store) is tried again."""
+    """Learn batch by batch. Where the engine or the store fails, the batch is tried again after a pause."""
     learned = 0
     while True:
         try:
@@ -132,7 +132,7 @@ async def _work(context: RunContext, *, once: bool, wait_s: float) -> int:
 
 
 def _next_batch(context: RunContext, wait_s: float) -> Sequence[tuple[Exchange, Feedback]]:
-    """The oldest pending feedback; nothing where it is too little to be worth a batch yet."""
+    """Return the oldest pending feedback; nothing where it is less than a batch and has not waited long enough."""
     chosen = context.settings.adaptation.batch_size
     size = AUTO_SIZE if chosen == "auto" else chosen
     pending = context.store.pending_feedback(context.run, size)
@@ -142,7 +142,7 @@ def _next_batch(context: RunContext, wait_s: float) -> Sequence[tuple[Exchange, 
 
 
 async def _learn_batch(context: RunContext, batch: Sequence[tuple[Exchange, Feedback]]) -> None:
-    """One batch: reflections side by side, then curation and commit as in any other batch."""
+    """Reflect on the whole batch at once, then curate and commit it as any other batch."""
     started = utcnow()
     store, run = context.store, context.run
     last = store.last_batch(run)
@@ -188,7 +188,7 @@ async def _learn_batch(context: RunContext, batch: Sequence[tuple[Exchange, Feed
 async def _reflect(
     context: RunContext, prefix: str, batch: int, position: int, exchange: Exchange, feedback: Feedback
 ) -> SampleResult:
-    """Reflect on one answer. A right one without a remark teaches nothing, and is asked about nothing."""
+    """Reflect on one answer. A right one without a remark needs no reflection, and no model is called."""
     sample = Sample(exchange.request_id, exchange.question, feedback.expected)
     right = _is_right(exchange, feedback)
     value = feedback.score if feedback.score is not None else None if right is None else float(right)
@@ -204,14 +204,14 @@ async def _reflect(
             prefix,
             sample,
             GeneratorAnswer(final_answer=exchange.answer or "(no text)"),
-            _described(feedback, right),
+            _describe(feedback, right),
             purpose=f"batch-{batch}",
             round=1,
             grade=value,
         )
         calls, reflection = result.calls, result.value
         error = None if reflection is not None else f"ParseError: {result.error}"
-    except (PromptTooLongError, RequestRejectedError) as failure:  # what passes leaves the feedback pending
+    except (PromptTooLongError, RequestRejectedError) as failure:  # any other error leaves the feedback pending
         error = f"{type(failure).__name__}: {failure}"
     if reflection is None:
         outcome = OutcomeRecord(sample.id, position, "failed", answer=exchange.answer, error=error, stop="error")
@@ -220,18 +220,18 @@ async def _reflect(
 
 
 def _is_right(exchange: Exchange, feedback: Feedback) -> bool | None:
-    """The verdict of the client; else by its score, or an answer that is the expected one. None where that is open."""
+    """Return the client's verdict, else one by its score or its expected answer; None where these do not say."""
     if feedback.correct is not None:
         return feedback.correct
     if feedback.score is not None:
-        return feedback.score >= RIGHT_FROM
+        return feedback.score >= RIGHT_SCORE
     if feedback.expected is not None and normalized(exchange.answer, feedback.expected) == 1.0:
         return True
     return None
 
 
-def _described(feedback: Feedback, right: bool | None) -> str:
-    """The feedback in words, for the reflector. The expected answer is the sample's target."""
-    parts = {True: "The answer was reported as right.", False: "The answer was reported as wrong.", None: ""}[right]
+def _describe(feedback: Feedback, right: bool | None) -> str:
+    """Put the feedback into words for the reflector, which sees the expected answer as the target."""
+    verdict = {True: "The answer was reported as right.", False: "The answer was reported as wrong.", None: ""}[right]
     score = "" if feedback.score is None else f"It was given the score {feedback.score:g} of 1."
-    return "\n".join(filter(None, (parts, score, feedback.text.strip()))) or NO_FEEDBACK
+    return "\n".join(filter(None, (verdict, score, feedback.text.strip()))) or NO_FEEDBACK

@@ -1,4 +1,4 @@
-"""Control of a running run by people: they write to its store, and the process that runs it polls."""
+"""Control of a run from outside: requests are written to its store, which the process that runs it polls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POLL_S = 1.0
 
 
 class RunControl:
-    """Honours requests to pause, to go on and to stop.
+    """Carries out requests to pause, to continue and to stop.
 
     A paused run makes no new model call; calls in flight are answered and stored. Stopping cancels the run's task, as
     Ctrl-C does: what was committed or answered stays, and the run can be resumed.
@@ -24,14 +24,14 @@ class RunControl:
         self, store: RunStore, run: str, listener: Listener = null_listener, *, poll_s: float = POLL_S
     ) -> None:
         self._store, self._run, self._listener, self._poll_s = store, run, listener, poll_s
-        self._open = asyncio.Event()
-        self._open.set()
+        self._unpaused = asyncio.Event()
+        self._unpaused.set()
         self.stopped = False
-        """True once a request to stop was honoured."""
+        """True once a request to stop was carried out."""
 
     async def admit(self) -> None:
         """Wait while the run is paused."""
-        await self._open.wait()
+        await self._unpaused.wait()
 
     @contextlib.asynccontextmanager
     async def watch(self) -> AsyncIterator[None]:
@@ -49,21 +49,21 @@ class RunControl:
 
     async def _poll(self, task: asyncio.Task[object]) -> None:
         while not self.stopped:
-            with contextlib.suppress(StoreError):  # a busy store is asked again; what breaks for good fails a commit
-                await self._honour(task)
+            with contextlib.suppress(StoreError):  # polled again; a store that stays broken fails a commit
+                await self._carry_out_request(task)
             await asyncio.sleep(self._poll_s)
 
-    async def _honour(self, task: asyncio.Task[object]) -> None:
+    async def _carry_out_request(self, task: asyncio.Task[object]) -> None:
         control = await asyncio.to_thread(self._store.control, self._run)
         if control == "stop":
             self.stopped = True
             self._listener(RunStopping(self._run))
             task.cancel()
-        elif (control == "pause") == self._open.is_set():
+        elif (control == "pause") == self._unpaused.is_set():
             await asyncio.to_thread(self._store.set_paused, self._run, control == "pause")
             if control == "pause":
-                self._open.clear()
+                self._unpaused.clear()
                 self._listener(RunPaused(self._run))
             else:
-                self._open.set()
+                self._unpaused.set()
                 self._listener(RunContinued(self._run))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Insert,
+    NullPool,
     QueuePool,
     StaticPool,
     Table,
@@ -28,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.util import LRUCache
 
 from ace._util.files import sync_folder
 from ace._util.install_commands import install_command
@@ -145,7 +148,7 @@ def _parse(url: str | Path) -> URL:
 
 def _open_sqlite(url: URL, *, create: bool) -> Database:
     if url.database in (None, "", ":memory:"):
-        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_SQLITE_ARGS)
+        engine = _sqlite_engine("sqlite://", poolclass=StaticPool, connect_args=_SQLITE_ARGS)
         _configure_sqlite(engine)
         return Database(engine, "sqlite:// (memory)", shared=False, turn=threading.RLock())
     path = Path(str(url.database)).expanduser()
@@ -158,12 +161,27 @@ def _open_sqlite(url: URL, *, create: bool) -> Database:
             path=str(path),
         )
     if not create and _is_readable_only(path):
-        return Database(
-            create_engine("sqlite://", poolclass=QueuePool, creator=lambda: _connect_read_only(path)), str(path)
-        )
-    engine = create_engine(url.set(database=str(path)), connect_args=_SQLITE_ARGS)
+        engine = _sqlite_engine("sqlite://", poolclass=QueuePool, creator=lambda: _connect_read_only(path))
+        return Database(engine, str(path))
+    engine = _sqlite_engine(url.set(database=str(path)), connect_args=_SQLITE_ARGS)
     _configure_sqlite(engine)
     return Database(engine, str(path))
+
+
+_COMPILED: LRUCache[Any, Any] = LRUCache(500)
+
+
+def _sqlite_engine(url: str | URL, **options: Any) -> Engine:
+    """Make an engine that shares its compiled statements with all others: a store would compile about 20 anew."""
+    engine = create_engine(url, **options)
+    engine.dialect = _sqlite_dialect()  # a part of the key of a compiled statement
+    return engine.execution_options(compiled_cache=_COMPILED)
+
+
+@cache
+def _sqlite_dialect() -> Dialect:
+    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:
+        return connection.dialect  # initialized by the connection
 
 
 def _is_readable_only(path: Path) -> bool:

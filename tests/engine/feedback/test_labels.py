@@ -46,6 +46,7 @@ class Watched(Task):
 def make():
     return Watched()
 """
+HALF_FAILED = OBSERVING.replace("{failed}", "bool(len(answer) % 2)")
 
 
 @dataclass
@@ -89,9 +90,15 @@ def of(role: str, requests: list[Request]) -> list[str]:
     return [r.messages[-1].content for r in requests if r.schema is not None and field in r.schema["properties"]]
 
 
-@pytest.mark.parametrize("mode", ["offline", "online"])
-@pytest.mark.parametrize("policy", ["warn", "quarantine"])
-@pytest.mark.parametrize("observing", ["", OBSERVING.replace("{failed}", "bool(len(answer) % 2)")])
+@pytest.mark.parametrize(
+    ("mode", "policy", "observing"),  # each pair of values once
+    [
+        ("offline", "warn", ""),
+        ("offline", "quarantine", HALF_FAILED),
+        ("online", "warn", HALF_FAILED),
+        ("online", "quarantine", ""),
+    ],
+)
 def test_no_canary_in_any_request(tmp_path: Path, mode: str, policy: str, observing: str) -> None:
     changes = {"mode": mode, "adaptation__epochs": 2 if mode == "offline" else 1, "playbook__guard__policy": policy}
     requests, summary, store = learn(tmp_path, lambda asked: "no" * (asked % 3), observing=observing, **changes)

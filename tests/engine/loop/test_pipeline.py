@@ -86,8 +86,18 @@ def bare(playbook: Playbook, name: str) -> Any:
     return json.loads(json.dumps(playbook.to_json()).replace(name, "RUN"))
 
 
-@pytest.mark.parametrize("mode", ["offline", "online"])
-@pytest.mark.parametrize(("size", "ahead"), [(2, 0), (1, 1), (3, 1), ("auto", 1), (12, 1)])
+@pytest.mark.parametrize(
+    ("mode", "size", "ahead"),
+    [
+        ("offline", 2, 0),
+        ("offline", 1, 1),
+        ("offline", 3, 1),
+        ("offline", "auto", 1),
+        ("offline", 12, 1),
+        ("online", 2, 0),
+        ("online", 3, 1),
+    ],
+)
 def test_each_batch_works_behind_the_version_of_the_one_before_the_last(
     tmp_path: Path, mode: str, size: int | str, ahead: int
 ) -> None:

@@ -42,12 +42,7 @@ def test_instructions_to_the_model_are_found(content: str) -> None:
     found = scan(content)
     assert found.reasons and all(reason.startswith("instruction to the model: ") for reason in found.reasons)
     assert found.masked == content
-
-
-@pytest.mark.parametrize("content", INSTRUCTIONS)
-def test_they_are_found_behind_advice_too(content: str) -> None:
     assert scan(f"Always check units.\n{content}").reasons
-    assert len(BENIGN) >= 40
 
 
 @pytest.mark.parametrize(("name", "value"), FLAGGED.items())

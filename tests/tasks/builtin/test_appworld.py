@@ -89,7 +89,7 @@ class Server(ThreadingHTTPServer):
 def servers() -> Iterator[list[Server]]:
     found = [Server(), Server()]
     for server in found:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield found
     for server in found:
         server.shutdown()

@@ -20,7 +20,7 @@ from ace.types import RoleName, Sample
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """A verdict of other answers: `text` for the reflector, and `right`, None where they are undecided."""
+    """The verdict of other answers on one: `text` for the reflector, and `right`, None where they are undecided."""
 
     text: str
     right: bool | None
@@ -38,13 +38,13 @@ async def collect_votes(
     calls: list[CallRecord] = []
     if signals.consistency is not None:
         drawn = await gather_all(
-            _another(prompted, f"draw-{number}", round, signals.consistency.temperature)
+            _draw_answer(prompted, f"draw-{number}", round, signals.consistency.temperature)
             for number in range(signals.consistency.samples)
         )
         calls += [call for result in drawn if result is not None for call in result.calls]
         votes.append(_consistency(context, sample, answer, _answers(drawn), signals.consistency))
     if signals.agreement is not None:
-        result = await _another(prompted, "tier", round, None, signals.agreement.role)
+        result = await _draw_answer(prompted, "tier", round, None, signals.agreement.role)
         calls += [] if result is None else result.calls
         votes += [_agreement(context, sample, answer, other) for other in _answers([result])]
     return tuple(votes), tuple(calls)
@@ -56,10 +56,10 @@ def consensus(votes: Sequence[Vote]) -> bool | None:
     return verdicts.pop() if len(verdicts) == 1 else None
 
 
-async def _another(
+async def _draw_answer(
     prompted: PromptedSample, purpose: str, round: int, temperature: float | None, role: RoleName = "generator"
 ) -> RoleResult[GeneratorAnswer] | None:
-    """Generate one more answer. None where its call fails, which is no vote."""
+    """Draw one more answer. None where its call fails: that is no vote."""
     try:
         return await prompted.context.roles.generate(
             prompted.prefix,
@@ -82,7 +82,7 @@ def _consistency(
 ) -> Vote:
     if not others:
         return Vote("No further answer could be drawn.", None)
-    differing = [other for other in others if not _same(context, sample, answer, other)]
+    differing = [other for other in others if not _is_same(context, sample, answer, other)]
     share = 1 - len(differing) / len(others)
     right = True if share >= settings.accept else False if share <= settings.reject else None
     text = f"Of {len(others)} further answers that were drawn, {len(others) - len(differing)} say the same."
@@ -92,12 +92,12 @@ def _consistency(
 
 
 def _agreement(context: RunContext, sample: Sample, answer: str, other: str) -> Vote:
-    if _same(context, sample, answer, other):
+    if _is_same(context, sample, answer, other):
         return Vote("Another model gives the same answer.", True)
     return Vote(f"Another model answers: {other[:500]}", False)
 
 
-def _same(context: RunContext, sample: Sample, one: str, other: str) -> bool:
+def _is_same(context: RunContext, sample: Sample, one: str, other: str) -> bool:
     if comparing := abilities_of(context.task).comparing:
         return comparing.same(sample.without_target(), one, other)
     return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()

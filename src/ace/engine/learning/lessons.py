@@ -31,12 +31,12 @@ async def collect_lessons(
 ) -> tuple[list[Lesson], tuple[CallRecord, ...]]:
     """Collect the insights of a batch in sample order, and the calls made for them.
 
-    With `reflect_together` the samples of each target that was missed get one insight together, which takes the place
-    of theirs. Where the calls fail, or name nothing that is theirs alone, theirs stay.
+    With `reflect_together` the samples of each target that was missed get one joint insight in the place of their own.
+    They keep their own where the calls fail, or where the joint one names nothing that distinguishes the target.
     """
     most = context.settings.adaptation.reflect_together
     if most == 1 or not context.settings.adaptation.has_labels:
-        return [_own(result) for result in results if _insight(result)], ()
+        return [_own_lesson(result) for result in results if _insight(result)], ()
     missed = _missed_targets(results)
     parts = [(target, part) for target, group in missed.items() for part in _divide(group, most)]
     answers = await gather_all(_reflect(context, part, batch, n) for n, (_, part) in enumerate(parts))
@@ -52,13 +52,13 @@ async def collect_lessons(
     for result in results:
         lesson = joint.get(result.sample.target or "")
         if lesson is None and _insight(result):
-            lessons.append(_own(result))
+            lessons.append(_own_lesson(result))
         elif lesson is not None and result is lesson.results[0]:
             lessons.append(lesson)
     return lessons, tuple(call for answer in answers if answer is not None for call in answer.calls)
 
 
-def _own(result: SampleResult) -> Lesson:
+def _own_lesson(result: SampleResult) -> Lesson:
     return Lesson(result.reflections[-1], (result,))
 
 
@@ -67,9 +67,9 @@ def _insight(result: SampleResult) -> str:
 
 
 def _missed_targets(results: Sequence[SampleResult]) -> dict[str, list[SampleResult]]:
-    """The samples of each target that a first answer missed, those that were answered rightly among them.
+    """Group the samples by target, and keep the targets that a first answer missed.
 
-    A target with a single sample is left out where that has an insight of its own.
+    A target with a single sample is dropped where that sample has an insight of its own.
     """
     groups: defaultdict[str, list[SampleResult]] = defaultdict(list)
     for result in results:
@@ -91,7 +91,7 @@ def _questions_by_target(results: Sequence[SampleResult]) -> dict[str, list[str]
 
 
 def _divide(group: Sequence[SampleResult], most: int) -> Iterable[Sequence[SampleResult]]:
-    """Parts of even size."""
+    """Divide `group` into parts of even size, none larger than `most`."""
     parts = -(-len(group) // most)
     return (group[number::parts] for number in range(parts))
 

@@ -24,8 +24,8 @@ from ace.types import Sample
 
 
 @dataclass(frozen=True, slots=True)
-class SamplesDone:
-    """Results of a batch's samples behind `playbook`, rendered as `prefix`. `icl` has no results: it calls no model."""
+class AnsweredSamples:
+    """Results of a batch's samples with `playbook` in the prompt, rendered as `prefix`; none for `icl`."""
 
     playbook: Playbook
     prefix: str
@@ -35,8 +35,8 @@ class SamplesDone:
 
 async def run_samples(
     context: RunContext, playbook: Playbook, plan: BatchPlan, window: Window, *, width: int
-) -> SamplesDone:
-    """Run the samples of `plan` behind `playbook`, each as soon as `window` has a place within `width`."""
+) -> AnsweredSamples:
+    """Run the samples of `plan` with `playbook` in the prompt, each as soon as fewer than `width` are in flight."""
     started = utcnow()
     context.listener(BatchStarted(plan.index, plan.epoch, len(plan.samples), playbook.version))
     prefix = context.render(select_epoch_bullets(context, playbook, plan))
@@ -47,7 +47,7 @@ async def run_samples(
 
     samples = () if context.settings.adaptation.method == "icl" else plan.samples
     results = await gather_all(work(position, sample) for position, sample in enumerate(samples))
-    return SamplesDone(playbook, prefix, results, started)
+    return AnsweredSamples(playbook, prefix, results, started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +58,22 @@ class BatchResult:
     event: BatchCommitted
 
 
-async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, done: SamplesDone) -> BatchResult:
+async def finish_batch(
+    context: RunContext, newest: Playbook, plan: BatchPlan, answered: AnsweredSamples
+) -> BatchResult:
     """Curate the lessons of the samples and apply them to `newest`, which must be committed.
 
     Writes nothing: an error or a cancellation abandons the batch.
     """
     method = context.settings.adaptation.method
-    results = [_drop_unseen_references(result, done.playbook, newest) for result in done.results]
+    results = [_drop_unseen_references(result, answered.playbook, newest) for result in answered.results]
     if method == "icl":
         curated = few_shot(context, newest, plan.samples, batch=plan.index)
     elif method == "rewrite":
         curated = await rewrite(context, newest, results, batch=plan.index)
     else:
         visible = select_epoch_bullets(context, newest, plan)
-        prefix = done.prefix if newest is done.playbook else context.render(visible)
+        prefix = answered.prefix if newest is answered.playbook else context.render(visible)
         curated = await Curator(context, newest, results, batch=plan.index, visible=visible).curate(prefix)
     calls = tuple(call for result in results for call in result.calls) + curated.calls
     working_set = context.working_sets.get(plan.epoch_start)
@@ -87,7 +89,7 @@ async def finish_batch(context: RunContext, newest: Playbook, plan: BatchPlan, d
         skipped=curated.skipped,
         compacted=end.compacted,
         window=end.window,
-        started=done.started,
+        started=answered.started,
         finished=utcnow(),
         errors=tuple(context.curation_errors.pop(plan.index, ())),
         retries=plan.retries,

@@ -1,8 +1,9 @@
 """The batches of one epoch: one after the other, or overlapping by one.
 
 The result of a batch depends on the settings alone, never on the order in which samples finish. With `pipeline: 1` its
-samples run behind the playbook of the batch before the previous one (with 0, of the previous one). In its turn it is
-curated and applied to the newest playbook. The first two batches of an epoch both start from the epoch's first version.
+samples run with the playbook of the batch before the previous one (with 0, of the previous one). It is curated after
+the previous batch, and applied to the newest playbook. The first two batches of an epoch both start from its first
+version.
 
 A batch is committed while the samples of the next one run. The commit is done before the next batch is curated, and
 before the epoch ends.
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from ace.engine.concurrency.admission_window import Window
 from ace.engine.concurrency.task_groups import task_group
 from ace.engine.context import RunContext
-from ace.engine.loop.batch import SamplesDone, finish_batch, run_samples
+from ace.engine.loop.batch import AnsweredSamples, finish_batch, run_samples
 from ace.engine.loop.commit_queue import CommitQueue
 from ace.engine.loop.schedule import BatchPlan
 from ace.playbook import Playbook
@@ -27,7 +28,7 @@ from ace.playbook import Playbook
 @dataclass(frozen=True, slots=True)
 class _InFlight:
     plan: BatchPlan
-    samples: asyncio.Task[SamplesDone]
+    samples: asyncio.Task[AnsweredSamples]
 
 
 async def run_epoch(context: RunContext, playbook: Playbook, epoch: Sequence[BatchPlan], done: int) -> Playbook:
@@ -57,9 +58,9 @@ async def _finish(
     context: RunContext, playbook: Playbook, batch: _InFlight, commits: CommitQueue, group: asyncio.TaskGroup
 ) -> Playbook:
     """Curate `batch` when the previous one is committed, and start its commit."""
-    done = await batch.samples
+    answered = await batch.samples
     await commits.wait()
-    result = await finish_batch(context, playbook, batch.plan, done)
+    result = await finish_batch(context, playbook, batch.plan, answered)
     commits.start(result, group)
     return result.record.playbook
 

@@ -40,12 +40,12 @@ def compact(
         case "epoch" if plan.ends_epoch:
             return Compacted(after.compacted(), True)
         case "auto":
-            return _where_it_pays(context, before, after, plan, calls, part)
+            return _compact_if_it_pays(context, before, after, plan, calls, part)
         case _:
             return Compacted(after, False)
 
 
-def _where_it_pays(
+def _compact_if_it_pays(
     context: RunContext, before: Playbook, after: Playbook, plan: BatchPlan, calls: int, part: WorkingSet | None
 ) -> Compacted:
     """Compact if the cost model says so. It uses committed state alone, so that a resumed run decides the same."""
@@ -63,14 +63,14 @@ def _where_it_pays(
         cost,
         paid=paid,
         next_calls=per_sample * min(len(plan.samples), plan.samples_after),
-        calls_ahead=per_sample * plan.samples_after + _evaluated_ahead(context, plan),
+        calls_ahead=per_sample * plan.samples_after + _evaluation_calls_ahead(context, plan),
         price=price,
     )
     window = {"calls": calls_so_far, "samples": samples_so_far, "paid": paid if cost.dead and not compacts else 0.0}
     return Compacted(after.compacted() if compacts else after, compacts, window)
 
 
-def _evaluated_ahead(context: RunContext, plan: BatchPlan) -> int:
+def _evaluation_calls_ahead(context: RunContext, plan: BatchPlan) -> int:
     """Calls of the evaluations that come after `plan`."""
     settings, splits = context.settings, context.task.splits
     ahead = len(splits.test) if settings.evaluation.after else 0

@@ -1,4 +1,4 @@
-"""A run as settings, metrics by step, tags and artifacts, for tools that keep experiments."""
+"""A run as settings, metrics by step, tags and artifacts, for experiment trackers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ace.types import Usage
 
 
 class MetricSink(Protocol):
-    """One run in such a tool. Every method may block and may raise anything."""
+    """One run in an experiment tracker. Every method may block and may raise anything."""
 
     def start(self, run: str, name: str, settings: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Create the run, or go on with the one that was made for the same run of ours."""
+        """Create the run, or continue the one that was created for `run` before."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Record `metrics` at `step`, which never decreases."""
@@ -35,7 +35,7 @@ class MetricSink(Protocol):
         """Keep `texts`, by file name, as the artifact `name`."""
 
     def finish(self, status: str) -> None:
-        """End the run; `status` is ours."""
+        """End the run with a status of `ace.store`."""
 
 
 class MetricsTracker:
@@ -62,7 +62,7 @@ class MetricsTracker:
                 self._sink.start(run, self._settings.name, dict(_flat(values)), tags)
                 self._run = run
             case _ if not self._run:
-                pass  # the tool has no run yet: the engine starts, or the run could not be made there
+                pass  # there is no run in the tracker yet, or none could be created
             case CallFinished(role=role, usage=usage, from_cache=False):
                 self._calls[role] += 1
                 self._usage[role] += usage
@@ -140,7 +140,7 @@ def _numbers(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Settings by dotted key, as texts; what was left at None is left out."""
+    """Yield settings by dotted key, as texts, without those that are None."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")

@@ -86,7 +86,7 @@ class Observers:
         self._listener(event)
 
     def close(self) -> None:
-        """Wait for the trackers, all together for the time that they have."""
+        """Wait for all trackers, `tracking.timeout_s` seconds in total."""
         deadline = time.monotonic() + self._timeout_s
         for thread in self._threads:
             thread.close(deadline)

@@ -13,24 +13,24 @@ from ace._util.masking import mask
 from ace.engine.events import Event
 
 MOST_QUEUED = 100_000
-"""Events that wait for a tracker; what comes on top of them is lost to it, and counted."""
+"""Events that may wait for a tracker. Further ones are dropped, and counted as failures."""
 
 
 class Tracker(Protocol):
     """Shows a run in another tool. Its methods may block and may raise anything: they run in a thread of their own."""
 
     def handle(self, event: Event, at: float) -> None:
-        """Take in `event`, which happened at Unix time `at`."""
+        """Process `event`, which happened at Unix time `at`."""
 
     def close(self) -> None:
-        """Send what is left. Called once, whatever happened."""
+        """Send what is buffered. Called once, also after an error."""
 
 
 class TrackerThread:
     """Gives events to one tracker in a daemon thread, and counts its failures. Never blocks or raises."""
 
     def __init__(self, name: str, create: Callable[[], Tracker]) -> None:
-        """`create` makes the tracker, in the thread: what it imports is heavy, and it may fail, too."""
+        """`create` makes the tracker in the thread, because its imports are slow and may fail."""
         self.name = name
         self.failures = 0
         self.first_error = ""
@@ -44,7 +44,7 @@ class TrackerThread:
         self._put((event, time.time()))
 
     def close(self, deadline: float) -> None:
-        """Wait for the tracker to finish until `deadline`, by the monotonic clock, and give it up then."""
+        """Wait for the tracker until `deadline` (monotonic clock), then abandon it."""
         self._put(None)
         self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._thread.is_alive():

@@ -1,50 +1,49 @@
-"""Scheduling of groups of requests that exclude each other."""
+"""Scheduling of groups of requests that may not run beside each other."""
 
 from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-Party = TypeVar("Party")
+Group = TypeVar("Group")
 Item = TypeVar("Item")
 
 
-class ExclusiveGroups(Generic[Party, Item]):
-    """At any time the items of one party run, as many as it has; other parties' items wait.
+class ExclusiveGroups(Generic[Group, Item]):
+    """Lets the items of one group run at a time, all of them; items of other groups wait.
 
-    The party whose turn it is keeps it while nobody else waits. From the moment that somebody does, `most` further
-    items of it may join; then it drains. When nothing runs any more, the party that has waited longest has the turn,
-    with all that it has waiting. So an item waits for one turn of each other party at the most, and something runs
-    whenever something waits.
+    While no other group waits, any number of items may join the current group. Once one waits, `most` more may join.
+    When nothing runs any more, the group that has waited longest becomes the current one, with all its items. So an
+    item waits for each other group once at most, and something runs whenever something waits.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = self._more = most
-        self._current: Party | None = None
+        self._most = self._may_join = most
+        self._current: Group | None = None
         self._running: set[Item] = set()
-        self._waiting: dict[Party, dict[Item, None]] = {}  # parties and items in the order in which they came
+        self._waiting: dict[Group, dict[Item, None]] = {}  # groups and items in the order of their arrival
 
     @property
-    def current(self) -> Party | None:
-        """The party that has the turn, also while it has nothing to do; None before the first."""
+    def current(self) -> Group | None:
+        """The group that runs, or ran last; None before the first."""
         return self._current
 
-    def ask(self, party: Party, item: Item) -> tuple[Item, ...]:
-        """`item` is to run. The items that may start now: itself, or none."""
-        if party == self._current and self._more > 0:
-            self._more -= bool(self._waiting)
+    def add(self, group: Group, item: Item) -> tuple[Item, ...]:
+        """Add an item to `group`, and return the items to start now: this one, or none."""
+        if group == self._current and self._may_join > 0:
+            self._may_join -= bool(self._waiting)
             self._running.add(item)
             return (item,)
-        self._waiting.setdefault(party, {})[item] = None
+        self._waiting.setdefault(group, {})[item] = None
         return self._next()
 
-    def leave(self, *items: Item) -> tuple[Item, ...]:
-        """`items` have run, or are not to any more. The items that may start now, in the order in which they came."""
+    def remove(self, *items: Item) -> tuple[Item, ...]:
+        """Remove items that are done or cancelled, and return the items to start now, in the order of their arrival."""
         self._running.difference_update(items)
-        for party, waiting in tuple(self._waiting.items()):
+        for group, waiting in tuple(self._waiting.items()):
             for item in items:
                 waiting.pop(item, None)
             if not waiting:
-                del self._waiting[party]
+                del self._waiting[group]
         return self._next()
 
     def _next(self) -> tuple[Item, ...]:
@@ -52,7 +51,7 @@ class ExclusiveGroups(Generic[Party, Item]):
         if not self._waiting or (self._running and not alone):
             return ()
         self._current = next(iter(self._waiting))
-        self._more = self._most
+        self._may_join = self._most
         started = tuple(self._waiting.pop(self._current))
         self._running.update(started)
         return started

@@ -1,4 +1,4 @@
-"""A time-out for an engine, not for a request: how long it may be silent while requests are under way."""
+"""A time limit for an engine, not for a request: how long it may answer nothing while requests are in flight."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from contextlib import contextmanager
 
 
 class HangWatch:
-    """Ends all waiting at once when nothing was answered for `limit_s`, which one timer a quarter of that checks."""
+    """Times out all requests in flight when none was answered for `limit_s` seconds.
+
+    One timer for all of them checks that four times in `limit_s`.
+    """
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -16,8 +19,8 @@ class HangWatch:
         self._answered = 0.0
 
     @contextmanager
-    def over(self) -> Iterator[asyncio.Timeout]:
-        """A timeout for one request. Leaving it in any way counts as a sign of life."""
+    def request(self) -> Iterator[asyncio.Timeout]:
+        """Watch one request. Its end, also by an error, shows that the engine is alive."""
         loop = asyncio.get_running_loop()
         timeout = asyncio.timeout(None)
         if not self._waiting:
@@ -36,9 +39,9 @@ class HangWatch:
         if loop.time() - self._answered < self._limit_s:
             loop.call_later(self._limit_s / 4, self._check, loop)
             return
-        self.end()
+        self.expire()
 
-    def end(self) -> None:
-        """End all waiting now."""
+    def expire(self) -> None:
+        """Time out all requests in flight now."""
         for timeout in self._waiting:
             timeout.reschedule(asyncio.get_running_loop().time())

@@ -17,17 +17,17 @@ from ace.inference.model_files.hub import local_folder
 from ace.inference.provider_choice import Choice, on_cpu, resolve_auto
 from ace.inference.text.chat_encoder import ChatEncoder
 from ace.inference.text.token_counter import PlainTokenizer
-from ace.inference.wrappers.supervisor import Starting
+from ace.inference.wrappers.supervisor import StartEngine
 from ace.types import Completion, Request
 
 
 class LazyBackend:
-    """Stands for the engine that `start` brings up, and tells `started` of it then.
+    """A backend whose engine is started by `start` at the first request; `started` is then called with it.
 
-    Until then `info` is what the settings say, and tokens are counted by the model's tokenizer alone.
+    Until then `info` is what the settings say, and the model's tokenizer alone is loaded to count tokens.
     """
 
-    def __init__(self, settings: ModelSettings, start: Starting, started: Callable[[Backend], None]) -> None:
+    def __init__(self, settings: ModelSettings, start: StartEngine, started: Callable[[Backend], None]) -> None:
         provider, reason = resolve_auto() if settings.provider == "auto" else Choice(settings.provider, "asked for")
         self._settings, self._start, self._started = settings, start, started
         self._live: Backend | None = None
@@ -48,31 +48,31 @@ class LazyBackend:
         return self._planned if self._live is None else self._live.info
 
     async def complete(self, request: Request) -> Completion:
-        """Start the engine if it is not up, and answer. EngineDeadError where it cannot be started any more."""
-        return await (await self._up()).complete(request)
+        """Answer, after starting the engine if needed. EngineDeadError where it cannot be started."""
+        return await (await self._engine()).complete(request)
 
     def count_tokens(self, text: str) -> int:
         return self._tokenizer.count(text) if self._live is None else self._live.count_tokens(text)
 
     def meter(self) -> EngineMeter | None:
-        """Read the engine's meter; zeros before it is up."""
+        """Read the engine's meter; zeros before it is started."""
         return EngineMeter() if self._live is None else self._live.meter()
 
     async def close(self) -> None:
-        """An engine that is being started is waited for, and closed."""
+        """Close the engine. One that is being started is awaited first."""
         self._closed = True
         if self._starting is not None:
             with contextlib.suppress(EngineDeadError):
                 await (await self._starting).close()
 
-    async def _up(self) -> Backend:
+    async def _engine(self) -> Backend:
         if self._starting is None:
             if self._closed:
                 raise EngineDeadError(f"the engine of {self._settings.model} was closed before it was started")
-            self._starting = asyncio.create_task(self._bring_up())
-        return await asyncio.shield(self._starting)  # whoever gives its request up, others wait for the engine
+            self._starting = asyncio.create_task(self._start_engine())
+        return await asyncio.shield(self._starting)  # a request that is cancelled must not stop it for the others
 
-    async def _bring_up(self) -> Backend:
+    async def _start_engine(self) -> Backend:
         try:
             self._live = await asyncio.to_thread(self._start)
         except AceError as error:
@@ -82,7 +82,7 @@ class LazyBackend:
 
     @cached_property
     def _tokenizer(self) -> ChatEncoder:
-        """One that counts like the engine's."""
+        """The engine's tokenizer, without the engine."""
         settings = self._settings
         folder = settings.engine_args.get("tokenizer", local_folder(settings))
         file = Path(folder) / "tokenizer.json"

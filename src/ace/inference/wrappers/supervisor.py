@@ -1,13 +1,13 @@
 """Supervision of an engine: a dead or hung one is replaced, and its requests are repeated.
 
-A request that was under way when the engine died is a suspect. Suspects are asked again one by one, with nothing beside
-them: the one that kills the engine a second time is refused for good, and the others are answered.
+A request that was in flight when the engine died is a suspect. Suspects are repeated one at a time, with no other
+request in flight: the one that kills the engine a second time is refused for good, and the others are answered.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ace.errors import AceError, EngineDeadError, RequestQuarantinedError
@@ -19,17 +19,17 @@ CLOSE_S = 30.0
 """Time limit for a dead engine to free its memory. One that does not cannot be replaced in this process."""
 
 
-Starting = Callable[[], Backend]
-"""Brings an engine up and waits until it is there."""
+StartEngine = Callable[[], Backend]
+"""Starts an engine and returns when it is ready."""
 
 
 class SupervisedBackend:
-    """Starts the engine, and again after it died: at most `max_restarts` times, each after twice the pause before.
+    """Starts an engine, and another one after it died: at most `max_restarts` times, each after twice the last pause.
 
-    It counts as hung when requests are under way and none was answered for `hang_s` seconds.
+    An engine is hung when requests are in flight and none was answered for `hang_s` seconds.
     """
 
-    def __init__(self, start: Starting, *, max_restarts: int, hang_s: float, backoff_s: float = 0.5) -> None:
+    def __init__(self, start: StartEngine, *, max_restarts: int, hang_s: float, backoff_s: float = 0.5) -> None:
         self._start, self._max_restarts, self._hang_s, self._backoff_s = start, max_restarts, hang_s, backoff_s
         self._live = start()
         self._watch = HangWatch(hang_s)
@@ -64,12 +64,12 @@ class SupervisedBackend:
         RequestQuarantinedError for a request that killed it twice; EngineDeadError when it cannot be replaced, or not
         once more.
         """
-        await self._suspects.none()
+        await self._suspects.wait_until_cleared()
         live = self._live
         try:
             return await self._ask(live, request)
         except EngineDeadError as death:
-            with self._suspects.one():
+            with self._suspects.added():
                 await self._replace(live, death)
                 return await self._ask_alone(request)
 
@@ -85,7 +85,7 @@ class SupervisedBackend:
         await self._live.close()
 
     async def _ask(self, live: Backend, request: Request) -> Completion:
-        with self._watch.over() as timeout:
+        with self._watch.request() as timeout:
             try:
                 async with timeout:
                     return await live.complete(request)
@@ -97,7 +97,7 @@ class SupervisedBackend:
                 ) from None
 
     async def _ask_alone(self, request: Request) -> Completion:
-        async with self._suspects.turn():
+        async with self._suspects.one_at_a_time():
             live = self._live
             try:
                 return await self._ask(live, request)
@@ -110,7 +110,7 @@ class SupervisedBackend:
                 ) from death
 
     async def _replace(self, dead: Backend, death: EngineDeadError) -> None:
-        """Have another engine in the place of `dead`. Raises `death` where there can be none."""
+        """Start another engine in the place of `dead`. Raises `death` where none may be started."""
         if self._replacing is None:
             self._replacing = asyncio.Lock()
         async with self._replacing:
@@ -120,7 +120,7 @@ class SupervisedBackend:
                 raise death
             self._restarts += 1
             self._earlier += dead.meter() or EngineMeter()
-            await _freed(dead.close(), death)
+            await _close(dead, death)
             await asyncio.sleep(self._backoff_s * 2 ** (self._restarts - 1))
             try:
                 self._live = await asyncio.to_thread(self._start)
@@ -128,30 +128,31 @@ class SupervisedBackend:
                 raise EngineDeadError(f"{death.message}; it could not be started again: {error.message}") from error
 
 
-async def _freed(closing: Awaitable[None], death: EngineDeadError) -> None:
+async def _close(dead: Backend, death: EngineDeadError) -> None:
+    """Close a dead engine. Raises `death` where it does not end within `CLOSE_S`."""
     try:
         async with asyncio.timeout(CLOSE_S):
-            await closing
+            await dead.close()
     except TimeoutError:
         raise death from None
 
 
 class _Suspects:
-    """Requests that were under way when the engine died: they take turns, and all others wait for the last of them."""
+    """Requests that were in flight when the engine died. They are repeated one at a time; all others wait for them."""
 
     def __init__(self) -> None:
         self._number = 0
         self._cleared: asyncio.Event | None = None
-        self._one_at_a_time: asyncio.Lock | None = None
+        self._lock: asyncio.Lock | None = None
 
-    async def none(self) -> None:
+    async def wait_until_cleared(self) -> None:
         """Wait until there is no suspect."""
         while self._number and self._cleared is not None:
             await self._cleared.wait()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """While this is open, there is one more."""
+    def added(self) -> Iterator[None]:
+        """Count one more suspect inside the `with` block."""
         if not self._number:
             self._cleared = asyncio.Event()
         self._number += 1
@@ -162,8 +163,8 @@ class _Suspects:
             if not self._number and self._cleared is not None:
                 self._cleared.set()
 
-    def turn(self) -> asyncio.Lock:
-        """Keep the other suspects waiting while one is asked."""
-        if self._one_at_a_time is None:
-            self._one_at_a_time = asyncio.Lock()
-        return self._one_at_a_time
+    def one_at_a_time(self) -> asyncio.Lock:
+        """Return the lock that a suspect holds while it is repeated."""
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        return self._lock

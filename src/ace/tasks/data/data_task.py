@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ace.errors import DataError
 from ace.tasks.data.data_kind import Kind
@@ -18,6 +18,11 @@ class DataTask:
     splits: Splits
     kind: Kind
     instructions: str = ""
+    abilities: TaskAbilities = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once a task: every call of a role asks for them, and checks of protocols are slow.
+        object.__setattr__(self, "abilities", abilities_of(self.kind))
 
     def prompt(self, sample: Sample) -> tuple[str, str]:
         return sample.question, sample.context
@@ -27,7 +32,3 @@ class DataTask:
         if sample.target is None:
             raise DataError(f"sample {sample.id!r} has no target to grade by", sample=sample.id)
         return self.kind.grade(sample, sample.target, answer)
-
-    @property
-    def abilities(self) -> TaskAbilities:
-        return abilities_of(self.kind)

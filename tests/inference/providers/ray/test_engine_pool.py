@@ -18,7 +18,6 @@ from ace.errors import ConfigError, EngineDeadError, ModelNotFoundError, Provide
 from ace.inference import Backend
 from ace.types import Completion, Message, Request
 
-pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
 
 

@@ -8,7 +8,6 @@ from collections import Counter
 
 import pytest
 
-pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
 
 

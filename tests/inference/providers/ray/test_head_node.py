@@ -18,7 +18,6 @@ from ace.config import ModelSettings
 from ace.errors import ProviderStartError
 from ace.inference import Backend
 
-pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
 
 

@@ -23,7 +23,6 @@ from ace.engine import run
 from ace.engine.events import BatchCommitted, Event
 from ace.store import RunStore
 
-pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.engine, pytest.mark.nightly, pytest.mark.timeout(3000)]
 
 CONFIG = Path(__file__).parents[4] / "configs" / "micro-cpu.yaml"

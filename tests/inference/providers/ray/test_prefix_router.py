@@ -6,7 +6,6 @@ import pytest
 
 from ace.types import Message
 
-pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
 
 

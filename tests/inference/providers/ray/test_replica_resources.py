@@ -8,7 +8,6 @@ import pytest
 
 from ace.config import ModelSettings
 
-pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
 
 

@@ -17,7 +17,6 @@ from ace.engine.events import BatchCommitted, Event, null_listener
 from ace.inference import Backend
 from ace.store import RunStore
 
-pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.nightly, pytest.mark.timeout(1800)]
 
 CUT_S = 10.0

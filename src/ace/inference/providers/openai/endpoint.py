@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 
 from ace._util.masking import mask_values
@@ -42,7 +45,11 @@ def connect(settings: ModelSettings, reason: str) -> OpenAIBackend:
             hint=f"export {settings.api_key_env}=..., set api_key_file, or name a server of your own as base_url",
         )
     client = openai.AsyncOpenAI(
-        api_key=key or "EMPTY", base_url=settings.base_url, max_retries=0, timeout=settings.timeout_s
+        api_key=key or "EMPTY",
+        base_url=settings.base_url,
+        max_retries=0,
+        timeout=settings.timeout_s,
+        http_client=openai.DefaultAsyncHttpxClient(verify=_tls_context()),
     )
     _check_arguments(client, settings.engine_args)
     info = BackendInfo(
@@ -55,6 +62,13 @@ def connect(settings: ModelSettings, reason: str) -> OpenAIBackend:
         reason=reason,
     )
     return OpenAIBackend(client, info, settings, key)
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """The process's one: it reads all certificates of the system, which takes 25 ms."""
+    context: ssl.SSLContext = httpx2.create_ssl_context()
+    return context
 
 
 class OpenAIBackend:

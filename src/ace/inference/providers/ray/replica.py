@@ -100,7 +100,7 @@ class Replica:
 
     def _end_waiting(self) -> None:
         self.silent = self.load.under_way > 0
-        self._watch.end()
+        self._watch.expire()
 
     def count_tokens(self, text: str, limit_s: float) -> int:
         """Tokens of `text`. EngineDeadError where it does not answer."""
@@ -171,7 +171,7 @@ class Replica:
         self._loop = asyncio.get_running_loop()
         reference = self._actor.complete.remote(request, self._client)
         try:
-            with self._watch.over() as timeout:
+            with self._watch.request() as timeout:
                 async with timeout:
                     outcome: Answered | AceError = await _answer(reference)
                     return outcome

@@ -83,7 +83,7 @@ class HostedEngine:
         elif not request.response.future.cancelled():
             self._pending[request.id] = request
             adapter = request.lora.lora_name if request.lora is not None and not self._mixing else None
-            self._start(self._groups.ask(adapter, request.id))
+            self._start(self._groups.add(adapter, request.id))
 
     def abort(self, request_id: str) -> None:
         """Abort a request. Its KV cache is free with the next step."""
@@ -94,7 +94,7 @@ class HostedEngine:
                 self.engine.abort_request([request_id])
             except Exception as error:
                 self._die(error)
-        self._leave(request_id)
+        self._forget(request_id)
 
     def step(self) -> None:
         """Step all running requests. A step that fails ends the engine and every request."""
@@ -110,7 +110,7 @@ class HostedEngine:
             if request := self._pending.pop(output.request_id, None):
                 request.response.settle(Finished(output, time.perf_counter()))
         if finished:
-            self._leave(*(output.request_id for output in finished))
+            self._forget(*(output.request_id for output in finished))
 
     def _kv_bytes(self) -> int:
         """KV cache of the running requests, shared blocks once, without those that ended with this step."""
@@ -141,14 +141,15 @@ class HostedEngine:
             except Exception as error:
                 del self._pending[request_id]
                 request.response.settle(rejected(error))
-                self._leave(request_id)
+                self._forget(request_id)
             else:
                 self._running.add(request_id)
                 self.meter += EngineMeter(0, time.perf_counter() - began)
 
-    def _leave(self, *request_ids: str) -> None:
+    def _forget(self, *request_ids: str) -> None:
+        """Start what waited for these requests, which have ended."""
         self._running.difference_update(request_ids)
-        self._start(self._groups.leave(*request_ids))
+        self._start(self._groups.remove(*request_ids))
 
     def _die(self, error: Exception) -> None:
         self._fail(dead(self._model, error))
@@ -157,7 +158,7 @@ class HostedEngine:
         self._death = death
         waiting, self._pending = self._pending, {}
         self._running.clear()
-        self._groups.leave(*waiting)
+        self._groups.remove(*waiting)
         for request in waiting.values():
             request.response.settle(death)
 
