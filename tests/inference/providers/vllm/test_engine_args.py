@@ -39,6 +39,7 @@ class EngineArgs:
     load_format: str = "auto"
     max_loras: int = 1
     max_lora_rank: int = 16
+    structured_outputs_config: Any = None
 
 
 def arguments(*, cpu: bool = True, **values: Any) -> dict[str, Any]:
@@ -75,6 +76,11 @@ def test_on_a_cpu_prompts_are_computed_whole() -> None:
 
 def test_engine_args_win() -> None:
     assert arguments(engine_args={"enforce_eager": False, "max_num_seqs": 7})["max_num_seqs"] == 7
+
+
+def test_the_grammar_of_answers_cannot_be_changed() -> None:
+    with pytest.raises(ConfigError, match=r"engine_args\.structured_outputs_config: found .*guided by llguidance"):
+        arguments(engine_args={"structured_outputs_config": {"backend": "xgrammar"}})
 
 
 def test_adapters_decide_how_many_and_how_large_they_may_be() -> None:

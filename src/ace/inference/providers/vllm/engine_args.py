@@ -42,6 +42,7 @@ def engine_arguments(
 ) -> dict[str, Any]:
     """Keyword arguments for vLLM's `EngineArgs` (the class `engine_args`). ConfigError for a key that it lacks."""
     check_keys(settings.engine_args, [field.name for field in dataclasses.fields(engine_args)])
+    _refuse(settings, "structured_outputs_config", "answers are guided by llguidance, whose grammars bound texts")
     chosen: dict[str, Any] = {
         "model": path,
         "served_model_name": settings.model,
@@ -71,15 +72,18 @@ def _adapter_arguments(settings: ModelSettings, adapters: Sequence[Adapter]) -> 
     if not adapters:
         return {}
     for key in ("enable_lora", "max_lora_rank"):
-        if key in settings.engine_args:
-            allowed = "not supported here: it follows from the adapters of this model"
-            raise ConfigError.at(f"engine_args.{key}", settings.engine_args[key], allowed)
+        _refuse(settings, key, "it follows from the adapters of this model")
     largest = max(adapter.rank for adapter in adapters)
     return {
         "enable_lora": True,
         "max_loras": len(adapters),
         "max_lora_rank": next(rank for rank in RANKS if rank >= largest),
     }
+
+
+def _refuse(settings: ModelSettings, key: str, why: str) -> None:
+    if key in settings.engine_args:
+        raise ConfigError.at(f"engine_args.{key}", settings.engine_args[key], f"not supported here: {why}")
 
 
 def whole_prompts(arguments: dict[str, Any]) -> dict[str, Any]:
