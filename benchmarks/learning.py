@@ -18,7 +18,7 @@ from ace.bench.markdown_tables import report, table
 from ace.bench.report import Partial, Report, ignore_partial
 from ace.config import ModelSettings, RunSettings, load_settings, settings_from
 from ace.engine import run
-from ace.errors import AceError, ConfigError
+from ace.errors import AceError, ConfigError, InterruptedRunError
 from ace.experiments.comparison import paired
 from ace.experiments.outcomes import evaluated
 from ace.inference import Backend, create_backend
@@ -198,6 +198,8 @@ async def _learn(cell: Cell, settings: RunSettings, engines: Mapping[str, Backen
     row = LearningRow(settings.task.name, cell.models, cell.method, cell.seed)
     try:
         summary = await run(settings, backends=engines)
+    except InterruptedRunError:
+        raise
     except AceError as error:
         return replace(row, error=error.message)
     with RunStore.open(settings.store) as store:
