@@ -93,8 +93,7 @@ def _start(
     if arguments["max_model_len"] is None:
         arguments["max_model_len"] = _default_max_model_len(arguments)
     if cpu:
-        norms: Any = import_module("ace.inference.providers.vllm.cpu_norms")
-        arguments = norms.with_fast_norms(whole_prompts(arguments), supported)
+        arguments = whole_prompts(arguments)
     config: Any = arg_utils.EngineArgs(**arguments).create_engine_config(context)
     if cpu and config.cache_config.kv_cache_memory_bytes is None:
         available = import_module("psutil").virtual_memory().available
