@@ -112,12 +112,16 @@ def _start(
         # Its Prometheus counters, written at every step, are read by nobody here. A request's own times stay.
         engine.logger_manager = None
     model = config.model_config
-    tokenizer = import_module("transformers").AutoTokenizer.from_pretrained(
-        model.tokenizer, revision=model.tokenizer_revision, trust_remote_code=settings.trust_remote_code
-    )
     device = "cpu" if cpu else str(platform.get_device_name())
     memory = _memory_bytes(config, path, settings)
-    loaded = _load(engine, adapters)
+    try:
+        tokenizer = import_module("transformers").AutoTokenizer.from_pretrained(
+            model.tokenizer, revision=model.tokenizer_revision, trust_remote_code=settings.trust_remote_code
+        )
+        loaded = _load(engine, adapters)
+    except BaseException:
+        shut_down(engine, last=False)
+        raise
     if cpu:
         remark = "; ".join(filter(None, (remark, str(cpu_precision(settings.dtype)))))
     if loaded:
@@ -126,6 +130,21 @@ def _start(
     return Started(
         engine, tokenizer, int(model.max_model_len), device, str(vllm.__version__), memory, loaded, drafts, remark
     )
+
+
+def shut_down(engine: Any, *, last: bool) -> None:
+    """Stop `engine`. Unless it is the `last` of this process, torch.distributed stays up, which the others need.
+
+    vLLM's own shutdown takes it down, also when an engine that nobody stopped is collected as garbage.
+    """
+    client = engine.engine_core
+    core = getattr(client, "engine_core", None)
+    if last or core is None:
+        client.shutdown()
+        return
+    client._finalizer.detach()
+    core.model_executor.shutdown()
+    core.scheduler.shutdown()
 
 
 def _load(engine: Any, adapters: Sequence[Adapter]) -> dict[str, Any]:

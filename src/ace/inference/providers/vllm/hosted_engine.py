@@ -14,6 +14,7 @@ from ace._util.futures import settle_from_thread
 from ace.errors import AceError, EngineDeadError
 from ace.inference.backend import EngineMeter
 from ace.inference.providers.vllm.engine_environment import quiet
+from ace.inference.providers.vllm.engine_startup import shut_down
 from ace.inference.providers.vllm.vllm_errors import dead, rejected
 from ace.inference.wrappers.exclusive_groups import ExclusiveGroups
 
@@ -123,7 +124,7 @@ class HostedEngine:
         self._fail(EngineDeadError(f"the vLLM engine of {self._model} was closed", model=self._model))
         engine, self.engine = self.engine, None
         with quiet(), contextlib.suppress(Exception):
-            _shut_down(engine, last)
+            shut_down(engine, last=last)
         del engine
         gc.unfreeze()  # vLLM froze its start-up heap, which would keep the weights for ever
         gc.collect()
@@ -170,15 +171,3 @@ def _block_pool(engine: Any) -> tuple[Any, int]:
         return None, 0
     group = core.scheduler.kv_cache_config.kv_cache_groups[0]  # all groups have blocks of the same size
     return core.scheduler.kv_cache_manager.block_pool, group.kv_cache_spec.page_size_bytes * len(group.layer_names)
-
-
-def _shut_down(engine: Any, last: bool) -> None:
-    client = engine.engine_core
-    core = getattr(client, "engine_core", None)
-    if last or core is None:
-        client.shutdown()
-        return
-    # vLLM's own shutdown also takes down torch.distributed, which the other engines of this process still need.
-    client._finalizer.detach()
-    core.model_executor.shutdown()
-    core.scheduler.shutdown()
