@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -57,8 +58,9 @@ class LearningRow:
 
 @dataclass(frozen=True, slots=True)
 class LearningReport(Report):
-    """All runs in order, and the machine."""
+    """All runs in order, the command that made them, and the machine."""
 
+    command: str
     rows: tuple[LearningRow, ...]
     folders: Mapping[str, str]
     machine: Machine
@@ -71,7 +73,7 @@ class LearningReport(Report):
         calls, unreadable = sum(row.calls for row in self.rows), sum(row.unreadable for row in self.rows)
         names = "; ".join(f"{key}: {Path(folder).name}" for key, folder in self.folders.items())
         return report(
-            "python -m benchmarks learning",
+            self.command,
             self.machine,
             f"{names}. {unreadable} of {calls} answers could not be read.",
             table((*columns, "calls", "unreadable", "seconds"), lines),
@@ -157,7 +159,18 @@ def measure_learning(
     engines = {name: models_of[name] for name in folders}
     kinds = [_kind(name, folders) for name in models]
     planned = [(cell, cell.settings(engines, store, changes)) for cell in cells(configs, kinds, methods, seeds)]
-    return asyncio.run(_measure(planned, engines, limit_s, partial))
+    options = {
+        "config": configs,
+        **{name: [Path(folder).name] for name, folder in folders.items()},
+        "models": models,
+        "method": methods,
+        "seed": seeds,
+        "engine": engine,
+        "set": changes,
+    }
+    words = [word for name, values in options.items() for value in values for word in (f"--{name}", str(value))]
+    command = shlex.join(["python", "-m", "benchmarks", "learning", *words])
+    return asyncio.run(_measure(planned, engines, command, limit_s, partial))
 
 
 def _kind(name: str, folders: Mapping[str, str]) -> Models:
@@ -172,6 +185,7 @@ def _kind(name: str, folders: Mapping[str, str]) -> Models:
 async def _measure(
     planned: Sequence[tuple[Cell, RunSettings]],
     engines: Mapping[str, ModelSettings],
+    command: str,
     limit_s: float,
     partial: Partial,
 ) -> LearningReport:
@@ -187,11 +201,11 @@ async def _measure(
                 if name not in live:
                     live[name] = create_backend(engines[name], share=1 / len(engines))
             rows.append(await _learn(cell, settings, live))
-            partial(LearningReport(tuple(rows), folders, machine))
+            partial(LearningReport(command, tuple(rows), folders, machine))
     finally:
         for backend in live.values():
             await backend.close()
-    return LearningReport(tuple(rows), folders, machine)
+    return LearningReport(command, tuple(rows), folders, machine)
 
 
 async def _learn(cell: Cell, settings: RunSettings, engines: Mapping[str, Backend]) -> LearningRow:

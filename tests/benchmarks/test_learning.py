@@ -57,12 +57,22 @@ def test_models_without_a_folder_are_refused(name: str, allowed: str) -> None:
         measure_learning(configs=[ROUTING], folders={"large": "no-such-folder"}, models=[name])
 
 
+def test_the_report_names_its_command_with_every_option() -> None:
+    report = measure_learning(
+        configs=[ROUTING], folders={"large": "/models/qwen"}, seeds=[3], changes=["adaptation.epochs=2"], limit_s=0
+    )
+    assert report.rows == ()
+    text = report.to_markdown()
+    assert text.startswith(f"`python -m benchmarks learning --config {ROUTING} --large qwen --models large")
+    assert "--method ace --seed 3 --set adaptation.epochs=2`" in text
+
+
 def test_the_report_counts_what_could_not_be_read_and_says_why_a_run_failed() -> None:
     rows = (
         LearningRow("routing", "large", "ace", 0, "r", 60, 0.15, 0.5, 0.2, 0.45, 5, 190, 1, 4.5),
         LearningRow("finer", "large", "ace", 0, error="no such file"),
     )
-    text = LearningReport(rows, {"large": "/models/qwen"}, Machine.here()).to_markdown()
+    text = LearningReport("command", rows, {"large": "/models/qwen"}, Machine.here()).to_markdown()
     assert "large: qwen. 1 of 190 answers could not be read." in text
     assert "| 15.0% | 50.0% of 60 | +35.0 (+20.0 to +45.0) | 5 | 190 | 1 | 4.5 |" in text
     assert "| finer | large | ace | 0 | no such file |" in text

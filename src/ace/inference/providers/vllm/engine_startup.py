@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -119,8 +120,9 @@ def _start(
             model.tokenizer, revision=model.tokenizer_revision, trust_remote_code=settings.trust_remote_code
         )
         loaded = _load(engine, adapters)
-    except BaseException:
-        shut_down(engine, last=False)
+    except BaseException:  # an interrupt too: what nobody holds is stopped as garbage, and the other engines with it
+        with suppress(Exception):
+            shut_down(engine, last=False)
         raise
     if cpu:
         remark = "; ".join(filter(None, (remark, str(cpu_precision(settings.dtype)))))

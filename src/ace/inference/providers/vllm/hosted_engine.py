@@ -95,7 +95,7 @@ class HostedEngine:
                 self.engine.abort_request([request_id])
             except Exception as error:
                 self._die(error)
-        self._forget(request_id)
+        self._release(request_id)
 
     def step(self) -> None:
         """Step all running requests. A step that fails ends the engine and every request."""
@@ -111,7 +111,7 @@ class HostedEngine:
             if request := self._pending.pop(output.request_id, None):
                 request.response.settle(Finished(output, time.perf_counter()))
         if finished:
-            self._forget(*(output.request_id for output in finished))
+            self._release(*(output.request_id for output in finished))
 
     def _kv_bytes(self) -> int:
         """KV cache of the running requests, shared blocks once, without those that ended with this step."""
@@ -142,13 +142,13 @@ class HostedEngine:
             except Exception as error:
                 del self._pending[request_id]
                 request.response.settle(rejected(error))
-                self._forget(request_id)
+                self._release(request_id)
             else:
                 self._running.add(request_id)
                 self.meter += EngineMeter(0, time.perf_counter() - began)
 
-    def _forget(self, *request_ids: str) -> None:
-        """Start what waited for these requests, which have ended."""
+    def _release(self, *request_ids: str) -> None:
+        """Take out requests that ended, and start what waited for them."""
         self._running.difference_update(request_ids)
         self._start(self._groups.remove(*request_ids))
 
