@@ -6,7 +6,12 @@ from ace.bench.kv_memory import MemoryReport, measure_memory
 from ace.bench.latency import LatencyReport, measure_latency
 from ace.bench.registry import BENCHMARKS, Benchmark, Part, measure_all
 from ace.bench.report import Chart, Partial, Report
-from ace.bench.speculative_methods import SpeculativeReport, SpeculativeRow, measure_speculative
+from ace.bench.speculative_methods import (
+    SpeculativeReport,
+    SpeculativeRow,
+    measure_config_speculative,
+    measure_speculative,
+)
 from ace.bench.startup_time import StartReport, StartRow, measure_start
 from ace.bench.throughput import ThroughputReport, ThroughputRow, measure_throughput
 
@@ -30,6 +35,7 @@ __all__ = [
     "ThroughputRow",
     "measure_all",
     "measure_config",
+    "measure_config_speculative",
     "measure_latency",
     "measure_memory",
     "measure_runs",

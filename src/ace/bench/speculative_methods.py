@@ -1,9 +1,9 @@
 """Comparison of methods of speculative decoding: speed, acceptance, and equality of the greedy answers.
 
-Every method answers the requests that a run on the micro world makes - generator, reflector and curator behind a
-playbook that grows, guided by their schemas - in a process of its own. Each repetition and batch size has a world of
-its own: history and suffix decoding would otherwise find the very answers in their memory. Engine start is not in the
-times. What `auto` may choose from then on is kept by `ace.inference.providers.vllm.speculation_verdicts`.
+Every method answers the requests of a run - generator, reflector and curator behind a playbook that grows, guided by
+their schemas - in a process of its own. Each repetition and batch size has requests of its own: history and suffix
+decoding would otherwise find the very answers in their memory. Engine start is not in the times. What `auto` may choose
+from then on is kept by `ace.inference.providers.vllm.speculation_verdicts`.
 """
 
 from __future__ import annotations
@@ -11,47 +11,59 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from ace.bench.adaptation_runs.micro_settings import greedy, micro_run
+from ace.bench.adaptation_runs.config_modes import MAIN, SMALL, ConfigSource
 from ace.bench.hardware.isolated_process import isolated
 from ace.bench.hardware.measured_machine import Machine
 from ace.bench.markdown_tables import report, table
 from ace.bench.report import Report
+from ace.bench.speculative_requests import RoleRequest, Work, config_work, micro_work
 from ace.config import ModelSettings, SpeculativeSettings
-from ace.engine import RoleTokens, run
+from ace.engine import RoleTokens
 from ace.errors import ProviderMissingError
-from ace.inference import Backend, ScriptedBackend, create_backend
+from ace.inference import Backend, create_backend
 from ace.inference.model_files.hub import local_folder
 from ace.inference.providers.vllm.speculation_verdicts import Measured, Verdict, keep_verdict
-from ace.tasks.micro.scripted_model import ScriptedMicroModel
-from ace.types import Completion, Request, Usage
+from ace.types import ROLES, RoleName, Usage
 
 BATCHES = (1, 16)
-_WORLDS = 1_000
-"""Worlds between one batch size and the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAcceptance:
+    """Speculation for one role's requests over all repetitions, or for all roles'.
+
+    `acceptance_rate` and `accepted_length` are those of `ace.engine.RoleTokens`; `identical` says how many of `answers`
+    are those without speculation.
+    """
+
+    acceptance_rate: float | None
+    accepted_length: float | None
+    identical: int
+    answers: int
+
+    def cells(self) -> tuple[str, ...]:
+        """The cells of a table."""
+        return (
+            "-" if self.acceptance_rate is None else f"{self.acceptance_rate:.0%}",
+            "-" if self.accepted_length is None else f"{self.accepted_length:.2f}",
+            f"{self.identical} of {self.answers}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class SpeculativeRow:
-    """One method at one batch size. `seconds` is the median over the repetitions, `ratio` that of the tokens a second.
-
-    `acceptance_rate` and `accepted_length` are those of `ace.engine.RoleTokens`, over all repetitions; `identical` says
-    how many of `answers` are those without speculation.
-    """
+    """One method at one batch size: medians over the repetitions; `ratio` is that of the tokens a second."""
 
     method: str
     batch: int
     seconds: float
     tokens_per_s: float
     ratio: float
-    acceptance_rate: float | None
-    accepted_length: float | None
-    identical: int
-    answers: int
+    every: RoleAcceptance
+    roles: Mapping[RoleName, RoleAcceptance]
     start_s: float
 
 
@@ -66,42 +78,51 @@ class SpeculativeReport(Report):
     machine: Machine
 
     def to_markdown(self) -> str:
-        """A table with the command and the machine above it, and what `auto` makes of it below."""
-        columns = (
-            "method",
-            "batch",
-            "seconds (median)",
-            "tokens/s",
-            "against none",
-            "drafts accepted",
-            "tokens a draft",
-            "same answers",
-        )
-        rows = (
+        """Two tables, methods and roles, with the command and the machine above, and what `auto` makes of it below."""
+        shares = ("drafts accepted", "tokens a draft", "same answers")
+        methods = [
             (
                 row.method,
                 str(row.batch),
                 f"{row.seconds:.2f}",
                 f"{row.tokens_per_s:.0f}",
                 f"{row.ratio:.2f}x",
-                "-" if row.acceptance_rate is None else f"{row.acceptance_rate:.0%}",
-                "-" if row.accepted_length is None else f"{row.accepted_length:.2f}",
-                f"{row.identical} of {row.answers}",
+                *row.every.cells(),
             )
             for row in self.rows
+        ]
+        roles = [
+            (row.method, str(row.batch), role, *of_role.cells())
+            for row in self.rows
+            if row.method != "none"
+            for role, of_role in row.roles.items()
+        ]
+        return report(
+            self.command,
+            self.machine,
+            table(("method", "batch", "seconds (median)", "tokens/s", "against none", *shares), methods),
+            *([table(("method", "batch", "role", *shares), roles)] if roles else []),
+            *(f"{method} was not measured: {why}" for method, why in self.missing.items()),
+            self.verdict,
         )
-        missing = [f"{method} was not measured: {why}" for method, why in self.missing.items()]
-        return report(self.command, self.machine, table(columns, rows), *missing, self.verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one request, and its tokens."""
+
+    role: RoleName
+    text: str
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Results of one method at one batch size: one item of `seconds`, `texts` and `usages` a repetition."""
+    """Results of one method at one batch size: one item of `seconds` and `answers` a repetition."""
 
     batch: int
     seconds: tuple[float, ...]
-    texts: tuple[tuple[str, ...], ...]
-    usages: tuple[Usage, ...]
+    answers: tuple[tuple[Answer, ...], ...]
     start_s: float
 
 
@@ -116,10 +137,42 @@ def measure_speculative(
     compiled: bool = False,
     keep: bool = True,
 ) -> SpeculativeReport:
-    """Measure none and each method, and keep the verdict for `speculative: auto`. Raises what starting vLLM raises."""
+    """Measure none and each method on the micro world, and keep the verdict for `speculative: auto`.
+
+    Raises what starting vLLM raises.
+    """
     batches = sorted(set(batches))
     settings = ModelSettings(provider="vllm", model=model, max_model_len=2048, compile=True if compiled else "auto")
-    work = _work(requests, batches, repetitions, seed)
+    models = f" --model {model} --draft {draft or repr('')}" + (" --compile" if compiled else "")
+    command = _command(f"--requests {requests}", batches, repetitions) + f" --seed {seed}{models}"
+    return _measure_methods(settings, draft, micro_work(requests, batches, repetitions, seed), command, keep)
+
+
+def measure_config_speculative(
+    source: ConfigSource, *, requests: int, batches: Sequence[int], repetitions: int, keep: bool = True
+) -> SpeculativeReport:
+    """The same for a config's model `main`, on requests of its own run; its `small`, where there is one, drafts.
+
+    ConfigError for a config that cannot be measured, and what starting vLLM raises.
+    """
+    batches = sorted(set(batches))
+    settings = source.load()
+    source.load_inputs()
+    main = settings.models[MAIN].model_copy(update={"provider": "vllm", "speculative": SpeculativeSettings()})
+    draft = settings.models[SMALL].model if SMALL in settings.models else None
+    work = config_work(source, requests, batches, repetitions)
+    command = _command(f"{source.options} --requests {requests}", batches, repetitions)
+    return _measure_methods(main, draft, work, command, keep)
+
+
+def _command(options: str, batches: Sequence[int], repetitions: int) -> str:
+    sizes = "".join(f" --batch {batch}" for batch in batches)
+    return f"ace bench speculative {options}{sizes} --repetitions {repetitions}"
+
+
+def _measure_methods(
+    settings: ModelSettings, draft: str | None, work: Work, command: str, keep: bool
+) -> SpeculativeReport:
     trials: list[tuple[SpeculativeSettings, list[Trial]]] = []
     missing: dict[str, str] = {}
     for method in _methods(draft):
@@ -137,7 +190,7 @@ def measure_speculative(
     verdict = Verdict(
         here.date[:10],
         tuple(
-            Measured(method, row.batch, row.ratio, row.identical == row.answers)
+            Measured(method, row.batch, row.ratio, row.every.identical == row.every.answers)
             for method, row in measured
             if method.method != "none"
         ),
@@ -145,49 +198,42 @@ def measure_speculative(
     text = "Not kept for `speculative: auto`."
     if keep:
         keep_verdict(settings, local_folder(settings), verdict)
-        chosen, why = verdict.choice(max(batches))
+        chosen, why = verdict.choice(max(work))
         text = f"`speculative: auto` is {'off' if chosen.method == 'none' else chosen.method} from now on ({why})."
-    command = _command(requests, batches, repetitions, seed, model, draft, compiled)
     return SpeculativeReport(tuple(row for _, row in measured), missing, text, command, here)
 
 
-def measure_method(settings: ModelSettings, work: dict[int, list[list[Request]]]) -> list[Trial]:
-    """Answer `work` (by batch size, the lists of a warm-up and the repetitions) with one engine, in this process."""
+def measure_method(settings: ModelSettings, work: Work) -> list[Trial]:
+    """Answer `work` with one engine, in this process."""
     return asyncio.run(measure_trials(create_backend(settings), work))
 
 
-async def measure_trials(backend: Backend, work: dict[int, list[list[Request]]]) -> list[Trial]:
+async def measure_trials(backend: Backend, work: Work) -> list[Trial]:
     """Answer the requests of each batch size: a warm-up that is not counted, then every repetition."""
     try:
         trials = []
         for batch, (warm_up, *repetitions) in work.items():
             await _answer(backend, warm_up, batch)
             measured = [await _answer(backend, requests, batch) for requests in repetitions]
-            trials.append(
-                Trial(
-                    batch,
-                    tuple(seconds for seconds, _ in measured),
-                    tuple(tuple(completion.text for completion in answers) for _, answers in measured),
-                    tuple(sum((completion.usage for completion in answers), Usage()) for _, answers in measured),
-                    backend.info.start_s,
-                )
-            )
+            seconds, answers = zip(*measured, strict=True)
+            trials.append(Trial(batch, seconds, answers, backend.info.start_s))
         return trials
     finally:
         await backend.close()
 
 
-async def _answer(backend: Backend, requests: Sequence[Request], batch: int) -> tuple[float, list[Completion]]:
+async def _answer(backend: Backend, requests: Sequence[RoleRequest], batch: int) -> tuple[float, tuple[Answer, ...]]:
     """Seconds and answers, with `batch` requests under way at once."""
     room = asyncio.Semaphore(batch)
 
-    async def one(request: Request) -> Completion:
+    async def one(item: RoleRequest) -> Answer:
         async with room:
-            return await backend.complete(request)
+            completion = await backend.complete(item.request)
+        return Answer(item.role, completion.text, completion.usage)
 
     started = time.perf_counter()
-    answers = await asyncio.gather(*(one(request) for request in requests))
-    return time.perf_counter() - started, list(answers)
+    answers = await asyncio.gather(*(one(item) for item in requests))
+    return time.perf_counter() - started, tuple(answers)
 
 
 def _methods(draft: str | None) -> list[SpeculativeSettings]:
@@ -199,70 +245,34 @@ def _methods(draft: str | None) -> list[SpeculativeSettings]:
 
 def speculative_row(method: SpeculativeSettings, trial: Trial, base: Trial) -> SpeculativeRow:
     """One method at one batch size, against `base` without speculation."""
-    usage = RoleTokens.of(sum(trial.usages, Usage()))
     pairs = [
-        (mine, theirs)
-        for ours, bases in zip(trial.texts, base.texts, strict=True)
+        (mine, theirs.text)
+        for ours, bases in zip(trial.answers, base.answers, strict=True)
         for mine, theirs in zip(ours, bases, strict=True)
     ]
+    by_role = {role: [pair for pair in pairs if pair[0].role == role] for role in ROLES}
     return SpeculativeRow(
         method=method.method,
         batch=trial.batch,
         seconds=statistics.median(trial.seconds),
         tokens_per_s=_speed(trial),
         ratio=_speed(trial) / _speed(base),
-        acceptance_rate=usage.acceptance_rate,
-        accepted_length=usage.accepted_length,
-        identical=sum(mine == theirs for mine, theirs in pairs),
-        answers=len(pairs),
+        every=_acceptance(pairs),
+        roles={role: _acceptance(of_role) for role, of_role in by_role.items() if of_role},
         start_s=trial.start_s,
     )
+
+
+def _acceptance(pairs: Sequence[tuple[Answer, str]]) -> RoleAcceptance:
+    """Acceptance over answers, each given with the text that is answered without speculation."""
+    tokens = RoleTokens.of(sum((answer.usage for answer, _ in pairs), Usage()))
+    identical = sum(answer.text == text for answer, text in pairs)
+    return RoleAcceptance(tokens.acceptance_rate, tokens.accepted_length, identical, len(pairs))
 
 
 def _speed(trial: Trial) -> float:
     """Generated tokens a second, the median over the repetitions."""
     return statistics.median(
-        usage.completion_tokens / seconds for usage, seconds in zip(trial.usages, trial.seconds, strict=True)
+        sum(answer.usage.completion_tokens for answer in answers) / seconds
+        for answers, seconds in zip(trial.answers, trial.seconds, strict=True)
     )
-
-
-def _work(requests: int, batches: Sequence[int], repetitions: int, seed: int) -> dict[int, list[list[Request]]]:
-    return {
-        batch: [
-            recorded_requests(requests, seed + place * _WORLDS + repetition) for repetition in range(repetitions + 1)
-        ]
-        for place, batch in enumerate(batches)
-    }
-
-
-def recorded_requests(count: int, world: int) -> list[Request]:
-    """The last `count` requests of a run on this world, in which a script plays the roles: greedy, with schemas."""
-    backend = ScriptedBackend(ScriptedMicroModel(slips=0.25))
-    while len(backend.requests) < count:
-        with TemporaryDirectory(prefix="ace-bench-") as folder:
-            settings = micro_run(
-                Path(folder) / "ace.db",
-                {"seed": world, "train": 64, "validation": 0, "test": 1},
-                models={"main": {"provider": "scripted", "model": "scripted"}},
-                roles=greedy(),
-                adaptation={"batch_size": 16},
-                evaluation={"before": False, "after": False},
-            )
-            asyncio.run(run(settings, backends={"main": backend}))
-    return [replace(request, schema=dict(request.schema or {}) or None) for request in backend.requests[-count:]]
-
-
-def _command(
-    requests: int,
-    batches: Sequence[int],
-    repetitions: int,
-    seed: int,
-    model: str,
-    draft: str | None,
-    compiled: bool,
-) -> str:
-    sizes = "".join(f" --batch {batch}" for batch in batches)
-    models = (
-        f" --model {model}" + (f" --draft {draft}" if draft else " --draft ''") + (" --compile" if compiled else "")
-    )
-    return f"ace bench speculative --requests {requests}{sizes} --repetitions {repetitions} --seed {seed}{models}"

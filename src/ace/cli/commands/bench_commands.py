@@ -139,6 +139,16 @@ def memory(
 
 @app.command("speculative")
 def speculative(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Measure this config's model `main` on requests of its own run; its model `small` drafts.",
+            show_default=False,
+        ),
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
     requests: Annotated[int, typer.Option(min=1, help="How many requests of a run each method answers.")] = 48,
     batch: Annotated[
         list[int] | None,
@@ -153,13 +163,23 @@ def speculative(
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
-    """Speculative decoding, method by method; what pays here is kept for `models.*.speculative: auto`."""
+    """Speculative decoding, method by method; what pays here is kept for `models.*.speculative: auto`.
+
+    With --config the models, the requests and the seed are the config's.
+    """
     from rich.text import Text
 
-    from ace.bench import measure_speculative
+    from ace.bench import measure_config_speculative, measure_speculative
+    from ace.bench.adaptation_runs.config_modes import ConfigSource
     from ace.bench.speculative_methods import BATCHES
 
     message_console().print(Text("measuring; this takes a few minutes on a CPU"), soft_wrap=True)
+    if config is not None:
+        source = ConfigSource(str(config), tuple(overrides))
+        measured = measure_config_speculative(
+            source, requests=requests, batches=batch or BATCHES, repetitions=repetitions, keep=keep
+        )
+        return write_report(measured, json_path, markdown)
     report = measure_speculative(
         requests=requests,
         batches=batch or BATCHES,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ace.bench.speculative_methods import recorded_requests
+from ace.bench.speculative_requests import micro_requests
 from ace.config import ModelSettings
 from ace.inference.providers.vllm import create
 from ace.types import Completion, Request
@@ -37,7 +37,7 @@ def answers(requests: Sequence[Request], **values: object) -> list[Completion]:
 
 
 def test_guided_greedy_answers_are_identical_with_and_without() -> None:
-    requests = recorded_requests(REQUESTS, world=3)
+    requests = [item.request for item in micro_requests(REQUESTS, world=3)]
     assert len(requests) == REQUESTS
     assert all(request.schema for request in requests)
     speculated = [
