@@ -294,7 +294,7 @@ def learning(
     json_path: JsonPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
-    """Accuracy before and after runs with real models, by task, models, method and seed."""
+    """Scores before and after runs with real models, by task, models, method and seed."""
     from benchmarks.learning import measure_learning
 
     folders = {name: folder for name, folder in (("small", small), ("large", large)) if folder is not None}

@@ -1,4 +1,4 @@
-"""Learning with real models: accuracy before and after a run, by task, models, method and seed.
+"""Learning with real models: scores before and after a run, by task, models, method and seed.
 
 The engines are started once and work on all runs, one after the other. The runs stay in a store.
 """
@@ -34,8 +34,9 @@ _BASELINE = {"reflect_together": 1, "curation": "model"}
 
 @dataclass(frozen=True, slots=True)
 class LearningRow:
-    """One run. Accuracies are shares; `low` and `high` bound the difference (95%, paired bootstrap).
+    """One run. Scores are means in [0, 1]; `low` and `high` bound the difference (95%, paired bootstrap).
 
+    A right answer scores 1 and a wrong one 0; one to `finer` scores the share of its tags that are right.
     `unreadable` counts calls whose answer could not be parsed, `error` says why a run has no figures.
     """
 
@@ -66,9 +67,10 @@ class LearningReport(Report):
     machine: Machine
 
     def to_markdown(self) -> str:
-        columns = ("task", "models", "method", "seed", "before", "after", "difference, points (95%)", "bullets")
+        columns = ("task", "models", "method", "seed", "samples", "score before", "after", "difference, points (95%)")
         lines = [
-            (row.task, row.models, row.method, str(row.seed), *_accuracies(row), *_counts(row)) for row in self.rows
+            (row.task, row.models, row.method, str(row.seed), str(row.samples), *_scores(row), *_counts(row))
+            for row in self.rows
         ]
         calls, unreadable = sum(row.calls for row in self.rows), sum(row.unreadable for row in self.rows)
         names = "; ".join(f"{key}: {Path(folder).name}" for key, folder in self.folders.items())
@@ -76,15 +78,15 @@ class LearningReport(Report):
             self.command,
             self.machine,
             f"{names}. {unreadable} of {calls} answers could not be read.",
-            table((*columns, "calls", "unreadable", "seconds"), lines),
+            table((*columns, "bullets", "calls", "unreadable", "seconds"), lines),
         )
 
 
-def _accuracies(row: LearningRow) -> tuple[str, ...]:
+def _scores(row: LearningRow) -> tuple[str, ...]:
     if row.error:
         return (row.error, "-", "-")
     difference = f"{100 * (row.after - row.before):+.1f} ({100 * row.low:+.1f} to {100 * row.high:+.1f})"
-    return (f"{100 * row.before:.1f}%", f"{100 * row.after:.1f}% of {row.samples}", difference)
+    return (f"{100 * row.before:.1f}%", f"{100 * row.after:.1f}%", difference)
 
 
 def _counts(row: LearningRow) -> tuple[str, ...]:
@@ -218,7 +220,7 @@ async def _learn(cell: Cell, settings: RunSettings, engines: Mapping[str, Backen
         return replace(row, error=error.message)
     with RunStore.open(settings.store) as store:
         before, after = (evaluated(store, summary.run, label) for label in ("before", "after"))
-    test = paired(before, after, "right", seed=0)
+    test = paired(before, after, "score", seed=0)
     return replace(
         row,
         run=summary.run,

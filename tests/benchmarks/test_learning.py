@@ -74,5 +74,5 @@ def test_the_report_counts_what_could_not_be_read_and_says_why_a_run_failed() ->
     )
     text = LearningReport("command", rows, {"large": "/models/qwen"}, Machine.here()).to_markdown()
     assert "large: qwen. 1 of 190 answers could not be read." in text
-    assert "| 15.0% | 50.0% of 60 | +35.0 (+20.0 to +45.0) | 5 | 190 | 1 | 4.5 |" in text
-    assert "| finer | large | ace | 0 | no such file |" in text
+    assert "| 60 | 15.0% | 50.0% | +35.0 (+20.0 to +45.0) | 5 | 190 | 1 | 4.5 |" in text
+    assert "| finer | large | ace | 0 | 0 | no such file |" in text
