@@ -35,7 +35,7 @@ def test_another_method_has_none_of_aces_own_settings() -> None:
     settings = Cell(ROUTING, "large", "icl", 0).settings(engines, "sqlite:///x.db", [])
     assert list(settings.models) == ["large"]
     assert (settings.adaptation.method, settings.adaptation.reflect_together) == ("icl", 1)
-    assert settings.adaptation.curation == "model"
+    assert (settings.adaptation.curation, settings.adaptation.max_rounds) == ("model", 1)
 
 
 def test_a_seed_decides_how_a_file_is_split() -> None:
