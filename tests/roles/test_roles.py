@@ -282,6 +282,18 @@ def test_an_insight_that_repeats_the_question_is_left_out_and_recorded() -> None
     assert result.call.parsed and "insight left out: it repeats the question" in str(result.call.error)
 
 
+def test_a_bullet_that_repeats_the_prompt_is_left_out_and_recorded() -> None:
+    copied, own = "str: Strategies and hard rules", "When rows are of seven, multiply the rows by seven."
+    operations = [{"type": "ADD", "section": "str", "content": text} for text in (copied, own)]
+    operations.append({"type": "REMOVE", "id": "str-00001"})
+    engine = Engine(json.dumps({"reasoning": "r", "operations": operations}))
+    sections = [Section("str", "Strategies and hard rules")]
+    result = run(curate(model(engine.complete), RULES, ["- rows of seven"], sections=sections))
+    assert result.value is not None
+    assert [getattr(op, "content", op.type) for op in result.value.operations] == [own, "REMOVE"]
+    assert result.call.parsed and f"repeats the prompt: '{copied}'" in str(result.call.error)
+
+
 def test_the_layout_of_answers_is_the_packs() -> None:
     engine = Engine('{"final_answer": "42"}')
     for pack in (STANDARD, MICRO):

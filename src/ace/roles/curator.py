@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
@@ -10,6 +11,7 @@ from ace.playbook.playbook import Playbook, Section
 from ace.playbook.section_names import section_for
 from ace.prompts import PromptPack
 from ace.roles.answers import AddOp, BulletTag, Curation, MergeOp, Reflection, UpdateOp
+from ace.roles.insight_check import find_repetition
 from ace.roles.json_schema import pack_schema, rendered_ids
 from ace.roles.reflector import reflection_values
 from ace.roles.role_call import RoleModel, RoleResult, call_role
@@ -37,7 +39,33 @@ async def curate(
     }
     schema = pack_schema(model.pack, Curation, playbook, sections=tuple(section.slug for section in sections))
     request = model.request(model.pack.messages("curator", playbook, values), schema)
-    return await call_role(model, request, Curation, role="curator", sample_id=None, round=round)
+    result = await call_role(model, request, Curation, role="curator", sample_id=None, round=round)
+    return _drop_repetitions(model.pack, result, values["sections"])
+
+
+def _drop_repetitions(pack: PromptPack, result: RoleResult[Curation], sections: str) -> RoleResult[Curation]:
+    """`result` without bullets that only repeat what the prompt says; the call's record names them.
+
+    For packs that bound their answers; the others are for models that were trained or tuned on them.
+    """
+    if result.value is None or pack.answers is None:
+        return result
+    prompt = f"{pack.templates['curator'].text}\n{sections}"
+    repeated = [
+        op
+        for op in result.value.operations
+        if isinstance(op, AddOp | UpdateOp | MergeOp)
+        and find_repetition(op.content, questions=(), target="", prompt=prompt) is not None
+    ]
+    if not repeated:
+        return result
+    notes = (f"bullet left out: it repeats the prompt: {op.content[:200]!a}" for op in repeated)
+    kept = [op for op in result.value.operations if op not in repeated]
+    return replace(
+        result,
+        value=result.value.model_copy(update={"operations": kept}),
+        call=replace(result.call, error="; ".join(filter(None, (result.call.error, *notes)))),
+    )
 
 
 def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[str, ...]:

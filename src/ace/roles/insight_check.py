@@ -1,4 +1,4 @@
-"""Detection of insights that only repeat the reflector's prompt, without a model call."""
+"""Detection of insights and bullets that only repeat the prompt, without a model call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORD = re.compile(r"\w+")
 def find_repetition(insight: str, *, questions: Iterable[str], target: str, prompt: str) -> str | None:
     """Name what `insight` repeats: "the question", "the right answer" or "the prompt". None if it adds to them.
 
-    `prompt` is the reflector's own text, without the sample.
+    `prompt` is the role's own text, without samples and insights.
     """
     words = _words(insight)
     if not words:
