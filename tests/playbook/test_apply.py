@@ -76,8 +76,17 @@ def test_tags_count_and_leave_the_prefix_alone() -> None:
 def test_what_cannot_be_done_is_skipped_with_its_reason() -> None:
     held = grown("one")
     odd = Tag("str-00001", "__class__")  # type: ignore[arg-type]
-    assert reasons(held, Add("str", " \n"), Add("STR", "x"), Add("str", " one "), Remove("str-00009"), odd) == [
+    assert reasons(
+        held,
+        Add("str", " \n"),
+        Add("str", " str-00002"),
+        Add("STR", "x"),
+        Add("str", " one "),
+        Remove("str-00009"),
+        odd,
+    ) == [
         "the content is empty",
+        "the content is an id alone",
         "section 'STR' is not 2 to 6 letters a-z",
         "str-00001 says the same",
         "no live bullet str-00009",

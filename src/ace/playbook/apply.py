@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ace.playbook.bullet import (
+    BULLET_ID,
     LAST_NUMBER,
     SLUG,
     Bullet,
@@ -214,6 +215,8 @@ class _Work:
         content = clean_text(content)
         if not content:
             raise _SkippedError("the content is empty")
+        if BULLET_ID.fullmatch(content):
+            raise _SkippedError("the content is an id alone")
         same = next((identity for identity in self._repeats(content) if identity not in besides), None)
         if same is not None:
             raise _SkippedError(f"{same} says the same")
