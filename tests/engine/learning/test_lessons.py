@@ -26,6 +26,7 @@ JOINT = {
     "adaptation__reflect_on_success": False,
 }
 RULE = re.compile(r"(\w+) things(?: are|.*, the answer is) (\w-\d)")
+NOTE = re.compile(rf"\[(\S+)\] .*?{RULE.pattern}")
 
 
 def write_task(folder: Path) -> dict[str, Any]:
@@ -41,7 +42,10 @@ def write_task(folder: Path) -> dict[str, Any]:
 
 
 class Student:
-    """Answers by the rules in the notes; reflects by what questions share; `curated` is what its curator adds."""
+    """Answers by the last rule in the notes and cites it; reflects by what questions share.
+
+    `curated` is what its curator adds.
+    """
 
     def __init__(self, *curated: str) -> None:
         self._curated = curated
@@ -52,7 +56,10 @@ class Student:
         system, user = (message.content for message in request.messages[:2])
         colours = re.findall(r"A (\w+) thing", user)
         if "final_answer" in fields:
-            return json.dumps({"reasoning": "r", "final_answer": dict(RULE.findall(system)).get(colours[0], "?")})
+            notes = {colour: (identity, code) for identity, colour, code in NOTE.findall(system)}
+            identity, code = notes.get(colours[0], (None, "?"))
+            cited = [identity] if identity else []
+            return json.dumps({"bullet_ids": cited, "reasoning": "r", "final_answer": code})
         if fields.get("reasoning", {}).get("type") == "array":
             assert len(set(colours)) == 1 and system.endswith("(none yet)")
             named = {"reasoning": ["a thing"] * len(colours), "key_insight": f"{colours[0]} things"}
@@ -133,8 +140,19 @@ def test_a_bullet_that_mends_nothing_or_breaks_more_is_left_out_and_counted(tmp_
     with store:
         assert contents(store, summary) == [right]
         reasons = [skipped.reason for delta in store.deltas(summary.run) for skipped in delta.skipped]
-    assert reasons[:2] == ["tried on 6 samples, it corrects 0 and breaks 0"] * 2
-    assert "tried on 6 samples, it corrects 0 and breaks 2" in reasons
+    assert reasons[:2] == ["0 of 6 answers cite it: it corrects 0 and breaks 0"] * 2
+    assert "2 of 6 answers cite it: it corrects 0 and breaks 2" in reasons
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_bullets_are_tried_together_on_a_sample_of_each(tmp_path: Path, most: int) -> None:
+    student = Student()
+    summary, backend, store = learn(tmp_path, student, **JOINT, adaptation__try_bullets=most)
+    with store:
+        assert len(contents(store, summary)) == 3, "a bullet of which no sample was tried stays"
+    tried = [request for request in asked(backend, "final_answer") if RULE.search(request.messages[0].content)]
+    colours = [re.findall(r"A (\w+) thing", request.messages[-1].content) for request in tried]
+    assert colours == [["red"], ["blue"], ["green"]][:most]
 
 
 def test_insights_can_become_bullets_without_a_curator(tmp_path: Path) -> None:

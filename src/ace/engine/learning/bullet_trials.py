@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
 from ace.engine.feedback.attempt import Attempt, PromptedSample, attempt
 from ace.engine.learning.sample_result import SampleResult
-from ace.playbook import Add, Delta, Merge, Operation, Playbook, SkippedOperation, Update, apply
+from ace.playbook import Add, Delta, Merge, Playbook, SkippedOperation, Update, apply
 from ace.roles import CallRecord
 
 
 @dataclass(frozen=True, slots=True)
 class TriedBullets:
-    """Accepted and rejected operations, and the generator's calls of the trials."""
+    """Accepted and rejected operations, and the generator's calls of the trial."""
 
     delta: Delta
     rejected: tuple[SkippedOperation, ...] = ()
@@ -25,48 +26,59 @@ class TriedBullets:
 async def try_bullets(
     context: RunContext, playbook: Playbook, delta: Delta, results: Sequence[SampleResult], *, batch: int
 ) -> TriedBullets:
-    """Keep operations that correct more samples than they break. All trials are in flight at once.
+    """Keep operations whose bullets correct more samples than they break.
 
-    Each ADD, UPDATE and MERGE of `delta` is tried alone on up to `adaptation.try_bullets` of `results`: two thirds were
-    answered wrongly, those that the bullet came from first, the others right. Without labels nothing is tried.
+    Up to `adaptation.try_bullets` of `results` are answered once more, all at once, behind the playbook with all of
+    `delta`. Each ADD, UPDATE and MERGE is judged by the answers that cite its bullet; one that no answer cites stays
+    only where no sample that it came from was tried. Without labels nothing is tried.
     """
     most = context.settings.adaptation.try_bullets
-    tried = [operation for operation in delta.operations if isinstance(operation, Add | Update | Merge)]
-    if not most or not tried or not context.settings.adaptation.has_labels:
+    if not most or not context.settings.adaptation.has_labels:
         return TriedBullets(delta)
-    trials = [(operation, _choose(operation, results, most)) for operation in tried]
-    answers = await gather_all(
-        _answer(context, playbook, operation, chosen, purpose=f"batch-{batch}-trial-{number}")
-        for number, (operation, chosen) in enumerate(trials)
+    applied = apply(playbook, delta)
+    changed = [(done.operation, done.id) for done in applied.done if isinstance(done.operation, Add | Update | Merge)]
+    if not changed:
+        return TriedBullets(delta)
+    chosen = _choose([_origin(operation) for operation, _ in changed], results, most)
+    prefix = context.render(applied.playbook)
+    attempts = await gather_all(
+        attempt(PromptedSample(context, prefix, result.sample, f"batch-{batch}-trial")) for result in chosen
     )
     rejected: list[SkippedOperation] = []
-    for (operation, chosen), attempts in zip(trials, answers, strict=True):
-        changes = [_change(result, answered) for result, answered in zip(chosen, attempts, strict=True)]
+    for operation, bullet in changed:
+        changes = [
+            _change(result, answered)
+            for result, answered in zip(chosen, attempts, strict=True)
+            if bullet in answered.cited
+        ]
         corrected, broken = changes.count(1), changes.count(-1)
-        if corrected <= broken:
-            reason = f"tried on {len(chosen)} samples, it corrects {corrected} and breaks {broken}"
-            rejected.append(SkippedOperation(operation, reason))
+        tried = changes or not _origin(operation).isdisjoint(result.sample.id for result in chosen)
+        if tried and corrected <= broken:
+            cited = f"{len(changes)} of {len(chosen)} answers cite it"
+            rejected.append(SkippedOperation(operation, f"{cited}: it corrects {corrected} and breaks {broken}"))
     dropped = {id(skipped.operation) for skipped in rejected}
     accepted = tuple(operation for operation in delta.operations if id(operation) not in dropped)
-    calls = tuple(call for attempts in answers for answered in attempts for call in answered.calls)
+    calls = tuple(call for answered in attempts for call in answered.calls)
     return TriedBullets(Delta(accepted), tuple(rejected), calls)
 
 
-def _choose(operation: Add | Update | Merge, results: Sequence[SampleResult], most: int) -> list[SampleResult]:
-    """Choose samples for a trial: wrong ones, those of the bullet's provenance first, and right ones."""
-    origin = set((operation.provenance.sample or "").split(", "))
-    wrong = [result for result in results if result.outcome.first_correct is False]
+def _origin(operation: Add | Update | Merge) -> set[str]:
+    """Ids of the samples that the bullet came from."""
+    return set((operation.provenance.sample or "").split(", "))
+
+
+def _choose(origins: Sequence[set[str]], results: Sequence[SampleResult], most: int) -> list[SampleResult]:
+    """Choose samples for a trial, at least a third of them right ones where there are as many.
+
+    The wrong ones are in turn of those that each bullet came from, then the others.
+    """
+    wrong = {result.sample.id: result for result in results if result.outcome.first_correct is False}
     right = [result for result in results if result.outcome.first_correct is True]
-    wrong.sort(key=lambda result: result.sample.id not in origin)
-    chosen = wrong[: max(most - len(right), -(-2 * most // 3))]
+    own = ([sample for sample in wrong if sample in origin] for origin in origins)
+    in_turn = [sample for sample in chain.from_iterable(zip_longest(*own)) if sample is not None]
+    order = list(dict.fromkeys([*in_turn, *wrong]))
+    chosen = [wrong[sample] for sample in order[: max(most - len(right), -(-2 * most // 3))]]
     return [*chosen, *right[: most - len(chosen)]]
-
-
-async def _answer(
-    context: RunContext, playbook: Playbook, operation: Operation, results: Sequence[SampleResult], *, purpose: str
-) -> Sequence[Attempt]:
-    prefix = context.render(apply(playbook, Delta((operation,))).playbook)
-    return await gather_all(attempt(PromptedSample(context, prefix, result.sample, purpose)) for result in results)
 
 
 def _change(result: SampleResult, answered: Attempt) -> int:
