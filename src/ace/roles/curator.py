@@ -60,10 +60,10 @@ def _drop_repetitions(pack: PromptPack, result: RoleResult[Curation], sections: 
     if not repeated:
         return result
     notes = (f"bullet left out: it repeats the prompt: {op.content[:200]!a}" for op in repeated)
-    kept = [op for op in result.value.operations if op not in repeated]
+    remaining = [op for op in result.value.operations if op not in repeated]
     return replace(
         result,
-        value=result.value.model_copy(update={"operations": kept}),
+        value=result.value.model_copy(update={"operations": remaining}),
         call=replace(result.call, error="; ".join(filter(None, (result.call.error, *notes)))),
     )
 
