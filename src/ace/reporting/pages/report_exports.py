@@ -96,7 +96,7 @@ def report_png(runs: Sequence[ReportedRun]) -> bytes:
             numbers = [point.index + 1 for point in run.batches]
             shares = [100 * point.first_right / point.samples for point in run.batches]
             label = visible(f"{name}first answers, by batch").replace("$", r"\$")
-            axes.plot(numbers, shares, ":", color=f"C{number}" if several else "gray", label=label)
+            axes.plot(numbers, shares, ":", marker=".", color=f"C{number}" if several else "gray", label=label)
     axes.set(xlabel="batches", ylabel="right answers, %", ylim=(-2, 102))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
