@@ -78,7 +78,7 @@ def test_a_row_compares_with_the_same_work_without_speculation() -> None:
     assert row.roles["curator"].acceptance_rate is None and row.roles["curator"].identical == 2
     report = SpeculativeReport((row,), {"suffix": "no package"}, "auto is off", "ace bench speculative", Machine.here())
     text = report.to_markdown()
-    assert "| ngram | 1 | 1.00 | 8 | 2.00x | 60% | 3.00 | 5 of 6 |" in text
+    assert "| ngram | 1 | 1.00 | 8.0 | 2.00x | 60% | 3.00 | 5 of 6 |" in text
     assert "| ngram | 1 | generator | 60% | 3.00 | 3 of 3 |" in text
     assert "suffix was not measured: no package" in text
     assert report.to_json()["rows"][0]["ratio"] == 2.0

@@ -85,7 +85,7 @@ class SpeculativeReport(Report):
                 row.method,
                 str(row.batch),
                 f"{row.seconds:.2f}",
-                f"{row.tokens_per_s:.0f}",
+                f"{row.tokens_per_s:.1f}",
                 f"{row.ratio:.2f}x",
                 *row.every.cells(),
             )
