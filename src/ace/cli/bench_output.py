@@ -25,6 +25,15 @@ Shape = Annotated[str, typer.Option(help="micro, 0.15b, 0.36b, qwen2.5-3b, qwen2
 ShapeName = Annotated[
     str | None, typer.Option("--shape", help="Use this shape wherever one is used.", show_default=False)
 ]
+BenchConfig = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="Measure this config's task with its model `main` (and `small`) instead of the micro world.",
+        show_default=False,
+    ),
+]
 Modes = Annotated[
     list[str] | None,
     typer.Option("--mode", help="Only this row of the table; ratios are against the first.", show_default=False),

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ace.cli.bench_output import MarkdownPath, Modes, Seed, Shape, create_bench_app, report_writer, write_report
+from ace.cli.bench_output import (
+    BenchConfig,
+    MarkdownPath,
+    Modes,
+    Seed,
+    Shape,
+    create_bench_app,
+    report_writer,
+    write_report,
+)
 from ace.cli.options import JsonPath, Overrides
 from ace.cli.terminal import message_console
 
@@ -29,15 +37,7 @@ app = create_bench_app(
 
 @app.command("run")
 def run_modes(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Measure this config's task with its model `main` (and `small`) instead of the micro world.",
-            show_default=False,
-        ),
-    ] = None,
+    config: BenchConfig = None,
     overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
     prompts: Annotated[
         int, typer.Option(min=0, help="With --config: requests one at a time, before the runs; 0 for none.")
@@ -139,15 +139,7 @@ def memory(
 
 @app.command("speculative")
 def speculative(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Measure this config's model `main` on requests of its own run; its model `small` drafts.",
-            show_default=False,
-        ),
-    ] = None,
+    config: BenchConfig = None,
     overrides: Overrides = [],  # noqa: B006 - Typer makes a new list for each call
     requests: Annotated[int, typer.Option(min=1, help="How many requests of a run each method answers.")] = 48,
     batch: Annotated[
@@ -165,7 +157,7 @@ def speculative(
 ) -> None:
     """Speculative decoding, method by method; what pays here is kept for `models.*.speculative: auto`.
 
-    With --config the models, the requests and the seed are the config's.
+    With --config the model `main` answers the requests of its own run, and `small` drafts.
     """
     from rich.text import Text
 
