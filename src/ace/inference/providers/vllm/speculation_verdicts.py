@@ -37,7 +37,7 @@ class Verdict:
     def choice(self, concurrency: int) -> tuple[SpeculativeSettings, str]:
         """The method with the best least gain over the batch sizes up to `concurrency`, off where none gains at each.
 
-        A method whose answers differed at any batch size is no choice. Second, why, in words.
+        A method whose answers differed at any batch size is no choice. Second, why, in words, with such differences.
         """
         sizes = [one.batch for one in self.measured]
         counted = [one for one in self.measured if one.batch <= max(concurrency, min(sizes, default=0))]
@@ -48,7 +48,7 @@ class Verdict:
             if same and (ratio := min(one.ratio for one in rows)) > least:
                 best, least = rows[0].method, ratio
         ratios = ", ".join(
-            f"{one.method.method} {one.ratio:.2f}x at batch {one.batch}"
+            f"{one.method.method} {one.ratio:.2f}x at batch {one.batch}{'' if one.identical else ' with other answers'}"
             for one in counted
             if best.method in ("none", one.method.method)
         )
