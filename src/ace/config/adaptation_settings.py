@@ -76,8 +76,8 @@ class AdaptationSettings(Settings):
     With `curation: append` no curator is asked: each insight becomes a bullet as it is, and dedup and trials decide.
 
     With `try_bullets` up to that many samples of a batch are answered once more behind its new and changed bullets,
-    before these are committed. One whose citing answers correct no more samples than they break is left out, and
-    counted with the skipped operations.
+    before these are committed. One whose citing answers correct no more samples than they break, and are not all right,
+    is left out, and counted with the skipped operations.
 
     With `curator_reduce` one more curator call makes one set of changes of what several groups proposed.
 

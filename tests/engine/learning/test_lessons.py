@@ -144,6 +144,20 @@ def test_a_bullet_that_mends_nothing_or_breaks_more_is_left_out_and_counted(tmp_
     assert "2 of 6 answers cite it: it corrects 0 and breaks 2" in reasons
 
 
+def test_a_bullet_that_right_answers_alone_cite_stays(tmp_path: Path) -> None:
+    class Guesser(Student):
+        """Answers R-1 where no note helps: red things are right before there is a rule for them."""
+
+        def __call__(self, request: Request) -> str:
+            return super().__call__(request).replace('"?"', '"R-1"')
+
+    rules = [f"{colour} things are {code}" for colour, code in COLOURS.items()]
+    changes = {"adaptation__max_rounds": 1, "adaptation__curator_groups": 1, "adaptation__try_bullets": 6}
+    summary, _, store = learn(tmp_path, Guesser(*rules), **changes)
+    with store:
+        assert contents(store, summary) == sorted(rules)
+
+
 @pytest.mark.parametrize("most", [1, 3])
 def test_bullets_are_tried_together_on_a_sample_of_each(tmp_path: Path, most: int) -> None:
     student = Student()

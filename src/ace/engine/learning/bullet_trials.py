@@ -8,7 +8,7 @@ from itertools import chain, zip_longest
 
 from ace.engine.concurrency.task_groups import gather_all
 from ace.engine.context import RunContext
-from ace.engine.feedback.attempt import Attempt, PromptedSample, attempt
+from ace.engine.feedback.attempt import PromptedSample, attempt
 from ace.engine.learning.sample_result import SampleResult
 from ace.playbook import Add, Delta, Merge, Playbook, SkippedOperation, Update, apply
 from ace.roles import CallRecord
@@ -26,7 +26,7 @@ class TriedBullets:
 async def try_bullets(
     context: RunContext, playbook: Playbook, delta: Delta, results: Sequence[SampleResult], *, batch: int
 ) -> TriedBullets:
-    """Keep operations whose bullets correct more samples than they break.
+    """Keep operations whose bullets correct more samples than they break, or that right answers alone cite.
 
     Up to `adaptation.try_bullets` of `results` are answered once more, all at once, behind the playbook with all of
     `delta`. Each ADD, UPDATE and MERGE is judged by the answers that cite its bullet; one that no answer cites stays
@@ -46,15 +46,18 @@ async def try_bullets(
     )
     rejected: list[SkippedOperation] = []
     for operation, bullet in changed:
-        changes = [
-            _change(result, answered)
+        citing = [
+            (result.outcome.first_correct is True, answered.score.correct)
             for result, answered in zip(chosen, attempts, strict=True)
-            if bullet in answered.cited
+            if answered.score is not None and bullet in answered.cited
         ]
-        corrected, broken = changes.count(1), changes.count(-1)
-        tried = changes or not _origin(operation).isdisjoint(result.sample.id for result in chosen)
-        if tried and corrected <= broken:
-            cited = f"{len(changes)} of {len(chosen)} answers cite it"
+        corrected, broken = citing.count((False, True)), citing.count((True, False))
+        if citing:
+            stays = corrected > broken or all(right for _, right in citing)
+        else:
+            stays = _origin(operation).isdisjoint(result.sample.id for result in chosen)
+        if not stays:
+            cited = f"{len(citing)} of {len(chosen)} answers cite it"
             rejected.append(SkippedOperation(operation, f"{cited}: it corrects {corrected} and breaks {broken}"))
     dropped = {id(skipped.operation) for skipped in rejected}
     accepted = tuple(operation for operation in delta.operations if id(operation) not in dropped)
@@ -79,10 +82,3 @@ def _choose(origins: Sequence[set[str]], results: Sequence[SampleResult], most: 
     order = list(dict.fromkeys([*in_turn, *wrong]))
     chosen = [wrong[sample] for sample in order[: max(most - len(right), -(-2 * most // 3))]]
     return [*chosen, *right[: most - len(chosen)]]
-
-
-def _change(result: SampleResult, answered: Attempt) -> int:
-    """1 if the answer became right, -1 if it became wrong, 0 if nothing changed or the attempt failed."""
-    if answered.score is None:
-        return 0
-    return int(answered.score.correct) - int(result.outcome.first_correct is True)
