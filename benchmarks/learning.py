@@ -29,7 +29,7 @@ from ace.types import ROLES
 Models = Literal["small", "large", "both"]
 """The model of every role; with `both`, the small one generates, and the large one reflects and curates."""
 _BASELINE = {"reflect_together": 1, "curation": "model", "max_rounds": 1}
-"""What ACE's own settings become for another method, which has neither: `rewrite` reflects on each sample once."""
+"""What ACE's own settings become for another method, which has neither; `rewrite` reflects on each sample once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,9 @@ def apply(playbook: Playbook, delta: Delta) -> Applied:
 
     The version rises by one if anything changed. Every change of a bullet appends to the prefix log; tags and what is
     quarantined do not. Skipped are: whatever names a bullet that is not live (a MERGE goes on without it while two are
-    left), contents that are empty or that a live or quarantined bullet has word for word, sections that cannot be
-    slugs, counts below 1, and new bullets once all numbers are used up. An unknown section is made, but not for a
-    quarantined bullet: curators are shown the sections.
+    left), contents that are empty, an id alone, or what a live or quarantined bullet has word for word, sections that
+    cannot be slugs, counts below 1, and new bullets once all numbers are used up. An unknown section is made, but not
+    for a quarantined bullet: curators are shown the sections.
     """
     work = _Work(playbook)
     done: list[AppliedOperation] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from ace.playbook.bullet import Provenance
 from ace.playbook.delta import Add, Delta, Merge, Operation, Remove, Tag, Update
@@ -61,11 +60,7 @@ def _drop_repetitions(pack: PromptPack, result: RoleResult[Curation], sections: 
         return result
     notes = (f"bullet left out: it repeats the prompt: {op.content[:200]!a}" for op in repeated)
     remaining = [op for op in result.value.operations if op not in repeated]
-    return replace(
-        result,
-        value=result.value.model_copy(update={"operations": remaining}),
-        call=replace(result.call, error="; ".join(filter(None, (result.call.error, *notes)))),
-    )
+    return result.amended(result.value.model_copy(update={"operations": remaining}), *notes)
 
 
 def insight_lines(pack: PromptPack, reflections: Iterable[Reflection]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ace.prompts import PromptPack
 from ace.roles.answers import GeneratorAnswer, Reflection
@@ -60,12 +59,7 @@ def drop_repetition(
     if repeated is None:
         return result
     note = f"insight left out: it repeats {repeated}: {result.value.key_insight[:200]!a}"
-    error = "; ".join(filter(None, (result.call.error, note)))
-    return replace(
-        result,
-        value=result.value.model_copy(update={"key_insight": ""}),
-        call=replace(result.call, error=error),
-    )
+    return result.amended(result.value.model_copy(update={"key_insight": ""}), note)
 
 
 def reflection_text(pack: PromptPack, reflection: Reflection) -> str:

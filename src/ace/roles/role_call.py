@@ -79,6 +79,11 @@ class RoleResult(Generic[Answer]):
         """All of them, in order."""
         return (*self.earlier, self.call)
 
+    def amended(self, value: Answer, *notes: str) -> RoleResult[Answer]:
+        """The result with `value`; the call's record has `notes` on what was left out of it."""
+        error = "; ".join(filter(None, (self.call.error, *notes)))
+        return replace(self, value=value, call=replace(self.call, error=error))
+
 
 async def call_role(
     model: RoleModel,

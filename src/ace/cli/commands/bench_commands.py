@@ -157,7 +157,8 @@ def speculative(
 ) -> None:
     """Speculative decoding, method by method; what pays here is kept for `models.*.speculative: auto`.
 
-    With --config the model `main` answers the requests of its own run, and `small` drafts.
+    With --config the model `main` answers the requests of its own run, and `small` drafts. --seed, --model, --draft and
+    --compile have no effect then.
     """
     from rich.text import Text
 

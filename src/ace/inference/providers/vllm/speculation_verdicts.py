@@ -49,8 +49,8 @@ class Verdict:
                 best, least = rows[0].method, ratio
         ratios = ", ".join(
             f"{one.method.method} {one.ratio:.2f}x at batch {one.batch}{'' if one.identical else ' with other answers'}"
-            for one in counted
-            if best.method in ("none", one.method.method)
+            for one in self.measured
+            if (one in counted or not one.identical) and best.method in ("none", one.method.method)
         )
         return best, f"measured {self.date}: {ratios}"
 
