@@ -115,6 +115,11 @@ def test_instructions_longer_than_the_context(shipped: Path) -> None:
     assert "task.instructions: found" in said and "fewer than models.main holds" in said
 
 
+def test_a_playbook_budget_longer_than_the_context(shipped: Path) -> None:
+    said = complaint(invoke("run", str(shipped), "--set", "playbook.token_budget=80000"))
+    assert "playbook.token_budget: found 80000, allowed: auto, or fewer than models.main holds" in said
+
+
 def test_a_gguf_model(shipped: Path) -> None:
     said = complaint(invoke("run", str(shipped), "--set", "models.main.model=./model-q4.gguf"), code=3)
     assert "model-q4.gguf' is a GGUF model" in said and "llama-server" in said

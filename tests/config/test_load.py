@@ -31,6 +31,23 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("written", "context", "tokens"),
+    [
+        ("auto", 4096, 2048),
+        ("auto", 131072, 8192),
+        ("auto", None, 8192),
+        ("3000", 4096, 3000),
+        ("null", 4096, None),
+    ],
+)
+def test_auto_gives_a_playbook_half_of_the_smallest_context(
+    written: str, context: int | None, tokens: int | None
+) -> None:
+    settings = load_settings(None, [f"playbook.token_budget={written}"], base=BASE)
+    assert settings.playbook.budget(context) == tokens
+
+
 def test_a_minimal_file_gets_the_defaults(config: Path) -> None:
     settings = load_settings(config)
     assert settings == RunSettings.model_validate(BASE)

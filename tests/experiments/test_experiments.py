@@ -34,7 +34,8 @@ from ace.experiments.attribution import without
 from ace.experiments.grid import baseline_runs
 from ace.experiments.outcomes import evaluated
 from ace.inference import ScriptedBackend
-from ace.playbook import Add, Delta, Playbook, apply
+from ace.playbook import Add, Delta, Playbook, apply, render
+from ace.prompts import load_pack
 from ace.store import RunStore
 from ace.tasks.micro.micro_world import make_world
 from ace.tasks.micro.scripted_model import ScriptedMicroModel
@@ -184,6 +185,14 @@ class TestBaselines:
         assert 1 <= len(bullets) < 6
         assert all(" => " in bullet.content for bullet in bullets)
         assert set(calls) == {"generator"}
+
+    def test_examples_leave_half_of_the_context_for_the_rest(self, tmp_path: Path) -> None:
+        summary, store = learn(tmp_path, micro_backend(120), adaptation__method="icl")
+        with store:
+            playbook = store.playbook(summary.run)
+        count = micro_backend().count_tokens
+        rendered = count(render(playbook, load_pack("micro").formats))
+        assert 1 <= len(playbook.bullets) < 6 and rendered <= 60
 
     def test_examples_need_no_sections(self, tmp_path: Path) -> None:
         pack = tmp_path / "pack"

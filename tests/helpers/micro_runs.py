@@ -40,8 +40,8 @@ def all_roles(backend: Backend) -> Mapping[str, Backend]:
     return {"main": backend}
 
 
-def micro_backend() -> ScriptedBackend:
-    return ScriptedBackend(micro_model)
+def micro_backend(max_model_len: int | None = None) -> ScriptedBackend:
+    return ScriptedBackend(micro_model, max_model_len=max_model_len)
 
 
 micro_model = ScriptedMicroModel()

@@ -42,6 +42,11 @@ class RunContext:
         """Render the playbook as prompts show it: the part of the prefix that all roles share."""
         return render(playbook, self.pack.formats)
 
+    @property
+    def token_budget(self) -> int | None:
+        """Tokens that the rendered playbook may have; None for no limit."""
+        return self.settings.playbook.budget(self.bindings.context)
+
     def count_tokens(self, text: str) -> int:
         """Count the tokens of `text` by the generator's own tokenizer."""
         return self.bindings.get("generator").backend.count_tokens(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ace.config import ModelSettings, RunSettings
+from ace.config import ModelSettings, PlaybookSettings, RunSettings
 from ace.engine.run_inputs import RunInputs
 from ace.errors import ConfigError
 from ace.inference.model_files.hub import local_folder
@@ -18,7 +18,7 @@ _LOCAL = ("auto", "vllm", "huggingface")
 
 
 def check_contexts(settings: RunSettings, inputs: RunInputs) -> None:
-    """ConfigError where the task's instructions alone, or a role's prompt without a sample, fill a model's context.
+    """ConfigError where the task's instructions, a role's prompt without a sample, or a whole playbook fill a context.
 
     Models whose context or tokenizer is not known here are left to their engines: those of endpoints, and folders
     without a tokenizer.json.
@@ -34,7 +34,19 @@ def check_contexts(settings: RunSettings, inputs: RunInputs) -> None:
             continue
         limit = context_limit(folder, model)
         if limit is not None:
+            _check_budget(settings.playbook, name, limit)
             _check_role(inputs, role, name, _Counter(folder, model), limit)
+
+
+def _check_budget(playbook: PlaybookSettings, name: str, limit: int) -> None:
+    budget = playbook.budget(limit)
+    if budget is not None and budget >= limit and playbook.working_set is None:
+        raise ConfigError.at(
+            "playbook.token_budget",
+            budget,
+            f"auto, or fewer than models.{name} holds with its answer, {limit}",
+            hint=f"lower it, or raise models.{name}.max_model_len if the model allows it",
+        )
 
 
 def _check_role(inputs: RunInputs, role: RoleName, name: str, counter: _Counter, limit: int) -> None:

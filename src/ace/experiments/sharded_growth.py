@@ -170,10 +170,11 @@ class _Growth:
 
     def _within_budget(self, playbook: Playbook, backends: Backends) -> Playbook:
         """Evict what exceeds the token budget: each shard was within it, together they need not be."""
-        limit = self.settings.playbook.token_budget
+        bindings = bind(self.settings, backends)
+        limit = self.settings.playbook.budget(bindings.context)
         if limit is None:
             return playbook
-        count_tokens = bind(self.settings, backends).get("generator").backend.count_tokens
+        count_tokens = bindings.get("generator").backend.count_tokens
         return enforce_budget(playbook, count_tokens, limit, self.inputs.pack.formats).playbook
 
     def _grown(self, summary: RunSummary) -> Playbook:

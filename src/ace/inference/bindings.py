@@ -76,6 +76,12 @@ class Bindings:
         return tuple({id(engine): engine for engine in engines}.values())
 
     @property
+    def context(self) -> int | None:
+        """The smallest context of the models, in tokens; None where none is known."""
+        limits = [binding.backend.info.max_model_len for binding in self]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
     def gpus(self) -> int:
         """Number of GPUs that the engines of this run use; two engines on one GPU count twice."""
         gpus = {

@@ -44,7 +44,7 @@ def few_shot(context: RunContext, playbook: Playbook, samples: Sequence[Sample],
 
 def _as_many_as_fit(context: RunContext, playbook: Playbook, operations: Sequence[Add]) -> CuratedBatch:
     """Apply as many of `operations`, from the first, as the token budget allows."""
-    budget = context.settings.playbook.token_budget
+    budget = context.token_budget
 
     def fits(count: int) -> bool:
         filled = apply(playbook, Delta(tuple(operations[:count]))).playbook

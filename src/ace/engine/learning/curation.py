@@ -134,13 +134,13 @@ class Curator:
 
     def apply(self, delta: Delta, skipped: tuple[SkippedOperation, ...] = ()) -> CuratedBatch:
         """Apply `delta`, report what the guard found in it, and evict what exceeds the token budget."""
-        context, settings = self._context, self._context.settings.playbook
+        context = self._context
         applied = apply(self._playbook, delta)
         for flagged in self.guard.flagged(applied):
             context.listener(BulletFlagged(self._batch, flagged.id, flagged.reasons, flagged.quarantined))
         playbook, operations = applied.playbook, delta.operations
-        if settings.token_budget is not None:
-            evicted = enforce_budget(playbook, context.count_tokens, settings.token_budget, context.pack.formats)
+        if (budget := context.token_budget) is not None:
+            evicted = enforce_budget(playbook, context.count_tokens, budget, context.pack.formats)
             playbook, operations = evicted.playbook, operations + evicted.delta.operations
         return CuratedBatch(playbook, Delta(operations), skipped + applied.skipped, self._ordered_calls())
 

@@ -14,6 +14,7 @@ from ace.config import ModelSettings
 from ace.errors import AceError, EngineDeadError
 from ace.inference.backend import Backend, BackendInfo, EngineMeter
 from ace.inference.model_files.hub import local_folder
+from ace.inference.model_files.model_folder import context_limit
 from ace.inference.provider_choice import Choice, on_cpu, resolve_auto
 from ace.inference.text.chat_encoder import ChatEncoder
 from ace.inference.text.token_counter import PlainTokenizer
@@ -37,7 +38,7 @@ class LazyBackend:
             provider=provider,
             model=settings.model,
             device="cpu" if on_cpu() else "gpu",
-            max_model_len=settings.max_model_len,
+            max_model_len=_context(settings),
             structured_outputs=provider == "vllm",
             start_s=0.0,
             reason=f"{reason}; not started",
@@ -90,3 +91,11 @@ class LazyBackend:
             return ChatEncoder(PlainTokenizer(file))
         tokenizers: Any = import_module("transformers").AutoTokenizer
         return ChatEncoder(tokenizers.from_pretrained(folder, trust_remote_code=settings.trust_remote_code))
+
+
+def _context(settings: ModelSettings) -> int | None:
+    """The context that the engine will have, in tokens; None where the model's files do not say."""
+    try:
+        return context_limit(local_folder(settings), settings)
+    except ImportError:  # the start of the engine reports what is not installed
+        return None
