@@ -204,6 +204,12 @@ class TestGrading:
         assert all(task.kind.observe(sample, code).failed is None for code in codes)
         assert task.kind.observe(sample, "the desk for invoices").failed is True
 
+    def test_a_guided_answer_is_one_of_the_codes(self) -> None:
+        task = make("hard")
+        assert isinstance(task.kind, Routing)
+        codes = task.kind.answer_schema(task.splits.test[0])["enum"]
+        assert set(codes) == {sample.target for sample in samples_of(task.splits)}
+
     def test_the_instructions_name_the_codes_and_no_rule(self) -> None:
         task = make("hard")
         rules = make_rules(0, "hard")

@@ -105,6 +105,10 @@ class Routing(Kind):
         valid = any(normalized(answer, code) for code in self._codes)
         return in_words([] if valid else [f"{answer[:200]!r} is none of the codes {', '.join(self._codes)}"])
 
+    def answer_schema(self, sample: Sample) -> Mapping[str, Any]:
+        """One of the codes."""
+        return {"type": "string", "enum": list(self._codes)}
+
 
 def make_rules(seed: int, level: RoutingLevel) -> tuple[Rule, ...]:
     """The rules of the house of `seed`, one a code: a perfect playbook is their contents."""
