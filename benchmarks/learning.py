@@ -37,7 +37,8 @@ class LearningRow:
     """One run. Scores are means in [0, 1]; `low` and `high` bound the difference (95%, paired bootstrap).
 
     A right answer scores 1 and a wrong one 0; one to `finer` scores the share of its tags that are right.
-    `unreadable` counts calls whose answer could not be parsed, `error` says why a run has no figures.
+    `calls` are those that a model answered, `cached` those that the completion cache did. `unreadable` counts calls
+    whose answer could not be parsed. `failures` says why samples or calls failed, and `error` why a run has no figures.
     """
 
     task: str
@@ -52,8 +53,10 @@ class LearningRow:
     high: float = 0.0
     bullets: int = 0
     calls: int = 0
+    cached: int = 0
     unreadable: int = 0
     seconds: float = 0.0
+    failures: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -78,8 +81,14 @@ class LearningReport(Report):
             self.command,
             self.machine,
             f"{names}. {unreadable} of {calls} answers could not be read.",
-            table((*columns, "bullets", "calls", "unreadable", "seconds"), lines),
+            table((*columns, "bullets", "calls", "from cache", "unreadable", "seconds"), lines),
+            *self._failures(),
         )
+
+    def _failures(self) -> Iterator[str]:
+        for row in self.rows:
+            for failure in row.failures:
+                yield f"{row.task}, {row.models}, {row.method}, seed {row.seed}: {failure}"
 
 
 def _scores(row: LearningRow) -> tuple[str, ...]:
@@ -90,7 +99,7 @@ def _scores(row: LearningRow) -> tuple[str, ...]:
 
 
 def _counts(row: LearningRow) -> tuple[str, ...]:
-    return (str(row.bullets), str(row.calls), str(row.unreadable), f"{row.seconds:.1f}")
+    return (str(row.bullets), str(row.calls), str(row.cached), str(row.unreadable), f"{row.seconds:.1f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +240,8 @@ async def _learn(cell: Cell, settings: RunSettings, engines: Mapping[str, Backen
         high=test.interval.high,
         bullets=summary.playbook_bullets,
         calls=sum(summary.calls.values()),
+        cached=summary.cache_hits,
         unreadable=summary.parse_failures,
         seconds=summary.wall_s,
+        failures=tuple(f"{failure.count} times {failure.error}" for failure in summary.failures),
     )

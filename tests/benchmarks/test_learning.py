@@ -69,10 +69,13 @@ def test_the_report_names_its_command_with_every_option() -> None:
 
 def test_the_report_counts_what_could_not_be_read_and_says_why_a_run_failed() -> None:
     rows = (
-        LearningRow("routing", "large", "ace", 0, "r", 60, 0.15, 0.5, 0.2, 0.45, 5, 190, 1, 4.5),
+        LearningRow(
+            "routing", "large", "ace", 0, "r", 60, 0.15, 0.5, 0.2, 0.45, 5, 190, 60, 1, 4.5, ("7 times no answer",)
+        ),
         LearningRow("finer", "large", "ace", 0, error="no such file"),
     )
     text = LearningReport("command", rows, {"large": "/models/qwen"}, Machine.here()).to_markdown()
     assert "large: qwen. 1 of 190 answers could not be read." in text
-    assert "| 60 | 15.0% | 50.0% | +35.0 (+20.0 to +45.0) | 5 | 190 | 1 | 4.5 |" in text
+    assert "| 60 | 15.0% | 50.0% | +35.0 (+20.0 to +45.0) | 5 | 190 | 60 | 1 | 4.5 |" in text
+    assert "\nrouting, large, ace, seed 0: 7 times no answer\n" in text
     assert "| finer | large | ace | 0 | 0 | no such file |" in text
