@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ace.config.strict_model import Settings, refused
 
@@ -146,7 +146,8 @@ class TaskSettings(Settings):
     name or `file.py@task`; both take `arguments`.
 
     `tolerance` is for the numeric grader, relative to the target; `threshold` is the grade from which an answer is
-    right. `limit` is the most samples of any one split.
+    right. `choices` are all answers that there are: the instructions end with them, the engine is guided to one of
+    them, and no other target is accepted. `limit` is the most samples of any one split.
     """
 
     name: TaskName
@@ -163,11 +164,19 @@ class TaskSettings(Settings):
     grader: GraderName = "exact"
     tolerance: float = Field(default=0.0, ge=0.0)
     threshold: float = Field(default=1.0, gt=0.0, le=1.0)
+    choices: tuple[str, ...] = ()
     answer_schema: dict[str, Any] = Field(default_factory=dict)
     code: CodeSettings = CodeSettings()
     appworld: AppWorldSettings = AppWorldSettings()
     arguments: dict[str, Any] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
+
+    @field_validator("choices")
+    @classmethod
+    def _choices_differ(cls, choices: tuple[str, ...]) -> tuple[str, ...]:
+        if len(choices) == 1 or len(set(choices)) < len(choices) or not all(choice.strip() for choice in choices):
+            raise refused("", list(choices), "two texts or more, none of them empty or twice")
+        return choices
 
     @model_validator(mode="after")
     def _keys_fit_the_task(self) -> Self:
@@ -184,16 +193,16 @@ class TaskSettings(Settings):
 _FILES = ("path", "train", "validation", "test", "split", "fields", "instructions", "limit")
 
 
-_GRADED = ("grader", "tolerance", "threshold")
+_PLAIN = ("grader", "tolerance", "threshold", "choices")
 
 
 _TASK_KEYS: dict[str, tuple[str, ...]] = {
     "micro": ("micro",),
     "routing": ("routing",),
-    "jsonl": (*_FILES, *_GRADED),
-    "csv": (*_FILES, *_GRADED),
-    "parquet": (*_FILES, *_GRADED),
-    "hf": ("path", "subset", "split", "fields", "instructions", "limit", *_GRADED),
+    "jsonl": (*_FILES, *_PLAIN),
+    "csv": (*_FILES, *_PLAIN),
+    "parquet": (*_FILES, *_PLAIN),
+    "hf": ("path", "subset", "split", "fields", "instructions", "limit", *_PLAIN),
     "finer": (*_FILES, "subset"),
     "formula": (*_FILES, "subset"),
     "finer_ord": (*_FILES, "subset"),

@@ -41,7 +41,7 @@ def load_data_task(settings: TaskSettings) -> DataTask:
     splits = _splits(settings, kind, paths)
     _check_targets(splits, settings, kind)
     name = settings.name if settings.path == SAMPLE else Path(settings.path or next(iter(paths.values()))).stem
-    return DataTask(name, _limited(splits, settings.limit), kind, settings.instructions or kind.instructions)
+    return DataTask(name, _limited(splits, settings.limit), kind, _instructions(settings, kind))
 
 
 def task_of_records(settings: TaskSettings, records: Iterable[Record], *, source: str) -> DataTask:
@@ -54,7 +54,13 @@ def task_of_records(settings: TaskSettings, records: Iterable[Record], *, source
     kind = KINDS[settings.name](settings)
     splits = Splits(test=_make_samples(records, settings, kind, source, Path(source).stem, None))
     _check_targets(splits, settings, kind)
-    return DataTask(Path(source).stem, splits, kind, settings.instructions or kind.instructions)
+    return DataTask(Path(source).stem, splits, kind, _instructions(settings, kind))
+
+
+def _instructions(settings: TaskSettings, kind: Kind) -> str:
+    """The settings' text or the kind's own, and the choices where there are any."""
+    text = settings.instructions or kind.instructions
+    return f"{text} The answer is one of: {', '.join(settings.choices)}.".strip() if settings.choices else text
 
 
 def _no_path(settings: TaskSettings) -> ConfigError:

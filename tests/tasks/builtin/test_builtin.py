@@ -290,6 +290,37 @@ class TestReasoning:
             of(tmp_path, "multiple_choice", record)
 
 
+class TestChoices:
+    CHOICES = ("K08", "Q17")
+
+    def test_the_choices_guide_the_answer_and_end_the_instructions(self, tmp_path: Path) -> None:
+        record = {"question": "q", "target": "Q17"}
+        task = of(tmp_path, "jsonl", record, choices=self.CHOICES, instructions="Name the desk.")
+        assert task.instructions == "Name the desk. The answer is one of: K08, Q17."
+        (sample,) = task.splits.test
+        assert optional(task).answer_schema(sample) == {"type": "string", "enum": ["K08", "Q17"]}
+        assert optional(task).observe(sample, "K08").failed is None
+        assert optional(task).observe(sample, "a week").text == "'a week' is none of K08, Q17"
+        assert task.grade(sample, "Q17").correct and not task.grade(sample, "K08").correct
+
+    def test_without_choices_an_answer_is_free(self, tmp_path: Path) -> None:
+        task = of(tmp_path, "jsonl", {"question": "q", "target": "Q17"})
+        assert not hasattr(optional(task), "answer_schema") and task.instructions == ""
+
+    def test_a_target_that_is_none_of_them(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"target 'R52', allowed by grader 'exact': one of task.choices: K08, Q17"):
+            of(tmp_path, "jsonl", {"question": "q", "target": "R52"}, choices=self.CHOICES)
+
+    def test_the_grader_decides_what_is_one_of_them(self, tmp_path: Path) -> None:
+        task = of(tmp_path, "jsonl", {"question": "q", "target": "q17."}, choices=self.CHOICES, grader="normalized")
+        assert optional(task).observe(task.splits.test[0], "k08").failed is None
+
+    @pytest.mark.parametrize("choices", [["Q17"], ["Q17", "Q17"], ["Q17", " "]])
+    def test_what_is_no_list_of_choices(self, tmp_path: Path, choices: list[str]) -> None:
+        with pytest.raises(ValueError, match="two texts or more"):
+            of(tmp_path, "jsonl", {"question": "q", "target": "Q17"}, choices=choices)
+
+
 class TestStructured:
     SCHEMA: ClassVar[dict[str, Any]] = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ace.config import FieldSettings, TaskSettings
-from ace.tasks.data.data_kind import Kind
+from ace.tasks.data.data_kind import Kind, in_words
 from ace.tasks.data.graders import grader, unfit_target
 from ace.tasks.data.record_files import Fields
 from ace.tasks.data.sample_loader import plain_sample
-from ace.types import Sample, Score
+from ace.types import Observation, Sample, Score
 
 
 class Plain(Kind):
@@ -28,3 +31,27 @@ class Plain(Kind):
 
     def unfit(self, target: str) -> str | None:
         return unfit_target(self._name, target)
+
+
+class Choices(Plain):
+    """As `Plain`, where every answer is one of `task.choices`."""
+
+    def __init__(self, settings: TaskSettings) -> None:
+        super().__init__(settings)
+        self._choices = settings.choices
+
+    def observe(self, sample: Sample, answer: str) -> Observation:
+        problem = f"{answer[:200]!r} is none of {', '.join(self._choices)}"
+        return in_words([] if self._chosen(answer) else [problem])
+
+    def answer_schema(self, sample: Sample) -> Mapping[str, Any]:
+        return {"type": "string", "enum": list(self._choices)}
+
+    def unfit(self, target: str) -> str | None:
+        problem = super().unfit(target)
+        if problem is None and not any(self._grader(choice, target) >= self._threshold for choice in self._choices):
+            return f"one of task.choices: {', '.join(self._choices)}"
+        return problem
+
+    def _chosen(self, answer: str) -> bool:
+        return any(self._grader(answer, choice) >= self._threshold for choice in self._choices)
