@@ -52,6 +52,11 @@ def test_what_is_never_asked_is_never_started() -> None:
     assert works.engines == works.heard == []
 
 
+def test_its_context_is_known_before_it_is_started() -> None:
+    unset = SETTINGS.model_copy(update={"max_model_len": None})
+    assert LazyBackend(unset, Works(), lambda _: None).info.max_model_len == 4096
+
+
 def test_many_first_requests_start_it_once() -> None:
     async def main() -> None:
         works = Works()
